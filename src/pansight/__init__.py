@@ -1,0 +1,52 @@
+"""Pansight: real-time panoptic segmentation.
+
+    import pansight
+    panoptic = pansight.load("yoso-tiny")("street.jpg")
+    panoptic.segments
+
+Names are imported when they are first used, so `import pansight` itself costs next to nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pansight.categories import Categories, Category
+    from pansight.errors import PansightError
+    from pansight.panoptic import PanopticBatch, PanopticMap, Segment
+    from pansight.runtime.segmenter import Segmenter, load
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Categories": "pansight.categories",
+    "Category": "pansight.categories",
+    "PanopticBatch": "pansight.panoptic",
+    "PanopticMap": "pansight.panoptic",
+    "PansightError": "pansight.errors",
+    "Segment": "pansight.panoptic",
+    "Segmenter": "pansight.runtime.segmenter",
+    "load": "pansight.runtime.segmenter",
+}
+
+__all__ = [
+    "Categories",
+    "Category",
+    "PanopticBatch",
+    "PanopticMap",
+    "PansightError",
+    "Segment",
+    "Segmenter",
+    "__version__",
+    "load",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pansight' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,50 @@
+"""`pansight`: gathers the verbs and turns expected failures into one line and an exit code."""
+
+import sys
+
+import typer
+from rich.console import Console
+
+from pansight import __version__
+from pansight.errors import PansightError
+
+app = typer.Typer(
+    name="pansight",
+    help="Real-time panoptic segmentation: every pixel a category, every object an identity.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"pansight {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", help="Show the version and leave.", callback=_print_version, is_eager=True
+    ),
+) -> None:
+    """Real-time panoptic segmentation: every pixel a category, every object an identity."""
+
+
+def run() -> None:
+    """Entry point of the console script: exit 2 and one line on an expected error, 130 on Ctrl-C."""
+    errors = Console(stderr=True, soft_wrap=True, highlight=False)
+    try:
+        app()
+    except PansightError as error:
+        errors.print("[bold red]error:[/] ", end="")
+        errors.print(str(error), markup=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        errors.print("stopped by Ctrl-C; what was finished is kept")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,1 @@
+"""Data sets as lazy sequences of `Sample`: pictures with their panoptic truth."""

@@ -1,0 +1,105 @@
+"""The light of a scene: time of day, sky colours, air, shadows."""
+
+from dataclasses import dataclass
+
+from pansight.data.scenes.color import Color, mix
+from pansight.data.scenes.dice import Dice
+
+
+@dataclass(frozen=True, slots=True)
+class Light:
+    """Everything that the hour and the weather decide.
+
+    Attributes:
+        mood: "day", "golden", "dusk" or "overcast".
+        zenith, low: sky colour at the top of the picture and at the horizon.
+        haze: colour of the air that far things fade into; thickness: how much (0..1) at the horizon.
+        tint: factors on R, G and B of the whole picture.
+        sun: (x, y) as shares of picture width and sky height; glow: colour around it; visible: whether its disc is seen.
+        shadow: darkness of cast shadows, 0..1.
+        slant: how far a shadow leans sideways a unit of height; reach: how far it comes towards the viewer (> 0) or
+            lies behind (< 0) a unit of height.
+        side: 1 when light comes from the right, -1 from the left.
+        cloud, cover: colour of the clouds and how much of the sky they take (0..1).
+        lit: share of windows with a lamp on.
+    """
+
+    mood: str
+    zenith: Color
+    low: Color
+    haze: Color
+    thickness: float
+    tint: tuple[float, float, float]
+    sun: tuple[float, float]
+    glow: Color
+    visible: bool
+    shadow: float
+    slant: float
+    reach: float
+    side: int
+    cloud: Color
+    cover: float
+    lit: float
+
+
+_DAY_SKIES: tuple[tuple[Color, Color], ...] = (
+    ((62, 128, 205), (186, 218, 238)),
+    ((86, 156, 222), (206, 228, 240)),
+    ((48, 108, 186), (160, 204, 232)),
+    ((108, 174, 218), (222, 234, 234)),
+)
+_GOLDEN_SKIES: tuple[tuple[Color, Color], ...] = (
+    ((96, 140, 196), (250, 214, 160)),
+    ((126, 150, 190), (255, 200, 142)),
+    ((86, 122, 178), (248, 196, 168)),
+)
+_DUSK_SKIES: tuple[tuple[Color, Color], ...] = (
+    ((52, 58, 116), (244, 150, 112)),
+    ((64, 62, 122), (228, 138, 142)),
+    ((38, 62, 112), (238, 176, 120)),
+)
+_GREY_SKIES: tuple[tuple[Color, Color], ...] = (
+    ((148, 160, 174), (206, 212, 216)),
+    ((128, 142, 158), (192, 200, 206)),
+    ((164, 172, 178), (216, 218, 216)),
+)
+
+
+def sample_light(dice: Dice) -> Light:
+    """Light at random: half of the scenes by day, the rest golden, at dusk or overcast."""
+    roll = dice.number()
+    side = dice.sign()
+    sun_x = 0.5 + side * dice.between(0.08, 0.42)
+    thickness = dice.between(0.25, 0.6)
+    ahead = dice.chance(0.55)
+    slant = -side * dice.between(0.25, 0.8)
+    reach = dice.between(0.12, 0.3) if ahead else -dice.between(0.12, 0.25)
+    if roll < 0.5:
+        zenith, low = dice.pick(_DAY_SKIES)
+        haze = mix(low, (214, 224, 236), 0.5)
+        warm = dice.between(-0.03, 0.04)
+        return Light(
+            "day", zenith, low, haze, thickness, (1.02 + warm, 1.01, 1.0 - warm), (sun_x, dice.between(0.12, 0.4)),
+            (255, 248, 226), ahead, dice.between(0.32, 0.45), slant, reach, side, (252, 252, 250),
+            dice.between(0.1, 0.62), 0.08,
+        )  # fmt: skip
+    if roll < 0.7:
+        zenith, low = dice.pick(_GOLDEN_SKIES)
+        return Light(
+            "golden", zenith, low, mix(low, (232, 214, 196), 0.5), thickness, (1.08, 0.99, 0.86),
+            (sun_x, dice.between(0.45, 0.72)), (255, 226, 164), ahead, dice.between(0.3, 0.42), slant * 1.7,
+            reach * 1.3, side, (255, 232, 206), dice.between(0.15, 0.6), 0.25,
+        )  # fmt: skip
+    if roll < 0.82:
+        zenith, low = dice.pick(_DUSK_SKIES)
+        return Light(
+            "dusk", zenith, low, mix(low, (120, 104, 140), 0.55), thickness, (0.8, 0.74, 0.84),
+            (sun_x, dice.between(0.72, 0.86)), (255, 176, 112), ahead, dice.between(0.12, 0.22), slant * 1.7, reach,
+            side, (242, 170, 160), dice.between(0.2, 0.6), 0.6,
+        )  # fmt: skip
+    zenith, low = dice.pick(_GREY_SKIES)
+    return Light(
+        "overcast", zenith, low, mix(low, (198, 204, 210), 0.5), min(0.75, thickness + 0.15), (0.93, 0.95, 0.97),
+        (sun_x, 0.3), (226, 230, 232), False, dice.between(0.06, 0.14), slant * 0.3, 0.06, side, (226, 229, 232),
+        dice.between(0.6, 0.9), 0.2,
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""The parts of `pansight.draw`: shades, painting, labels, text, legends and sheets."""

@@ -1,0 +1,76 @@
+"""What a model is: tensors in, tensors out, in three steps that compile and export apart."""
+
+import copy
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from pydantic import BaseModel
+from torch import Tensor, nn
+from typing_extensions import Self
+
+from pansight.categories import Categories
+from pansight.models.preprocess import Preprocess, Sizes
+from pansight.nn.conv import ConvNorm
+from pansight.panoptic import PanopticBatch
+
+
+class Target(NamedTuple):
+    """The truth of one picture, at the padded size of its batch."""
+
+    masks: Bool[Tensor, "n h w"]
+    """one a segment, things and stuff alike"""
+    categories: Int[Tensor, " n"]
+    """contiguous index of each segment's category"""
+    crowd: Bool[Tensor, " n"]
+    """true where the segment is a group that annotators did not take apart"""
+
+
+class PanopticModel(nn.Module, ABC):
+    """A panoptic segmentation method.
+
+    Attributes:
+        method: name of the method, as the zoo knows it.
+        config: everything that its constructor was told; travels inside checkpoints.
+        categories: what it can name; contiguous indices are positions in it.
+        preprocess: how it wants its pictures.
+    """
+
+    method: ClassVar[str]
+    config: BaseModel
+
+    def __init__(self, categories: Categories, preprocess: Preprocess) -> None:
+        super().__init__()
+        self.categories = categories
+        self.preprocess = preprocess
+
+    @abstractmethod
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Any:
+        """Run the network on normalised, padded images; returns the method's NamedTuple of tensors."""
+
+    @abstractmethod
+    def losses(self, outputs: Any, targets: list[Target]) -> dict[str, Float[Tensor, ""]]:
+        """Weighted loss terms by name; training minimises their sum."""
+
+    @abstractmethod
+    def merge(self, outputs: Any, sizes: Sizes) -> PanopticBatch:
+        """Decide every pixel: outputs of a batch to panoptic maps at `sizes.output`."""
+
+    @abstractmethod
+    def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
+        """Optimizer groups with the paper's learning-rate and decay rules."""
+
+    @torch.inference_mode()
+    def predict(self, images: Float[Tensor, "b 3 h w"], sizes: Sizes) -> PanopticBatch:
+        """Network and merge in one: normalised, padded images to panoptic maps."""
+        return self.merge(self(images), sizes)
+
+    def optimized(self) -> Self:
+        """A copy for inference with everything constant folded into the weights; trains no more."""
+        model = copy.deepcopy(self).eval()
+        for module in model.modules():
+            if isinstance(module, ConvNorm):
+                module.fold()
+        model.requires_grad_(False)
+        return model

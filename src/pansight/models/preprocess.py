@@ -1,0 +1,105 @@
+"""From pictures to the network's input: declared by each method, done in one place."""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, PositiveInt
+from torch import Tensor
+from torch.nn import functional as F
+
+from pansight.errors import InputError
+
+
+class Sizes(NamedTuple):
+    """Heights and widths that tie a batch to its pictures."""
+
+    padded: tuple[int, int]
+    """of the network's input"""
+    valid: list[tuple[int, int]]
+    """of each resized picture inside the padded input (top left)"""
+    output: list[tuple[int, int]]
+    """of the map wanted for each picture, usually the original size"""
+
+
+class Preprocess(BaseModel):
+    """How a method wants its pictures.
+
+    `mean` and `std` are on the 0..255 scale, in the order of `channels`. The picture's short side becomes
+    `short` unless its long side then exceeds `longest`, which rules (detectron2's rule); None keeps the
+    picture as it is. `squash` (height, width) resizes without regard to the aspect instead. Padding to a
+    multiple of `divisor` goes to the bottom and the right, with 0 after normalisation.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    short: PositiveInt | None = None
+    longest: PositiveInt | None = None
+    squash: tuple[PositiveInt, PositiveInt] | None = None
+    divisor: PositiveInt = 32
+    mean: tuple[float, float, float] = (123.675, 116.280, 103.530)
+    std: tuple[float, float, float] = (58.395, 57.120, 57.375)
+    channels: Literal["rgb", "bgr"] = "rgb"
+
+    def resized(self, resize: Literal["paper", "none"] | int) -> "Preprocess":
+        """The same with another resize rule: `paper` (this one), `none`, or a short side in pixels."""
+        if resize == "paper":
+            return self
+        if resize == "none":
+            return self.model_copy(update={"short": None, "longest": None, "squash": None})
+        if not isinstance(resize, int) or resize < 1:
+            raise InputError(f"resize {resize!r} is no rule; use 'paper', 'none' or a short side in pixels, such as 512")
+        return self.model_copy(update={"short": resize, "longest": None, "squash": None})
+
+    def target_size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width to which a picture of height x width is resized."""
+        if self.squash is not None:
+            return self.squash
+        if self.short is None:
+            return height, width
+        scale = self.short / min(height, width)
+        new_height, new_width = scale * height, scale * width
+        if self.longest is not None and max(new_height, new_width) > self.longest:
+            shrink = self.longest / max(new_height, new_width)
+            new_height, new_width = new_height * shrink, new_width * shrink
+        return max(1, int(new_height + 0.5)), max(1, int(new_width + 0.5))
+
+    def resize(self, image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h2 w2 3"]:
+        """The picture at its target size: bilinear with antialiasing, on uint8, as all four papers do."""
+        height, width = self.target_size(image.shape[0], image.shape[1])
+        if (height, width) == image.shape[:2]:
+            return image
+        return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+
+    def normalise(self, images: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+        """RGB 0..255 to the network's channel order and scale."""
+        if self.channels == "bgr":
+            images = images.flip(1)
+        mean = torch.tensor(self.mean, device=images.device)[:, None, None]
+        std = torch.tensor(self.std, device=images.device)[:, None, None]
+        return (images.float() - mean) / std
+
+    def batch(
+        self, images: list[UInt8[np.ndarray, "_ _ 3"]], device: torch.device | str = "cpu"
+    ) -> tuple[Float[Tensor, "b 3 h w"], Sizes]:
+        """Resize, normalise and pad pictures (RGB) to one input; the maps wanted are as large as the pictures."""
+        if not images:
+            raise InputError("a batch needs at least one picture")
+        resized = [self.resize(image) for image in images]
+        valid = [(image.shape[0], image.shape[1]) for image in resized]
+        padded = self.padded_size(valid)
+        batch = []
+        for image, (height, width) in zip(resized, valid, strict=True):
+            # a copy: torch refuses to share memory that is read-only
+            tensor = torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C")).to(device)
+            pad = (0, padded[1] - width, 0, padded[0] - height)
+            batch.append(F.pad(self.normalise(tensor[None]), pad))
+        return torch.cat(batch), Sizes(padded, valid, [(i.shape[0], i.shape[1]) for i in images])
+
+    def padded_size(self, sizes: list[tuple[int, int]]) -> tuple[int, int]:
+        """The smallest multiple of `divisor` in either direction that holds all `sizes`."""
+        height = max(size[0] for size in sizes)
+        width = max(size[1] for size in sizes)
+        return -(-height // self.divisor) * self.divisor, -(-width // self.divisor) * self.divisor

@@ -1,0 +1,48 @@
+"""Everything that makes one YOSO differ from another."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+Attention = Literal["mhca", "dca", "sdca", "pdca", "ddca"]
+
+
+class YOSOConfig(BaseModel):
+    """Architecture, thresholds and loss weights (YOSO, CVPR 2023; defaults: COCO, ResNet-50).
+
+    Thresholds and temperature belong to the data set a model was trained on, so they travel with its weights.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    # backbone
+    depth: Literal[18, 34, 50, 101] = 50
+    width: PositiveInt = 64
+    backbone_norm: Literal["frozen", "batch"] = "frozen"
+    backbone_eps: PositiveFloat = 1e-5
+    stride_in_1x1: bool = False
+    # feature pyramid aggregator
+    aggregator: Literal["cfa", "ifa"] = "cfa"
+    aggregated_dim: PositiveInt = 128
+    # head
+    hidden_dim: PositiveInt = 256
+    proposals: PositiveInt = 100
+    stages: PositiveInt = 2
+    attention: Attention = "sdca"
+    attention_kernel: PositiveInt = 3
+    heads: PositiveInt = 8
+    feedforward_dim: PositiveInt = 2048
+    class_layers: int = Field(default=1, ge=0)
+    mask_layers: int = Field(default=1, ge=0)
+    temperature: PositiveFloat = 0.05
+    # merge
+    object_threshold: float = Field(default=0.7, ge=0, le=1)
+    overlap_threshold: float = Field(default=0.8, ge=0)
+    # losses
+    class_weight: NonNegativeFloat = 2.0
+    mask_weight: NonNegativeFloat = 5.0
+    dice_weight: NonNegativeFloat = 5.0
+    no_object_weight: NonNegativeFloat = 0.1
+    points: PositiveInt = 12_544
+    oversample: float = Field(default=3.0, ge=1)
+    importance: float = Field(default=0.75, ge=0, le=1)

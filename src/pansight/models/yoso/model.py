@@ -1,0 +1,132 @@
+"""YOSO: You Only Segment Once (Hu et al., CVPR 2023)."""
+
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from typing_extensions import Self
+
+from pansight.categories import Categories
+from pansight.merging import Candidates, keep_first, merge_by_argmax
+from pansight.models.base import PanopticModel, Target
+from pansight.models.preprocess import Preprocess, Sizes
+from pansight.models.yoso.config import YOSOConfig
+from pansight.models.yoso.head import Head, StagePrediction, apply_kernels, class_scores
+from pansight.models.yoso.losses import yoso_losses
+from pansight.models.yoso.neck import DeformableUpsample, Neck
+from pansight.nn.resnet import ResNet
+from pansight.panoptic import PanopticBatch
+
+
+class YOSOOutputs(NamedTuple):
+    """What the network says of a batch; masks are at a quarter of the padded input."""
+
+    class_logits: Float[Tensor, "b n k"]
+    """of the last stage, divided by the temperature; the last column is "no object" """
+    kernels: Float[Tensor, "b n d"]
+    """mask kernels of the last stage"""
+    features: Float[Tensor, "b d h4 w4"]
+    """the map X that kernels act on"""
+    earlier: tuple[StagePrediction, ...]
+    """predictions of the stages before the last, for the losses"""
+
+    @property
+    def mask_logits(self) -> Float[Tensor, "b n h4 w4"]:
+        """All masks of the last stage; the merge computes only those that it keeps."""
+        return apply_kernels(self.kernels, self.features)
+
+
+class YOSO(PanopticModel):
+    """Backbone, feature pyramid aggregator, separable dynamic decoder, argmax merge.
+
+    Attributes:
+        object_threshold: proposals score above it or are dropped (strictly; 0..1).
+        overlap_threshold: share of its own pixels that a mask must win (0..).
+    """
+
+    method = "yoso"
+    config: YOSOConfig
+
+    def __init__(self, config: YOSOConfig, categories: Categories, preprocess: Preprocess) -> None:
+        super().__init__(categories, preprocess)
+        self.config = config
+        self.object_threshold = config.object_threshold
+        self.overlap_threshold = config.overlap_threshold
+        self.backbone = ResNet(
+            config.depth,
+            width=config.width,
+            norm=config.backbone_norm,
+            eps=config.backbone_eps,
+            stride_in_1x1=config.stride_in_1x1,
+        )
+        self.yoso_neck = Neck(
+            self.backbone.channels, config.aggregated_dim, config.hidden_dim, config.aggregator
+        )
+        self.yoso_head = Head(config, len(categories))
+        self.is_thing: Tensor
+        self.register_buffer("is_thing", torch.from_numpy(categories.is_thing.copy()), persistent=False)
+
+    def forward(
+        self,
+        images: Float[Tensor, "b 3 h w"],
+        hard_masks: list[Bool[Tensor, "b n h4 w4"]] | None = None,
+    ) -> YOSOOutputs:
+        """Run the network on normalised images whose sides are multiples of 32.
+
+        `hard_masks`, one a refinement, replaces the thresholded masks between stages (see Head.forward).
+        """
+        features = self.yoso_neck(self.backbone(images))
+        earlier, last = self.yoso_head(features, hard_masks)
+        return YOSOOutputs(last.class_logits, last.kernels, features, earlier)
+
+    def losses(self, outputs: YOSOOutputs, targets: list[Target]) -> dict[str, Float[Tensor, ""]]:
+        """Terms `s{stage}_loss_{ce,mask,dice}`, weighted; stage 0 has no classes."""
+        return self.losses_and_pairs(outputs, targets)[0]
+
+    def losses_and_pairs(
+        self, outputs: YOSOOutputs, targets: list[Target]
+    ) -> tuple[dict[str, Float[Tensor, ""]], list[Any]]:
+        """The losses, and for each stage and picture the matched (proposals, segments)."""
+        stages = [*outputs.earlier, StagePrediction(outputs.class_logits, outputs.mask_logits)]
+        return yoso_losses(stages, targets, self.yoso_head.criterion.empty_weight, self.config)
+
+    def merge(self, outputs: YOSOOutputs, sizes: Sizes) -> PanopticBatch:
+        """Score first; only then compute, enlarge and merge the masks that are kept (Sec. 3.5)."""
+        proposals = outputs.kernels.shape[1]
+        scores, categories = class_scores(outputs.class_logits.float())
+        kept = (scores > self.object_threshold) & (categories < len(self.categories))
+        order = keep_first(kept)
+        kernels = outputs.kernels.gather(1, order[..., None].expand(-1, -1, outputs.kernels.shape[2]))
+        candidates = Candidates(
+            apply_kernels(kernels, outputs.features),
+            scores.gather(1, order),
+            categories.gather(1, order),
+            kept.gather(1, order),
+        )
+        return merge_by_argmax(candidates, sizes, self.is_thing, self.overlap_threshold, proposals)
+
+    def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
+        """AdamW groups of the released configuration.
+
+        The backbone learns at a tenth of the rate; parameters of norms do not decay; biases of convolutions
+        and linear layers do.
+        """
+        norms = (nn.modules.batchnorm._NormBase, nn.LayerNorm)
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+        for name, module in self.named_modules():
+            rate = learning_rate * (0.1 if name.startswith("backbone") else 1.0)
+            decay = 0.0 if isinstance(module, norms) else weight_decay
+            for parameter in module.parameters(recurse=False):
+                groups.setdefault((rate, decay), []).append(parameter)
+        return [
+            {"params": parameters, "lr": rate, "weight_decay": decay}
+            for (rate, decay), parameters in groups.items()
+        ]
+
+    def optimized(self) -> Self:
+        model = super().optimized()
+        for module in model.modules():
+            if isinstance(module, DeformableUpsample):
+                module.fold()
+        return model
