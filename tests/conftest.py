@@ -18,3 +18,18 @@ def shared_data() -> Path:
     path = Path(root).resolve()
     assert path.is_dir(), f"PANSIGHT_TEST_DATA={root} is no folder"
     return path
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--forbid-skips", action="store_true", help="fail when any test was skipped")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """With --forbid-skips a run that skipped something fails, and says what."""
+    if not session.config.getoption("--forbid-skips"):
+        return
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    if skipped and exitstatus == 0:
+        reporter.write_line(f"{len(skipped)} tests were skipped, none may be: {skipped[0].nodeid}", red=True)
+        session.exitstatus = 1

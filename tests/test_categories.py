@@ -36,7 +36,9 @@ rows = st.lists(
 
 
 def two() -> Categories:
-    return Categories([Category("cat", True, 17, (1, 2, 3), "animal"), Category("sky", False, 4, (4, 5, 6))], "pair")
+    return Categories(
+        [Category("cat", True, 17, (1, 2, 3), "animal"), Category("sky", False, 4, (4, 5, 6))], "pair"
+    )
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -143,11 +145,15 @@ def test_broken_sets_are_refused(items: list[Category], message: str) -> None:
     [
         (None, "cannot read"),
         ("{", "is no JSON file"),
-        ('{"images": []}', 'has no list "categories"'),
+        ('{"images": []}', 'has no list of "categories"'),
         ('{"categories": [{"id": 1, "name": "a"}]}', "category 0 of bad lacks 'isthing'"),
         ('[{"id": "x", "name": "a", "isthing": 1}]', "category 0 of bad is malformed"),
         ('[{"id": 1, "name": "a", "isthing": 1, "color": [1, 2]}]', "category 0 of bad is malformed"),
-        ('["a"]', "category 0 of bad is malformed"),
+        ('["a"]', 'has no list of "categories"'),
+        (
+            '[{"id": 1, "name": "a", "isthing": 1, "color": 7}, {"id": 2, "name": "b", "isthing": 1}]',
+            "malformed",
+        ),
     ],
 )
 def test_broken_files_are_named_in_one_line(tmp_path: Path, content: str | None, message: str) -> None:

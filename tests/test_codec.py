@@ -30,7 +30,7 @@ def test_pictures_survive_the_ids_and_alpha_counts_for_nothing(rgba: np.ndarray)
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int64, np.uint64])
 def test_any_integer_array_in_any_layout_is_written(dtype: type) -> None:
-    ids = np.arange(24, dtype=dtype).reshape(4, 6)
+    ids: np.ndarray = np.arange(24, dtype=dtype).reshape(4, 6)
     np.testing.assert_array_equal(rgb_to_ids(ids_to_rgb(ids.T[::-1])), ids.T[::-1])
 
 
@@ -46,7 +46,8 @@ def test_ids_that_do_not_fit_are_refused(bad: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "dtype"), [((4, 5), np.uint8), ((4, 5, 1), np.uint8), ((4, 5, 3), np.uint16), ((3, 4, 5), np.uint8)]
+    ("shape", "dtype"),
+    [((4, 5), np.uint8), ((4, 5, 1), np.uint8), ((4, 5, 3), np.uint16), ((3, 4, 5), np.uint8)],
 )
 def test_pictures_that_hold_no_ids_are_refused(shape: tuple[int, ...], dtype: type) -> None:
     with pytest.raises(InputError, match="must be uint8"):

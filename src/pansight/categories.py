@@ -89,8 +89,8 @@ class Categories(Sequence[Category]):
         except ValueError as error:
             raise CategoryError(f"{path} is no JSON file ({error}); give a COCO-panoptic JSON") from error
         rows = content.get("categories") if isinstance(content, dict) else content
-        if not isinstance(rows, list):
-            raise CategoryError(f'{path} has no list "categories"; give a COCO-panoptic JSON')
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise CategoryError(f'{path} has no list of "categories"; give a COCO-panoptic JSON')
         try:
             return cls.from_json(rows, name=path.stem)
         except CategoryError as error:
@@ -103,29 +103,10 @@ class Categories(Sequence[Category]):
         Categories without a colour get distinct generated ones. Raises CategoryError when a key is missing
         or wrong.
         """
-        needed = [row for row in rows if isinstance(row, dict) and not row.get("color")]
-        taken = [row["color"] for row in rows if isinstance(row, dict) and row.get("color")]
-        fresh = iter(distinct_colors(len(needed), avoid=taken)) if needed else iter(())
-        items = []
-        for position, row in enumerate(rows):
-            try:
-                items.append(
-                    Category(
-                        name=str(row["name"]).strip(),
-                        is_thing=bool(int(row["isthing"])),
-                        dataset_id=int(row["id"]),
-                        color=_as_color(row["color"]) if row.get("color") else next(fresh),
-                        supercategory=str(row.get("supercategory") or ""),
-                    )
-                )
-            except KeyError as error:
-                raise CategoryError(
-                    f"category {position} of {name} lacks {error}; give each category id, name and isthing"
-                ) from error
-            except (TypeError, ValueError, AttributeError) as error:
-                raise CategoryError(
-                    f"category {position} of {name} is malformed ({error}); correct it"
-                ) from error
+        parsed = [_parsed(row, f"category {position} of {name}") for position, row in enumerate(rows)]
+        given = [color for _, color in parsed if color is not None]
+        fresh = iter(distinct_colors(len(parsed) - len(given), avoid=given))
+        items = [Category(color=next(fresh) if color is None else color, **rest) for rest, color in parsed]
         return cls(items, name=name)
 
     def to_json(self) -> list[dict[str, Any]]:
@@ -236,7 +217,23 @@ class Categories(Sequence[Category]):
         return Categories, (self._items, self._name)
 
 
-def _as_color(value: Sequence[int]) -> tuple[int, int, int]:
+def _parsed(row: Mapping[str, Any], where: str) -> tuple[dict[str, Any], tuple[int, int, int] | None]:
+    """A row of COCO-panoptic "categories" as arguments of Category, and its colour if it has one."""
+    try:
+        rest = {
+            "name": str(row["name"]).strip(),
+            "is_thing": bool(int(row["isthing"])),
+            "dataset_id": int(row["id"]),
+            "supercategory": str(row.get("supercategory") or ""),
+        }
+        return rest, _as_color(row["color"]) if row.get("color") else None
+    except KeyError as error:
+        raise CategoryError(f"{where} lacks {error}; give each category id, name and isthing") from error
+    except (TypeError, ValueError) as error:
+        raise CategoryError(f"{where} is malformed ({error}); correct it") from error
+
+
+def _as_color(value: Any) -> tuple[int, int, int]:
     red, green, blue = (int(channel) for channel in value)
     return red, green, blue
 

@@ -16,10 +16,10 @@ from PIL import Image
 
 from pansight.errors import DataError
 
-# What Pillow raises for files that are no pictures, or damaged ones.
-_BROKEN_PICTURE = (
+BROKEN_PICTURE = (
     OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
+"""What Pillow raises for files that are no pictures, or damaged ones."""
 
 
 def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def picture_folder(json_path: str | os.PathLike[str], folder: str | os.PathLike[str] | None) -> Path:
-    """The folder of the id pictures: `folder`, or where the format puts it, beside the JSON and named like it."""
+    """The folder of the id pictures: `folder`, by default beside the JSON and named like it."""
     return Path(folder) if folder is not None else Path(json_path).with_suffix("")
 
 
@@ -60,7 +60,9 @@ def read_ids(path: str | os.PathLike[str]) -> Int32[np.ndarray, "h w"]:
             width, height = picture.size
             # Four bytes a pixel is how Pillow keeps it: no repacking, and a pixel is one little-endian word.
             words = picture.tobytes("raw", "RGBX" if picture.mode == "RGB" else "RGBA")
-    except _BROKEN_PICTURE as error:
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file; check the folder of the id pictures") from error
+    except BROKEN_PICTURE as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise DataError(f"{path}: cannot be read ({reason}); replace the file") from error
     ids: np.ndarray = np.frombuffer(words, dtype="<u4") & np.uint32(0xFFFFFF)

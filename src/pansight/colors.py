@@ -12,6 +12,8 @@ def distinct_colors(count: int, avoid: Iterable[Sequence[int]] = ()) -> list[tup
     Farthest-first choice in OKLab (B. Ottosson, https://bottosson.github.io/posts/oklab/) among colours of
     middle lightness and moderate chroma, so that neighbours in the list differ most.
     """
+    if count == 0:
+        return []
     used = [tuple(int(channel) for channel in color) for color in avoid]
     pool = _pleasant_pool(4 * (count + len(used)) + 4096)
     lab = oklab(pool)
@@ -64,7 +66,8 @@ def oklab(rgb: UInt8[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
 
 
 def from_oklab(lab: Float[np.ndarray, "n 3"]) -> UInt8[np.ndarray, "n 3"]:
-    """The sRGB colours, 0..255, nearest to OKLab coordinates: the inverse of `oklab`, clipped to the gamut."""
+    """The sRGB colours, 0..255, nearest to OKLab coordinates: `oklab` undone, clipped to the gamut."""
     linear = np.clip((lab @ np.linalg.inv(_FROM_CONES).T) ** 3 @ np.linalg.inv(_FROM_RGB).T, 0, 1)
     value = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return np.rint(value * 255).astype(np.uint8)
+    rgb: np.ndarray = np.rint(value * 255).astype(np.uint8)
+    return rgb

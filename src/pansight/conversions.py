@@ -15,6 +15,7 @@ from pansight.codec import ids_to_rgb, rgb_to_ids
 from pansight.errors import CategoryError, DataError, InputError
 from pansight.files import require_extra
 from pansight.panoptic import PanopticMap
+from pansight.regions import measure_regions
 
 if TYPE_CHECKING:
     import supervision
@@ -135,7 +136,7 @@ def from_cityscapes(
     # Negative labels (license plate, -1) are among those that are not evaluated.
     ids = np.maximum(instance_ids, 0)
     table = []
-    for value in np.unique(ids).tolist():
+    for value in measure_regions(ids.astype(np.int32, copy=False)).ids.tolist():
         category = index.get(value // _PER_CLASS if value >= _PER_CLASS else value)
         if category is not None:
             table.append((value, category, None, value < _PER_CLASS and categories[category].is_thing))

@@ -1,16 +1,27 @@
-"""Pictures of panoptic maps: overlays, legends, and several pictures side by side."""
+"""Pictures of panoptic maps: overlays, legends, and several pictures in one.
+
+picture = draw.overlay(image, panoptic)
+draw.side_by_side([image, picture, draw.legend(panoptic, height=len(image))])
+"""
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
 
 from pansight.drawing.labels import draw_labels, place_labels
-from pansight.drawing.painting import blend, draw_boundaries, segment_rows
-from pansight.drawing.shades import lightened, segment_colors
+from pansight.drawing.legends import legend
 from pansight.drawing.names import short_names
+from pansight.drawing.painting import blend, draw_boundaries, segment_rows
+from pansight.drawing.pictures import checked_picture
+from pansight.drawing.shades import lightened, segment_colors
+from pansight.drawing.sheets import contact_sheet, side_by_side
 from pansight.errors import InputError
-from pansight.panoptic import PanopticMap, Segment
+from pansight.panoptic import PanopticMap
 
-__all__ = ["overlay"]
+__all__ = ["contact_sheet", "legend", "overlay", "segment_colors", "side_by_side"]
+
+_LINE = 540
+"""Shorter side, in pixels, for each pixel of the width of boundary lines."""
+
 
 def overlay(
     image: Shaped[np.ndarray, "..."],
@@ -21,17 +32,35 @@ def overlay(
     labels: bool = True,
     scores: bool = False,
 ) -> UInt8[np.ndarray, "h w 3"]:
-    rows = segment_rows(panoptic)
-    colors = segment_colors(panoptic)
-    result = blend(image, rows, colors, alpha)
+    """A copy of the picture with every segment in its colour, outlined and named.
+
+    `image` is RGB, uint8 [h, w, 3], of the map's size. `alpha` (0..1) is the weight of the colours, the
+    picture has the rest; void pixels are darkened. Stuff has its category's colour, a thing a shade of it
+    that depends on its id alone. `labels` writes the names of segments that are large enough for them,
+    `scores` adds the confidence in per cent where there is one. Raises InputError, in one line, when the
+    picture is not RGB bytes, does not have the map's size, or `alpha` is out of range.
+    """
+    picture = checked_picture(image, "overlay")
+    if picture.shape[:2] != (panoptic.height, panoptic.width):
+        raise InputError(
+            f"the picture is {picture.shape[1]}x{picture.shape[0]} pixels, its map "
+            f"{panoptic.width}x{panoptic.height}; resize one of them"
+        )
+    if not 0 <= alpha <= 1:
+        raise InputError(f"alpha is {alpha}; use 0 (picture only) to 1 (colours only)")
+    rows, colors = segment_rows(panoptic), segment_colors(panoptic)
+    result = blend(picture, rows, colors, alpha)
     if boundaries:
-        draw_boundaries(result, rows, lightened(colors, 0.6), max(1, round(min(rows.shape) / 540)))
+        draw_boundaries(result, rows, lightened(colors, 0.6), max(round(min(rows.shape) / _LINE), 1))
     if labels:
-        texts = [_label_text(panoptic, segment, scores) for segment in panoptic.segments]
         areas = np.array([segment.area for segment in panoptic.segments], dtype=np.int64)
-        draw_labels(result, place_labels(rows, texts, areas), colors)
+        draw_labels(result, place_labels(rows, _texts(panoptic, scores), areas), colors)
     return result
 
-def _label_text(panoptic: PanopticMap, segment: Segment, scores: bool) -> str:
-    name = short_names(panoptic.categories)[segment.category]
-    return f"{name} {segment.score:.0%}" if scores and segment.score is not None else name
+
+def _texts(panoptic: PanopticMap, scores: bool) -> list[str]:
+    names = short_names(panoptic.categories)
+    return [
+        f"{names[s.category]} {s.score:.0%}" if scores and s.score is not None else names[s.category]
+        for s in panoptic.segments
+    ]

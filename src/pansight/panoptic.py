@@ -3,6 +3,7 @@
 `PanopticBatch` is the same on tensors of fixed shape, as models give it.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, Int32, Integer, Shaped, UInt8
+from jaxtyping import Bool, Float, Float32, Int, Int32, Integer, Shaped, UInt8
 from torch import Tensor
 
 from pansight.categories import Categories
@@ -280,7 +281,12 @@ class PanopticBatch(NamedTuple):
         dropped. Maps of a batch that lies on the CPU share its memory. Raises InputError when a pixel points
         at an empty row or there is not one size a picture.
         """
-        ids, rows, scores = _to_host(self.ids, self.categories, self.scores)
+        if self.ids.device.type == "cpu":
+            ids, rows = (part.to(torch.int32).numpy() for part in (self.ids, self.categories))
+            scores = self.scores.detach().to(torch.float32).numpy()
+        else:
+            block = _packed(self.ids, self.categories, self.scores)
+            ids, rows, scores = _unpacked(block, self.ids.shape, self.categories.shape[1])
         if sizes is None:
             sizes = [(ids.shape[1], ids.shape[2])] * len(ids)
         if len(sizes) != len(ids):
@@ -292,20 +298,24 @@ class PanopticBatch(NamedTuple):
         return maps
 
 
-def _to_host(
+def _packed(
     ids: Int[Tensor, "b h w"], categories: Int[Tensor, "b s"], scores: Float[Tensor, "b s"]
-) -> tuple[Int32[np.ndarray, "b h w"], Int32[np.ndarray, "b s"], Float[np.ndarray, "b s"]]:
-    ids, categories = ids.detach().to(torch.int32), categories.detach().to(torch.int32)
-    scores = scores.detach().to(torch.float32)
-    if ids.device.type == "cpu":
-        return ids.numpy(), categories.numpy(), scores.numpy()
-    # Every copy from a device waits for it: send one block, the scores as their bits.
-    block = torch.cat([ids.flatten(), categories.flatten(), scores.view(torch.int32).flatten()]).cpu().numpy()
-    first, second = ids.numel(), ids.numel() + categories.numel()
+) -> Int32[Tensor, "n"]:
+    """All three in one block, the scores as their bits: every copy from a device waits for the device."""
+    bits = scores.detach().to(torch.float32).view(torch.int32)
+    return torch.cat([part.to(torch.int32).flatten() for part in (ids, categories, bits)])
+
+
+def _unpacked(
+    block: Int32[Tensor, "n"], shape: Sequence[int], rows: int
+) -> tuple[Int32[np.ndarray, "b h w"], Int32[np.ndarray, "b s"], Float32[np.ndarray, "b s"]]:
+    """Bring the block of `_packed` to the host; `shape` is that of the ids."""
+    values = block.cpu().numpy()
+    pixels, end = math.prod(shape), math.prod(shape) + shape[0] * rows
     return (
-        block[:first].reshape(ids.shape),
-        block[first:second].reshape(categories.shape),
-        block[second:].view(np.float32).reshape(scores.shape),
+        values[:pixels].reshape(shape),
+        values[pixels:end].reshape(shape[0], rows),
+        values[end:].view(np.float32).reshape(shape[0], rows),
     )
 
 

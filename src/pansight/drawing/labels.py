@@ -2,16 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int64, UInt, UInt8
-from PIL import Image, ImageDraw
 from scipy.ndimage import distance_transform_edt
 
-from pansight.drawing.shades import lightened
-from pansight.drawing.text import aspect, text_mask, write
+from pansight.drawing.shades import Color, as_color, lightened
+from pansight.drawing.stencils import lay, rounded
+from pansight.drawing.text import text_mask, text_width
 
 _CELLS = 180
 """Cells along the shorter side of the coarse map on which places are sought."""
@@ -22,7 +21,10 @@ _STRETCH = 2
 _COVER = 0.96
 """Share of a label's box that must lie on its own segment."""
 
-_WHITE = (255, 255, 255)
+_OPACITY = 200
+"""Of the plate under a name, 0..255: a little of the picture shows through."""
+
+_INK: Color = (255, 255, 255)
 
 
 class Label(NamedTuple):
@@ -37,9 +39,13 @@ class Label(NamedTuple):
     height: int
 
 
-def poles(rows: UInt[np.ndarray, "h w"], count: int) -> tuple[Int64[np.ndarray, "rows 2"], Float[np.ndarray, "rows"]]:
-    """For each row 0..count, the point (y, x) deepest inside it and the half height, in pixels, of the largest
-    ellipse around it that stays inside; -1 for rows that are too small to be seen.
+def poles(
+    rows: UInt[np.ndarray, "h w"], count: int
+) -> tuple[Int64[np.ndarray, "rows 2"], Float[np.ndarray, "rows"]]:
+    """For each row 0..count, the point (y, x) deepest inside it, and its depth.
+
+    Depth is the half height, in pixels, of the largest ellipse around the point that stays inside; -1 for
+    rows that are too small for the coarse map.
 
     One distance transform on a coarse map serves all rows at once (an approximate pole of inaccessibility).
     The border of the picture is an edge like any other.
@@ -73,12 +79,12 @@ def place_labels(
     """
     height, width = rows.shape
     short = min(height, width)
-    least, most = max(9, round(short / 72)), max(10, round(short / 30))
+    least, most = max(9, round(short / 72)), max(10, round(short / 32))
     places, reach = poles(rows, len(texts))
     labels: list[Label] = []
     for index in np.argsort(-areas, kind="stable").tolist():
         text, row = texts[index], index + 1
-        if not text or reach[row] < 0:
+        if not text or reach[row] < 0 or areas[index] < _area(text, least) * _COVER:
             continue
         y, x = places[row].tolist()
         size = min(max(round(math.sqrt(areas[index]) / 10), least), most)
@@ -97,18 +103,24 @@ def draw_labels(
     """Draw the labels onto `picture`: white on a rounded plate in a dark tone of the segment's colour."""
     plates = lightened(colors, -0.5)
     for label in labels:
-        red, green, blue = plates[label.row].tolist()
-        write(picture, _plate(label.width, label.height), label.x, label.y, (red, green, blue))
+        plate = rounded(label.width, label.height, round(0.36 * label.height), _OPACITY)
+        lay(picture, plate, label.x, label.y, as_color(plates[label.row]))
         mask = text_mask(label.text, label.size)
         x = label.x + (label.width - mask.shape[1]) // 2
         y = label.y + (label.height - mask.shape[0]) // 2
-        write(picture, mask, x, y, _WHITE)
+        lay(picture, mask, x, y, _INK)
 
 
 def _around(text: str, row: int, size: int, y: int, x: int) -> Label:
     """The label of this font size whose plate is centred at (y, x)."""
-    width, height = round(aspect(text) * size + 0.9 * size), round(1.45 * size)
+    width, height = text_width(text, size) + round(0.9 * size), round(1.45 * size)
     return Label(text, row, size, x - width // 2, y - height // 2, width, height)
+
+
+def _area(text: str, size: int) -> int:
+    """Pixels of the plate."""
+    label = _around(text, 0, size, 0, 0)
+    return label.width * label.height
 
 
 def _fits(label: Label, rows: UInt[np.ndarray, "h w"]) -> bool:
@@ -125,13 +137,3 @@ def _overlap(one: Label, two: Label) -> bool:
         and one.y < two.y + two.height
         and two.y < one.y + one.height
     )
-
-
-@lru_cache(maxsize=1024)
-def _plate(width: int, height: int) -> UInt8[np.ndarray, "h w"]:
-    """Coverage of a rounded plate that lets a little of the picture through."""
-    fine = 4
-    canvas = Image.new("L", (width * fine, height * fine))
-    box = (0, 0, width * fine - 1, height * fine - 1)
-    ImageDraw.Draw(canvas).rounded_rectangle(box, radius=round(0.36 * height * fine), fill=200)
-    return np.asarray(canvas.resize((width, height), Image.Resampling.BOX))

@@ -18,9 +18,7 @@ def short_names(categories: Categories) -> tuple[str, ...]:
     short = [_shortened(name) for name in full]
     # A shortening that two share, or that is another's full name ("wall" beside "wall-other"), is not used.
     taken = Counter(short) + Counter(name for name, brief in zip(full, short, strict=True) if name != brief)
-    return tuple(
-        brief if taken[brief] == 1 else name for name, brief in zip(full, short, strict=True)
-    )
+    return tuple(brief if taken[brief] == 1 else name for name, brief in zip(full, short, strict=True))
 
 
 def _shortened(name: str) -> str:

@@ -1,19 +1,28 @@
 """Which colour a segment is drawn in: stuff in its category's, each thing in a shade of it."""
 
 import numpy as np
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Int64, UInt8
 
 from pansight.colors import from_oklab, oklab
 from pansight.panoptic import PanopticMap
 
-VOID_COLOR = (26, 28, 33)
+Color = tuple[int, int, int]
+
+VOID_COLOR: Color = (26, 28, 33)
 """Nearly black: what has no segment recedes."""
 
-# Steps of the R2 sequence (M. Roberts, "The unreasonable effectiveness of quasirandom sequences"): consecutive
-# ids fall far apart in the plane, and any set of them covers it evenly.
-_R2 = np.array([0.7548776662466927, 0.5698402909980532])
-_LIGHTNESS = 0.13
-_HUE = 0.38  # radians
+_STEPS = np.array([0.6180339887, 0.5698402910])
+"""Multiples of these numbers modulo 1 spread evenly (golden and plastic ratio): ids that lie near each other
+get shades that do not."""
+
+_LIGHTNESS, _HUE = 0.16, 0.45
+"""How far shades go from the category's colour, either way: OKLab lightness 0..1, radians."""
+
+_MIDDLE = (0.46, 0.76)
+"""Darker and lighter colours are first moved to this lightness, or half of their shades would look alike."""
+
+_LEAST_CHROMA = 0.05
+"""A gray has no hue to turn; a breath of colour makes the turn visible, and still reads as gray."""
 
 
 def segment_colors(panoptic: PanopticMap) -> UInt8[np.ndarray, "rows 3"]:
@@ -31,22 +40,29 @@ def segment_colors(panoptic: PanopticMap) -> UInt8[np.ndarray, "rows 3"]:
 
 def shades(base: UInt8[np.ndarray, "n 3"], ids: Int64[np.ndarray, "n"]) -> UInt8[np.ndarray, "n 3"]:
     """The shade of each RGB colour `base` that belongs to the id: another lightness, a hue close by."""
-    offset = (ids[:, None] * _R2) % 1.0 * 2 - 1
+    lighter, turned = ((ids[:, None] * _STEPS) % 1.0 * 2 - 1).T
     lab = oklab(base)
-    chroma, hue = np.hypot(lab[:, 1], lab[:, 2]), np.arctan2(lab[:, 2], lab[:, 1])
-    # Very dark and very light colours are moved inwards first, or half of their shades would look alike.
-    lightness = np.clip(lab[:, 0], 0.42, 0.80) + _LIGHTNESS * offset[:, 0]
-    hue = hue + _HUE * offset[:, 1]
-    # A gray has no hue to turn; a breath of colour makes the turn visible, and still reads as gray.
-    chroma = np.maximum(chroma, 0.03)
-    return from_oklab(np.stack([lightness, chroma * np.cos(hue), chroma * np.sin(hue)], axis=1))
+    lightness = np.clip(lab[:, 0], *_MIDDLE) + _LIGHTNESS * lighter
+    chroma = np.maximum(np.hypot(lab[:, 1], lab[:, 2]), _LEAST_CHROMA)
+    hue = np.arctan2(lab[:, 2], lab[:, 1]) + _HUE * turned
+    # Screens cannot show every chroma at every lightness: take the most of nine that survives the way to sRGB
+    # and back. Clipping instead would turn different shades into the same one.
+    tries = np.linspace(1.0, 0.2, 9)[:, None] * chroma
+    wanted = np.stack([np.broadcast_to(lightness, tries.shape), tries * np.cos(hue), tries * np.sin(hue)], -1)
+    colors = from_oklab(wanted.reshape(-1, 3))
+    error = np.abs(oklab(colors) - wanted.reshape(-1, 3)).max(axis=1).reshape(tries.shape)
+    chosen: np.ndarray = colors.reshape(*tries.shape, 3)[(error < 0.015).argmax(axis=0), np.arange(len(base))]
+    return chosen
 
 
 def lightened(colors: UInt8[np.ndarray, "n 3"], amount: float) -> UInt8[np.ndarray, "n 3"]:
     """The colours moved towards white (`amount` 0..1) or black (-1..0) in OKLab."""
-    return from_oklab(_towards(oklab(colors), amount))
-
-
-def _towards(lab: Float[np.ndarray, "n 3"], amount: float) -> Float[np.ndarray, "n 3"]:
     goal = np.array([1.0 if amount > 0 else 0.0, 0.0, 0.0])
-    return lab + abs(amount) * (goal - lab)
+    lab = oklab(colors)
+    return from_oklab(lab + abs(amount) * (goal - lab))
+
+
+def as_color(row: UInt8[np.ndarray, "3"]) -> Color:
+    """A row of a colour table as plain numbers."""
+    red, green, blue = row.tolist()
+    return red, green, blue

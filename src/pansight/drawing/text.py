@@ -1,9 +1,10 @@
 """Text as coverage masks, in the font that Pillow carries.
 
-The font knows Latin letters; others appear as its empty box, never as an error.
+It has the letters of ASCII: accents are dropped, other scripts appear as empty boxes, never as errors.
 """
 
 import math
+import unicodedata
 from functools import lru_cache
 
 import numpy as np
@@ -11,36 +12,54 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 _REFERENCE = 40
+"""Font size at which widths are measured; they grow in proportion."""
 
+_CAPITALS = 0.7
+"""Height of the font's capitals, and `text_mask` leaves `_MARGIN` above and below them, in font sizes."""
 
-@lru_cache(maxsize=64)
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
+_MARGIN = 0.3
+
+_SPELLED = str.maketrans(
+    {"ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d"}
+    | {"Đ": "D", "ð": "d", "þ": "th", "ı": "i", "–": "-", "—": "-", "’": "'", "‘": "'", "×": "x"}
+)
+"""Letters that the font lacks and Unicode does not take apart."""
 
 
 def one_line(text: str, longest: int = 60) -> str:
     """The text without line breaks, control characters and lone surrogates, cut to `longest` characters."""
-    visible = "".join(c if c.isprintable() else " " for c in text)
-    words = " ".join(visible.encode("utf-8", "replace").decode("utf-8").split())
+    visible = "".join(character if character.isprintable() else " " for character in text)
+    words = " ".join(visible.split())
     return words if len(words) <= longest else words[: longest - 1].rstrip() + "…"
 
 
-@lru_cache(maxsize=4096)
-def aspect(text: str) -> float:
-    """Width of the text divided by the font size."""
-    return _font(_REFERENCE).getlength(text) / _REFERENCE
+def text_width(text: str, size: int) -> int:
+    """Width in pixels, within one or two, of one line of text in a font size of `size` pixels."""
+    return round(_aspect(_in_font(text)) * size)
+
+
+def shortened(text: str, size: int, width: int) -> str:
+    """The text, its end replaced by an ellipsis where it would be wider than `width` pixels."""
+    keep = len(text)
+    brief = text
+    while keep and text_width(brief, size) > width:
+        keep -= 1
+        brief = text[:keep].rstrip() + "…"
+    return brief if keep or not text else ""
 
 
 @lru_cache(maxsize=1024)
 def text_mask(text: str, size: int) -> UInt8[np.ndarray, "h w"]:
-    """Coverage, 0..255, of one line of text: `size` pixels high, cut tight left and right.
+    """Coverage, 0..255, of one line of text; the capitals are centred vertically, the width is tight.
 
-    Capitals are centred vertically. The array is shared between calls: do not write to it.
+    The array is shared between calls and cannot be written to.
     """
-    font = _font(size)
-    canvas = Image.new("L", (max(math.ceil(font.getlength(text)), 1) + size, size))
-    # Capitals of the font are 0.7 of its size high.
-    ImageDraw.Draw(canvas).text((size // 2, round(0.85 * size)), text, fill=255, font=font, anchor="ls")
+    text, font = _in_font(text), _font(size)
+    margin = round(_MARGIN * size)
+    baseline = margin + round(_CAPITALS * size)
+    # Half a font size of room on either side: some letters begin left of their origin.
+    canvas = Image.new("L", (math.ceil(font.getlength(text)) + size, baseline + margin))
+    ImageDraw.Draw(canvas).text((size // 2, baseline), text, fill=255, font=font, anchor="ls")
     mask = np.asarray(canvas)
     inked = np.flatnonzero(mask.any(axis=0))
     mask = mask[:, inked[0] : inked[-1] + 1] if len(inked) else mask[:, :1]
@@ -48,18 +67,23 @@ def text_mask(text: str, size: int) -> UInt8[np.ndarray, "h w"]:
     return mask
 
 
-def write(
-    picture: UInt8[np.ndarray, "h w 3"],
-    mask: UInt8[np.ndarray, "mh mw"],
-    x: int,
-    y: int,
-    color: tuple[int, int, int],
-) -> None:
-    """Lay `color` over `picture` where the mask covers, its upper left corner at (x, y); what hangs out is cut."""
-    top, left = max(y, 0), max(x, 0)
-    bottom, right = min(y + mask.shape[0], picture.shape[0]), min(x + mask.shape[1], picture.shape[1])
-    if top >= bottom or left >= right:
-        return
-    region = picture[top:bottom, left:right]
-    cover = mask[top - y : bottom - y, left - x : right - x, None].astype(np.int32)
-    region[...] = region + (np.array(color, dtype=np.int32) - region) * cover // 255
+@lru_cache(maxsize=4096)
+def _in_font(text: str) -> str:
+    """The text with Latin letters that the font lacks replaced by the nearest that it has."""
+    return "".join(_plain(character) for character in text.translate(_SPELLED))
+
+
+def _plain(character: str) -> str:
+    parts = unicodedata.normalize("NFKD", character)
+    return parts.encode("ascii", "ignore").decode() if parts[0].isascii() else character
+
+
+@lru_cache(maxsize=4096)
+def _aspect(text: str) -> float:
+    """Width divided by the font size."""
+    return _font(_REFERENCE).getlength(text) / _REFERENCE
+
+
+@lru_cache(maxsize=64)
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)

@@ -53,7 +53,8 @@ def read_prediction(
     rows = _by_id(segments_info, ("id", "category_id"), name, problems, remarks)
     known = {id: _category(row, categories) for id, row in rows.items()}
     problems += [
-        f"{name}: segment {id} has category_id {rows[id]['category_id']!r}, which {categories.name} does not have"
+        f"{name}: segment {id} has category_id {rows[id]['category_id']!r}, "
+        f"which {categories.name} does not have"
         for id, category in known.items()
         if category < 0
     ]
@@ -66,7 +67,7 @@ def read_prediction(
 
 
 def check_pixels_of_truth(truth: SegmentTable, overlaps: Overlaps, name: str, remarks: Remarks) -> None:
-    """Remark where map and list of the truth disagree: all of it can be scored, in exact mode with odd results."""
+    """Remark where map and list of the truth disagree: it can be scored, in exact mode with odd results."""
     row = rows_of(truth.ids, overlaps.truth_ids)
     unlisted = overlaps.truth_ids[(row < 0) & (overlaps.truth_ids != 0)]
     if len(unlisted):
@@ -80,7 +81,9 @@ def check_pixels_of_truth(truth: SegmentTable, overlaps: Overlaps, name: str, re
             f"in the JSON, {areas[index]:g} in the picture",
         )
     if (areas == 0).any():
-        remarks.add("no pixels", f"{name}: {_ids(truth.ids[areas == 0])} in segments_info but not in the picture")
+        remarks.add(
+            "no pixels", f"{name}: {_ids(truth.ids[areas == 0])} in segments_info but not in the picture"
+        )
     if (truth.ids == 0).any():
         remarks.add("id 0 listed", f"{name}: id 0 is void, yet segments_info lists it")
 
@@ -100,16 +103,23 @@ def check_pixels_of_prediction(
         remarks.add("id 0 listed", f"{name}: id 0 is void, yet segments_info lists it")
 
 
-def check_crowds(truth: SegmentTable, categories: Categories, name: str, exact: bool, remarks: Remarks) -> None:
+def check_crowds(
+    truth: SegmentTable, categories: Categories, name: str, exact: bool, remarks: Remarks
+) -> None:
     """Remark where a category has several crowd regions, of which the reference sees the last one only."""
     if np.count_nonzero(truth.crowd) < 2:
         return
     crowds = truth.categories[truth.crowd & (truth.categories >= 0)]
-    for category in np.flatnonzero(np.bincount(crowds, minlength=1) > 1):
-        count = "only the last one listed counts here" if exact else "all count here, the last one in the reference"
+    for category in np.flatnonzero(np.bincount(crowds) > 1).tolist():
+        count = (
+            "only the last one listed counts here"
+            if exact
+            else "all count here, the last one in the reference"
+        )
         remarks.add(
             "repeated crowd",
-            f"{name}: {np.count_nonzero(crowds == category)} crowd regions of {categories[category].name}; {count}",
+            f"{name}: {np.count_nonzero(crowds == category)} crowd regions of "
+            f"{categories[category].name}; {count}",
         )
 
 
@@ -140,15 +150,17 @@ def _by_id(
             problems.append(f"{name}: {label} has an id that is no whole number")
             continue
         if int(id) in rows:
-            remarks.add("repeated id", f"{name}: id {int(id)} is listed more than once; the last entry counts")
+            remarks.add(
+                "repeated id", f"{name}: id {int(id)} is listed more than once; the last entry counts"
+            )
         rows[int(id)] = entry
     return rows
 
 
 def _category(row: Mapping[str, Any], categories: Categories) -> int:
     category_id = row["category_id"]
-    # A list or object is no key of a dictionary, and no category either.
-    return categories.dataset_index.get(category_id, -1) if isinstance(category_id, (int, float)) else -1
+    # A list or object is no key of a dictionary, and no category either; 1.0 is as good a key as 1.
+    return categories.dataset_index.get(category_id, -1) if isinstance(category_id, int | float) else -1  # type: ignore[arg-type]
 
 
 def _ids(ids: np.ndarray) -> str:

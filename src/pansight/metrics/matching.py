@@ -16,8 +16,8 @@ from pansight.metrics.overlaps import Overlaps
 class SegmentTable(NamedTuple):
     """The listed segments of one map, in the order of the list; ids are unique.
 
-    `categories`: contiguous index, -1 for one that the category set does not have (truth only). `areas`: pixels
-    as listed, NaN where not listed; used for truth in exact mode only.
+    `categories`: contiguous index, -1 for one that the category set does not have (truth only). `areas`:
+    pixels as listed, NaN where not listed; used for truth in exact mode only.
     """
 
     ids: Int64[np.ndarray, "n"]
@@ -29,10 +29,10 @@ class SegmentTable(NamedTuple):
 class Matches(NamedTuple):
     """The outcome for one image; rows are positions in the two `SegmentTable`s.
 
-    `truth_rows`, `prediction_rows`, `ious` [k]: the matched pairs, IoU above 0.5. (With wrong listed areas, exact
-    mode may match a segment twice or see an IoU above 1, as the reference does.) `missed` [n]: true segments that
-    count as false negatives. `false` [m]: predicted segments that count as false positives; those neither
-    matched nor false are excused.
+    `truth_rows`, `prediction_rows`, `ious` [k]: the matched pairs, IoU above 0.5. (With wrong listed areas,
+    exact mode may match a segment twice or see an IoU above 1, as the reference does.) `missed` [n]: true
+    segments that count as false negatives. `false` [m]: predicted segments that count as false positives;
+    those neither matched nor false are excused.
     """
 
     truth_rows: Int64[np.ndarray, "k"]
@@ -48,9 +48,10 @@ def match_segments(
     """Match one image. Every listed prediction must have pixels, every predicted id but 0 must be listed.
 
     exact=True is the reference to the letter: the area of a true segment is the listed one; only the last
-    listed crowd of a category excuses; only id 0 is void, so true ids that are not listed are background that
-    nobody can match. exact=False counts areas in the map, lets every crowd excuse, and takes unlisted true ids
-    as void. The IoU of a pair is NaN when it needs a listed area that is NaN, inf when the union is empty.
+    listed crowd of a category excuses; only id 0 is void, so true ids that are not listed are background
+    that nobody can match. exact=False counts areas in the map, lets every crowd excuse, and takes unlisted
+    true ids as void. The IoU of a pair is NaN when it needs a listed area that is NaN, inf when the union
+    is empty.
     """
     truth_row = rows_of(truth.ids, overlaps.truth_ids)
     prediction_row = rows_of(prediction.ids, overlaps.prediction_ids)

@@ -1,4 +1,4 @@
-"""How many pixels each segment of one map shares with each segment of another: the table under every metric."""
+"""How many pixels each segment of one map shares with each of another: the table under every metric."""
 
 from typing import NamedTuple
 
@@ -11,9 +11,9 @@ from pansight.errors import InputError
 class Overlaps(NamedTuple):
     """The non-empty intersections of two id maps; k of them, sorted by truth id, then prediction id.
 
-    `truth_ids` [n] and `prediction_ids` [m]: the ids found in the maps, ascending, 0 among them if it is there;
-    `truth_areas`, `prediction_areas`: their pixels. `truth_index`, `prediction_index` [k]: positions therein of
-    the two sides of an intersection; `pixels` [k]: its size. All int64.
+    `truth_ids` [n] and `prediction_ids` [m]: the ids found in the maps, ascending, 0 among them if it is
+    there; `truth_areas`, `prediction_areas`: their pixels. `truth_index`, `prediction_index` [k]: positions
+    therein of the two sides of an intersection; `pixels` [k]: its size. All int64.
     """
 
     truth_ids: Int64[np.ndarray, "n"]
@@ -53,7 +53,9 @@ def count_overlaps(
     run_prediction = flat_prediction[starts].astype(np.int64)
     for ids in (run_truth, run_prediction):
         if int(ids.min()) < 0 or int(ids.max()) >= 1 << 31:
-            raise InputError(f"segment ids {int(ids.min())}..{int(ids.max())} in a map; use ids in 0..2**31-1")
+            raise InputError(
+                f"segment ids {int(ids.min())}..{int(ids.max())} in a map; use ids in 0..2**31-1"
+            )
 
     codes = (run_truth << 32) | run_prediction
     order = np.argsort(codes)

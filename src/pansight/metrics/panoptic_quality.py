@@ -30,6 +30,9 @@ from pansight.panoptic import PanopticMap
 # 2**-53, so nothing is ever rounded: any order of images, and any way of merging, gives the same bits.
 _TP, _FP, _FN, _IOU_HIGH, _IOU_LOW = range(5)
 
+_LARGEST_IOU = 2.0**24
+"""Only a wrong listed area brings an IoU above 1; beyond this, it leaves no union worth the name."""
+
 
 class PanopticQuality:
     """Accumulates matches image by image; `compute` may be called at any time.
@@ -37,12 +40,12 @@ class PanopticQuality:
     Two modes, equal on clean data:
 
     - default: areas of true segments are counted in the map; every crowd region excuses predictions of its
-      category; true ids that are not listed, or of a category unknown here, are void, as is id 0 even if listed;
-      listed true segments without pixels do not exist.
-    - `exact=True`: the answer of the reference implementation, quirks included: the areas of true segments are
-      taken from the JSON; only the last listed crowd of a category counts; unlisted true ids are background, not
-      void; a true segment of an unknown category counts nowhere but is no void; listed true segments without
-      pixels are missed; a listed id 0 is a segment.
+      category; true ids that are not listed, or of a category unknown here, are void, as is id 0 even if
+      listed; listed true segments without pixels do not exist.
+    - `exact=True`: the answer of the reference implementation, quirks included: the areas of true segments
+      are taken from the JSON; only the last listed crowd of a category counts; unlisted true ids are
+      background, not void; a true segment of an unknown category counts nowhere but is no void; listed true
+      segments without pixels are missed; a listed id 0 is a segment.
 
     Both remark on each of these in `PanopticQualityResult.warnings`. The state is of int64 and additive, so
     accumulators filled anywhere can be merged, exactly.
@@ -53,7 +56,12 @@ class PanopticQuality:
         self.exact = exact
         self.images = 0
         self._counts: Int64[np.ndarray, "5 n"] = np.zeros((5, len(categories)), dtype=np.int64)
-        self._remarks = Remarks()
+        self.remarks = Remarks()
+
+    @property
+    def counted(self) -> bool:
+        """Whether any segment of a known category was matched, missed or false so far."""
+        return bool(self._counts.any())
 
     def update(self, prediction: PanopticMap, truth: PanopticMap, name: str = "") -> None:
         """Score one image given as two maps of equal size; `name` is for warnings.
@@ -72,9 +80,9 @@ class PanopticQuality:
             overlaps = count_overlaps(truth.ids, prediction.ids)
         except InputError as error:
             raise InputError(f"{name}: {error}") from error
-        table = _table(truth)
-        check_crowds(table, self.categories, name, self.exact, self._remarks)
-        self._count(match_segments(overlaps, table, _table(prediction), exact=self.exact), table, _table(prediction))
+        true, predicted = _table(truth), _table(prediction)
+        check_crowds(true, self.categories, name, self.exact, self.remarks)
+        self._count(match_segments(overlaps, true, predicted, exact=self.exact), true, predicted)
 
     def update_coco(
         self,
@@ -87,8 +95,8 @@ class PanopticQuality:
     ) -> None:
         """Score one image given as COCO panoptic files hold it: id maps and their `segments_info`.
 
-        `category_id` is the data set's id. True segments need `id`, `category_id`, `iscrowd` (and `area` in exact
-        mode), predicted ones `id` and `category_id`; all else is ignored. The names are for messages.
+        `category_id` is the data set's id. True segments need `id`, `category_id`, `iscrowd` (and `area` in
+        exact mode), predicted ones `id` and `category_id`; all else is ignored. The names are for messages.
 
         Raises DataProblemsError, listing all that is wrong with this image, and counts nothing then.
         """
@@ -99,9 +107,10 @@ class PanopticQuality:
         try:
             overlaps = count_overlaps(truth_ids, prediction_ids)
         except InputError as error:
-            raise DataProblemsError(
-                f"{prediction_name}: not scored", [*problems, f"{prediction_name}: {error}"]
-            ) from error
+            problems.append(f"{prediction_name}: {error}")
+            overlaps = count_overlaps(prediction_ids, prediction_ids)
+            check_pixels_of_prediction(prediction, overlaps, prediction_name, problems, remarks)
+            raise DataProblemsError(f"{prediction_name}: not scored", problems) from error
         check_pixels_of_truth(truth, overlaps, truth_name, remarks)
         check_pixels_of_prediction(prediction, overlaps, prediction_name, problems, remarks)
         check_crowds(truth, self.categories, truth_name, self.exact, remarks)
@@ -112,34 +121,36 @@ class PanopticQuality:
                 prediction = without(prediction, prediction.ids == 0)
             matches = match_segments(overlaps, truth, prediction, exact=self.exact)
             for row, iou in zip(matches.truth_rows, matches.ious, strict=True):
-                if not np.isfinite(iou):
-                    fault = "lacks area" if np.isnan(iou) else f"has area {truth.areas[row]:g}: no union is left"
+                if not iou < _LARGEST_IOU:
+                    fault = (
+                        "lacks area" if np.isnan(iou) else f"has area {truth.areas[row]:g}: no union is left"
+                    )
                     problems.append(f"{truth_name}: segment {truth.ids[row]} {fault}")
         if problems:
             raise DataProblemsError(f"{prediction_name}: not scored", problems)
-        self._remarks.merge(remarks)
+        self.remarks.merge(remarks)
         self._count(matches, truth, prediction)
 
     def merge(self, other: "PanopticQuality") -> None:
         """Add what another accumulator has seen. Raises CategoryError when its categories or mode differ."""
         if self.exact != other.exact or not self._same_classes(other.categories):
             raise CategoryError(
-                f"an evaluation of {other.categories.name} (exact={other.exact}) cannot be merged into one of "
-                f"{self.categories.name} (exact={self.exact}); make both alike"
+                f"an evaluation of {other.categories.name} (exact={other.exact}) cannot be merged "
+                f"into one of {self.categories.name} (exact={self.exact}); make both alike"
             )
         self._counts += other._counts
         self.images += other.images
-        self._remarks.merge(other._remarks)
+        self.remarks.merge(other.remarks)
 
     def compute(self) -> PanopticQualityResult:
-        """The quality of all that was seen so far. Emits one EvaluationWarning when there is something to see."""
+        """The quality of all that was seen so far. Emits one EvaluationWarning when there are remarks."""
         classes = []
         for category, (tp, fp, fn, high, low) in zip(self.categories, self._counts.T.tolist(), strict=True):
             classes.append(ClassQuality(category, tp, fp, fn, iou=((high << 27) + low) / (1 << 53)))
         things = [one for one in classes if one.category.is_thing]
         stuff = [one for one in classes if not one.category.is_thing]
         groups = {"all": average(classes), "things": average(things), "stuff": average(stuff)}
-        lines = self._remarks.lines()
+        lines = self.remarks.lines()
         if self.images:
             lines += tuple(
                 f"no value: no category of the {len(members)} {name} occurs in truth or prediction"

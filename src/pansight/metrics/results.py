@@ -11,9 +11,9 @@ from pansight.categories import Category
 class ClassQuality:
     """The quality of one category, fractions of 1, and the counts behind it.
 
-    `iou` is the sum of the IoUs of the `tp` matched pairs. PQ = iou / (tp + fp / 2 + fn / 2) = SQ * RQ, with
-    SQ = iou / tp and RQ = tp / (tp + fp / 2 + fn / 2). All three are 0 where nothing counts, as in the reference;
-    `counted` tells.
+    `iou` is the sum of the IoUs of the `tp` matched pairs. PQ = iou / (tp + fp / 2 + fn / 2) = SQ * RQ,
+    with SQ = iou / tp and RQ = tp / (tp + fp / 2 + fn / 2). All three are 0 where nothing counts, as in the
+    reference; `counted` tells.
     """
 
     category: Category
@@ -61,8 +61,9 @@ class Quality:
 class PanopticQualityResult:
     """The answer of an evaluation.
 
-    `all`, `things`, `stuff`: the averages, None where no category of the group counts. `classes`: one entry per
-    category, by contiguous index. `images`: how many were scored. `warnings`: what deserves a look, a line each.
+    `all`, `things`, `stuff`: the averages, None where no category of the group counts. `classes`: one entry
+    per category, by contiguous index. `images`: how many were scored. `warnings`: what deserves a look, a
+    line each.
     """
 
     all: Quality | None
@@ -83,8 +84,13 @@ class PanopticQualityResult:
             "classes": {
                 str(one.category.dataset_id): {
                     "name": one.category.name,
-                    **{"pq": one.pq, "sq": one.sq, "rq": one.rq},
-                    **{"tp": one.tp, "fp": one.fp, "fn": one.fn, "iou": one.iou},
+                    "pq": one.pq,
+                    "sq": one.sq,
+                    "rq": one.rq,
+                    "tp": one.tp,
+                    "fp": one.fp,
+                    "fn": one.fn,
+                    "iou": one.iou,
                 }
                 for one in self.classes
             },

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pansight.data.scenes.plot import HALF_WIDTH, Plot
-from pansight.data.scenes.world import Facade, spans_per_metre
+from pansight.data.scenes.world import Facade, Item, spans_per_metre
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,9 @@ def _houses(plot: Plot, depth: float, gaps: float, tall: float) -> None:
     """A row of houses that face the viewer."""
     dice = plot.dice
     metre = spans_per_metre(depth)
+    # roofs stay below the upper border, so that some sky is left
+    foot = plot.horizon + (plot.height - plot.horizon) * depth
+    room = max(0.4, (0.88 * foot / metre - 2.2) / 4.6)
     x = dice.between(-0.3, 0.05)
     while x < plot.width + 0.1:
         if dice.chance(gaps):
@@ -66,13 +69,11 @@ def _houses(plot: Plot, depth: float, gaps: float, tall: float) -> None:
         wide = dice.between(0.85, 1.35)
         half = 2.4 * wide * metre
         look = dice.numbers(12)
-        plot.items.append(_house(x + half, depth, wide, tall * dice.between(0.75, 1.3), look))
+        plot.items.append(_house(x + half, depth, wide, min(tall * dice.between(0.75, 1.3), room / wide), look))
         x += 2 * half + 0.004
 
 
-def _house(x: float, depth: float, wide: float, tall: float, look: tuple[float, ...]):  # type: ignore[no-untyped-def]
-    from pansight.data.scenes.world import Item
-
+def _house(x: float, depth: float, wide: float, tall: float, look: tuple[float, ...]) -> Item:
     return Item("building", "house", x, depth, wide, 1, (tall, *look))
 
 
@@ -232,7 +233,8 @@ def _lake(plot: Plot) -> None:
 
 def _harbour(plot: Plot) -> None:
     dice = plot.dice
-    plot.base = "water"
+    plot.base = "sidewalk"
+    plot.band("water", dice.between(0.055, 0.075))
     quay = dice.between(0.5, 0.66)
     if dice.chance(0.8):
         _houses(plot, 0.03, dice.between(0.15, 0.45), dice.between(0.6, 1.5))

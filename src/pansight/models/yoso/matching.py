@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from pansight.errors import PansightError
 from pansight.models.yoso.config import YOSOConfig
-from pansight.nn.points import sample_points
+from pansight.nn.points import sample_shared_points
 
 Pairs = tuple[Int[Tensor, " m"], Int[Tensor, " m"]]
 """proposals (ascending) and the segments they are given"""
@@ -44,8 +44,8 @@ def match(
     if len(categories) == 0:
         nothing = torch.zeros(0, dtype=torch.int64, device=mask_logits.device)
         return nothing, nothing
-    logits = sample_points(mask_logits, points.expand(len(mask_logits), -1, -1))
-    targets = sample_points(masks, points.expand(len(masks), -1, -1))
+    logits = sample_shared_points(mask_logits, points[0])
+    targets = sample_shared_points(masks, points[0])
     # autocast would round the costs; they decide
     cross_entropy, dice = pairwise_costs(logits.float(), targets.float())
     cost = config.mask_weight * cross_entropy + config.dice_weight * dice

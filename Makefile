@@ -1,0 +1,32 @@
+# Two commands are all that is needed: `make demo` and `make test`. Both set everything up on the first call.
+.PHONY: help demo test lint format clean
+.DEFAULT_GOAL := help
+
+help: ## Show what there is
+	@echo "make demo    set up, then segment synthetic street scenes with the embedded model (DEMO_ARGS=... adds pictures)"
+	@echo "make test    set up, then run every test"
+	@echo "make lint    set up, then run the linters and the type checker"
+	@echo "make format  set up, then format the code"
+	@echo "make clean   remove the virtual environment and everything made by the above"
+
+demo:
+	@./scripts/setup core
+	@.venv/bin/pansight demo $(DEMO_ARGS)
+
+test:
+	@./scripts/setup dev
+	@.venv/bin/python -m pytest $(PYTEST_ARGS)
+
+lint:
+	@./scripts/setup dev
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+
+format:
+	@./scripts/setup dev
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis demo-output build dist

@@ -1,0 +1,1 @@
+"""From pictures to panoptic maps: reading, segmenting, writing."""

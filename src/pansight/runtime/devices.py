@@ -1,0 +1,28 @@
+"""Where the network runs."""
+
+import torch
+
+from pansight.errors import InputError
+
+
+def choose_device(name: str | torch.device | None = None) -> torch.device:
+    """`auto` or None: the first GPU (cuda), else Apple's (mps), else the CPU; otherwise the one that is named.
+
+    Raises InputError when there is no such device here.
+    """
+    if name is None or name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"{name!r} is no device; use auto, cpu, cuda, cuda:1 or mps") from error
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not there.get(device.type, True):
+        raise InputError(f"there is no device {device} here; use --device auto or cpu (device='cpu')")
+    return device

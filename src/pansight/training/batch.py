@@ -1,0 +1,104 @@
+"""From samples to what a step is given: few tensors, masks made only where they are needed."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int32, Int64, UInt8
+from torch import Tensor
+
+from pansight.data.sample import Sample
+from pansight.data.transforms import Labelled, Transform
+from pansight.models.base import Target
+from pansight.models.preprocess import Preprocess
+
+
+class Example(NamedTuple):
+    """One augmented picture and its truth, on the host."""
+
+    image: UInt8[np.ndarray, "h w 3"]
+    rows: Int32[np.ndarray, "h w"]
+    """0: no segment, else 1 + place in the tables below"""
+    categories: Int64[np.ndarray, "n"]
+    crowd: Bool[np.ndarray, "n"]
+
+
+def make_example(sample: Sample, transform: Transform, generator: np.random.Generator) -> Example:
+    """Augment a sample; segments that lose all their pixels lose their row."""
+    segments = sample.panoptic.segments
+    painted = sample.panoptic.paint(range(1, len(segments) + 1))
+    labelled = transform(Labelled(sample.image, painted), generator)
+    left = np.bincount(labelled.ids.reshape(-1), minlength=len(segments) + 1) > 0
+    left[0] = False
+    table = np.cumsum(left, dtype=np.int32) * left
+    kept = [segment for segment, there in zip(segments, left[1:], strict=True) if there]
+    return Example(
+        labelled.image,
+        table.astype(np.int32)[labelled.ids],
+        np.array([segment.category for segment in kept], dtype=np.int64),
+        np.array([segment.is_crowd for segment in kept], dtype=np.bool_),
+    )
+
+
+class TrainingBatch(NamedTuple):
+    """Pictures of one step, padded to one size at the bottom and the right. Rows of no segment end the tables."""
+
+    images: UInt8[Tensor, "b 3 h w"]
+    sizes: Int64[Tensor, "b 2"]
+    """height and width of each picture inside the padded one"""
+    rows: Int32[Tensor, "b h w"]
+    categories: Int64[Tensor, "b s"]
+    """-1: no segment"""
+    crowd: Bool[Tensor, "b s"]
+
+    def targets(self) -> list[Target]:
+        """The truth of each picture as masks, made on the batch's device."""
+        counts = (self.categories >= 0).sum(1).tolist()
+        return [
+            Target(rows == torch.arange(1, n + 1, device=rows.device)[:, None, None], categories[:n], crowd[:n])
+            for rows, categories, crowd, n in zip(self.rows, self.categories, self.crowd, counts, strict=True)
+        ]
+
+    def inputs(self, preprocess: Preprocess) -> Float[Tensor, "b 3 h w"]:
+        """Normalised pictures with 0 beyond their borders."""
+        images = preprocess.normalise(self.images)
+        padded = list(images.shape[2:])
+        for image, (height, width) in zip(images, self.sizes.tolist(), strict=True):
+            if [height, width] != padded:
+                image[:, height:] = 0
+                image[:, :, width:] = 0
+        return images
+
+
+def collate(examples: list[Example], divisor: int) -> TrainingBatch:
+    """Examples as one batch, its sides multiples of `divisor`."""
+    sizes = [example.rows.shape for example in examples]
+    height, width = (-(-max(size[axis] for size in sizes) // divisor) * divisor for axis in (0, 1))
+    segments = max(len(example.categories) for example in examples)
+    count = len(examples)
+    images = np.zeros((count, height, width, 3), dtype=np.uint8)
+    rows = np.zeros((count, height, width), dtype=np.int32)
+    categories = np.full((count, segments), -1, dtype=np.int64)
+    crowd = np.zeros((count, segments), dtype=np.bool_)
+    for i, example in enumerate(examples):
+        h, w = sizes[i]
+        images[i, :h, :w] = example.image
+        rows[i, :h, :w] = example.rows
+        categories[i, : len(example.categories)] = example.categories
+        crowd[i, : len(example.crowd)] = example.crowd
+    return TrainingBatch(
+        torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(),
+        torch.tensor(sizes, dtype=torch.int64),
+        torch.from_numpy(rows),
+        torch.from_numpy(categories),
+        torch.from_numpy(crowd),
+    )
+
+
+class ValidationBatch:
+    """Samples as they are. No tuple and no dataclass, so that nothing looks inside for tensors to move."""
+
+    __slots__ = ("samples",)
+
+    def __init__(self, samples: list[Sample]) -> None:
+        self.samples = samples

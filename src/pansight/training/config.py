@@ -1,0 +1,177 @@
+"""Everything that one training is told; a YAML recipe is this, written down."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+from pansight.models.preprocess import Preprocess
+
+Size = tuple[PositiveInt, PositiveInt]
+
+VALIDATION_SCENES_SEED = 1_000_001
+"""Scenes of this seed choose the best weights of a training."""
+TEST_SCENES_SEED = 1_000_002
+"""Scenes of this seed are for the final figure alone."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Augmentation(_Section):
+    """What is done to a picture and its ids before training on them."""
+
+    kind: Literal["none", "flip", "lsj", "crop"] = "none"
+    """`lsj`: YOSO's for COCO; `crop`: YOSO's for Cityscapes, ADE20K and Mapillary"""
+    size: Size = (1024, 1024)
+    """height and width that `lsj` and `crop` give (`crop`: at most, unless it pads)"""
+    scales: tuple[PositiveFloat, PositiveFloat] = (0.1, 2.0)
+    """range of `lsj`'s random scale"""
+    short: PositiveInt = 640
+    """short side before `crop`, times 0.5 .. 2.0"""
+    longest: PositiveInt = 2560
+    """bound on the long side before `crop`"""
+    pad: bool = False
+    """whether `crop` fills smaller pictures up to `size`"""
+
+
+class SceneData(_Section):
+    """Synthetic scenes: every sample is new, none is ever seen twice."""
+
+    kind: Literal["scenes"] = "scenes"
+    size: Size = (192, 256)
+    """height and width of the pictures"""
+    augmentation: Augmentation = Augmentation()
+
+
+class CocoPanopticData(_Section):
+    """Folders in the COCO panoptic format."""
+
+    kind: Literal["coco-panoptic"]
+    train_json: Path
+    train_images: Path
+    train_masks: Path
+    """folder of the PNG files that hold the segment ids"""
+    validation_json: Path | None = None
+    """without it there is no validation"""
+    validation_images: Path | None = None
+    validation_masks: Path | None = None
+    augmentation: Augmentation = Augmentation(kind="lsj")
+
+    @model_validator(mode="after")
+    def _whole_validation(self) -> "CocoPanopticData":
+        parts = (self.validation_json, self.validation_images, self.validation_masks)
+        if any(parts) and not all(parts):
+            raise ValueError("validation_json, validation_images and validation_masks belong together")
+        return self
+
+
+Data = Annotated[SceneData | CocoPanopticData, Field(discriminator="kind")]
+
+
+class ModelChoice(_Section):
+    """What is trained: a preset of the zoo, its fields changed at will, or a method with its fields."""
+
+    preset: str | None = None
+    """name of a preset, see `pansight models`; None: `method` with its defaults"""
+    method: Literal["yoso"] = "yoso"
+    config: dict[str, Any] = Field(default_factory=dict)
+    """fields of the method's configuration that differ from the preset's or from the defaults"""
+    preprocess: Preprocess | None = None
+    """how the model wants its pictures; None: the preset's, or pictures as they are"""
+    start: str | None = None
+    """weights to start from: a file or a name of the zoo; categories may differ, their layers then start anew"""
+
+
+class Schedule(_Section):
+    """The learning rate over the steps, as a factor of the base rate."""
+
+    kind: Literal["constant", "multistep", "poly", "cosine", "onecycle"] = "poly"
+    warmup_steps: NonNegativeInt = 0
+    """steps over which the factor rises linearly from `warmup_factor` (onecycle: with a cosine)"""
+    warmup_factor: NonNegativeFloat = 0.0
+    power: PositiveFloat = 0.9
+    """of `poly`"""
+    milestones: tuple[PositiveInt, ...] = ()
+    """steps at which `multistep` multiplies the rate by `gamma`"""
+    gamma: PositiveFloat = 0.1
+    final_factor: NonNegativeFloat = 0.0
+    """what `cosine` and `onecycle` end at"""
+
+
+class Optimizer(_Section):
+    """AdamW (defaults: YOSO's)."""
+
+    learning_rate: PositiveFloat = 1e-4
+    weight_decay: NonNegativeFloat = 0.05
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: PositiveFloat = 1e-8
+    gradient_clip: NonNegativeFloat = 0.01
+    """greatest L2 norm of all gradients together; 0: no bound"""
+    one_rate: bool = False
+    """train everything at the base rate; else as the method says (YOSO: backbone at a tenth), which suits
+    backbones that were trained before"""
+    schedule: Schedule = Schedule()
+
+
+class Validation(_Section):
+    """Panoptic quality on pictures that are not trained on."""
+
+    every: NonNegativeInt = 1000
+    """steps between validations; 0: none"""
+    pictures: PositiveInt = 100
+    """how many, from the front of the data set"""
+    batch_size: PositiveInt = 8
+    """pictures of one size go through the network together"""
+
+
+class TrainConfig(_Section):
+    """One training, whole."""
+
+    data: Data = SceneData()
+    model: ModelChoice = ModelChoice()
+    optimizer: Optimizer = Optimizer()
+    validation: Validation = Validation()
+    steps: PositiveInt = 10_000
+    """optimizer steps in all"""
+    batch_size: PositiveInt = 16
+    """pictures a process in one pass"""
+    accumulate: PositiveInt = 1
+    """passes whose gradients make one step"""
+    seed: NonNegativeInt = 0
+    """of initial weights, scenes, order, augmentation and loss points"""
+    precision: Literal["32", "bf16-mixed", "16-mixed"] = "32"
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """decay of an exponential moving average of the weights, which is then what is validated and
+    exported; 0: none"""
+    workers: NonNegativeInt = 2
+    """processes that make samples; 0: the training process itself does"""
+    threads: NonNegativeInt = 0
+    """CPU threads of the network; 0: torch decides"""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    devices: PositiveInt = 1
+    """how many of them (data-parallel)"""
+    channels_last: bool = False
+    """memory layout of pictures and convolutions"""
+    log_every: PositiveInt = 50
+    """steps a row in the log"""
+    checkpoint_every: PositiveInt = 500
+    """steps between checkpoints"""
+    keep_checkpoints: NonNegativeInt = 0
+    """how many numbered checkpoints stay beside the last; 0: none"""
+
+    @model_validator(mode="after")
+    def _unseen(self) -> "TrainConfig":
+        if self.data.kind == "scenes" and self.seed in (VALIDATION_SCENES_SEED, TEST_SCENES_SEED):
+            raise ValueError(f"seed {self.seed} is kept for validation and test scenes; choose another")
+        return self

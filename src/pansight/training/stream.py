@@ -1,0 +1,74 @@
+"""An endless, repeatable order of samples that can be entered anywhere."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from torch.utils.data import Dataset, Sampler
+
+from pansight.data.sample import Sample
+from pansight.data.transforms import Transform, generator_for
+from pansight.training.batch import Example, make_example
+
+Key = tuple[int, int]
+"""epoch and index"""
+
+
+class ExampleStream(Dataset[Example]):
+    """Augmented examples by (epoch, index): the same key and seed give the same example, in any process."""
+
+    def __init__(self, samples: Sequence[Sample], transform: Transform, seed: int) -> None:
+        self.samples = samples
+        self.transform = transform
+        self.seed = seed
+
+    def __getitem__(self, key: Key) -> Example:
+        epoch, index = key
+        return make_example(self.samples[index], self.transform, generator_for((self.seed, epoch, index)))
+
+
+class EndlessBatches(Sampler[list[Key]]):
+    """Keys of batch after batch, shuffled anew every epoch; batches run on across the ends of epochs.
+
+    Args:
+        length: samples in the data set.
+        batch_size: samples a batch.
+        seed: of the order.
+        shuffle: False where samples are new anyway, as scenes are.
+        start: batches (of this process) that were had before.
+        rank, world: this process among `world`; together they have each sample once an epoch.
+    """
+
+    def __init__(
+        self,
+        length: int,
+        batch_size: int,
+        seed: int,
+        *,
+        shuffle: bool = True,
+        start: int = 0,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self.length = length
+        self.batch_size = batch_size
+        self.seed = seed
+        self.shuffle = shuffle
+        self.start = start
+        self.rank = rank
+        self.world = world
+        self._order: tuple[int, np.ndarray] | None = None
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        batch = self.start
+        while True:
+            first = (batch * self.world + self.rank) * self.batch_size
+            yield [self._key(position) for position in range(first, first + self.batch_size)]
+            batch += 1
+
+    def _key(self, position: int) -> Key:
+        epoch, place = divmod(position, self.length)
+        if not self.shuffle:
+            return epoch, place
+        if self._order is None or self._order[0] != epoch:
+            self._order = epoch, generator_for((self.seed, epoch)).permutation(self.length)
+        return epoch, int(self._order[1][place])

@@ -1,0 +1,87 @@
+"""The methods by name, and the building of a model from its parts."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from pydantic import BaseModel
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from pansight.categories import Categories
+from pansight.errors import CheckpointError
+from pansight.models.base import PanopticModel
+from pansight.models.preprocess import Preprocess
+from pansight.models.yoso import YOSO, YOSOConfig
+
+
+class Method(NamedTuple):
+    """How to build one paper's model, and in what its released files may differ from it."""
+
+    model: Callable[[Any, Categories, Preprocess], PanopticModel]
+    config: type[BaseModel]
+    may_lack: tuple[str, ...] = ()
+    """keys that a file may do without, because the configuration gives their values"""
+    may_hold: tuple[str, ...] = ("pixel_mean", "pixel_std")
+    """keys that a file may hold though the model has no use for them"""
+
+
+METHODS: dict[str, Method] = {
+    "yoso": Method(YOSO, YOSOConfig, may_lack=("yoso_head.criterion.empty_weight",)),
+}
+
+
+def find_method(name: str) -> Method:
+    """The method called `name`. Raises CheckpointError, naming those that exist."""
+    try:
+        return METHODS[name]
+    except KeyError:
+        raise CheckpointError(f"no method {name!r}; this Pansight has {', '.join(METHODS)}") from None
+
+
+class _NoDraws(TorchFunctionMode):
+    """Leaves out the random draws of initialisers: tensors stay as the memory was."""
+
+    DRAWS = (Tensor.normal_, Tensor.uniform_, Tensor.erfinv_)
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func in self.DRAWS:
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def without_initialisation() -> Iterator[None]:
+    """Models built inside have arbitrary parameters, cost next to no time, and leave the generator alone.
+
+    For models whose every parameter is loaded afterwards, or of which only the shapes matter. (The meta
+    device would do too, but its first use imports the compiler, which takes seconds.)
+    """
+    with _NoDraws():
+        yield
+
+
+def construct(
+    method: str, config: BaseModel, categories: Categories, preprocess: Preprocess, *, blank: bool = False
+) -> PanopticModel:
+    """Build a model from its parts; `blank` leaves the parameters uninitialised.
+
+    Raises CheckpointError when torch cannot build what the configuration asks for.
+    """
+    build = find_method(method).model
+    try:
+        if not blank:
+            return build(config, categories, preprocess)
+        with without_initialisation():
+            return build(config, categories, preprocess)
+    except (RuntimeError, ValueError, AssertionError, MemoryError, OverflowError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CheckpointError(f"this {method} configuration cannot be built ({reason}); correct it") from error
+
+
+def parameter_count(model: torch.nn.Module) -> int:
+    """How many numbers training would change, were nothing frozen."""
+    return sum(parameter.numel() for parameter in model.parameters())
