@@ -46,6 +46,10 @@ class CheckpointError(PansightError):
     """A weights file does not fit the model, or is damaged."""
 
 
+class DownloadError(PansightError):
+    """A published file cannot be fetched, or is not what was published."""
+
+
 class CategoryError(PansightError):
     """A category name or id that the category set does not have."""
 

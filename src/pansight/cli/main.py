@@ -6,6 +6,10 @@ import typer
 from rich.console import Console
 
 from pansight import __version__
+from pansight.cli.convert import convert
+from pansight.cli.models import models
+from pansight.cli.predict import predict
+from pansight.cli.train import train
 from pansight.errors import PansightError
 
 app = typer.Typer(
@@ -30,6 +34,12 @@ def _root(
     ),
 ) -> None:
     """Real-time panoptic segmentation: every pixel a category, every object an identity."""
+
+
+app.command()(convert)
+app.command("models")(models)
+app.command()(predict)
+app.command()(train)
 
 
 def run() -> None:

@@ -27,7 +27,7 @@ _SUFFIXES = (".jpg", ".png", ".jpeg", ".webp", ".JPG", ".JPEG", ".PNG")
 
 
 class CocoPanoptic:
-    """COCO panoptic data as a lazy sequence: `len(data)`, `data[i] -> Sample`, in the order of the annotations.
+    """COCO panoptic data as a lazy sequence: `len(data)`, `data[i] -> Sample`, in the annotations' order.
 
     The JSON is checked whole at once; pictures are opened when a sample is asked for. What stays in memory is
     compact (13 bytes a segment), so that the worker processes of a loader can share it.
@@ -93,8 +93,9 @@ class CocoPanoptic:
         try:
             return PanopticMap.from_table(read_ids(path), table, self.categories)
         except InputError as error:
+            image_id = self._image_ids[position]
             raise DataError(
-                f"{path}: does not fit image {self._image_ids[position]!r} of {self.annotations.name}: {error}"
+                f"{path}: does not fit image {image_id!r} of {self.annotations.name}: {error}"
             ) from error
 
     def __repr__(self) -> str:
@@ -145,14 +146,13 @@ class CocoPanoptic:
         self._crowd = np.array([row[2] for row in segments], dtype=np.bool_)
 
 
-def _match_categories(
-    path: Path, rows: Any, wanted: Categories | None
-) -> tuple[Categories, dict[int, int]]:
+def _match_categories(path: Path, rows: Any, wanted: Categories | None) -> tuple[Categories, dict[int, int]]:
     """The categories to speak in, and the contiguous index of each id in the file."""
     if not rows:
         if wanted is None:
-            raise DataError(f'{path}: no "categories" in it; pass categories=, such as
-            Categories.builtin("coco")')
+            raise DataError(
+                f'{path}: no "categories" in it; pass categories=, such as Categories.builtin("coco")'
+            )
         return wanted, dict(wanted.dataset_index)
     try:
         own = Categories.from_json(rows, name=path.name)
@@ -206,7 +206,9 @@ def _segments(
         elif id in seen:
             problems.append(f"{where}: segment {id} is listed twice")
         elif category_id not in index:
-            problems.append(f"{where}: segment {id} has category_id {category_id}, which {known} does not have")
+            problems.append(
+                f"{where}: segment {id} has category_id {category_id}, which {known} does not have"
+            )
         else:
             segments.append((id, index[category_id], bool(row.get("iscrowd", 0))))
         if isinstance(id, int):

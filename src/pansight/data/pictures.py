@@ -13,9 +13,9 @@ from pansight.errors import DataError
 def read_picture(path: str | os.PathLike[str], height: int, width: int) -> UInt8[np.ndarray, "h w 3"]:
     """Decode a picture of a data set as RGB, 0..255; alpha is dropped, 16-bit gray keeps its upper byte.
 
-    It must be `height` x `width`, as its labels are. The EXIF orientation is applied, unless only the picture as
-    stored has that size: then the labels were drawn on the stored one. Raises DataError, naming the file, when
-    it is missing, damaged or of another size.
+    It must be `height` x `width`, as its labels are. The EXIF orientation is applied, unless only the picture
+    as stored has that size: then the labels were drawn on the stored one. Raises DataError, naming the file,
+    when it is missing, damaged or of another size.
     """
     try:
         with Image.open(path) as stored:

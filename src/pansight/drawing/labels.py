@@ -10,7 +10,7 @@ from scipy.ndimage import distance_transform_edt
 
 from pansight.drawing.shades import Color, as_color, lightened
 from pansight.drawing.stencils import lay, rounded
-from pansight.drawing.text import text_mask, text_width
+from pansight.drawing.text import text_stencil, text_width
 
 _CELLS = 180
 """Cells along the shorter side of the coarse map on which places are sought."""
@@ -65,9 +65,13 @@ def poles(
     order = np.argsort(np.minimum(depth * 16, 65535).astype(np.uint16), kind="stable")
     best = np.full(count + 1, -1, dtype=np.int64)
     best[coarse.reshape(-1)[order]] = order
-    y, x = np.divmod(best, max(coarse.shape[1], 1))
-    places = np.stack([y * step_y + step_y // 2, x * step_x + step_x // 2], axis=1)
-    return places, np.where(best >= 0, depth[best] * step_y, -1.0)
+    seen = np.flatnonzero(best >= 0)
+    places, depths = np.zeros((count + 1, 2), dtype=np.int64), np.full(count + 1, -1.0)
+    # A picture one pixel wide has no cells at all.
+    y, x = np.divmod(best[seen], max(coarse.shape[1], 1))
+    places[seen] = np.stack([y * step_y + step_y // 2, x * step_x + step_x // 2], axis=1)
+    depths[seen] = depth[best[seen]] * step_y
+    return places, depths
 
 
 def place_labels(
@@ -105,10 +109,10 @@ def draw_labels(
     for label in labels:
         plate = rounded(label.width, label.height, round(0.36 * label.height), _OPACITY)
         lay(picture, plate, label.x, label.y, as_color(plates[label.row]))
-        mask = text_mask(label.text, label.size)
-        x = label.x + (label.width - mask.shape[1]) // 2
-        y = label.y + (label.height - mask.shape[0]) // 2
-        lay(picture, mask, x, y, _INK)
+        ink = text_stencil(label.text, label.size)
+        x = label.x + (label.width - ink.shape[1]) // 2
+        y = label.y + (label.height - ink.shape[0]) // 2
+        lay(picture, ink, x, y, _INK)
 
 
 def _around(text: str, row: int, size: int, y: int, x: int) -> Label:

@@ -10,7 +10,7 @@ from pansight.categories import Categories, Category
 from pansight.drawing.names import short_names
 from pansight.drawing.shades import Color, as_color, segment_colors, shades
 from pansight.drawing.stencils import lay, rounded
-from pansight.drawing.text import shortened, text_mask, text_width
+from pansight.drawing.text import shortened, text_stencil, text_width
 from pansight.errors import InputError
 from pansight.panoptic import PanopticMap
 
@@ -122,14 +122,14 @@ def _draw_column(lines: Sequence[_Line], size: int, height: int) -> UInt8[np.nda
 
 
 def _write(column: UInt8[np.ndarray, "h w 3"], text: str, size: int, x: int, middle: int, ink: Color) -> None:
-    mask = text_mask(text, size)
-    lay(column, mask, x, middle - mask.shape[0] // 2, ink)
+    letters = text_stencil(text, size)
+    lay(column, letters, x, middle - letters.shape[0] // 2, ink)
 
 
 def _draw_swatch(
     column: UInt8[np.ndarray, "h w 3"], colors: Sequence[Color], x: int, y: int, side: int
 ) -> None:
-    mask = rounded(side, side, round(0.25 * side))
+    shape = rounded(side, side, round(0.25 * side))
     cuts = [round(side * part / len(colors)) for part in range(len(colors) + 1)]
     for color, start, stop in zip(colors, cuts, cuts[1:], strict=False):
-        lay(column, mask[:, start:stop], x + start, y, color)
+        lay(column, shape[:, start:stop], x + start, y, color)

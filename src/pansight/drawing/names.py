@@ -9,7 +9,7 @@ from pansight.drawing.text import one_line
 
 @lru_cache(maxsize=32)
 def short_names(categories: Categories) -> tuple[str, ...]:
-    """A short name for each category, by contiguous index; no two are alike where the full names differ.
+    """A short name for each category, by contiguous index; two are alike only if 60 letters of the full are.
 
     "sky-other-merged" (COCO) is sky, "car, auto, automobile" (ADE20K) is car, "object--vehicle--bus"
     (Mapillary) is bus, "sign_symbol" (CamVid) is sign symbol.

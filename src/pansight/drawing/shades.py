@@ -11,8 +11,8 @@ Color = tuple[int, int, int]
 VOID_COLOR: Color = (26, 28, 33)
 """Nearly black: what has no segment recedes."""
 
-_STEPS = np.array([0.6180339887, 0.5698402910])
-"""Multiples of these numbers modulo 1 spread evenly (golden and plastic ratio): ids that lie near each other
+_STEPS = np.array([0.6180339887, 0.3027756377])
+"""Multiples of these numbers modulo 1 spread evenly (golden and bronze mean): ids that lie near each other
 get shades that do not."""
 
 _LIGHTNESS, _HUE = 0.16, 0.45

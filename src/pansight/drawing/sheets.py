@@ -9,7 +9,7 @@ from PIL import Image
 from pansight.drawing.legends import BACKGROUND, INK
 from pansight.drawing.pictures import checked_picture
 from pansight.drawing.stencils import lay
-from pansight.drawing.text import one_line, shortened, text_mask
+from pansight.drawing.text import one_line, shortened, text_stencil
 from pansight.errors import InputError
 
 
@@ -67,15 +67,9 @@ def contact_sheet(
         y = int(tops[row]) + bar
         sheet[y : y + height, x : x + own] = picture
         if titles is not None:
-            mask = text_mask(shortened(one_line(titles[index], 200), size, widths[column]), size)
-            middle = int(tops[row]) + bar // 2
-            lay(
-                sheet,
-                mask,
-                int(lefts[column]) + (widths[column] - mask.shape[1]) // 2,
-                middle - mask.shape[0] // 2,
-                INK,
-            )
+            letters = text_stencil(shortened(one_line(titles[index], 200), size, widths[column]), size)
+            left = int(lefts[column]) + (widths[column] - letters.shape[1]) // 2
+            lay(sheet, letters, left, int(tops[row]) + (bar - letters.shape[0]) // 2, INK)
     return sheet
 
 

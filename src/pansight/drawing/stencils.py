@@ -1,51 +1,56 @@
-"""Stencils: coverage masks through which one colour is laid onto a picture."""
+"""Stencils: how much of a colour each pixel takes, and laying a colour onto a picture through one.
+
+A stencil is a weight 0..256 for every pixel and channel: in this form, laying is a handful of plain array
+operations on bytes that lie in one piece.
+"""
 
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import UInt8, UInt16
 from PIL import Image, ImageDraw
 
 _FINE = 4
 """Edges are drawn this many times larger and averaged, which makes them smooth."""
 
 
-@lru_cache(maxsize=1024)
-def rounded(width: int, height: int, radius: int, opacity: int = 255) -> UInt8[np.ndarray, "h w"]:
-    """Coverage, 0..`opacity`, of a rectangle with rounded corners; lengths in pixels.
+def stencil(mask: UInt8[np.ndarray, "h w"]) -> UInt16[np.ndarray, "h w 3"]:
+    """The stencil, which cannot be written to, of a coverage mask 0..255."""
+    weights = np.repeat((mask + (mask >> 7).astype(np.uint16))[..., None], 3, axis=2)
+    weights.flags.writeable = False
+    return weights
 
-    The array is shared between calls and cannot be written to.
-    """
+
+@lru_cache(maxsize=128)
+def rounded(width: int, height: int, radius: int, opacity: int = 255) -> UInt16[np.ndarray, "h w 3"]:
+    """The stencil of a rectangle with rounded corners; lengths in pixels, opacity 0..255."""
     canvas = Image.new("L", (width * _FINE, height * _FINE))
     box = (0, 0, width * _FINE - 1, height * _FINE - 1)
     ImageDraw.Draw(canvas).rounded_rectangle(box, radius=radius * _FINE, fill=opacity)
-    mask = np.asarray(canvas.resize((width, height), Image.Resampling.BOX))
-    mask.flags.writeable = False
-    return mask
+    return stencil(np.asarray(canvas.resize((width, height), Image.Resampling.BOX)))
 
 
 def lay(
     picture: UInt8[np.ndarray, "h w 3"],
-    mask: UInt8[np.ndarray, "mh mw"],
+    weights: UInt16[np.ndarray, "sh sw 3"],
     x: int,
     y: int,
     color: tuple[int, int, int],
 ) -> None:
-    """Lay `color` over `picture`, in place, where the mask covers; (x, y) is the mask's upper left corner.
+    """Lay `color` onto `picture`, in place, through a stencil with its upper left corner at (x, y).
 
     What hangs out of the picture is cut.
     """
     top, left = max(y, 0), max(x, 0)
-    bottom, right = min(y + mask.shape[0], picture.shape[0]), min(x + mask.shape[1], picture.shape[1])
+    bottom = min(y + weights.shape[0], picture.shape[0])
+    right = min(x + weights.shape[1], picture.shape[1])
     if top >= bottom or left >= right:
         return
     region = picture[top:bottom, left:right]
-    # Repeated along the channels: a broadcast over the last, short axis is several times slower.
-    cover = np.repeat(mask[top - y : bottom - y, left - x : right - x], 3, axis=1).astype(np.uint16)
-    old = region.reshape(bottom - top, -1)
-    fresh = np.tile(np.array(color, dtype=np.uint16), right - left)
-    # The division by 255 in integers: (v + 1 + (v >> 8)) >> 8 is v // 255 for every v < 65535.
-    mixed = fresh * cover
-    mixed += old * (255 - cover)
-    mixed += 127
-    region[...] = ((mixed + 1 + (mixed >> 8)) >> 8).reshape(region.shape)
+    share = weights[top - y : bottom - y, left - x : right - x]
+    # A row of the colour, not one pixel of it: numpy is slow where the innermost axis has length three.
+    ink = np.tile(np.array(color, dtype=np.uint16), (right - left, 1))
+    mixed = region * (256 - share)
+    mixed += ink * share
+    mixed >>= 8
+    region[...] = mixed

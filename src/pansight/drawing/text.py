@@ -1,4 +1,4 @@
-"""Text as coverage masks, in the font that Pillow carries.
+"""Text as stencils, in the font that Pillow carries.
 
 It has the letters of ASCII: accents are dropped, other scripts appear as empty boxes, never as errors.
 """
@@ -8,14 +8,13 @@ import unicodedata
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import UInt16
 from PIL import Image, ImageDraw, ImageFont
 
-_REFERENCE = 40
-"""Font size at which widths are measured; they grow in proportion."""
+from pansight.drawing.stencils import stencil
 
 _CAPITALS = 0.7
-"""Height of the font's capitals, and `text_mask` leaves `_MARGIN` above and below them, in font sizes."""
+"""Height of the font's capitals, and `text_stencil` leaves `_MARGIN` above and below them, in font sizes."""
 
 _MARGIN = 0.3
 
@@ -33,9 +32,10 @@ def one_line(text: str, longest: int = 60) -> str:
     return words if len(words) <= longest else words[: longest - 1].rstrip() + "…"
 
 
+@lru_cache(maxsize=4096)
 def text_width(text: str, size: int) -> int:
-    """Width in pixels, within one or two, of one line of text in a font size of `size` pixels."""
-    return round(_aspect(_in_font(text)) * size)
+    """Width in pixels of one line of text, with the space around its letters; `size` is the font size."""
+    return math.ceil(_font(size).getlength(_in_font(text)))
 
 
 def shortened(text: str, size: int, width: int) -> str:
@@ -48,23 +48,19 @@ def shortened(text: str, size: int, width: int) -> str:
     return brief if keep or not text else ""
 
 
-@lru_cache(maxsize=1024)
-def text_mask(text: str, size: int) -> UInt8[np.ndarray, "h w"]:
-    """Coverage, 0..255, of one line of text; the capitals are centred vertically, the width is tight.
-
-    The array is shared between calls and cannot be written to.
-    """
-    text, font = _in_font(text), _font(size)
+@lru_cache(maxsize=128)
+def text_stencil(text: str, size: int) -> UInt16[np.ndarray, "h w 3"]:
+    """The stencil of one line of text: the capitals are centred vertically, the width is tight."""
     margin = round(_MARGIN * size)
     baseline = margin + round(_CAPITALS * size)
     # Half a font size of room on either side: some letters begin left of their origin.
-    canvas = Image.new("L", (math.ceil(font.getlength(text)) + size, baseline + margin))
-    ImageDraw.Draw(canvas).text((size // 2, baseline), text, fill=255, font=font, anchor="ls")
+    canvas = Image.new("L", (text_width(text, size) + size, baseline + margin))
+    ImageDraw.Draw(canvas).text(
+        (size // 2, baseline), _in_font(text), fill=255, font=_font(size), anchor="ls"
+    )
     mask = np.asarray(canvas)
     inked = np.flatnonzero(mask.any(axis=0))
-    mask = mask[:, inked[0] : inked[-1] + 1] if len(inked) else mask[:, :1]
-    mask.flags.writeable = False
-    return mask
+    return stencil(mask[:, inked[0] : inked[-1] + 1] if len(inked) else mask[:, :1])
 
 
 @lru_cache(maxsize=4096)
@@ -76,12 +72,6 @@ def _in_font(text: str) -> str:
 def _plain(character: str) -> str:
     parts = unicodedata.normalize("NFKD", character)
     return parts.encode("ascii", "ignore").decode() if parts[0].isascii() else character
-
-
-@lru_cache(maxsize=4096)
-def _aspect(text: str) -> float:
-    """Width divided by the font size."""
-    return _font(_REFERENCE).getlength(text) / _REFERENCE
 
 
 @lru_cache(maxsize=64)

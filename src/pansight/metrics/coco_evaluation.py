@@ -24,7 +24,7 @@ class _Side(NamedTuple):
     """One annotation of one JSON: where its picture is, and what its `segments_info` says."""
 
     picture: Path
-    segments_info: Any
+    segments_info: list[Any]
     name: str
 
 
@@ -49,61 +49,27 @@ def evaluate_coco(
     """
     problems: list[str] = []
     remarks = Remarks()
-    contents = {}
+    contents = []
     for path in (gt_json, pred_json):
         try:
-            contents[path] = read_json(path)
+            contents.append(read_json(path))
         except DataError as error:
             problems.append(str(error))
     if problems:
         raise _refusal(problems)
-    truth, prediction = contents[gt_json]["annotations"], contents[pred_json]["annotations"]
+    truth, prediction = (content["annotations"] for content in contents)
     if categories is None:
-        try:
-            categories = Categories.from_json(contents[gt_json].get("categories") or [], name=str(gt_json))
-            if not categories:
-                raise CategoryError(f'{gt_json}: no list "categories" in it; add it, or pass categories')
-        except (CategoryError, TypeError) as error:
-            problems.append(str(error))
-            # The pictures are to be checked all the same, with any category taken for known.
-            categories = _mentioned_categories([*truth, *prediction])
-
-    quality = PanopticQuality(categories, exact=exact)
-    truth_folder, prediction_folder = (
-        picture_folder(gt_json, gt_folder),
-        picture_folder(pred_json, pred_folder),
+        categories = _categories_of(gt_json, contents[0].get("categories"), problems)
+    if categories is None:
+        # The pictures are to be checked all the same, with any category taken for known.
+        categories = _mentioned_categories([*truth, *prediction])
+    pairs = _pair_up(
+        (truth, gt_json, picture_folder(gt_json, gt_folder)),
+        (prediction, pred_json, picture_folder(pred_json, pred_folder)),
+        problems,
+        remarks,
     )
-    if not truth:
-        problems.append(f"{gt_json}: no annotations in it, so there is nothing to score")
-    predictions = _by_image(prediction, pred_json, problems, remarks)
-    seen = set()
-    pairs: list[tuple[_Side | None, _Side | None]] = []
-    for position, annotation in enumerate(truth):
-        image_id = _image_id(annotation, position, gt_json, problems)
-        if image_id is None:
-            continue
-        if image_id in seen:
-            remarks.add(
-                "repeated image", f"{gt_json}: image {image_id!r} is listed more than once; each entry counts"
-            )
-        seen.add(image_id)
-        match = predictions.get(image_id)
-        if match is None:
-            problems.append(
-                f"{pred_json}: no prediction for image {image_id!r}{_twin(image_id, predictions)}"
-            )
-        pairs.append(
-            (
-                _side(annotation, image_id, gt_json, truth_folder, problems),
-                _side(match, image_id, pred_json, prediction_folder, problems) if match else None,
-            )
-        )
-    for image_id in predictions:
-        if image_id not in seen:
-            remarks.add(
-                "extra prediction", f"{pred_json}: image {image_id!r} is not in the truth; it is ignored"
-            )
-
+    quality = PanopticQuality(categories, exact=exact)
     for done, (true, predicted) in enumerate(pairs, start=1):
         problems += _score(quality, true, predicted)
         if progress is not None:
@@ -114,6 +80,76 @@ def evaluate_coco(
     if problems:
         raise _refusal(problems)
     return quality.compute()
+
+
+def _categories_of(path: PathLike, rows: Any, problems: list[str]) -> Categories | None:
+    """The categories of the truth. Their names do not matter here, so they may be missing or not unique."""
+    if not isinstance(rows, list) or not rows:
+        problems.append(f'{path}: no list "categories" in it; add it')
+        return None
+    named = []
+    taken = set()
+    for row in rows:
+        if isinstance(row, dict) and "id" in row:
+            name = str(row.get("name") or f"category {row['id']}")
+            row = {**row, "name": f"{name} ({row['id']})" if name in taken else name}
+            taken.add(row["name"])
+        named.append(row)
+    try:
+        return Categories.from_json(named, name=str(path))
+    except (CategoryError, TypeError) as error:
+        problems.append(f"{path}: {error}")
+        return None
+
+
+def _mentioned_categories(annotations: list[Any]) -> Categories:
+    """A category for every id that a segment speaks of."""
+    ids = set()
+    for annotation in annotations:
+        rows = annotation.get("segments_info") if isinstance(annotation, dict) else None
+        for row in rows if isinstance(rows, list) else ():
+            if isinstance(row, dict) and isinstance(row.get("category_id"), int):
+                ids.add(int(row["category_id"]))
+    return Categories(Category(f"category {id}", False, id, (0, 0, 0)) for id in sorted(ids))
+
+
+def _pair_up(
+    truth: tuple[list[Any], PathLike, Path],
+    prediction: tuple[list[Any], PathLike, Path],
+    problems: list[str],
+    remarks: Remarks,
+) -> list[tuple[_Side | None, _Side | None]]:
+    """Both sides of every true image; None for a side that is missing or unusable.
+
+    `truth`, `prediction`: annotations, the JSON they come from, the folder of their pictures.
+    """
+    true_annotations, true_json, true_folder = truth
+    annotations, json, folder = prediction
+    predictions = {}
+    for image_id, annotation in _with_image_id(annotations, json, problems):
+        if image_id in predictions:
+            remarks.add(
+                "repeated image", f"{json}: image {image_id!r} is listed again; the last entry counts"
+            )
+        predictions[image_id] = annotation
+    pairs = []
+    seen = set()
+    for image_id, annotation in _with_image_id(true_annotations, true_json, problems):
+        if image_id in seen:
+            remarks.add(
+                "repeated image", f"{true_json}: image {image_id!r} is listed again; every entry counts"
+            )
+        seen.add(image_id)
+        true = _side(annotation, image_id, true_json, true_folder, problems)
+        predicted = None
+        if image_id in predictions:
+            predicted = _side(predictions[image_id], image_id, json, folder, problems)
+        else:
+            problems.append(f"{json}: no prediction for image {image_id!r}{_twin(image_id, predictions)}")
+        pairs.append((true, predicted))
+    for image_id in (one for one in predictions if one not in seen):
+        remarks.add("extra prediction", f"{json}: image {image_id!r} is not in the truth; it is ignored")
+    return pairs
 
 
 def _score(quality: PanopticQuality, true: _Side | None, predicted: _Side | None) -> list[str]:
@@ -156,42 +192,29 @@ def _read(side: _Side | None, problems: list[str]) -> Int32[np.ndarray, "h w"] |
         return None
 
 
-def _by_image(
-    annotations: list[Any], path: PathLike, problems: list[str], remarks: Remarks
-) -> dict[Any, dict[str, Any]]:
-    """The predictions by image id, the last one of an image winning."""
-    found: dict[Any, dict[str, Any]] = {}
+def _with_image_id(
+    annotations: list[Any], path: PathLike, problems: list[str]
+) -> Iterator[tuple[int | str, dict[str, Any]]]:
     for position, annotation in enumerate(annotations):
-        image_id = _image_id(annotation, position, path, problems)
-        if image_id is None:
-            continue
-        if image_id in found:
-            remarks.add(
-                "repeated image",
-                f"{path}: image {image_id!r} is listed more than once; the last entry counts",
-            )
-        found[image_id] = annotation
-    return found
-
-
-def _image_id(annotation: Any, position: int, path: PathLike, problems: list[str]) -> int | str | None:
-    image_id = annotation.get("image_id") if isinstance(annotation, dict) else None
-    if isinstance(image_id, (int, float, str)):
-        return image_id  # type: ignore[return-value]  # 1.0 is as good a key as 1
-    problems.append(f"{path}: annotation {position} has no image_id that is a number or a text")
-    return None
+        image_id = annotation.get("image_id") if isinstance(annotation, dict) else None
+        if isinstance(image_id, int | str):
+            yield image_id, annotation
+        else:
+            problems.append(f"{path}: annotation {position} has no image_id that is a number or a text")
 
 
 def _side(
     annotation: dict[str, Any], image_id: int | str, path: PathLike, folder: Path, problems: list[str]
 ) -> _Side | None:
-    file_name = annotation.get("file_name")
-    if not isinstance(file_name, str) or "segments_info" not in annotation:
-        missing = "segments_info" if isinstance(file_name, str) else "file_name"
-        problems.append(f"{path}: the annotation of image {image_id!r} lacks {missing}")
+    file_name, segments_info = annotation.get("file_name"), annotation.get("segments_info")
+    if not isinstance(file_name, str):
+        problems.append(f"{path}: image {image_id!r} has no file_name")
+    if not isinstance(segments_info, list):
+        problems.append(f"{path}: image {image_id!r} has no list segments_info")
+    if not isinstance(file_name, str) or not isinstance(segments_info, list):
         return None
     picture = folder / file_name
-    return _Side(picture, annotation["segments_info"], f"{picture} (image {image_id!r} of {Path(path).name})")
+    return _Side(picture, segments_info, f"{picture} (image {image_id!r} of {Path(path).name})")
 
 
 def _twin(image_id: int | str, predictions: dict[Any, Any]) -> str:
@@ -203,17 +226,6 @@ def _twin(image_id: int | str, predictions: dict[Any, Any]) -> str:
         if twin in predictions:
             return f" (there is one for {twin!r}: number and text are different ids)"
     return ""
-
-
-def _mentioned_categories(annotations: list[Any]) -> Categories:
-    def ids() -> Iterator[int]:
-        for annotation in annotations:
-            rows = annotation.get("segments_info") if isinstance(annotation, dict) else None
-            for row in rows if isinstance(rows, list) else ():
-                if isinstance(row, dict) and isinstance(row.get("category_id"), int):
-                    yield row["category_id"]
-
-    return Categories(Category(str(id), False, id, (0, 0, 0)) for id in sorted({int(id) for id in ids()}))
 
 
 def _refusal(problems: list[str]) -> DataProblemsError:

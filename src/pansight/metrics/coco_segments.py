@@ -1,6 +1,6 @@
 """From the `segments_info` of one COCO panoptic annotation to a checked `SegmentTable`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ _LARGEST_ID = 1 << 53
 
 
 def read_truth(
-    segments_info: object, categories: Categories, name: str, problems: list[str], remarks: Remarks
+    segments_info: Sequence[Any], categories: Categories, name: str, problems: list[str], remarks: Remarks
 ) -> SegmentTable:
     """The table of the true segments. Wants `id`, `category_id`, `iscrowd` of each; `area` may be missing.
 
@@ -47,7 +47,7 @@ def read_truth(
 
 
 def read_prediction(
-    segments_info: object, categories: Categories, name: str, problems: list[str], remarks: Remarks
+    segments_info: Sequence[Any], categories: Categories, name: str, problems: list[str], remarks: Remarks
 ) -> SegmentTable:
     """The table of the predicted segments. Wants `id` and `category_id` of each, and ignores the rest."""
     rows = _by_id(segments_info, ("id", "category_id"), name, problems, remarks)
@@ -129,12 +129,9 @@ def without(table: SegmentTable, drop: np.ndarray) -> SegmentTable:
 
 
 def _by_id(
-    segments_info: object, keys: tuple[str, ...], name: str, problems: list[str], remarks: Remarks
+    segments_info: Sequence[Any], keys: tuple[str, ...], name: str, problems: list[str], remarks: Remarks
 ) -> dict[int, Mapping[str, Any]]:
     """The well-formed entries by id: in the order of first mention, the last entry of an id winning."""
-    if not isinstance(segments_info, Iterable) or isinstance(segments_info, (str, bytes, Mapping)):
-        problems.append(f"{name}: segments_info is no list")
-        return {}
     rows: dict[int, Mapping[str, Any]] = {}
     for position, entry in enumerate(segments_info):
         if not isinstance(entry, Mapping):

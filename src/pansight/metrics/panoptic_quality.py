@@ -4,7 +4,7 @@ Kirillov et al., Panoptic Segmentation (CVPR 2019); reference implementation: pa
 """
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -87,9 +87,9 @@ class PanopticQuality:
     def update_coco(
         self,
         prediction_ids: Integer[np.ndarray, "h w"],
-        prediction_segments: Iterable[Mapping[str, Any]],
+        prediction_segments: Sequence[Any],
         truth_ids: Integer[np.ndarray, "truth_h truth_w"],
-        truth_segments: Iterable[Mapping[str, Any]],
+        truth_segments: Sequence[Any],
         prediction_name: str = "prediction",
         truth_name: str = "truth",
     ) -> None:

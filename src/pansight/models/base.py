@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from pydantic import BaseModel
 from torch import Tensor, nn
-from typing_extensions import Self
 
 from pansight.categories import Categories
 from pansight.models.preprocess import Preprocess, Sizes
@@ -66,7 +65,7 @@ class PanopticModel(nn.Module, ABC):
         """Network and merge in one: normalised, padded images to panoptic maps."""
         return self.merge(self(images), sizes)
 
-    def optimized(self) -> Self:
+    def optimized(self) -> "PanopticModel":
         """A copy for inference with everything constant folded into the weights; trains no more."""
         model = copy.deepcopy(self).eval()
         for module in model.modules():

@@ -6,7 +6,7 @@ from pansight.errors import InputError
 
 
 def choose_device(name: str | torch.device | None = None) -> torch.device:
-    """`auto` or None: the first GPU (cuda), else Apple's (mps), else the CPU; otherwise the one that is named.
+    """The device of that name; `auto` or None: the first GPU (cuda), else Apple's (mps), else the CPU.
 
     Raises InputError when there is no such device here.
     """

@@ -24,7 +24,8 @@ MAX_PIXELS: Final = 100_000_000
 # Formats of photographs. Pillow knows more, but some of those run other programs (EPS: Ghostscript) or
 # decode before anybody can ask for their size (ICO).
 _FORMATS = (
-    "JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000", "MPO", "PPM", "TGA", "DIB", "PCX", "QOI", "SGI",
+    "JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000",
+    "PPM", "TGA", "DIB", "PCX", "QOI", "SGI",
 )  # fmt: skip
 
 _ORIENTATION = 0x0112  # EXIF tag
@@ -47,7 +48,8 @@ def read_image(source: Picture, *, max_pixels: int = MAX_PIXELS) -> UInt8[np.nda
     Files and Pillow pictures are turned upright by their EXIF orientation, so the result's sides may be
     swapped; of several frames or pages the first is taken; transparent pixels are laid on white; 16-bit
     gray is scaled, not clipped. Arrays are [h, w, 3] RGB, [h, w, 4] RGBA or [h, w] gray; tensors the same,
-    channels first. Both are uint8 (0..255), uint16 (0..65535) or floats (0..1), and the result may share their memory.
+    channels first. Both are uint8 (0..255), uint16 (0..65535) or floats (0..1), and the result may share
+    their memory.
 
     Raises InputError, one line that names the file: not there, empty, no picture, damaged or cut short, or
     more than `max_pixels`, which is checked before anything is decoded.
@@ -103,7 +105,8 @@ def _open(file: IO[bytes]) -> Image.Image:
     with _opening:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return Image.open(file, formats=_FORMATS)
+            Image.init()
+            return Image.open(file, formats=[name for name in _FORMATS if name in Image.OPEN])
         finally:
             Image.MAX_IMAGE_PIXELS = limit
 
@@ -148,8 +151,10 @@ def _scaled(image: Image.Image, name: str) -> UInt8[np.ndarray, "h w"]:
     values = np.asarray(image)
     low, high = values.min(), values.max()
     if image.mode == "F":
-        if not (np.isfinite(low) and 0 <= low and high <= 1):
-            raise InputError(f"{name}: float pixels {low:g}..{high:g} have no known white; scale them to 0..1")
+        if not (np.isfinite(low) and low >= 0 and high <= 1):
+            raise InputError(
+                f"{name}: float pixels {low:g}..{high:g} have no known white; scale them to 0..1"
+            )
         return (values * 255 + 0.5).astype(np.uint8)
     if low < 0 or high > 65535:
         raise InputError(f"{name}: pixels {low}..{high} have no known white; save it with 8 or 16 bits")

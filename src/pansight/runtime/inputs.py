@@ -12,9 +12,12 @@ from pansight.errors import InputError
 # Light on purpose: a mistyped path is told before torch is even imported.
 
 SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .apng .webp .tif .tiff .bmp .dib .gif .avif .avifs .jp2 .j2k .jpx .mpo "
-    ".ppm .pgm .pbm .pnm .tga .pcx .qoi .sgi".split()
-)
+    (
+        ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".gif",
+        ".avif", ".avifs", ".jp2", ".j2k", ".jpx", ".mpo", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".pcx",
+        ".qoi", ".sgi",
+    )
+)  # fmt: skip
 """What a file in a folder must be called to be taken for a picture; letter case does not matter."""
 
 _LONGEST_NAME = 180
@@ -24,9 +27,9 @@ _LONGEST_NAME = 180
 def find_pictures(arguments: Iterable[str]) -> tuple[list[Path], list[str]]:
     """Expand files, folders and patterns, in the order given; each file once.
 
-    A folder stands for the pictures directly in it, by suffix and sorted by name, hidden ones left out. What does not
-    exist and holds `*`, `?` or `[` is a pattern (`**` looks into folders below). Files are not opened: one
-    that is missing or broken is in the list.
+    A folder stands for the pictures directly in it, by suffix and sorted by name, hidden ones left out. What
+    does not exist and holds `*`, `?` or `[` is a pattern (`**` looks into folders below). Files are not
+    opened: one that is missing or broken is in the list.
 
     Returns the files and, for every argument that stands for nothing, one line that says so.
     """
@@ -66,10 +69,12 @@ def _expand(argument: str) -> list[Path]:
 
 def _folder(folder: Path) -> list[Path]:
     try:
-        names = sorted(os.listdir(folder))
+        entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
     except OSError as error:
-        raise InputError(f"{printable(folder)}: cannot be listed ({error.strerror}); check its permissions") from error
-    pictures = [folder / n for n in names if Path(n).suffix.lower() in SUFFIXES and not n.startswith(".")]
+        raise InputError(
+            f"{printable(folder)}: cannot be listed ({error.strerror}); check its permissions"
+        ) from error
+    pictures = [e for e in entries if e.suffix.lower() in SUFFIXES and not e.name.startswith(".")]
     if not pictures:
         name = printable(folder)
         raise InputError(f"{name}: no pictures in this folder; for folders below it give '{name}/**/*.jpg'")

@@ -21,6 +21,9 @@ from pansight.runtime.images import MAX_PIXELS, Picture, read_image
 Resize: TypeAlias = Literal["paper", "none"] | int
 """`paper`: the method's own rule; `none`: as it is, padded; a number: the short side, in pixels."""
 
+Pictures: TypeAlias = list[Any] | tuple[Any, ...]
+"""Several of Picture; not a `Sequence`, for a path is one, too."""
+
 _MAX_INPUT_PIXELS = 64_000_000
 """Largest input of the network; a short side of 512 would make 1.3 gigapixels of a picture of 1 x 5000."""
 
@@ -79,8 +82,8 @@ class Segmenter:
     @overload
     def __call__(self, pictures: Picture) -> PanopticMap: ...
     @overload
-    def __call__(self, pictures: Sequence[Picture]) -> list[PanopticMap]: ...
-    def __call__(self, pictures: Picture | Sequence[Picture]) -> PanopticMap | list[PanopticMap]:
+    def __call__(self, pictures: Pictures) -> list[PanopticMap]: ...
+    def __call__(self, pictures: Picture | Pictures) -> PanopticMap | list[PanopticMap]:
         """Segment one picture, or a list of them; what a picture can be is told by `read_image`.
 
         The map has the size of the picture, that of the upright one where a file or Pillow picture says by
@@ -162,8 +165,9 @@ def load(
 ) -> Segmenter:
     """A Segmenter by the name of a known model (`pansight models` lists them) or a checkpoint's path.
 
-    `weights` is a file, native or official, to use in place of the model's own; the rest is told by Segmenter.
-    Raises InputError for what Segmenter refuses, CheckpointError for weights that do not fit or cannot be had.
+    `weights` is a file, native or official, to use in place of the model's own; Segmenter tells the rest.
+    Raises InputError for what Segmenter refuses, CheckpointError for weights that do not fit or cannot be
+    had.
     """
     from pansight.zoo import load_model
 
@@ -193,7 +197,8 @@ def _set_threshold(model: PanopticModel, name: str, value: float, top: float) ->
 def _all_finite(outputs: Any) -> Bool[Tensor, ""]:
     """Whether the outputs hold no NaN and no infinity, as a tensor: nothing waits for it yet.
 
-    A sum tells, because both survive additions; nested tuples are steps on the way to the outputs and are left out.
+    A sum tells, because both survive additions; it is of single precision, for half could overflow. Nested
+    tuples are steps on the way to the outputs and are left out.
     """
-    sums = [t.sum() for t in outputs if isinstance(t, Tensor) and t.is_floating_point()]
-    return torch.stack(sums).float().isfinite().all()
+    sums = [t.sum(dtype=torch.float32) for t in outputs if isinstance(t, Tensor) and t.is_floating_point()]
+    return torch.stack(sums).isfinite().all()

@@ -51,6 +51,10 @@ class SceneData(_Section):
     kind: Literal["scenes"] = "scenes"
     size: Size = (192, 256)
     """height and width of the pictures"""
+    early_size: Size | None = None
+    """smaller pictures to begin with: a cheap way through the time when little is known yet"""
+    early_steps: NonNegativeInt = 0
+    """steps (of one process) with `early_size`"""
     augmentation: Augmentation = Augmentation()
 
 

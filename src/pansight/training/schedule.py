@@ -9,7 +9,7 @@ def rate_factor(schedule: Schedule, step: int, steps: int) -> float:
     """What the base rate is multiplied with in step `step` (from 0) of `steps`."""
     warmup = schedule.warmup_steps
     if step < warmup:
-        rise = step / warmup
+        rise = (step + 1) / warmup
         if schedule.kind == "onecycle":
             rise = (1 - math.cos(math.pi * rise)) / 2
         return schedule.warmup_factor + (1 - schedule.warmup_factor) * rise

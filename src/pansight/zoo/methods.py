@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from pydantic import BaseModel
 from torch import Tensor
+from torch.nn import init
 from torch.overrides import TorchFunctionMode
 
 from pansight.categories import Categories
@@ -14,6 +15,7 @@ from pansight.errors import CheckpointError
 from pansight.models.base import PanopticModel
 from pansight.models.preprocess import Preprocess
 from pansight.models.yoso import YOSO, YOSOConfig
+from pansight.zoo.reasons import first_line
 
 
 class Method(NamedTuple):
@@ -41,21 +43,28 @@ def find_method(name: str) -> Method:
 
 
 class _NoDraws(TorchFunctionMode):
-    """Leaves out the random draws of initialisers: tensors stay as the memory was."""
+    """Makes zeros of the random draws of initialisers.
 
-    DRAWS = (Tensor.normal_, Tensor.uniform_, Tensor.erfinv_)
+    Not just any memory: `trunc_normal_` draws again until every value is within its range.
+    """
+
+    DRAWS = (Tensor.normal_, Tensor.uniform_)
+    INITIALISERS = (init.normal_, init.uniform_, init.kaiming_uniform_)
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         if func in self.DRAWS:
-            return args[0]
+            return args[0].zero_()
+        if func in self.INITIALISERS:  # these ask before they draw, and by keyword
+            tensor = kwargs["tensor"] if kwargs and "tensor" in kwargs else args[0]
+            return tensor.detach().zero_()
         return func(*args, **(kwargs or {}))
 
 
 @contextmanager
 def without_initialisation() -> Iterator[None]:
-    """Models built inside have arbitrary parameters, cost next to no time, and leave the generator alone.
+    """Models built inside have zeros for random parameters, take little time, and leave the generator alone.
 
     For models whose every parameter is loaded afterwards, or of which only the shapes matter. (The meta
     device would do too, but its first use imports the compiler, which takes seconds.)
@@ -67,7 +76,7 @@ def without_initialisation() -> Iterator[None]:
 def construct(
     method: str, config: BaseModel, categories: Categories, preprocess: Preprocess, *, blank: bool = False
 ) -> PanopticModel:
-    """Build a model from its parts; `blank` leaves the parameters uninitialised.
+    """Build a model from its parts; `blank` leaves zeros in place of random parameters.
 
     Raises CheckpointError when torch cannot build what the configuration asks for.
     """
@@ -78,8 +87,9 @@ def construct(
         with without_initialisation():
             return build(config, categories, preprocess)
     except (RuntimeError, ValueError, AssertionError, MemoryError, OverflowError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise CheckpointError(f"this {method} configuration cannot be built ({reason}); correct it") from error
+        raise CheckpointError(
+            f"this {method} configuration cannot be built ({first_line(error)}); correct it"
+        ) from error
 
 
 def parameter_count(model: torch.nn.Module) -> int:

@@ -24,6 +24,7 @@ from pansight.files import atomic_write
 from pansight.models.base import PanopticModel
 from pansight.models.preprocess import Preprocess
 from pansight.zoo.methods import construct, find_method
+from pansight.zoo.reasons import first_line, first_problem
 from pansight.zoo.strict import State, compare, load_strictly
 
 FORMAT = "pansight"
@@ -54,7 +55,7 @@ def current_config(model: PanopticModel) -> BaseModel:
     try:
         return type(model.config).model_validate({**model.config.model_dump(), **thresholds})
     except ValidationError as error:
-        raise InputError(f"cannot save the model: {_first_problem(error)}; correct the threshold") from error
+        raise InputError(f"cannot save the model: {first_problem(error)}; correct the threshold") from error
 
 
 def save_native(
@@ -79,7 +80,9 @@ def save_native(
     config = current_config(model)
     whole = construct(model.method, config, model.categories, model.preprocess, blank=True)
     if compare(whole, model.state_dict()):
-        raise CheckpointError(f"cannot save to {path}: the model was folded by optimized(); save the original")
+        raise CheckpointError(
+            f"cannot save to {path}: the model was folded by optimized(); save the original"
+        )
     metadata = {
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),
@@ -98,7 +101,9 @@ def save_native(
         try:
             save_file(state, temporary, metadata)
         except SafetensorError as error:
-            raise InputError(f"cannot write {path}: {error}; free space or choose another folder") from error
+            raise InputError(
+                f"cannot write {path}: {first_line(error)}; free space or choose another folder"
+            ) from error
 
 
 def _halved(tensor: Tensor) -> Tensor:
@@ -125,13 +130,15 @@ def read_header(path: str | os.PathLike[str]) -> Header:
     """What the native file at `path` says of itself. Raises CheckpointError."""
     metadata = read_metadata(path)
     if metadata.get("format") != FORMAT:
-        raise CheckpointError(f"{path} holds bare weights without a configuration; name the model they are for")
+        raise CheckpointError(
+            f"{path} holds bare weights without a configuration; name the model they are for"
+        )
     try:
         version = int(metadata["format_version"])
         if version > FORMAT_VERSION:
             raise CheckpointError(
-                f"{path} was written by Pansight {metadata.get('pansight_version', '?')} in format {version}, "
-                f"newer than this one's {FORMAT_VERSION}; upgrade pansight"
+                f"{path} is of format {version}, by Pansight {metadata.get('pansight_version', '?')}; "
+                f"this one knows formats up to {FORMAT_VERSION}: upgrade pansight"
             )
         method = find_method(metadata["method"])
         categories = json.loads(metadata["categories"])
@@ -144,13 +151,16 @@ def read_header(path: str | os.PathLike[str]) -> Header:
             dict(json.loads(metadata.get("extra", "{}"))),
         )
     except ValidationError as error:
-        raise CheckpointError(f"{path}: {_first_problem(error)}; {_REMEDY}") from error
+        raise CheckpointError(f"{path}: {first_problem(error)}; {_REMEDY}") from error
     except (KeyError, TypeError, ValueError, CategoryError) as error:
-        raise CheckpointError(f"{path} has a damaged header ({error}); {_REMEDY}") from error
+        raise CheckpointError(f"{path} has a damaged header ({first_line(error)}); {_REMEDY}") from error
 
 
 def load_native(
-    path: str | os.PathLike[str], *, map_location: torch.device | str = "cpu", preprocess: Preprocess | None = None
+    path: str | os.PathLike[str],
+    *,
+    map_location: torch.device | str = "cpu",
+    preprocess: Preprocess | None = None,
 ) -> PanopticModel:
     """The model in a native file: evaluation mode, float32, every key and shape checked.
 
@@ -184,11 +194,4 @@ _REMEDY = "fetch or write the file anew"
 
 
 def _unreadable(path: str | os.PathLike[str], error: Exception) -> CheckpointError:
-    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    return CheckpointError(f"cannot read {path} as safetensors ({reason}); {_REMEDY}")
-
-
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    place = ".".join(map(str, problem["loc"])) or "value"
-    return f"{place} = {problem.get('input')!r} is not allowed ({problem['msg']})"
+    return CheckpointError(f"cannot read {path} as safetensors ({first_line(error)}); {_REMEDY}")

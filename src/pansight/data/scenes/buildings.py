@@ -29,10 +29,22 @@ def house(pen: Pen, look: tuple[float, ...], light: Light) -> None:
     w = 2.4
     pen.box(-w, -0.05, w, top, wall)
     lit = 1 if light.side > 0 else -1
-    pen.poly(((-lit * w, 0), (-lit * w, top), (-lit * 0.62 * w, top), (-lit * 0.62 * w, 0)), shade(wall, 0.9), False)
+    pen.poly(
+        ((-lit * w, 0), (-lit * w, top), (-lit * 0.62 * w, top), (-lit * 0.62 * w, 0)),
+        shade(wall, 0.9),
+        False,
+    )
     if look[3] < 0.55:
         rise = 0.8 + 0.9 * look[4]
-        pen.poly(((-w - 0.22, top - 0.05), (-0.55 * w, top + rise), (0.55 * w, top + rise), (w + 0.22, top - 0.05)), roof)
+        pen.poly(
+            (
+                (-w - 0.22, top - 0.05),
+                (-0.55 * w, top + rise),
+                (0.55 * w, top + rise),
+                (w + 0.22, top - 0.05),
+            ),
+            roof,
+        )
         pen.poly(
             ((0, top - 0.05), (0, top + rise), (lit * 0.55 * w, top + rise), (lit * (w + 0.22), top - 0.05)),
             shade(roof, 1.12),
@@ -80,10 +92,12 @@ def facade(view: View, row: Facade, light: Light) -> Pen:
 
     outward = view.unit * 3.0 * (1 if row.offset > 0 else -1) * world.width
     foot, top = corner(row.near, 0.0), corner(row.near, 1.0)
-    pen.poly((foot, top, (foot[0] + outward, top[1]), (foot[0] + outward, foot[1])), shade(wall, 1.88 - bright))
+    pen.poly(
+        (foot, top, (foot[0] + outward, top[1]), (foot[0] + outward, foot[1])), shade(wall, 1.88 - bright)
+    )
     pen.poly((foot, top, corner(row.far, 1.0), corner(row.far, 0.0)), shade(wall, bright))
     cornice = shade(wall, bright * 0.75)
-    pen.poly((corner(row.near, 0.96), top, corner(row.far, 1.0), corner(row.far, 0.96)), cornice, False)
+    pen.poly((corner(row.near, 0.96), top, corner(row.far, 1.0), corner(row.far, 0.96)), cornice)
     floors = 2 + int(row.height * 2.2)
     columns = 2 + int(row.look[1] * 2.2)
     pane = mix(_GLASS, light.zenith, 0.35)
@@ -103,5 +117,5 @@ def facade(view: View, row: Facade, light: Light) -> Pen:
             color = _LAMP if on else pane
             if j == 0:
                 low, color = 0.0, mix(pane, choose(_ROOFS, row.look[3]), 0.5)
-            pen.poly((corner(da, low), corner(da, high), corner(db, high), corner(db, low)), color, False)
+            pen.poly((corner(da, low), corner(da, high), corner(db, high), corner(db, low)), color)
     return pen

@@ -1,8 +1,10 @@
 """Colours as RGB triples of 0..255, and the two ways in which they are changed."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 Color = tuple[int, int, int]
+_T = TypeVar("_T")
 
 
 def mix(first: Color, second: Color, share: float) -> Color:
@@ -24,6 +26,6 @@ def shade(color: Color, factor: float) -> Color:
     )
 
 
-def choose(palette: Sequence[Color], number: float) -> Color:
+def choose(palette: Sequence[_T], number: float) -> _T:
     """The entry of the palette that a number in [0, 1) stands for."""
     return palette[int(number * len(palette))]

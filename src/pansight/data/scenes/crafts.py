@@ -16,18 +16,18 @@ _SILKS: tuple[tuple[Color, Color], ...] = (
 
 
 def boat(pen: Pen, look: tuple[float, ...]) -> None:
-    """A sailing boat (3.6 m long, 4 m high) or a motor boat (4 m long, 1.8 m high); the water line is at 0."""
+    """A sailing boat (3.6 m long, 4 m high) or a motor boat (4 m, 1.8 m); the water line is at 0."""
     hull = choose(_HULLS, look[0])
     if look[1] < 0.6:
         sail = choose(_SAILS, look[2])
         pen.box(-0.08, 0.4, 0.06, 3.9 + 0.3 * look[3], (126, 96, 70))
         high = 3.5 + 0.3 * look[3]
         pen.poly(((-0.1, 0.78), (-0.1, high), (-0.62, 2.2), (-1.5, 0.82)), sail)
-        pen.poly(((-0.1, 0.78), (-0.1, high), (-0.36, 2.6), (-0.62, 0.8)), mix(sail, (255, 255, 255), 0.4), False)
+        pen.poly(((-0.1, 0.78), (-0.1, high), (-0.36, 2.6), (-0.62, 0.8)), mix(sail, (255, 255, 255), 0.4))
         pen.poly(((0.1, 0.8), (0.1, 3.2), (0.8, 1.8), (1.45, 0.78)), shade(sail, 0.88))
         pen.poly(((-1.75, 0.62), (-1.5, -0.06), (1.25, -0.06), (1.85, 0.68)), hull)
-        pen.poly(((-1.75, 0.62), (-1.7, 0.46), (1.7, 0.5), (1.85, 0.68)), mix(hull, (255, 255, 255), 0.45), False)
-        pen.poly(((-1.56, 0.1), (-1.5, -0.06), (1.25, -0.06), (1.4, 0.12)), shade(hull, 0.66), False)
+        pen.poly(((-1.75, 0.62), (-1.7, 0.46), (1.7, 0.5), (1.85, 0.68)), mix(hull, (255, 255, 255), 0.45))
+        pen.poly(((-1.56, 0.1), (-1.5, -0.06), (1.25, -0.06), (1.4, 0.12)), shade(hull, 0.66))
         return
     pen.poly(((-1.25, 0.6), (-1.2, 1.5), (0.35, 1.5), (0.7, 0.6)), (244, 242, 236))
     pen.poly(((-1.02, 0.86), (-1.0, 1.32), (-0.35, 1.32), (-0.35, 0.86)), (74, 98, 122), False)
@@ -35,13 +35,16 @@ def boat(pen: Pen, look: tuple[float, ...]) -> None:
     pen.box(-1.35, 1.46, 0.42, 1.6, hull)
     pen.box(-0.95, 1.55, -0.68, 2.0, shade(hull, 0.75))
     pen.poly(((-1.95, 0.78), (-1.75, -0.06), (1.35, -0.06), (2.05, 0.86), (1.1, 0.72)), hull)
-    pen.poly(((-1.95, 0.78), (-1.92, 0.6), (1.85, 0.62), (2.05, 0.86), (1.1, 0.72)), mix(hull, (255, 255, 255), 0.45), False)
-    pen.poly(((-1.8, 0.1), (-1.75, -0.06), (1.35, -0.06), (1.5, 0.12)), shade(hull, 0.66), False)
+    pen.poly(
+        ((-1.95, 0.78), (-1.92, 0.6), (1.85, 0.62), (2.05, 0.86), (1.1, 0.72)),
+        mix(hull, (255, 255, 255), 0.45),
+    )
+    pen.poly(((-1.8, 0.1), (-1.75, -0.06), (1.35, -0.06), (1.5, 0.12)), shade(hull, 0.66))
 
 
 def balloon(pen: Pen, look: tuple[float, ...], side: int) -> None:
     """A hot-air balloon, 1 unit high, its middle at the origin."""
-    first, second = choose(_SILKS, look[0])  # type: ignore[arg-type, type-var]
+    first, second = choose(_SILKS, look[0])
     pen.poly(((-0.1, -0.2), (-0.065, -0.42), (0.065, -0.42), (0.1, -0.2)), shade(first, 0.5))
     pen.box(-0.085, -0.5, 0.085, -0.38, (138, 94, 58))
     pen.box(-0.085, -0.415, 0.085, -0.38, (104, 68, 44), False)
@@ -53,7 +56,10 @@ def balloon(pen: Pen, look: tuple[float, ...], side: int) -> None:
         pen.disc(0.0, 0.14, half, 0.36, silk, solid)
         pen.poly(((-half * 0.93, 0.01), (-neck, -0.28), (neck, -0.28), (half * 0.93, 0.01)), silk, solid)
     if look[2] < 0.5:
-        pen.poly(((-0.376, 0.19), (-0.38, 0.11), (0.38, 0.11), (0.376, 0.19)), mix(second, (255, 255, 255), 0.3), False)
+        pen.poly(
+            ((-0.376, 0.19), (-0.38, 0.11), (0.38, 0.11), (0.376, 0.19)),
+            mix(second, (255, 255, 255), 0.3),
+        )
     pen.disc(side * 0.16, 0.28, 0.1, 0.13, mix(first, (255, 255, 255), 0.35), False)
 
 

@@ -16,6 +16,12 @@ _CLOTHES: tuple[Color, ...] = (
     (232, 140, 164),
 )
 _TROUSERS: tuple[Color, ...] = ((52, 62, 92), (64, 62, 66), (112, 92, 72), (88, 104, 132), (44, 44, 50))
+_COATS: tuple[tuple[Color, Color], ...] = (
+    ((240, 236, 228), (50, 44, 42)),
+    ((236, 226, 212), (150, 84, 48)),
+    ((150, 88, 52), (234, 220, 200)),
+    ((58, 50, 48), (58, 50, 48)),
+)
 
 
 def _swing(phase: float) -> float:
@@ -41,10 +47,12 @@ def person(pen: Pen, look: tuple[float, ...], phase: float) -> None:
         pen.poly(((-0.24, 1.0), (-0.42, 0.46), (0.42, 0.46), (0.24, 1.0)), top)
     if look[6] < 0.3:
         pen.poly(((-0.46, 0.92), (-0.46, 1.38), (-0.2, 1.44), (-0.2, 0.9)), choose(_CLOTHES, look[7]))
+    pen.poly(((-0.25, 0.8), (-0.29, 1.34), (-0.17, 1.47), (0.17, 1.47), (0.29, 1.34), (0.25, 0.8)), top)
     pen.poly(
-        ((-0.25, 0.8), (-0.29, 1.34), (-0.17, 1.47), (0.17, 1.47), (0.29, 1.34), (0.25, 0.8)), top
+        ((0.06, 0.8), (0.1, 1.47), (0.17, 1.47), (0.29, 1.34), (0.25, 0.8)),
+        mix(top, (255, 255, 255), 0.16),
+        False,
     )
-    pen.poly(((0.06, 0.8), (0.1, 1.47), (0.17, 1.47), (0.29, 1.34), (0.25, 0.8)), mix(top, (255, 255, 255), 0.16), False)
     pen.limb(0.2, 1.36, 0.24 - step, 0.9, 0.15, shade(top, 0.88))
     pen.disc(0.24 - step, 0.85, 0.09, 0.09, skin)
     pen.box(-0.07, 1.42, 0.08, 1.56, shade(skin, 0.86))
@@ -61,10 +69,7 @@ def person(pen: Pen, look: tuple[float, ...], phase: float) -> None:
 
 def cow(pen: Pen, look: tuple[float, ...], phase: float) -> None:
     """A cow, 2.2 m long and 1.5 m high, grazing or looking up."""
-    coat, patch = choose(
-        (((240, 236, 228), (50, 44, 42)), ((236, 226, 212), (150, 84, 48)), ((150, 88, 52), (234, 220, 200)),
-         ((58, 50, 48), (58, 50, 48))), look[0],
-    )  # type: ignore[arg-type, type-var]  # fmt: skip
+    coat, patch = choose(_COATS, look[0])
     step = 0.1 * _swing(phase)
     back_legs = shade(coat, 0.72)
     for x, lift in ((-0.62, step), (0.5, -step)):
@@ -77,8 +82,11 @@ def cow(pen: Pen, look: tuple[float, ...], phase: float) -> None:
     )  # fmt: skip
     for x, lift in ((-0.84, -step), (0.68, step)):
         pen.poly(((x - 0.16, 0.8), (x - 0.1 + lift, 0.0), (x + 0.11 + lift, 0.0), (x + 0.16, 0.8)), coat)
-        pen.box(x - 0.1 + lift, 0.0, x + 0.11 + lift, 0.12, (64, 56, 52), False)
-    pen.poly(((-1.0, 0.8), (-0.82, 0.64), (-0.4, 0.58), (0.6, 0.64), (0.7, 0.74), (-0.5, 0.72)), shade(coat, 0.8), False)
+        pen.box(x - 0.1 + lift, 0.0, x + 0.11 + lift, 0.12, (64, 56, 52))
+    pen.poly(
+        ((-1.0, 0.8), (-0.82, 0.64), (-0.4, 0.58), (0.6, 0.64), (0.7, 0.74), (-0.5, 0.72)),
+        shade(coat, 0.8),
+    )
     pen.disc(-0.55, 1.1, 0.3, 0.2 + 0.06 * look[1], patch, False)
     pen.disc(0.12 + 0.2 * look[2], 1.08, 0.26, 0.2, patch, False)
     if look[3] < 0.45:  # grazing
@@ -114,8 +122,8 @@ def sheep(pen: Pen, look: tuple[float, ...], phase: float) -> None:
         pen.disc(x, y, r, r, shade(wool, 0.86))
     pen.disc(0.0, 0.66, 0.52, 0.26, shade(wool, 0.86))
     for x, y, r in lobes[:5]:
-        pen.disc(x, y + 0.05, 0.76 * r, 0.7 * r, wool, False)
-    pen.disc(0.0, 0.74, 0.42, 0.2, wool, False)
+        pen.disc(x, y + 0.05, 0.76 * r, 0.7 * r, wool)
+    pen.disc(0.0, 0.74, 0.42, 0.2, wool)
     low = 0.34 if look[2] < 0.4 else 0.0
     pen.disc(0.68, 0.84 - low, 0.17, 0.15, face)
     pen.disc(0.8, 0.77 - low, 0.13, 0.1, face)
@@ -130,9 +138,21 @@ def bird(pen: Pen, look: tuple[float, ...], phase: float) -> None:
     flap = _swing(phase)
     pen.poly(((-0.28, 0.07), (-0.56, 0.16), (-0.54, -0.04), (-0.26, -0.06)), shade(wing, 0.85))
     tip = 0.46 * flap
-    pen.poly(((-0.16, 0.04), (-0.1, 0.3 * flap), (-0.26, tip * 1.25), (0.08, 0.75 * tip), (0.2, 0.06)), shade(wing, 0.8))
-    pen.disc(0.0, 0.0, 0.34, 0.125, coat)
-    pen.disc(0.3, 0.07, 0.12, 0.11, coat)
+    pen.poly(
+        ((-0.16, 0.04), (-0.14, 0.3 * flap), (-0.3, tip * 1.25), (0.12, 0.75 * tip), (0.24, 0.06)),
+        shade(wing, 0.8),
+    )
+    pen.disc(0.0, 0.0, 0.35, 0.15, coat)
+    pen.disc(0.3, 0.08, 0.135, 0.125, coat)
     pen.poly(((0.38, 0.12), (0.54, 0.05), (0.38, 0.01)), (240, 168, 52))
     pen.disc(0.33, 0.09, 0.025, 0.025, (24, 24, 24), False)
-    pen.poly(((-0.2, 0.06), (-0.24, 0.28 * flap), (-0.44, tip * 1.1 + 0.04), (-0.08, 0.8 * tip + 0.02), (0.18, 0.02)), wing)
+    pen.poly(
+        (
+            (-0.24, 0.08),
+            (-0.28, 0.28 * flap),
+            (-0.46, tip * 1.1 + 0.04),
+            (-0.04, 0.84 * tip + 0.02),
+            (0.22, 0.0),
+        ),
+        wing,
+    )

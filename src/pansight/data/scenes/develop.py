@@ -31,7 +31,8 @@ def _table(values: dict[str, float], things: float = 0.0) -> Float32[np.ndarray,
 
 
 _LEAF = _table(
-    {"mountain": 0.16, "building": 0.06, "vegetation": 0.3, "grass": 0.14, "road": 0.05, "sidewalk": 0.04}, 0.035
+    {"mountain": 0.16, "building": 0.06, "vegetation": 0.3, "grass": 0.14, "road": 0.05, "sidewalk": 0.04},
+    0.035,
 )
 _SOIL = _table({"grass": 0.2, "road": 0.09, "sidewalk": 0.07})
 _SHADED = _table({"grass": 1.0, "road": 1.0, "sidewalk": 1.0, "water": 0.7})
@@ -39,7 +40,7 @@ _VEILED = _table({"grass": 1.0, "road": 1.0, "sidewalk": 1.0, "water": 0.5})
 
 
 def backdrop(view: View, width: int, height: int) -> Image.Image:
-    """The empty sky on a canvas of width x height pixels: its colours, and the sun's disc where it is seen."""
+    """The empty sky on a canvas of width x height pixels: its colours, and the sun's disc if it is seen."""
     world, light = view.world, view.world.light
     low = max(1.0, world.horizon * view.unit)
     share = np.minimum(np.arange(height, dtype=np.float32) / np.float32(low), 1.0)[:, None]
@@ -111,7 +112,10 @@ def _sky(planes: Planes, codes: Codes, view: View) -> None:
     # a bell without exp: the same on every machine
     across, down = 1 / (1 + dx * dx), 1 / (1 + dy * dy)
     glow = (down * down * np.float32(0.75 if light.visible else 0.3))[:, None] * (across * across)[None, :]
-    shift = (world.lens.grain % 499, int(world.lens.grain // 499 + (0.25 * view.pan + 0.0015 * view.frame) * 192))
+    shift = (
+        world.lens.grain % 499,
+        int(world.lens.grain // 499 + (0.25 * view.pan + 0.0015 * view.frame) * 192),
+    )
     cloud = sample("cloud", rows, width, 0.9 * 192 / span, shift)
     cloud *= np.float32(2.6)
     cloud += np.float32((light.cover * 1.1 - 0.75) * 2.6)
@@ -169,35 +173,50 @@ def _shadows(bright: Plane, index: np.ndarray, layers: list[Layer], view: View) 
     """Darken the ground under cast shadows, in place; boats darken the water below them instead."""
     height, width = bright.shape
     light = view.world.light
-    # drawn at half the size: growing it again makes the edges soft
-    mask = Image.new("L", ((width + 1) // 2, (height + 1) // 2))
-    draw = ImageDraw.Draw(mask)
-    cast = int(255 * light.shadow)
     standing = [layer for layer in layers if layer.item is not None and layer.foot is not None]
+    boats = [layer for layer in standing if layer.category == "boat"]
+    # drawn at half the size: growing it again makes the edges soft
+    half = ((width + 1) // 2, (height + 1) // 2)
+    mask = Image.new("L", half)
+    draw = ImageDraw.Draw(mask)
+    slant, reach = 0.25 * light.slant, 0.25 * light.reach
+    cast = int(255 * light.shadow)
     for layer in standing:
-        foot = layer.foot or 0.0
-        if layer.category == "boat":
-            stamp_moved(draw, layer.shapes, (0.25, 0.0, 0.0, 0.0, -0.1, 0.35 * foot), 80)
-        elif layer.shadow:
-            slant, reach = 0.25 * light.slant, 0.25 * light.reach
-            matrix = (0.25, -slant, slant * foot, 0.0, -reach, (0.25 + reach) * foot)
-            stamp_moved(draw, layer.shapes, matrix, cast)
+        if layer.shadow:
+            foot = layer.foot or 0.0
+            stamp_moved(
+                draw, layer.shapes, (0.25, -slant, slant * foot, 0.0, -reach, (0.25 + reach) * foot), cast
+            )
     for layer in standing:
         if layer.code >= FIRST_THING_CODE:
             x0, _, x1, _ = bounds(layer.shapes)
-            x, half, foot = (x0 + x1) / 8, 0.125 * (x1 - x0), (layer.foot or 0.0) / 4
-            thick = max(0.6, 0.14 * half)
-            draw.ellipse((x - half, foot - thick, x + half, foot + thick), fill=max(cast, 85))
-    soft = np.asarray(mask.resize((width, height), Image.Resampling.BILINEAR), np.float32)
-    soft *= np.float32(-1 / 255)
-    soft *= _SHADED.take(index)
-    soft += 1
-    bright *= soft
+            x, wide, foot = (x0 + x1) / 8, 0.125 * (x1 - x0), (layer.foot or 0.0) / 4
+            thick = max(0.6, 0.14 * wide)
+            draw.ellipse((x - wide, foot - thick, x + wide, foot + thick), fill=max(cast, 85))
+    dark = _soft(mask, height, width, view)
+    dark *= _SHADED.take(index)
+    if boats:
+        mask = Image.new("L", half)
+        draw = ImageDraw.Draw(mask)
+        for layer in boats:
+            stamp_moved(draw, layer.shapes, (0.25, 0.0, 0.0, 0.0, -0.1, 0.35 * (layer.foot or 0.0)), 62)
+        dark += _soft(mask, height, width, view) * (index == _WATER)
+    bright *= 1 - dark
 
 
-def _mirror(planes: Planes, water: Bool[np.ndarray, "h w"], depths: Float32[np.ndarray, "h"], view: View) -> None:
+def _soft(mask: Image.Image, height: int, width: int, view: View) -> Plane:
+    """A half-size mask of 0..255 as a plane of 0..1 with soft edges."""
+    blurred = mask.filter(ImageFilter.BoxBlur(0.0011 * view.unit))
+    soft = np.asarray(blurred.resize((width, height), Image.Resampling.BILINEAR), np.float32)
+    soft *= np.float32(1 / 255)
+    return soft
+
+
+def _mirror(
+    planes: Planes, water: Bool[np.ndarray, "h w"], depths: Float32[np.ndarray, "h"], view: View
+) -> None:
     """What stands beyond the water is seen in it, broken by ripples; in place."""
-    height, width = water.shape
+    width = water.shape[1]
     used = np.flatnonzero(water.any(1))
     top, end = int(used[0]), int(used[-1]) + 1
     count = end - top

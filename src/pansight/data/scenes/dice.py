@@ -12,8 +12,8 @@ _BLOCK = 512
 class Dice:
     """Random choices drawn from PCG64, seeded by a tuple of non-negative integers.
 
-    Numbers are taken from the generator in blocks, because a single draw through numpy costs more than the choice
-    that is made with it.
+    Numbers are taken from the generator in blocks, because a single draw through numpy costs more than the
+    choice that is made with it.
     """
 
     __slots__ = ("_generator", "_numbers", "_position")

@@ -14,8 +14,6 @@ _TREES = {
 _ANIMALS = {"person": creatures.person, "cow": creatures.cow, "sheep": creatures.sheep}
 
 
-
-
 def draw(item: Item, view: View) -> Pen:
     """The item's shapes, at the moment of the view."""
     light = view.world.light
@@ -32,7 +30,7 @@ def draw(item: Item, view: View) -> Pen:
     depth = item.depth * (1.0 + item.approach) ** frame
     metre = view.metre(depth)
     x = view.x(item.x + (depth - item.depth) * _bearing(item, view), depth) + item.speed * frame * metre
-    fade = light.thickness * 0.8 * max(0.0, 1.0 - depth) ** 3
+    fade = min(0.5, light.thickness * 0.8 * max(0.0, 1.0 - depth) ** 3)
     pen = Pen(x, view.y(depth), metre * item.scale, item.facing, light.haze, fade)
     if form in _TREES:
         _TREES[form](pen, look, light.side * item.facing)
@@ -60,7 +58,7 @@ def draw(item: Item, view: View) -> Pen:
 
 
 def _bearing(item: Item, view: View) -> float:
-    """Along which line through the vanishing point an approaching item moves: change of x per change of depth."""
+    """On which line through the vanishing point an approaching item moves: change of x a change of depth."""
     if item.approach == 0.0:
         return 0.0
     lanes = [ground.vanish for ground in view.world.grounds if ground.form == "lane"]

@@ -34,7 +34,7 @@ def ridge(item: Ridge, view: View) -> Pen:
         if y1 > y0 and y1 > y2:
             # the flank of a peak that is turned away from the light
             far = (x0, y0) if lit > 0 else (x2, y2)
-            pen.poly(((x1, y1), far, (0.5 * (far[0] + x1), 0.45 * min(far[1], y1))), shadow, False)
+            pen.poly(((x1, y1), far, (0.5 * (far[0] + x1), 0.45 * min(far[1], y1))), shadow)
             if y1 > item.snow * view.unit:
                 low = item.snow * view.unit
                 if y0 < low and y2 < low:
@@ -45,7 +45,7 @@ def ridge(item: Ridge, view: View) -> Pen:
                     pen.poly(
                         ((x1, y1), (left, low), (0.6 * left + 0.4 * x1, low + mid), (x1, low),
                          (0.6 * right + 0.4 * x1, low + mid), (right, low)),
-                        snow, False,
+                        snow,
                     )  # fmt: skip
     return pen
 
@@ -66,7 +66,7 @@ def _band(piece: Ground, view: View, color: Color) -> Pen:
     else:
         thick = 0.006 * view.unit
         rim = mix(color, (214, 196, 150), 0.55) if piece.category == "grass" else shade(color, 1.12)
-        pen.poly([*edge, *((x, y - thick) for x, y in reversed(edge))], rim, False)
+        pen.poly([*edge, *((x, y - thick) for x, y in reversed(edge))], rim)
     return pen
 
 
@@ -83,7 +83,7 @@ def _band_marks(piece: Ground, view: View, pen: Pen, color: Color) -> None:
         pen.poly(
             ((view.x(left, low), -view.y(low)), (view.x(right, high), -view.y(high)),
              (view.x(right, high), -view.y(high + thick)), (view.x(left, low), -view.y(low + thick))),
-            tone, False,
+            tone,
         )  # fmt: skip
 
     if piece.category == "road":
@@ -107,9 +107,12 @@ def _band_marks(piece: Ground, view: View, pen: Pen, color: Color) -> None:
         for k in range(-count, count + 1):
             u = 0.16 * k
             far, near = piece.far, min(piece.near, 1.02)
-            points = [(middle + u * (0.35 + d) + o, d) for d, o in ((far, 0), (near, 0), (near, 0.006), (far, 0.004))]
+            points = [
+                (middle + u * (0.35 + d) + o, d)
+                for d, o in ((far, 0), (near, 0), (near, 0.006), (far, 0.004))
+            ]
             if -0.1 < points[0][0] < width + 0.1 or -0.1 < points[1][0] < width + 0.1:
-                pen.poly([(view.x(x, d), -view.y(d)) for x, d in points], joint, False)
+                pen.poly([(view.x(x, d), -view.y(d)) for x, d in points], joint)
 
 
 def _lane(piece: Ground, view: View, color: Color) -> Pen:
@@ -118,10 +121,10 @@ def _lane(piece: Ground, view: View, color: Color) -> Pen:
     def at(offset: float, depth: float) -> tuple[float, float]:
         return view.x(piece.vanish + offset * depth, depth), -view.y(depth)
 
-    def strip(left: float, right: float, far: float, near: float, tone: Color, solid: bool = False) -> None:
-        pen.poly((at(left, far), at(right, far), at(right, near), at(left, near)), tone, solid)
+    def strip(left: float, right: float, far: float, near: float, tone: Color) -> None:
+        pen.poly((at(left, far), at(right, far), at(right, near), at(left, near)), tone)
 
-    strip(piece.left, piece.right, 0.0, 1.03, color, True)
+    strip(piece.left, piece.right, 0.0, 1.03, color)
     wide = piece.right - piece.left
     if piece.category == "road":
         line: Color = (230, 226, 210)

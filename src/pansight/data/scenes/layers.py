@@ -1,5 +1,6 @@
 """From a world at one moment to a stack of drawings, and which of them are really seen."""
 
+import itertools
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from pansight.data.scenes.kinds import FIRST_THING_CODE, GROUND, STUFF, STUFF_CO
 from pansight.data.scenes.sketch import RECTANGLE, Shape, bounds, stamp, stamp_moved
 from pansight.data.scenes.world import Facade, Item, View
 
-MIN_THING_SHARE = 0.002
+MIN_THING_SHARE = 0.0025
 """A thing covers at least this share of the picture ..."""
 MIN_THING_PIXELS = 16
 MIN_VISIBLE = 0.3
@@ -40,16 +41,20 @@ def stack(view: View, canvas: tuple[int, int]) -> list[Layer]:
     """All layers from far to near, for a canvas of (width, height) pixels; the sky is what remains."""
     world = view.world
     layers = [
-        Layer(STUFF_CODE["mountain"], "mountain", landscape.ridge(ridge, view).shapes) for ridge in world.ridges
+        Layer(STUFF_CODE["mountain"], "mountain", landscape.ridge(ridge, view).shapes)
+        for ridge in world.ridges
     ]
     flying, standing = [], []
-    for place, item in enumerate(world.items):
-        thing = item.category in THINGS
-        code = FIRST_THING_CODE + place if thing else STUFF_CODE[item.category]
+    things = itertools.count(FIRST_THING_CODE)
+    for item in world.items:
+        code = next(things) if item.category in THINGS else STUFF_CODE[item.category]
         pen = forms.draw(item, view)
-        shadow = item.form not in ("thicket", "house")
+        shadow = item.form not in ("thicket", "house", "boat") and item.depth > 0.08
         layer = Layer(code, item.category, pen.shapes, pen.y if item.depth >= 0 else None, item, shadow)
-        (flying if item.depth < 0 else standing).append((pen.y if item.depth >= 0 else item.scale, layer))
+        if item.depth >= 0:
+            standing.append((pen.y, layer))
+        else:  # birds fly before balloons, and large balloons are near
+            flying.append((item.scale + (item.category == "bird"), layer))
     layers += [layer for _, layer in sorted(flying, key=_first)]
     layers.append(_base(view, world.base, canvas))
     for piece in world.grounds:
@@ -118,8 +123,10 @@ def seen(
     return layers, codes
 
 
-def _without(layers: list[Layer], code: int, counts: list[int], view: View, canvas: tuple[int, int]) -> list[Layer]:
-    """Take a kind of stuff out; where it was the base of all ground, the most frequent other ground takes its place."""
+def _without(
+    layers: list[Layer], code: int, counts: list[int], view: View, canvas: tuple[int, int]
+) -> list[Layer]:
+    """Take a kind of stuff out; if it was the base of all ground, the most frequent other ground replaces it."""
     kept = []
     for layer in layers:
         if layer.code == code and layer.base:

@@ -15,10 +15,11 @@ class Light:
         zenith, low: sky colour at the top of the picture and at the horizon.
         haze: colour of the air that far things fade into; thickness: how much (0..1) at the horizon.
         tint: factors on R, G and B of the whole picture.
-        sun: (x, y) as shares of picture width and sky height; glow: colour around it; visible: whether its disc is seen.
+        sun: (x, y) as shares of picture width and sky height; glow: colour around it; visible: whether its disc
+            is seen.
         shadow: darkness of cast shadows, 0..1.
-        slant: how far a shadow leans sideways a unit of height; reach: how far it comes towards the viewer (> 0) or
-            lies behind (< 0) a unit of height.
+        slant: how far a shadow leans sideways a unit of height; reach: how far it comes towards the viewer
+            (> 0) or lies behind (< 0) a unit of height.
         side: 1 when light comes from the right, -1 from the left.
         cloud, cover: colour of the clouds and how much of the sky they take (0..1).
         lit: share of windows with a lamp on.
@@ -79,27 +80,79 @@ def sample_light(dice: Dice) -> Light:
         haze = mix(low, (214, 224, 236), 0.5)
         warm = dice.between(-0.03, 0.04)
         return Light(
-            "day", zenith, low, haze, thickness, (1.02 + warm, 1.01, 1.0 - warm), (sun_x, dice.between(0.12, 0.4)),
-            (255, 248, 226), ahead, dice.between(0.32, 0.45), slant, reach, side, (252, 252, 250),
-            dice.between(0.1, 0.62), 0.08,
-        )  # fmt: skip
+            mood="day",
+            zenith=zenith,
+            low=low,
+            haze=haze,
+            thickness=thickness,
+            tint=(1.02 + warm, 1.01, 1.0 - warm),
+            sun=(sun_x, dice.between(0.12, 0.4)),
+            glow=(255, 248, 226),
+            visible=ahead,
+            shadow=dice.between(0.32, 0.45),
+            slant=slant,
+            reach=reach,
+            side=side,
+            cloud=(252, 252, 250),
+            cover=dice.between(0.1, 0.62),
+            lit=0.08,
+        )
     if roll < 0.7:
         zenith, low = dice.pick(_GOLDEN_SKIES)
         return Light(
-            "golden", zenith, low, mix(low, (232, 214, 196), 0.5), thickness, (1.08, 0.99, 0.86),
-            (sun_x, dice.between(0.45, 0.72)), (255, 226, 164), ahead, dice.between(0.3, 0.42), slant * 1.7,
-            reach * 1.3, side, (255, 232, 206), dice.between(0.15, 0.6), 0.25,
-        )  # fmt: skip
+            mood="golden",
+            zenith=zenith,
+            low=low,
+            haze=mix(low, (232, 214, 196), 0.5),
+            thickness=thickness,
+            tint=(1.08, 0.99, 0.86),
+            sun=(sun_x, dice.between(0.45, 0.72)),
+            glow=(255, 226, 164),
+            visible=ahead,
+            shadow=dice.between(0.3, 0.42),
+            slant=slant * 1.7,
+            reach=reach * 1.3,
+            side=side,
+            cloud=(255, 232, 206),
+            cover=dice.between(0.15, 0.6),
+            lit=0.25,
+        )
     if roll < 0.82:
         zenith, low = dice.pick(_DUSK_SKIES)
         return Light(
-            "dusk", zenith, low, mix(low, (120, 104, 140), 0.55), thickness, (0.8, 0.74, 0.84),
-            (sun_x, dice.between(0.72, 0.86)), (255, 176, 112), ahead, dice.between(0.12, 0.22), slant * 1.7, reach,
-            side, (242, 170, 160), dice.between(0.2, 0.6), 0.6,
-        )  # fmt: skip
+            mood="dusk",
+            zenith=zenith,
+            low=low,
+            haze=mix(low, (120, 104, 140), 0.55),
+            thickness=thickness,
+            tint=(0.8, 0.74, 0.84),
+            sun=(sun_x, dice.between(0.72, 0.86)),
+            glow=(255, 176, 112),
+            visible=ahead,
+            shadow=dice.between(0.12, 0.22),
+            slant=slant * 1.7,
+            reach=reach,
+            side=side,
+            cloud=(242, 170, 160),
+            cover=dice.between(0.2, 0.6),
+            lit=0.6,
+        )
     zenith, low = dice.pick(_GREY_SKIES)
     return Light(
-        "overcast", zenith, low, mix(low, (198, 204, 210), 0.5), min(0.75, thickness + 0.15), (0.93, 0.95, 0.97),
-        (sun_x, 0.3), (226, 230, 232), False, dice.between(0.06, 0.14), slant * 0.3, 0.06, side, (226, 229, 232),
-        dice.between(0.6, 0.9), 0.2,
-    )  # fmt: skip
+        mood="overcast",
+        zenith=zenith,
+        low=low,
+        haze=mix(low, (198, 204, 210), 0.5),
+        thickness=min(0.75, thickness + 0.15),
+        tint=(0.93, 0.95, 0.97),
+        sun=(sun_x, 0.3),
+        glow=(226, 230, 232),
+        visible=False,
+        shadow=dice.between(0.06, 0.14),
+        slant=slant * 0.3,
+        reach=0.06,
+        side=side,
+        cloud=(226, 229, 232),
+        cover=dice.between(0.6, 0.9),
+        lit=0.2,
+    )

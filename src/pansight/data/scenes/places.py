@@ -63,13 +63,21 @@ def _houses(plot: Plot, depth: float, gaps: float, tall: float) -> None:
         if dice.chance(gaps):
             gap = dice.between(0.12, 0.3)
             if dice.chance(0.75):
-                plot.scenery("vegetation", dice.pick(("tree", "poplar", "fir")), x + gap / 2, depth, dice.between(0.8, 1.1))
+                plot.scenery(
+                    "vegetation",
+                    dice.pick(("tree", "poplar", "fir")),
+                    x + gap / 2,
+                    depth,
+                    dice.between(0.8, 1.1),
+                )
             x += gap
             continue
         wide = dice.between(0.85, 1.35)
         half = 2.4 * wide * metre
         look = dice.numbers(12)
-        plot.items.append(_house(x + half, depth, wide, min(tall * dice.between(0.75, 1.3), room / wide), look))
+        plot.items.append(
+            _house(x + half, depth, wide, min(tall * dice.between(0.75, 1.3), room / wide), look)
+        )
         x += 2 * half + 0.004
 
 
@@ -80,16 +88,17 @@ def _house(x: float, depth: float, wide: float, tall: float, look: tuple[float, 
 def _traffic(plot: Plot, far: float, near: float, cars: float, buses: float) -> None:
     """Vehicles seen from the side on a two-lane road between two depths."""
     dice = plot.dice
-    for category, mean, pace in (("bus", buses, 0.24), ("car", cars, 0.34)):
+    # one speed a lane, so that nobody drives through anybody
+    paces = (-dice.between(0.2, 0.38), dice.between(0.2, 0.38))
+    for category, mean in (("bus", buses), ("car", cars)):
         for _ in range(plot.several(mean)):
             for _ in range(4):
                 lane = dice.integer(0, 1)
                 depth = far + (near - far) * (0.36 if lane == 0 else 0.84) + dice.between(-0.008, 0.008)
-                facing = -1 if lane == 0 else 1
                 half = HALF_WIDTH[category] * spans_per_metre(depth)
                 x = dice.between(-0.6 * half, plot.width + 0.6 * half)
-                speed = facing * pace * dice.between(0.7, 1.2)
-                if plot.thing(category, x, depth, facing=facing, scale=dice.between(0.94, 1.08), speed=speed):
+                scale = dice.between(0.94, 1.08)
+                if plot.thing(category, x, depth, facing=2 * lane - 1, scale=scale, speed=paces[lane]):
                     break
 
 
@@ -145,6 +154,7 @@ def _avenue(plot: Plot) -> None:
             reach = (walk - 0.05) if row else walk + dice.between(0.06, 0.5)
             form = dice.pick(("tree", "tree", "poplar", "bush"))
             plot.scenery("vegetation", form, vanish + side * reach * depth, depth, dice.between(0.7, 1.0))
+    rates = {-1: dice.between(0.012, 0.03), 1: -dice.between(0.012, 0.03)}
     for category, mean in (("bus", 0.5), ("car", 1.5), ("motorcycle", 0.35)):
         for _ in range(plot.several(mean)):
             for _ in range(4):
@@ -156,9 +166,10 @@ def _avenue(plot: Plot) -> None:
                         break
                     continue
                 x = vanish + lane * half * 0.5 * depth
-                rate = -lane * dice.between(0.012, 0.03)
                 # seen from behind on the right-hand lane, from the front on the left-hand one
-                if plot.thing(category, x, depth, form=f"{category} ahead", facing=lane, approach=rate):
+                if plot.thing(
+                    category, x, depth, form=f"{category} ahead", facing=lane, approach=rates[lane]
+                ):
                     break
     for _ in range(plot.several(1.8)):
         depth = dice.between(0.18, 0.95)
@@ -197,7 +208,9 @@ def _meadow(plot: Plot) -> None:
             )  # fmt: skip
     for _ in range(dice.integer(0, 2)):
         look = (dice.between(0.5, 0.75), *dice.numbers(12))
-        plot.items.append(_house(plot.across(), dice.between(0.04, 0.16), dice.between(0.9, 1.3), look[0], look[1:]))
+        plot.items.append(
+            _house(plot.across(), dice.between(0.04, 0.16), dice.between(0.9, 1.3), look[0], look[1:])
+        )
     _trees(plot, 2.2, (0.03, 0.6))
     plot.scatter("cow", 1.6, (far, 0.92), pace=0.012)
     plot.scatter("sheep", 1.7, (far, 0.95), pace=0.012)

@@ -5,6 +5,7 @@ from pansight.data.scenes.light import Light
 from pansight.data.scenes.world import Facade, Ground, Item, spans_per_metre
 
 _MARGIN = 0.35
+_MOST_THINGS = 160
 HALF_WIDTH = {
     "person": 0.35,
     "car": 1.95,
@@ -45,7 +46,9 @@ class Plot:
         """A place anywhere between the side borders."""
         return self.dice.between(inset, self.width - inset)
 
-    def band(self, category: str, depth: float, near: float = 1.0, wobble: float = 0.0, marked: bool = False) -> None:
+    def band(
+        self, category: str, depth: float, near: float = 1.0, wobble: float = 0.0, marked: bool = False
+    ) -> None:
         """Ground from a far edge downwards; `wobble` is the edge's unevenness in depth."""
         if wobble == 0.0:
             tilt = self.dice.between(-0.015, 0.015)
@@ -59,7 +62,9 @@ class Plot:
                 u = part / 4
                 u = u * u * (3 - 2 * u)
                 level = heights[i] + (heights[min(i + 1, steps)] - heights[i]) * u
-                edge.append((-_MARGIN + (self.width + 2 * _MARGIN) * k / (4 * steps), max(0.0, depth + level)))
+                edge.append(
+                    (-_MARGIN + (self.width + 2 * _MARGIN) * k / (4 * steps), max(0.0, depth + level))
+                )
         self.grounds.append(Ground(category, "band", tuple(edge), near, marked=marked))
 
     def lane(self, category: str, vanish: float, left: float, right: float, marked: bool = False) -> None:
@@ -86,10 +91,13 @@ class Plot:
         form = form or category
         look = self.dice.numbers(12)
         half = HALF_WIDTH[form] * spans_per_metre(depth) * scale
+        if len(self._taken) >= _MOST_THINGS:
+            return False
         for left, right, other in self._taken:
             overlap = min(right, x + half) - max(left, x - half)
             if overlap > 0 and (
-                abs(other - depth) < 0.035 or overlap > (0.85 if depth < other else 0.95) * min(2 * half, right - left)
+                abs(other - depth) < 0.035
+                or overlap > (0.85 if depth < other else 0.95) * min(2 * half, right - left)
             ):
                 return False
         self._taken.append((x - half, x + half, depth))
@@ -126,14 +134,16 @@ class Plot:
 
     def fly(self, category: str, mean: float) -> None:
         """Birds or balloons in the sky."""
-        for _ in range(self.several(mean)):
+        for _ in range(min(self.several(mean), _MOST_THINGS // 4)):
             facing = self.dice.sign()
             bird = category == "bird"
-            size = self.dice.between(0.13, 0.25) if bird else self.dice.between(0.2, 0.42)
+            size = self.dice.between(0.16, 0.29) if bird else self.dice.between(0.2, 0.42)
             size *= min(1.0, self.horizon / 0.4)
             low = 0.5 * size / self.horizon + 0.02
             share = self.dice.between(min(low, 0.5), 0.78 if bird else max(0.52, 0.9 - low))
             speed = facing * (0.012 if bird else 0.0025) * self.dice.between(0.6, 1.3)
             self.items.append(
-                Item(category, category, self.across(0.08), -share, size, facing, self.dice.numbers(12), speed)
+                Item(
+                    category, category, self.across(0.08), -share, size, facing, self.dice.numbers(12), speed
+                )
             )

@@ -10,11 +10,11 @@ POLYGON, ELLIPSE, RECTANGLE = 0, 1, 2
 
 Point = tuple[float, float]
 Shape = tuple[int, list[float], Color, bool]
-"""(kind, canvas coordinates x0 y0 x1 y1 ..., colour, whether it belongs to the outline and not only to the inside)."""
+"""(kind, canvas coordinates x0 y0 x1 y1 ..., colour, whether it is part of the outline, not only inside it)."""
 
 
 class Pen:
-    """Draws in metres, x to the front of the object and y upwards, into canvas pixels, x to the right, y downwards.
+    """Draws in metres, x to the front and y upwards, into canvas pixels, x to the right and y downwards.
 
     Args:
         x, y: where the object's foot lies on the canvas.
@@ -63,7 +63,9 @@ class Pen:
         dx, dy = x1 - x0, y1 - y0
         length = max((dx * dx + dy * dy) ** 0.5, 1e-6)
         nx, ny = -dy / length * width / 2, dx / length * width / 2
-        self.poly(((x0 + nx, y0 + ny), (x1 + nx, y1 + ny), (x1 - nx, y1 - ny), (x0 - nx, y0 - ny)), fill, solid)
+        self.poly(
+            ((x0 + nx, y0 + ny), (x1 + nx, y1 + ny), (x1 - nx, y1 - ny), (x0 - nx, y0 - ny)), fill, solid
+        )
         self.disc(x1, y1, width / 2, width / 2, fill, solid)
 
 

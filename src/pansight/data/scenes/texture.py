@@ -1,7 +1,7 @@
 """Noise fields that give surfaces their grain.
 
-They are made once a process from a fixed seed with integer arithmetic (Pillow's resampling of 8-bit images), so they
-do not depend on the machine, nor on which scene asked first.
+They are made once a process from a fixed seed, grown with integer arithmetic (Pillow's resampling of 8-bit
+images), so they depend neither on the machine nor on which scene asked first.
 """
 
 from functools import cache
@@ -27,7 +27,9 @@ _CELLS: dict[str, tuple[tuple[int, int, float], ...]] = {
 @cache
 def field(name: str) -> UInt8[np.ndarray, "512 512"]:
     """The repeating field of that name ("leaf", "ground", "ripple" or "cloud"), values 0..255 around 128."""
-    generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([_SEED, sorted(_CELLS).index(name)])))
+    generator = np.random.Generator(
+        np.random.PCG64(np.random.SeedSequence([_SEED, sorted(_CELLS).index(name)]))
+    )
     total = np.zeros((SIDE, SIDE), np.float32)
     weights = 0.0
     for tall, wide, weight in _CELLS[name]:
@@ -35,7 +37,9 @@ def field(name: str) -> UInt8[np.ndarray, "512 512"]:
         wrapped = np.pad(cells, 4, mode="wrap")
         rows, columns = wrapped.shape
         grown = Image.fromarray(wrapped).resize((columns * wide, rows * tall), Image.Resampling.BICUBIC)
-        total += weight * np.asarray(grown, np.float32)[4 * tall : 4 * tall + SIDE, 4 * wide : 4 * wide + SIDE]
+        total += (
+            weight * np.asarray(grown, np.float32)[4 * tall : 4 * tall + SIDE, 4 * wide : 4 * wide + SIDE]
+        )
         weights += weight * weight
     total -= total.mean(dtype=np.float64)
     spread = np.float32(52.0 / total.std(dtype=np.float64))
@@ -45,7 +49,7 @@ def field(name: str) -> UInt8[np.ndarray, "512 512"]:
 def sample(
     name: str, height: int, width: int, texels: float, shift: tuple[int, int]
 ) -> Float32[np.ndarray, "{height} {width}"]:
-    """A field over a picture, values in [-1, 1], `texels` texels a pixel, moved by `shift` = (y, x) texels."""
+    """A field over a picture, values in [-1, 1], `texels` texels a pixel, moved by `shift` (y, x) texels."""
     rows = min(8192, max(2, round(height * texels)))
     columns = min(8192, max(2, round(width * texels)))
     tile = field(name)
@@ -59,7 +63,12 @@ def sample(
 
 
 def sample_ground(
-    name: str, depths: Float32[np.ndarray, "h"], width: int, texels: float, shift: tuple[int, int], growth: float
+    name: str,
+    depths: Float32[np.ndarray, "h"],
+    width: int,
+    texels: float,
+    shift: tuple[int, int],
+    growth: float,
 ) -> Float32[np.ndarray, "h {width}"]:
     """A field laid on the ground: rows lie closer together towards the horizon.
 

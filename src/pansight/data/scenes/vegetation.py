@@ -20,9 +20,9 @@ def _crown(pen: Pen, leaf: Color, side: int, lobes: tuple[tuple[float, float, fl
     for x, y, r in lobes:
         pen.disc(x, y, r, r * 0.95, shade(leaf, 0.78))
     for x, y, r in lobes:
-        pen.disc(x + side * 0.14 * r, y + 0.14 * r, 0.78 * r, 0.74 * r, leaf, False)
+        pen.disc(x + side * 0.14 * r, y + 0.14 * r, 0.78 * r, 0.74 * r, leaf)
     for x, y, r in lobes[::2]:
-        pen.disc(x + side * 0.3 * r, y + 0.34 * r, 0.42 * r, 0.36 * r, mix(leaf, (206, 214, 110), 0.26), False)
+        pen.disc(x + side * 0.26 * r, y + 0.28 * r, 0.48 * r, 0.42 * r, mix(leaf, (206, 214, 110), 0.13))
 
 
 def tree(pen: Pen, look: tuple[float, ...], side: int) -> None:
@@ -30,7 +30,7 @@ def tree(pen: Pen, look: tuple[float, ...], side: int) -> None:
     leaf = choose(_LEAVES, look[0])
     high = 1.25 + 0.5 * look[1]
     pen.poly(((-0.24, 0), (-0.15, high + 0.3), (0.15, high + 0.3), (0.24, 0)), _TRUNK)
-    pen.poly(((0.02, 0), (0.02, high), (0.15, high), (0.24, 0)), shade(_TRUNK, 1.2 if side > 0 else 0.8), False)
+    pen.poly(((0.02, 0), (0.02, high), (0.15, high), (0.24, 0)), shade(_TRUNK, 1.2 if side > 0 else 0.8))
     wide = 0.85 + 0.25 * look[2]
     lobes = (
         (-0.85 * wide, high + 0.75, 0.78),
@@ -68,9 +68,7 @@ def fir(pen: Pen, look: tuple[float, ...], side: int) -> None:
         half = 1.15 * (1 - 0.2 * i)
         tone = shade(leaf, 0.8 + 0.08 * i)
         pen.poly(((-half, base), (0, min(peak, top)), (half, base), (0, base - 0.12)), tone)
-        pen.poly(
-            ((0, min(peak, top)), (side * half, base), (side * 0.1, base - 0.1)), shade(tone, 1.22), False
-        )
+        pen.poly(((0, min(peak, top)), (side * half, base), (side * 0.1, base - 0.1)), shade(tone, 1.22))
 
 
 def poplar(pen: Pen, look: tuple[float, ...], side: int) -> None:
@@ -79,8 +77,8 @@ def poplar(pen: Pen, look: tuple[float, ...], side: int) -> None:
     pen.box(-0.13, 0.0, 0.13, 1.0, _TRUNK)
     high = 2.1 + 0.3 * look[1]
     pen.disc(0, 0.55 + high, 0.72, high, shade(leaf, 0.8))
-    pen.disc(side * 0.1, 0.62 + high, 0.54, high * 0.86, leaf, False)
-    pen.disc(side * 0.2, 0.8 + high * 1.15, 0.3, high * 0.55, mix(leaf, (206, 214, 110), 0.22), False)
+    pen.disc(side * 0.1, 0.62 + high, 0.54, high * 0.86, leaf)
+    pen.disc(side * 0.2, 0.8 + high * 1.15, 0.3, high * 0.55, mix(leaf, (206, 214, 110), 0.13), False)
 
 
 def thicket(pen: Pen, look: tuple[float, ...], side: int) -> None:
@@ -95,4 +93,4 @@ def thicket(pen: Pen, look: tuple[float, ...], side: int) -> None:
     )
     for x, y, r in lobes:
         pen.disc(x, y, 1.1 * r, r, shade(leaf, 0.82))
-        pen.disc(x + side * 0.2 * r, y + 0.2 * r, 0.75 * r, 0.66 * r, leaf, False)
+        pen.disc(x + side * 0.2 * r, y + 0.2 * r, 0.75 * r, 0.66 * r, leaf)

@@ -1,7 +1,7 @@
 """What a scene consists of, before anything is drawn.
 
-Lengths are in *spans*: one span is the shorter side of the picture. The ground is a plane seen from above eye height;
-a place on it is (x in spans from the left border, depth), where depth is 0 at the horizon and 1 at the lower border.
+Lengths are in *spans*: one span is the shorter side of the picture. A place on the ground is (x, depth): x in
+spans from the left border, depth 0 at the horizon and 1 at the lower border of the picture.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from pansight.data.scenes.color import Color
 from pansight.data.scenes.light import Light
 
 FAR_SCALE, NEAR_SCALE = 0.047, 0.165
-"""Spans a metre at depth 0 and 1. Far things stay larger than true perspective has them, so that they stay legible."""
+"""Spans a metre at depth 0 and 1. Far things are larger than in true perspective, so that they stay legible."""
 
 
 def spans_per_metre(depth: float) -> float:
@@ -24,8 +24,8 @@ class Item:
 
     Attributes:
         category: name of its category; form: name of its drawing.
-        x: place of its foot in spans; depth: see above. Below 0 it is in the sky: -depth is then the share of the
-            sky's height, from the top.
+        x: place of its foot in spans; depth: see above. Below 0 it is in the sky: -depth is then the share of
+            the sky's height, from the top.
         scale: factor on its natural size; facing: 1 = to the right.
         look: random numbers in [0, 1) that decide colours and build.
         speed: metres a frame along x (in the sky: spans a frame); approach: relative growth of depth a frame.
@@ -46,9 +46,9 @@ class Item:
 class Ground:
     """A piece of the ground.
 
-    form "band" lies across the picture from its far edge, a polyline of (x, depth), down to the lower border, where
-    later pieces cover it; "lane" runs from the vanishing point (x = `vanish`) to `left`..`right` at depth 1.
-    `near` is the depth where a band ends visibly (for its marks).
+    form "band" lies across the picture from its far edge, a polyline of (x, depth), down to the lower border,
+    where later pieces cover it; "lane" runs from the vanishing point (x = `vanish`) to x = `vanish` + `left` ..
+    `vanish` + `right` at depth 1. `near` is the depth where a band ends visibly (for its marks).
     """
 
     category: str
@@ -68,7 +68,7 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class Ridge:
-    """A chain of hills or mountains: outline (x in spans, height over the horizon in spans), colour, snow line height."""
+    """A chain of hills: outline (x, height over the horizon), colour, height of the snow line; in spans."""
 
     outline: tuple[tuple[float, float], ...]
     color: Color
@@ -77,7 +77,7 @@ class Ridge:
 
 @dataclass(frozen=True, slots=True)
 class Facade:
-    """One house of a row along a lane: its street side stands on x = vanish + offset * depth from `near` to `far`."""
+    """A house of a row along a lane: its street side stands on x = vanish + offset * depth, `near` to `far`."""
 
     vanish: float
     offset: float
@@ -89,7 +89,13 @@ class Facade:
 
 @dataclass(frozen=True, slots=True)
 class Lens:
-    """What the camera adds: noise (standard deviation in grey levels), blur (pixels at 256), vignette (0..1), grain."""
+    """What the camera adds.
+
+    Attributes:
+        noise: standard deviation in grey levels; blur: pixels, in a picture whose shorter side has 256.
+        vignette: loss of light in the corners, 0..1; grain: where textures and noise are taken from.
+        drift: movement of the camera to the right, spans a frame.
+    """
 
     noise: float
     blur: float

@@ -51,6 +51,26 @@ def class_loss(
     return F.cross_entropy(class_logits.float().flatten(0, 1), labels.flatten(), class_weights)
 
 
+def sample_truth(
+    truths: list[Truth], pairs: list[Pairs], points: Float[Tensor, "n p 2"]
+) -> Float[Tensor, "n p"]:
+    """The truth of each pair at its own points; rows of `points` follow the pairs, picture by picture.
+
+    Where every segment has a proposal, points are put into the masks' order rather than full-size masks
+    into the pairs' order.
+    """
+    values = []
+    start = 0
+    for truth, (_, segments) in zip(truths, pairs, strict=True):
+        own = points[start : start + len(segments)]
+        start += len(segments)
+        if len(segments) == len(truth.masks):
+            values.append(sample_points(truth.masks, own[segments.argsort()])[segments])
+        else:
+            values.append(sample_points(truth.masks[segments], own))
+    return torch.cat(values)
+
+
 def mask_losses(
     mask_logits: Float[Tensor, "b n h w"],
     truths: list[Truth],
@@ -60,14 +80,13 @@ def mask_losses(
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Binary cross-entropy and dice of the matched masks, at points chosen for each."""
     logits = torch.cat([masks[queries] for masks, (queries, _) in zip(mask_logits, pairs, strict=True)])
-    targets = torch.cat([t.masks[segments] for t, (_, segments) in zip(truths, pairs, strict=True)])
     points = uncertain_points(logits, config.points, config.oversample, config.importance)
     if len(logits) == 0:
         nothing = logits.sum()  # zero that keeps the graph, so that every process has gradients
         return nothing, nothing
     predicted = sample_points(logits, points).float()
     with torch.no_grad():
-        wanted = sample_points(targets, points)
+        wanted = sample_truth(truths, pairs, points)
     cross_entropy = F.binary_cross_entropy_with_logits(predicted, wanted, reduction="none").mean(1).sum()
     return cross_entropy / count, dice_loss(predicted, wanted).sum() / count
 

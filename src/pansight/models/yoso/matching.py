@@ -18,9 +18,8 @@ def pairwise_costs(
     logits: Float[Tensor, "n p"], targets: Float[Tensor, "m p"]
 ) -> tuple[Float[Tensor, "n m"], Float[Tensor, "n m"]]:
     """Binary cross-entropy (mean over points) and dice loss between every mask and every segment."""
-    ones = F.softplus(-logits) @ targets.T
-    zeros = F.softplus(logits) @ (1 - targets).T
-    cross_entropy = (ones + zeros) / logits.shape[1]
+    # softplus(-x) t + softplus(x) (1 - t) = softplus(x) - x t
+    cross_entropy = (F.softplus(logits).sum(1)[:, None] - logits @ targets.T) / logits.shape[1]
     probability = logits.sigmoid()
     overlap = 2 * (probability @ targets.T)
     sizes = probability.sum(1)[:, None] + targets.sum(1)

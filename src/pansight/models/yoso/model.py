@@ -1,11 +1,10 @@
 """YOSO: You Only Segment Once (Hu et al., CVPR 2023)."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from typing_extensions import Self
 
 from pansight.categories import Categories
 from pansight.merging import Candidates, keep_first, merge_by_argmax
@@ -124,8 +123,8 @@ class YOSO(PanopticModel):
             for (rate, decay), parameters in groups.items()
         ]
 
-    def optimized(self) -> Self:
-        model = super().optimized()
+    def optimized(self) -> "YOSO":
+        model = cast(YOSO, super().optimized())
         for module in model.modules():
             if isinstance(module, DeformableUpsample):
                 module.fold()

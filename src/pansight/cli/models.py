@@ -1,0 +1,96 @@
+"""`pansight models`: what exists, and where its weights are."""
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from pansight.zoo import ModelSpec
+
+
+def models(
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list in place of a table.")] = False,
+) -> None:
+    """List the models that have a name."""
+    from pansight.zoo import available
+
+    rows = [describe(spec) for spec in available()]
+    if as_json:
+        print(json.dumps(rows, indent=2))
+    else:
+        _print_table(rows)
+
+
+def describe(spec: "ModelSpec") -> dict[str, Any]:
+    """All that is known of a model without its weights, as JSON says it."""
+    from pansight.zoo.cache import weights_folder
+    from pansight.zoo.methods import construct, parameter_count
+    from pansight.zoo.registry import where
+
+    model = construct(spec.method, spec.config, spec.categories, spec.preprocess, blank=True)
+    return {
+        "name": spec.name,
+        "method": spec.method,
+        "description": spec.description,
+        "data": spec.categories_name,
+        "things": len(spec.categories.thing_indices),
+        "stuff": len(spec.categories.stuff_indices),
+        "parameters": parameter_count(model),
+        "short_side": spec.preprocess.short,
+        "longest_side": spec.preprocess.longest,
+        "weights": where(spec),
+        "files": [{"url": file.url, "cache": str(weights_folder() / file.name)} for file in spec.weights],
+        "figures": [
+            {"pq": figure.pq, "fps": figure.fps, "hardware": figure.hardware, "source": figure.source}
+            for figure in spec.figures
+        ],
+    }
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, show_edge=False)
+    for column in ("name", "method", "data", "params", "input", "weights", "PQ"):
+        right = column in ("params", "input", "PQ")
+        table.add_column(column, justify="right" if right else "left", no_wrap=column == "name")
+    sources: list[str] = []
+    for row in rows:
+        figures = []
+        for figure in row["figures"]:
+            if figure["source"] not in sources:
+                sources.append(figure["source"])
+            figures.append(f"{figure['pq']:.1f}{_raised(sources.index(figure['source']) + 1)}")
+        table.add_row(
+            row["name"],
+            row["method"],
+            row["data"],
+            f"{row['parameters'] / 1e6:.1f}M",
+            _input(row),
+            row["weights"].removeprefix("to "),
+            "\n".join(figures),
+        )
+    # in a pipe there is no width to fit
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console.print(table)
+    for number, source in enumerate(sources, 1):
+        console.print(f"{_raised(number)} panoptic quality by the {source}", markup=False)
+    console.print()
+    console.print("input: short side and longest side, in pixels")
+    console.print("use one by its name: pansight predict --model NAME picture.jpg")
+
+
+def _raised(number: int) -> str:
+    return str(number).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def _input(row: dict[str, Any]) -> str:
+    if row["short_side"] is None:
+        return "any"
+    if row["longest_side"] is None:
+        return str(row["short_side"])
+    return f"{row['short_side']} {row['longest_side']:>4}"

@@ -1,0 +1,160 @@
+"""`pansight predict`: pictures to panoptic maps, in files."""
+
+import time
+import warnings
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pansight.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from pansight.runtime.segmenter import Segmenter
+    from pansight.runtime.writing import Job, MapWriter
+
+DEFAULT_MODEL = "yoso-tiny"
+
+
+def predict(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...",
+            help="Pictures, folders (what lies directly in them) or quoted patterns, 'photos/**/*.jpg'.",
+            show_default=False,
+        ),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            help=f"A name from `pansight models`, or a checkpoint; {DEFAULT_MODEL} if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="Weights file, native or official.", show_default=False),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...")] = "auto",
+    object_threshold: Annotated[
+        float | None,
+        typer.Option(help="Score to exceed, 0..1; the model's own if not given.", show_default=False),
+    ] = None,
+    overlap_threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of itself to keep, 0 or more; the model's own if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    resize: Annotated[
+        str,
+        typer.Option(help="paper: the method's rule; none: only padded; or a short side in pixels."),
+    ] = "paper",
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for what is written.")] = Path(
+        "pansight-output"
+    ),
+    format: Annotated[
+        str,
+        typer.Option(
+            metavar="[overlay|coco|both]",
+            help="overlay: pictures to look at; coco: predictions.json and predictions/*.png.",
+        ),
+    ] = "overlay",
+    batch_size: Annotated[int, typer.Option(min=1, help="Most pictures at once in the network.")] = 1,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Largest picture that is decoded.")] = 100_000_000,
+) -> None:
+    """Segment pictures.
+
+    A picture that cannot be used is named with the reason, and the rest goes on.
+
+    Exit code: 0 all went well, 1 some pictures failed, 2 nothing could be done.
+    """
+    # Imports stand here because torch takes a second, and mistyped paths should not wait for it.
+    from rich.console import Console
+
+    from pansight.runtime.inputs import find_pictures, printable
+
+    errors = Console(stderr=True, soft_wrap=True, highlight=False)
+    pictures, problems = find_pictures(inputs)
+    for problem in problems:
+        _tell(errors, problem)
+    if not pictures:
+        raise InputError("no pictures to segment; give files, folders or quoted patterns")
+
+    from pansight.runtime.segmenter import load
+    from pansight.runtime.writing import Format, MapWriter, make_folder, make_jobs
+
+    if format not in tuple(Format):
+        raise InputError(f"format {format!r} is unknown; use overlay, coco or both")
+    make_folder(output)
+    name = model or weights or DEFAULT_MODEL
+    segmenter = load(
+        name,
+        weights=weights if model else None,
+        device=device,
+        resize=_resize(resize),
+        object_threshold=object_threshold,
+        overlap_threshold=overlap_threshold,
+        batch_size=batch_size,
+        max_pixels=max_pixels,
+    )
+    jobs = make_jobs(pictures)
+    writer = MapWriter(output, Format(format), jobs, segmenter.categories, str(name))
+    # Pillow's remarks on odd files name no file; what matters comes as an error.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    started = time.perf_counter()
+    failed, stopped = _run(segmenter, jobs, writer, errors)
+    seconds = time.perf_counter() - started
+
+    done = writer.written
+    rate = f" ({done / seconds:.1f} a second)" if done else ""
+    pictures_done = "1 picture" if done == 1 else f"{done} pictures"
+    print(f"{pictures_done} segmented in {seconds:.1f} s{rate}, {failed + len(problems)} failed")
+    if done:
+        print(f"see {printable(output)}")
+    if stopped:
+        errors.print("stopped by Ctrl-C; what was finished is kept")
+        raise typer.Exit(130)
+    if failed or problems:
+        raise typer.Exit(1 if done else 2)
+
+
+def _run(
+    segmenter: "Segmenter", jobs: "Sequence[Job]", writer: "MapWriter", errors: "Console"
+) -> tuple[int, bool]:
+    """How many pictures failed, and whether Ctrl-C ended it."""
+    from pansight.cli.progress import progress_bar
+    from pansight.runtime.pipeline import segment_files
+
+    failed = 0
+    with progress_bar(errors) as progress:
+        task = progress.add_task("segmenting", total=len(jobs))
+        try:
+            # closed first, so that the table is written when the last picture is
+            with writer, closing(segment_files(segmenter, jobs, writer)) as outcomes:
+                for outcome in outcomes:
+                    if outcome.problem is not None:
+                        failed += 1
+                        _tell(errors, outcome.problem)
+                    progress.advance(task)
+        except KeyboardInterrupt:
+            return failed, True
+    return failed, False
+
+
+def _tell(errors: "Console", problem: str) -> None:
+    errors.print("[bold red]failed:[/] ", end="")
+    errors.print(problem, markup=False)
+
+
+def _resize(text: str) -> Any:
+    """Not checked here: the message for what is no rule is written where the rules are."""
+    return int(text) if text.isascii() and text.isdigit() else text

@@ -1,0 +1,168 @@
+"""Maps as files: pictures to look at, and the COCO panoptic format to go on with."""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from pansight import __version__
+from pansight.categories import Categories
+from pansight.draw import overlay
+from pansight.errors import InputError, PansightError
+from pansight.files import atomic_write
+from pansight.panoptic import PanopticMap
+from pansight.runtime.inputs import image_ids, output_names, printable, relative_names
+
+_JPEG_LIMIT = 65_500
+"""Longest side of a JPEG, in pixels."""
+
+_SAVE_EVERY = 30.0
+"""Seconds after which the table is saved in between, against power cuts."""
+
+
+class Format(str, Enum):
+    """What is written of a map: a picture to look at, COCO panoptic files, or both."""
+
+    OVERLAY = "overlay"
+    COCO = "coco"
+    BOTH = "both"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture to segment, and how it is called in what is written.
+
+    `name` is unique among the jobs and has no suffix; `file_name` is the path below the folder that all
+    share.
+    """
+
+    path: Path
+    image_id: int
+    name: str
+    file_name: str
+
+
+def make_jobs(pictures: Sequence[Path]) -> list[Job]:
+    """A job for each picture file; see `output_names`, `relative_names` and `image_ids` for their names."""
+    columns = (pictures, image_ids(pictures), output_names(pictures), relative_names(pictures))
+    return [Job(*row) for row in zip(*columns, strict=True)]
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder and those above it. Raises InputError when that cannot be done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"cannot make the folder {printable(folder)}: {reason}; choose another") from error
+
+
+class MapWriter:
+    """Writes maps into a folder, from any number of threads; every file appears whole or not at all.
+
+    `overlay`: overlays/NAME.jpg (.png where a side exceeds what JPEG can hold). `coco`: predictions/NAME.png,
+    id = R + 256 G + 65536 B, and predictions.json with the data set's category ids, scores kept. As a context
+    manager it saves that table at the end, also when it ends by an error or Ctrl-C.
+
+    Attributes:
+        written: maps written so far.
+    """
+
+    def __init__(
+        self, folder: Path, format: Format, jobs: Sequence[Job], categories: Categories, model: str = ""
+    ) -> None:
+        """Raises InputError when a file to be written is one of the pictures."""
+        self.folder = folder
+        self.format = format
+        self.table = folder / "predictions.json"
+        self.written = 0
+        self._categories = categories
+        self._model = model
+        self._rows: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+        self._order = {job.name: position for position, job in enumerate(jobs)}
+        self._lock = threading.Lock()
+        self._saved = time.monotonic()
+        sources = {os.path.realpath(job.path) for job in jobs}
+        for job in jobs:
+            for target in (*self._overlays(job), self._ids(job)):
+                if os.path.realpath(target) in sources:
+                    raise InputError(f"{printable(target)} would be overwritten; choose another --output")
+
+    def write(self, job: Job, image: UInt8[np.ndarray, "h w 3"], panoptic: PanopticMap) -> list[Path]:
+        """Write what the format asks for; returns the files. Raises InputError when that cannot be done."""
+        files = []
+        if self.format != Format.COCO:
+            small, large = self._overlays(job)
+            target = small if max(panoptic.height, panoptic.width) <= _JPEG_LIMIT else large
+            _save(target, overlay(image, panoptic))
+            files.append(target)
+        if self.format != Format.OVERLAY:
+            target = self._ids(job)
+            rgb, annotation = panoptic.to_coco(job.image_id, target.name)
+            _save(target, rgb)
+            files.append(target)
+            size = {"width": panoptic.width, "height": panoptic.height}
+            with self._lock:
+                self._rows[job.name] = ({"id": job.image_id, "file_name": job.file_name, **size}, annotation)
+                if time.monotonic() - self._saved > _SAVE_EVERY:
+                    self._save_table()
+        with self._lock:
+            self.written += 1
+        return files
+
+    def __enter__(self) -> "MapWriter":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.format == Format.OVERLAY:
+            return
+        with self._lock:
+            if kind is None:
+                self._save_table()
+            else:
+                with suppress(PansightError):  # one error is enough, and the first says more
+                    self._save_table()
+
+    def _save_table(self) -> None:
+        rows = [self._rows[name] for name in sorted(self._rows, key=self._order.__getitem__)]
+        content = {
+            "info": {"description": f"predictions of {self._model}", "version": f"pansight {__version__}"},
+            "images": [image for image, _ in rows],
+            "annotations": [annotation for _, annotation in rows],
+            "categories": self._categories.to_json(),
+        }
+        with atomic_write(self.table) as temporary:
+            temporary.write_text(json.dumps(content), encoding="ascii")
+        self._saved = time.monotonic()
+
+    def _overlays(self, job: Job) -> tuple[Path, Path]:
+        stem = self.folder / "overlays" / job.name
+        return Path(f"{stem}.jpg"), Path(f"{stem}.png")
+
+    def _ids(self, job: Job) -> Path:
+        return Path(f"{self.folder / 'predictions' / job.name}.png")
+
+
+def _save(path: Path, pixels: UInt8[np.ndarray, "h w 3"]) -> None:
+    with atomic_write(path) as temporary:
+        if path.suffix == ".jpg":
+            # no chroma subsampling: it would smear the thin coloured lines
+            Image.fromarray(pixels).save(temporary, quality=92, subsampling=0)
+        else:
+            Image.fromarray(pixels).save(temporary)

@@ -1,0 +1,1 @@
+"""Training of any panoptic model; needs the extra `train`."""

@@ -1,0 +1,128 @@
+"""Checkpoints to resume from: written whole or not at all, by step and on Ctrl-C."""
+
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from pansight.errors import CheckpointError, InputError, PansightError
+from pansight.files import atomic_write
+from pansight.training.steps import StepCallback
+
+LAST = "last.ckpt"
+
+
+class InterruptedTraining(Exception):
+    """Ctrl-C was pressed, and a checkpoint of `step` is written."""
+
+    def __init__(self, step: int, path: Path) -> None:
+        super().__init__(step, path)
+        self.step = step
+        self.path = path
+
+
+class WholeFiles(TorchCheckpointIO):  # type: ignore[misc]
+    """Writes beside the old file and replaces it on success; reads tensors and plain values only."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Raises InputError, naming the file, when it cannot be written; the old file is then as it was."""
+        with atomic_write(path) as temporary:
+            try:
+                torch.save(checkpoint, temporary)
+            except RuntimeError as error:
+                # torch's own file writer reports a full disk so, without the system's words
+                raise OSError(28, f"the checkpoint was not written ({str(error).splitlines()[0]})") from error
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any = "cpu", weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Raises CheckpointError when the file is missing, damaged or holds anything but tensors and values."""
+        return read_checkpoint(Path(path))
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Contents of a training checkpoint, on the CPU; see `WholeFiles.load_checkpoint`."""
+    if not path.is_file():
+        raise CheckpointError(f"{path} does not exist; give the folder of a training that wrote {LAST}")
+    try:
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"{path} cannot be read ({reason}); resume from another checkpoint") from error
+    if not isinstance(checkpoint, dict) or not {"state_dict", "global_step", "optimizer_states"} <= set(checkpoint):
+        raise CheckpointError(f"{path} is no training checkpoint; give the {LAST} of a training")
+    return checkpoint
+
+
+class Checkpoints(StepCallback):
+    """Saves `last.ckpt` every so many steps, after the last, and when Ctrl-C asks to stop.
+
+    A first Ctrl-C lets the running step end, saves and raises InterruptedTraining; a second one stops at
+    once. When a checkpoint cannot be written, training goes on with the old one kept, and says so.
+
+    Args:
+        folder: where they are written.
+        every: steps between them.
+        keep: how many numbered copies `step-<n>.ckpt` stay too.
+        last_step: after which training ends.
+    """
+
+    def __init__(self, folder: Path, every: int, keep: int, last_step: int) -> None:
+        self.folder = folder
+        self.every = every
+        self.keep = keep
+        self.last_step = last_step
+        self.warning: str | None = None
+        self._stop = False
+        self._handler: Any = None
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take over Ctrl-C."""
+        if threading.current_thread() is threading.main_thread():
+            self._handler = signal.signal(signal.SIGINT, self._interrupt)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Give Ctrl-C back."""
+        if self._handler is not None:
+            signal.signal(signal.SIGINT, self._handler)
+            self._handler = None
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self._stop:
+            raise KeyboardInterrupt
+        self._stop = True
+
+    def on_step(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
+        """Save where it is due."""
+        if step % self.every and step != self.last_step and not self._stop:
+            return
+        if self._stop:
+            self._save(trainer, self.folder / LAST)
+            raise InterruptedTraining(step, self.folder / LAST)
+        try:
+            self._save(trainer, self.folder / LAST)
+            if self.keep:
+                self._save(trainer, self.folder / f"step-{step:08d}.ckpt")
+                self._forget()
+        except InputError as error:
+            self.warning = f"step {step}: {error}; training goes on"
+
+    def _save(self, trainer: Trainer, path: Path) -> None:
+        trainer.save_checkpoint(path)
+
+    def _forget(self) -> None:
+        for path in sorted(self.folder.glob("step-*.ckpt"))[: -self.keep]:
+            path.unlink()
+
+
+def resume_step(path: Path) -> int:
+    """The step at which a checkpoint was written."""
+    step = read_checkpoint(path)["global_step"]
+    if not isinstance(step, int):
+        raise PansightError(f"{path} has no step; resume from another checkpoint")
+    return step

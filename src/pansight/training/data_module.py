@@ -1,0 +1,91 @@
+"""The data of one training as Lightning wants it."""
+
+import signal
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader
+
+from pansight.categories import Categories
+from pansight.data.sample import Sample
+from pansight.data.transforms import (
+    Compose,
+    HorizontalFlip,
+    Transform,
+    crop_and_color,
+    large_scale_jitter,
+)
+from pansight.training.batch import TrainingBatch, collate
+from pansight.training.config import Augmentation, TrainConfig
+from pansight.training.sources import Sources
+from pansight.training.stream import EndlessBatches, ExampleStream
+
+
+def augmentation(settings: Augmentation) -> Transform:
+    """The transforms that the settings name."""
+    if settings.kind == "flip":
+        return Compose((HorizontalFlip(),))
+    if settings.kind == "lsj":
+        return large_scale_jitter(settings.size, *settings.scales)
+    if settings.kind == "crop":
+        return crop_and_color(settings.short, settings.longest, settings.size, settings.pad)
+    return Compose()
+
+
+class PanopticData(LightningDataModule):
+    """Endless training batches, continued at the trainer's step.
+
+    Args:
+        config: of the whole training.
+        sources: samples to train on and to validate with.
+        divisor: of the sides of batches, the model's.
+    """
+
+    def __init__(self, config: TrainConfig, sources: Sources, divisor: int) -> None:
+        super().__init__()
+        self.config = config
+        self.sources = sources
+        self.divisor = divisor
+
+    @property
+    def categories(self) -> Categories:
+        """What the data set tells apart."""
+        return self.sources.categories
+
+    @property
+    def validation(self) -> Sequence[Sample] | None:
+        """Samples to validate with."""
+        return self.sources.validation
+
+    def train_dataloader(self) -> DataLoader[TrainingBatch]:
+        """A loader that never ends. Asked for when training starts or resumes, it starts at that step."""
+        config = self.config
+        step, rank, world = 0, 0, 1
+        if self.trainer is not None:
+            step, rank, world = self.trainer.global_step, self.trainer.global_rank, self.trainer.world_size
+        batches = EndlessBatches(
+            len(self.sources.training),
+            config.batch_size,
+            config.seed,
+            shuffle=config.data.kind != "scenes",
+            start=step * config.accumulate,
+            rank=rank,
+            world=world,
+        )
+        return DataLoader(
+            ExampleStream(self.sources.training, augmentation(config.data.augmentation), config.seed),
+            batch_sampler=batches,
+            num_workers=config.workers,
+            collate_fn=partial(collate, divisor=self.divisor),
+            worker_init_fn=start_worker,
+            persistent_workers=config.workers > 0,
+            pin_memory=config.device != "cpu" and torch.cuda.is_available(),
+        )
+
+
+def start_worker(worker: int) -> None:
+    """One thread a worker, and Ctrl-C left to the training process, which stops its workers itself."""
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

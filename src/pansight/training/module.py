@@ -1,0 +1,111 @@
+"""One training step of any panoptic model."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torch.optim import AdamW, Optimizer
+
+from pansight.data.transforms import generator_for
+from pansight.errors import PansightError
+from pansight.models.base import PanopticModel
+from pansight.training.batch import TrainingBatch
+from pansight.training.config import TrainConfig
+from pansight.training.schedule import rate_factor
+
+REMEDY = "lower optimizer.learning_rate or optimizer.gradient_clip, then go on from the last checkpoint with --resume"
+
+
+class TrainingModule(LightningModule):
+    """Losses, optimizer and learning rate of a `PanopticModel`.
+
+    Args:
+        model: trained in place.
+        config: of the whole training.
+    """
+
+    def __init__(self, model: PanopticModel, config: TrainConfig) -> None:
+        super().__init__()
+        self.model = model
+        self.settings = config
+        self._base_rates: list[float] = []
+        self._terms: tuple[str, ...] = ()
+        self._sums: Tensor | None = None
+        self._norm: Tensor | None = None
+        self._passes = 0
+
+    def training_step(self, batch: TrainingBatch, batch_index: int) -> Float[Tensor, ""]:
+        """Sum of the model's losses on one batch. Raises PansightError when it is not finite."""
+        images = batch.inputs(self.model.preprocess)
+        if self.settings.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        try:
+            losses = self.model.losses(self.model(images), batch.targets())
+        except PansightError as error:
+            raise PansightError(f"step {self.trainer.global_step + 1}: {error}") from error
+        values = torch.stack(list(losses.values()))
+        total = values.sum()
+        if not torch.isfinite(total):
+            faulty = [name for name, value in losses.items() if not torch.isfinite(value)]
+            named = ", ".join(f"{name} is {losses[name].item()}" for name in faulty) or "the sum overflows"
+            raise PansightError(f"step {self.trainer.global_step + 1}: loss {named}; {REMEDY}")
+        self._terms = tuple(losses)
+        detached = values.detach()
+        self._sums = detached if self._sums is None else self._sums + detached
+        self._passes += 1
+        return total
+
+    def on_train_batch_start(self, batch: Any, batch_index: int) -> None:
+        """Set the rate, and the seed of everything random in the step, by the step's number alone."""
+        # In the midst of an accumulated step the number of the pass matters too.
+        numbers = (self.settings.seed, self.trainer.global_step, batch_index % self.settings.accumulate)
+        state = generator_for((*numbers, self.trainer.global_rank)).integers(2**63)
+        torch.manual_seed(int(state))
+        factor = self.rate_factor
+        for group, rate in zip(self.trainer.optimizers[0].param_groups, self._base_rates, strict=True):
+            group["lr"] = rate * factor
+
+    @property
+    def rate_factor(self) -> float:
+        """What base rates are multiplied with at present."""
+        return rate_factor(self.settings.optimizer.schedule, self.trainer.global_step, self.settings.steps)
+
+    def configure_optimizers(self) -> Optimizer:
+        """AdamW over the model's parameter groups."""
+        settings = self.settings.optimizer
+        groups = self.model.parameter_groups(settings.learning_rate, settings.weight_decay)
+        if settings.one_rate:
+            groups = [{**group, "lr": settings.learning_rate} for group in groups]
+        self._base_rates = [group["lr"] for group in groups]
+        # Gradient scaling unscales before clipping, which a fused step would do inside itself.
+        fused = self.settings.precision != "16-mixed"
+        return AdamW(groups, betas=settings.betas, eps=settings.epsilon, fused=fused)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Bound the L2 norm of all gradients together; refuse a step whose gradients are not finite."""
+        limit = self.settings.optimizer.gradient_clip or float("inf")
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        self._norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
+        # The scaler of float16 expects overflows and skips such steps by itself.
+        if self.settings.precision != "16-mixed" and not torch.isfinite(self._norm):
+            raise PansightError(f"step {self.trainer.global_step + 1}: the gradients are not finite; {REMEDY}")
+
+    def take_log(self) -> dict[str, float]:
+        """Means since the last call: `loss`, its terms; and the last `gradient_norm` and `learning_rate`."""
+        if self._sums is None:
+            return {}
+        means = (self._sums / self._passes).tolist()
+        self._sums, self._passes = None, 0
+        return {
+            "learning_rate": self.trainer.optimizers[0].param_groups[-1]["lr"],
+            "gradient_norm": float("nan") if self._norm is None else float(self._norm),
+            "loss": sum(means),
+            **dict(zip(self._terms, means, strict=True)),
+        }

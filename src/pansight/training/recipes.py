@@ -1,0 +1,78 @@
+"""Recipes: training configurations by name or file, changed one option at a time."""
+
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from pansight.errors import InputError
+from pansight.training.building import one_line
+from pansight.training.config import TrainConfig
+
+_FOLDER = resources.files("pansight") / "assets" / "recipes"
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with the package."""
+    return sorted(item.name[:-5] for item in _FOLDER.iterdir() if item.name.endswith(".yaml"))
+
+
+def read_recipe(name: str) -> dict[str, Any]:
+    """The recipe of that name, or in that YAML file, as plain data. Raises InputError."""
+    path = Path(name)
+    if name in recipe_names():
+        text, source = (_FOLDER / f"{name}.yaml").read_text(encoding="utf-8"), name
+    elif path.is_file():
+        text, source = path.read_text(encoding="utf-8"), str(path)
+    else:
+        raise InputError(f"{name} is neither a file nor a recipe; recipes are {', '.join(recipe_names())}")
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{source} is no YAML: {reason}; correct it") from error
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise InputError(f"{source} must hold options by name, not a {type(data).__name__}; see --options")
+    return data
+
+
+def with_options(data: Mapping[str, Any], options: Iterable[str]) -> dict[str, Any]:
+    """`data` with `key.sub=value` settings applied; values are YAML."""
+    result = dict(data)
+    for option in options:
+        key, equals, value = option.partition("=")
+        if not equals or not key:
+            raise InputError(f"--set {option}: write key=value, such as optimizer.learning_rate=3e-4")
+        try:
+            parsed = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise InputError(f"--set {option}: {value!r} is no YAML value; put it in quotes") from error
+        _assign(result, key.split("."), parsed)
+    return result
+
+
+def _assign(data: dict[str, Any], keys: list[str], value: Any) -> None:
+    *path, last = keys
+    for key in path:
+        below = data.get(key)
+        data[key] = dict(below) if isinstance(below, dict) else {}
+        data = data[key]
+    data[last] = value
+
+
+def make_config(data: Mapping[str, Any]) -> TrainConfig:
+    """Check everything. Raises InputError that names every option at fault."""
+    try:
+        return TrainConfig.model_validate(data)
+    except ValidationError as error:
+        raise InputError(f"training options: {one_line(error)}") from error
+
+
+def to_yaml(config: TrainConfig) -> str:
+    """A configuration as a recipe, complete."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)

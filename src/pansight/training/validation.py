@@ -1,0 +1,128 @@
+"""Panoptic quality during training."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch.utils.data import DataLoader, Subset
+
+from pansight.data.sample import Sample
+from pansight.metrics.panoptic_quality import PanopticQuality
+from pansight.metrics.results import PanopticQualityResult
+from pansight.models.base import PanopticModel
+from pansight.training.averaging import WeightAverage
+from pansight.training.config import TrainConfig
+from pansight.training.data_module import start_worker
+from pansight.training.journal import Journal
+from pansight.training.steps import StepCallback
+
+
+def _same(samples: list[Sample]) -> list[Sample]:
+    return samples
+
+
+def batches_of_one_size(samples: Sequence[Sample], limit: int) -> Iterator[list[Sample]]:
+    """Neighbours of equal size together, at most `limit`: padding among them would change the results."""
+    group: list[Sample] = []
+    for sample in samples:
+        if group and (len(group) == limit or sample.image.shape != group[0].image.shape):
+            yield group
+            group = []
+        group.append(sample)
+    if group:
+        yield group
+
+
+@torch.inference_mode()
+def measure(
+    model: PanopticModel, batches: Iterator[list[Sample]] | DataLoader[Any], device: torch.device, limit: int
+) -> PanopticQuality:
+    """Panoptic quality of the model (in evaluation mode) on samples that come in lists."""
+    quality = PanopticQuality(model.categories)
+    for samples in batches:
+        for group in batches_of_one_size(samples, limit):
+            images, sizes = model.preprocess.batch([sample.image for sample in group], device)
+            maps = model.predict(images, sizes).to_maps(model.categories)
+            for predicted, sample in zip(maps, group, strict=True):
+                quality.update(predicted, sample.panoptic, sample.file_name)
+    return quality
+
+
+def summary(result: PanopticQualityResult) -> dict[str, float]:
+    """The figures of a row of the log, in percent."""
+    row: dict[str, float] = {}
+    for suffix, group in (("", result.all), ("_things", result.things), ("_stuff", result.stuff)):
+        for name in ("pq", "sq", "rq"):
+            row[name + suffix] = 100 * getattr(group, name) if group else float("nan")
+    return row
+
+
+class Validation(StepCallback):
+    """Measures panoptic quality every so many steps and after the last; tells when it is the best so far.
+
+    Every process measures a share of the pictures; the counts are exact, whatever the shares.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        samples: Sequence[Sample],
+        average: WeightAverage,
+        journal: Journal,
+        on_best: Callable[[], None],
+    ) -> None:
+        self.config = config
+        self.samples = samples
+        self.average = average
+        self.journal = journal
+        self.on_best = on_best
+        self.best = -1.0
+
+    def on_step(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
+        """Validate where a step that is due has just ended."""
+        if step % self.config.validation.every and step != self.config.steps:
+            return
+        with self.average.applied():
+            self._validate(trainer, self.average.model)
+
+    def _validate(self, trainer: Trainer, model: PanopticModel) -> None:
+        count = min(self.config.validation.pictures, len(self.samples))
+        share = range(trainer.global_rank, count, trainer.world_size)
+        loader = DataLoader(
+            Subset(self.samples, share),  # type: ignore[arg-type]
+            batch_size=self.config.validation.batch_size,
+            collate_fn=_same,
+            num_workers=self.config.workers,
+            worker_init_fn=start_worker,
+        )
+        model.eval()
+        with trainer.precision_plugin.val_step_context():
+            quality = measure(model, loader, trainer.strategy.root_device, self.config.validation.batch_size)
+        model.train()
+        if trainer.world_size > 1:
+            quality = _gathered(quality, trainer.world_size)
+        row = summary(quality.compute())
+        if trainer.is_global_zero:
+            self.journal.write("validation", trainer.global_step, row)
+        if row["pq"] > self.best:
+            self.best = row["pq"]
+            if trainer.is_global_zero:
+                self.on_best()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What checkpoints hold of it."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.best = state_dict["best"]
+
+
+def _gathered(quality: PanopticQuality, world: int) -> PanopticQuality:
+    shares: list[Any] = [None] * world
+    torch.distributed.all_gather_object(shares, quality)
+    whole = shares[0]
+    for share in shares[1:]:
+        whole.merge(share)
+    return whole  # type: ignore[no-any-return]

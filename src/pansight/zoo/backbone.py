@@ -1,0 +1,68 @@
+"""ImageNet weights of torchvision or detectron2 into a model's residual network, to train from."""
+
+import os
+import re
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from pansight.errors import CheckpointError
+from pansight.nn.conv import FrozenBatchNorm2d
+from pansight.nn.resnet import ResNet
+from pansight.zoo.official import read_state
+from pansight.zoo.strict import State, load_strictly
+
+CLASSIFIER = ("fc.", "stem.fc.", "linear.", "stem.linear.")
+"""the classifier that ImageNet models end with; no part of a backbone"""
+
+PREFIXES = ("backbone.bottom_up.", "backbone.")
+
+_TORCHVISION = (
+    (re.compile(r"^conv1\."), "stem.conv1."),
+    (re.compile(r"^bn1\."), "stem.conv1.norm."),
+    (re.compile(r"^layer(\d)\.(\d+)\.downsample\.0\."), r"layer\1.\2.shortcut."),
+    (re.compile(r"^layer(\d)\.(\d+)\.downsample\.1\."), r"layer\1.\2.shortcut.norm."),
+    (re.compile(r"^layer(\d)\.(\d+)\.bn(\d)\."), r"layer\1.\2.conv\3.norm."),
+)
+
+
+def load_backbone(model: nn.Module, path: str | os.PathLike[str]) -> None:
+    """Fill the ResNet inside `model` from a file with torchvision's or detectron2's keys; all else stays.
+
+    The classifier is left out, and a prefix "backbone." or "backbone.bottom_up." is taken off, together
+    with everything that does not have it. Weights of either origin are for RGB pictures with torchvision's
+    mean and deviation, in strides as `stride_in_1x1=False`.
+
+    Raises CheckpointError when the file cannot be read or does not fit, naming the keys.
+    """
+    backbone = next((module for module in model.modules() if isinstance(module, ResNet)), None)
+    if backbone is None:
+        raise CheckpointError(
+            f"{type(model).__name__} has no ResNet for {path} to go into; use another model"
+        )
+    state = as_backbone(read_state(path))
+    if any(isinstance(module, FrozenBatchNorm2d) for module in backbone.modules()):
+        state = {k: v for k, v in state.items() if not k.endswith(".num_batches_tracked")}
+    load_strictly(
+        backbone,
+        state,
+        complaint=lambda mismatch: (
+            f"{path} does not fit the backbone ({mismatch}); use ImageNet weights of the same depth"
+        ),
+    )
+
+
+def as_backbone(state: Mapping[str, Tensor]) -> State:
+    """Only the residual network's tensors, under detectron2's keys, such as `res2.0.conv1.norm.bias`."""
+    for prefix in PREFIXES:
+        inside = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        if inside:
+            state = inside
+            break
+    return {_detectron2_key(key): tensor for key, tensor in state.items() if not key.startswith(CLASSIFIER)}
+
+
+def _detectron2_key(key: str) -> str:
+    for pattern, replacement in _TORCHVISION:
+        key = pattern.sub(replacement, key)
+    return re.sub(r"^layer(\d)\.", lambda stage: f"res{int(stage[1]) + 1}.", key)

@@ -1,0 +1,171 @@
+"""Weights as their authors released them: torch files, detectron2 pickles, bare or wrapped state dicts."""
+
+import os
+import pickle
+import re
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pansight.errors import CheckpointError
+from pansight.models.base import PanopticModel
+from pansight.zoo.methods import construct, find_method
+from pansight.zoo.native import read_tensors
+from pansight.zoo.pickles import torch_container
+from pansight.zoo.reasons import first_line
+from pansight.zoo.spec import ModelSpec
+from pansight.zoo.strict import Mismatch, State, compare, load_strictly
+
+WRAPPERS = ("model", "state_dict")
+"""keys under which trainers put the weights, beside optimizer, scheduler and iteration"""
+
+TORCH_LEGACY = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+"""with this number, pickled, the files of torch before 1.6 begin"""
+
+
+def _numpy_globals() -> list[Any]:
+    """What pickled numpy arrays name and torch does not allow yet; all of it only gives bytes a shape."""
+    array, number = np.zeros(1), np.float32(0)
+    functions: list[Any] = [np.ndarray, np.dtype, type(array.dtype)]
+    functions += [type(np.dtype(kind)) for kind in "?bBhHiIlLqQefdSUV"]
+    for reduced in (array.__reduce__(), array.__reduce_ex__(5), number.__reduce__()):
+        function: Any = reduced[0]
+        functions.append(function)
+        module = function.__module__
+        # numpy 2 moved what numpy 1 called numpy.core to numpy._core; files of either name it
+        for other in (
+            module.replace("numpy._core", "numpy.core"),
+            module.replace("numpy.core", "numpy._core"),
+        ):
+            functions.append((function, f"{other}.{function.__name__}"))
+    allowed = torch.serialization.get_safe_globals()
+    return [function for function in functions if function not in allowed]
+
+
+def read_state(path: str | os.PathLike[str]) -> State:
+    """The tensors in a weights file by key, whatever its kind; no code in it is run.
+
+    Takes torch files (zip or older), plain pickles of arrays, and safetensors; in them a dictionary of
+    tensors or numpy arrays, bare or under "model" or "state_dict", with "module." before every key or without.
+
+    Raises CheckpointError, naming the file, what is wrong with it and what to do.
+    """
+    path = Path(path)
+    content = _read(path)
+    for wrapper in WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    if not isinstance(content, Mapping) or not content:
+        raise CheckpointError(f"{path} holds no weights by name; give a file with a state dict")
+    state: State = {}
+    for key, value in content.items():
+        try:
+            tensor = (
+                torch.from_numpy(np.array(value)) if isinstance(value, np.ndarray | np.generic) else value
+            )
+        except TypeError:
+            tensor = None
+        if not isinstance(key, str) or not isinstance(tensor, Tensor) or tensor.layout != torch.strided:
+            raise CheckpointError(
+                f"{path} holds {type(value).__name__} under {key!r} where a tensor should be; "
+                "give a file with a state dict"
+            )
+        state[key] = tensor
+    if all(key.startswith("module.") for key in state):
+        state = {key.removeprefix("module."): tensor for key, tensor in state.items()}
+    return state
+
+
+def _read(path: Path) -> Any:
+    """What a weights file holds; its kind is told by its first bytes, not by its name."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(512)
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {first_line(error)}; check the path") from error
+    if not start:
+        raise CheckpointError(f"{path} is empty; fetch it anew")
+    if start[8:9] == b"{":
+        return read_tensors(path)
+    if start.lstrip()[:1] == b"<":
+        raise CheckpointError(f"{path} is a web page, not weights; fetch the file itself")
+    if not start.startswith((b"PK", b"\x80")):
+        raise CheckpointError(f"{path} is no weights file; give one of torch (.pth), or safetensors")
+    try:
+        with torch.serialization.safe_globals(_numpy_globals()), warnings.catch_warnings():
+            # the loader remarks upon pickle protocols; what it cannot read it refuses anyway
+            warnings.simplefilter("ignore")
+            if start.startswith(b"PK"):
+                return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            if start[2:].startswith(TORCH_LEGACY):
+                return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(torch_container(path.read_bytes(), str(path)), weights_only=True)
+    except CheckpointError:
+        raise
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(_unpickling_message(path, str(error))) from error
+    except Exception as error:  # a damaged pickle can fail in any way
+        raise CheckpointError(f"cannot read {path} as weights ({_brief(error)}); fetch it anew") from error
+
+
+def _unpickling_message(path: Path, text: str) -> str:
+    named = re.search(r"GLOBAL (\S+)", text)
+    if named:
+        return (
+            f"{path} asks for {named[1]}, which is not needed for weights and was not run; "
+            "use a file with nothing but weights"
+        )
+    return f"{path} is no weights file, or a damaged one; fetch it anew"
+
+
+def _brief(error: Exception) -> str:
+    text = first_line(error)
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+def load_official(spec: ModelSpec, state: State, path: str | os.PathLike[str]) -> PanopticModel:
+    """A model of `spec` with the weights `state` that were read from `path`: evaluation mode, float32.
+
+    Raises one CheckpointError that names missing, unexpected and mis-shaped keys.
+    """
+    method = find_method(spec.method)
+    model = construct(spec.method, spec.config, spec.categories, spec.preprocess, blank=True)
+    load_strictly(
+        model,
+        state,
+        may_lack=method.may_lack,
+        may_hold=method.may_hold,
+        complaint=lambda mismatch: f"{path} does not fit {spec.name} ({mismatch}); {_REMEDY}",
+    )
+    return model.eval()
+
+
+def recognise(state: State, path: str | os.PathLike[str], candidates: Iterable[ModelSpec]) -> ModelSpec:
+    """The first of `candidates` into which `state` fits.
+
+    Numbers of classes, proposals and layers and the kind of norm tell them apart.
+
+    Raises CheckpointError, naming the nearest, when none fits.
+    """
+    nearest: tuple[Mismatch, ModelSpec] | None = None
+    for spec in candidates:
+        method = find_method(spec.method)
+        model = construct(spec.method, spec.config, spec.categories, spec.preprocess, blank=True)
+        mismatch = compare(model, state, may_lack=method.may_lack, may_hold=method.may_hold)
+        if not mismatch:
+            return spec
+        if nearest is None or len(mismatch) < len(nearest[0]):
+            nearest = mismatch, spec
+    if nearest is None:
+        raise CheckpointError(f"no model is known that {path} could be for; name one")
+    raise CheckpointError(
+        f"{path} fits no known model; nearest is {nearest[1].name} ({nearest[0]}); {_REMEDY}"
+    )
+
+
+_REMEDY = "name the model it was made for"

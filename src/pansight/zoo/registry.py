@@ -1,0 +1,110 @@
+"""From a name or a file to a model."""
+
+import os
+from pathlib import Path
+
+import torch
+
+from pansight.errors import CheckpointError, InputError
+from pansight.models.base import PanopticModel
+from pansight.zoo.cache import weights_folder
+from pansight.zoo.download import fetch
+from pansight.zoo.methods import construct
+from pansight.zoo.native import FORMAT, load_native, read_metadata
+from pansight.zoo.official import load_official, read_state, recognise
+from pansight.zoo.presets import available, embedded_path, names, preset
+from pansight.zoo.spec import ModelSpec
+from pansight.zoo.strict import compare
+
+
+def build(spec: ModelSpec) -> PanopticModel:
+    """The model of `spec` with fresh weights, in training mode."""
+    return construct(spec.method, spec.config, spec.categories, spec.preprocess)
+
+
+def load_model(
+    name_or_path: str | os.PathLike[str],
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    map_location: torch.device | str = "cpu",
+) -> PanopticModel:
+    """A model with its weights, in evaluation mode and float32.
+
+    Args:
+        name_or_path: the name of a model (weights ship with the package, or are downloaded at first use); or
+            the path of a native file, which describes itself, or of a released one, whose model is told by
+            the shapes of its tensors. A name goes before a file of that name.
+        weights: with a name: a file, native or released, in place of the model's own. A native file must be
+            of the same architecture; its categories, temperature and thresholds are kept, while the input
+            size is the named model's.
+        map_location: the device for the model.
+
+    Raises PansightError for an unknown name, CheckpointError for a file that does not fit, DownloadError.
+    """
+    name = os.fspath(name_or_path)
+    if name in names():
+        model = _load_named(preset(name), weights)
+    elif weights is not None:
+        if Path(name).exists():
+            raise InputError(f"{name} is a file, and so is {weights}; give one file, or a name and a file")
+        preset(name)  # says which names there are
+        raise AssertionError
+    elif Path(name).exists() or _looks_like_path(name):
+        model = _load_file(Path(name))
+    else:
+        model = _load_named(preset(name), None)
+    return model.to(map_location)
+
+
+def _looks_like_path(name: str) -> bool:
+    return Path(name).suffix != "" or os.sep in name or (os.altsep is not None and os.altsep in name)
+
+
+def _load_named(spec: ModelSpec, weights: str | os.PathLike[str] | None) -> PanopticModel:
+    if weights is not None:
+        return _load_into(spec, Path(weights))
+    if spec.embedded is not None:
+        return load_native(embedded_path(spec.name))
+    if not spec.weights:
+        raise CheckpointError(f"{spec.name} has no published weights; give a weights file")
+    path = fetch(spec.weights[0])
+    return load_official(spec, read_state(path), path)
+
+
+def _load_file(path: Path) -> PanopticModel:
+    if is_native(path):
+        return load_native(path)
+    state = read_state(path)
+    return load_official(recognise(state, path, available()), state, path)
+
+
+def _load_into(spec: ModelSpec, path: Path) -> PanopticModel:
+    if not is_native(path):
+        return load_official(spec, read_state(path), path)
+    model = load_native(path, preprocess=spec.preprocess)
+    wanted = construct(spec.method, spec.config, spec.categories, spec.preprocess, blank=True)
+    mismatch = compare(wanted, model.state_dict())
+    if mismatch:
+        raise CheckpointError(
+            f"{path} does not fit {spec.name} ({mismatch}); it describes itself, so give no name with it"
+        )
+    return model
+
+
+def is_native(path: Path) -> bool:
+    """Whether a file is one that Pansight wrote. Raises CheckpointError when it is damaged."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+    except OSError:
+        return False  # whoever reads it says so
+    return start[8:] == b"{" and read_metadata(path).get("format") == FORMAT
+
+
+def where(spec: ModelSpec) -> str:
+    """Where the weights of `spec` are: `embedded`, `cached`, `to download` or `none`."""
+    if spec.embedded is not None:
+        return "embedded"
+    if not spec.weights:
+        return "none"
+    return "cached" if (weights_folder() / spec.weights[0].name).is_file() else "to download"
