@@ -11,7 +11,7 @@ from pansight.models.yoso import YOSO, YOSOConfig
 @pytest.fixture(scope="session")
 def small_model() -> YOSO:
     """A YOSO that gives several segments for any picture."""
-    torch.manual_seed(3)
+    torch.manual_seed(16)
     config = YOSOConfig(
         depth=18,
         width=8,

@@ -14,7 +14,9 @@ def train(
         str | None, typer.Argument(help="Name of a recipe, or a YAML file. Not needed with --resume.")
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of this training.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's last checkpoint.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the folder's last checkpoint.")
+    ] = False,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Any option: key.sub=value. May be repeated.")
     ] = None,

@@ -48,8 +48,10 @@ def legend(
         raise InputError(f"font size {size} of a legend is out of range; use 6..200 pixels")
     lines = _lines_of_map(source) if isinstance(source, PanopticMap) else _lines_of_categories(source)
     step = round(1.75 * size)
-    fitting = len(lines) if height is None else (height - 2 * size) // step
-    columns = [lines[start : start + max(fitting, 1)] for start in range(0, len(lines), max(fitting, 1))]
+    fitting = max(len(lines) if height is None else (height - 2 * size) // step, 1)
+    # As many columns as it takes, and all about as long: no last column of one line.
+    length = max(-(-len(lines) // max(-(-len(lines) // fitting), 1)), 1)
+    columns = [lines[start : start + length] for start in range(0, len(lines), length)]
     full = 2 * size + step * max((len(column) for column in columns), default=0)
     blocks = [_draw_column(column, size, max(full, height or 0)) for column in columns]
     return np.concatenate(blocks or [_draw_column([], size, max(full, height or 0))], axis=1)

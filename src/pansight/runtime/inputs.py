@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pansight.errors import InputError
-
 # Light on purpose: a mistyped path is told before torch is even imported.
 
 SUFFIXES = frozenset(
@@ -34,14 +32,9 @@ def find_pictures(arguments: Iterable[str]) -> tuple[list[Path], list[str]]:
     Returns the files and, for every argument that stands for nothing, one line that says so.
     """
     found: dict[str, Path] = {}
-    problems = []
+    problems: list[str] = []
     for argument in arguments:
-        try:
-            matches = _expand(argument)
-        except InputError as error:
-            problems.append(str(error))
-            continue
-        for path in matches:
+        for path in _expand(argument, problems):
             found.setdefault(os.path.abspath(path), path)  # noqa: PTH100  (resolve() would follow links)
     return list(found.values()), problems
 
@@ -52,32 +45,31 @@ def printable(path: str | os.PathLike[str]) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def _expand(argument: str) -> list[Path]:
+def _expand(argument: str, problems: list[str]) -> list[Path]:
     path = Path(argument)
     if path.is_dir():
-        return _folder(path)
+        return _folder(path, problems)
     if os.path.lexists(path) or not glob.has_magic(argument):
         return [path]
     pattern = os.path.expanduser(argument)  # noqa: PTH111  (the shell leaves quoted patterns alone)
     matches = [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207
-    if not matches:
-        raise InputError(f"{printable(argument)}: nothing matches this pattern; check it")
     if "**" in argument:  # it names the folders that it looks into, too
-        return [match for match in matches if match.suffix.lower() in SUFFIXES]
-    return [file for match in matches for file in (_folder(match) if match.is_dir() else [match])]
+        matches = [match for match in matches if match.suffix.lower() in SUFFIXES]
+    if not matches:
+        problems.append(f"{printable(argument)}: nothing matches this pattern; check it")
+    return [file for match in matches for file in (_folder(match, problems) if match.is_dir() else [match])]
 
 
-def _folder(folder: Path) -> list[Path]:
+def _folder(folder: Path, problems: list[str]) -> list[Path]:
+    name = printable(folder)
     try:
         entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
     except OSError as error:
-        raise InputError(
-            f"{printable(folder)}: cannot be listed ({error.strerror}); check its permissions"
-        ) from error
+        problems.append(f"{name}: cannot be listed ({error.strerror}); check its permissions")
+        return []
     pictures = [e for e in entries if e.suffix.lower() in SUFFIXES and not e.name.startswith(".")]
     if not pictures:
-        name = printable(folder)
-        raise InputError(f"{name}: no pictures in this folder; for folders below it give '{name}/**/*.jpg'")
+        problems.append(f"{name}: no pictures in this folder; for folders below it give '{name}/**/*.jpg'")
     return pictures
 
 

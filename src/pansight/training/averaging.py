@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from pansight.models.base import PanopticModel
 from pansight.training.steps import StepCallback
@@ -27,8 +28,13 @@ class WeightAverage(StepCallback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start from the weights as they are, unless a checkpoint brought an average."""
-        if self.decay and not self._average:
-            self._average = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        if self.decay:
+            weights = self.model.state_dict()
+            self._average = {
+                # the model may have been moved since the checkpoint was read
+                name: self._average[name].to(value.device) if self._average else value.detach().clone()
+                for name, value in weights.items()
+            }
 
     def on_step(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
         """Follow once an optimizer step."""
@@ -41,9 +47,8 @@ class WeightAverage(StepCallback):
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         current = self.model.state_dict()
         floating = [name for name, value in current.items() if value.is_floating_point()]
-        torch._foreach_lerp_(
-            [self._average[name] for name in floating], [current[name] for name in floating], 1 - decay
-        )
+        blend = get_ema_multi_avg_fn(decay)
+        blend([self._average[name] for name in floating], [current[name] for name in floating], self.updates)
         for name in current.keys() - set(floating):
             self._average[name].copy_(current[name])
 
@@ -67,5 +72,4 @@ class WeightAverage(StepCallback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
         self.updates = state_dict["updates"]
-        device = next(self.model.parameters()).device
-        self._average = {name: value.to(device) for name, value in state_dict["average"].items()}
+        self._average = dict(state_dict["average"])

@@ -55,7 +55,9 @@ class TrainingBatch(NamedTuple):
         """The truth of each picture as masks, made on the batch's device."""
         counts = (self.categories >= 0).sum(1).tolist()
         return [
-            Target(rows == torch.arange(1, n + 1, device=rows.device)[:, None, None], categories[:n], crowd[:n])
+            Target(
+                rows == torch.arange(1, n + 1, device=rows.device)[:, None, None], categories[:n], crowd[:n]
+            )
             for rows, categories, crowd, n in zip(self.rows, self.categories, self.crowd, counts, strict=True)
         ]
 

@@ -1,29 +1,81 @@
 """The model that a configuration asks for."""
 
-from pydantic import ValidationError
+import torch
+from pydantic import BaseModel, ValidationError
 
-from pansight.categories import Categories
-from pansight.errors import InputError
+from pansight.categories import Categories, Category
+from pansight.errors import CheckpointError, InputError
 from pansight.models.base import PanopticModel
 from pansight.models.preprocess import Preprocess
-from pansight.models.yoso import YOSO, YOSOConfig
 from pansight.training.config import ModelChoice
+from pansight.zoo.backbone import load_backbone
+from pansight.zoo.methods import construct, find_method
+from pansight.zoo.presets import preset
+from pansight.zoo.registry import load_model
+from pansight.zoo.strict import compare
 
 
 def build_model(choice: ModelChoice, categories: Categories) -> PanopticModel:
-    """A model for `categories` with fresh weights, or those that it is told to start from."""
-    fields, preprocess = dict(choice.config), choice.preprocess or Preprocess()
+    """A model for `categories` with fresh weights, or those that it is told to start from.
+
+    Raises InputError for configuration fields at fault, CheckpointError for weights that do not fit.
+    """
+    method, preprocess = choice.method, choice.preprocess
+    fields: dict[str, object] = {}
+    if choice.preset is not None:
+        spec = preset(choice.preset)
+        method, fields = spec.method, spec.config.model_dump()
+        preprocess = preprocess or spec.preprocess
+    config = _checked(find_method(method).config, {**fields, **choice.config})
+    model = construct(method, config, categories, preprocess or Preprocess())
+    if choice.backbone is not None:
+        load_backbone(model, choice.backbone)
+    if choice.start is not None:
+        start_from(model, choice.start)
+    return model
+
+
+def start_from(model: PanopticModel, name_or_path: str) -> None:
+    """Copy the weights of a model of the zoo or of a file into `model`, which may have other categories.
+
+    Layers whose size follows the number of categories are left as they are if the categories differ.
+    Raises CheckpointError when the architectures differ in anything else.
+    """
+    source = load_model(name_or_path)
+    state = source.state_dict()
+    if source.categories.names != model.categories.names:
+        fresh = model.state_dict()
+        state.update({key: fresh[key] for key in _class_layers(model) if key in state})
+    mismatch = compare(model, state)
+    if mismatch:
+        raise CheckpointError(f"{name_or_path} is of another architecture ({mismatch}); change model.config")
+    with torch.no_grad():
+        model.load_state_dict(state, strict=False)
+
+
+def _class_layers(model: PanopticModel) -> list[str]:
+    """Keys of the tensors whose shape depends on the number of categories."""
+    extra = Category(
+        "one more", is_thing=True, dataset_id=1 + max(model.categories.dataset_ids), color=(0, 0, 0)
+    )
+    larger = Categories([*model.categories, extra])
+    shapes = construct(model.method, model.config, larger, model.preprocess, blank=True).state_dict()
+    return [key for key, tensor in model.state_dict().items() if tensor.shape != shapes[key].shape]
+
+
+def _checked(kind: type[BaseModel], fields: dict[str, object]) -> BaseModel:
     try:
-        config = YOSOConfig(**fields)
+        return kind.model_validate(fields)
     except ValidationError as error:
         raise InputError(f"model.config: {one_line(error)}") from error
-    return YOSO(config, categories, preprocess)
 
 
 def one_line(error: ValidationError) -> str:
-    """All that pydantic found, in one line."""
+    """All that pydantic found, in one line, each with the name of the option."""
     parts = []
     for problem in error.errors():
-        place = ".".join(str(part) for part in problem["loc"])
-        parts.append(f"{place}: {problem['msg']}" if place else problem["msg"])
+        # the kind of data, which pydantic puts into the path, is no option
+        place = ".".join(str(part) for part in problem["loc"] if part not in ("scenes", "coco-panoptic"))
+        message = problem["msg"].removeprefix("Value error, ")
+        parts.append(f"{place}: {message}" if place else message)
     return "; ".join(parts)

@@ -1,6 +1,8 @@
 """Checkpoints to resume from: written whole or not at all, by step and on Ctrl-C."""
 
+import errno
 import signal
+import sys
 import threading
 from pathlib import Path
 from types import FrameType
@@ -10,7 +12,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from pansight.errors import CheckpointError, InputError, PansightError
+from pansight.errors import CheckpointError, InputError
 from pansight.files import atomic_write
 from pansight.training.steps import StepCallback
 
@@ -36,7 +38,8 @@ class WholeFiles(TorchCheckpointIO):  # type: ignore[misc]
                 torch.save(checkpoint, temporary)
             except RuntimeError as error:
                 # torch's own file writer reports a full disk so, without the system's words
-                raise OSError(28, f"the checkpoint was not written ({str(error).splitlines()[0]})") from error
+                reason = str(error).splitlines()[0]
+                raise OSError(errno.ENOSPC, f"torch could not write all of it ({reason})") from error
 
     def load_checkpoint(
         self, path: Any, map_location: Any = "cpu", weights_only: bool | None = None
@@ -45,16 +48,20 @@ class WholeFiles(TorchCheckpointIO):  # type: ignore[misc]
         return read_checkpoint(Path(path))
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Contents of a training checkpoint, on the CPU; see `WholeFiles.load_checkpoint`."""
+def read_checkpoint(path: Path, *, mapped: bool = False) -> dict[str, Any]:
+    """Contents of a training checkpoint, on the CPU; see `WholeFiles.load_checkpoint`.
+
+    `mapped`: tensors are only read from the disk when they are used.
+    """
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist; give the folder of a training that wrote {LAST}")
     try:
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{path} cannot be read ({reason}); resume from another checkpoint") from error
-    if not isinstance(checkpoint, dict) or not {"state_dict", "global_step", "optimizer_states"} <= set(checkpoint):
+    parts = {"state_dict", "global_step", "optimizer_states"}
+    if not isinstance(checkpoint, dict) or not parts <= checkpoint.keys():
         raise CheckpointError(f"{path} is no training checkpoint; give the {LAST} of a training")
     return checkpoint
 
@@ -96,33 +103,27 @@ class Checkpoints(StepCallback):
         if self._stop:
             raise KeyboardInterrupt
         self._stop = True
+        print("stopping after this step; Ctrl-C again stops at once", file=sys.stderr)
 
     def on_step(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
         """Save where it is due."""
-        if step % self.every and step != self.last_step and not self._stop:
+        # Ctrl-C reaches the processes of one training between different steps: all stop when one does.
+        stop = trainer.strategy.reduce_boolean_decision(self._stop, all=False)
+        if step % self.every and step != self.last_step and not stop:
             return
-        if self._stop:
-            self._save(trainer, self.folder / LAST)
+        if stop:
+            trainer.save_checkpoint(self.folder / LAST)
             raise InterruptedTraining(step, self.folder / LAST)
         try:
-            self._save(trainer, self.folder / LAST)
+            trainer.save_checkpoint(self.folder / LAST)
             if self.keep:
-                self._save(trainer, self.folder / f"step-{step:08d}.ckpt")
+                trainer.save_checkpoint(self.folder / f"step-{step:08d}.ckpt")
                 self._forget()
         except InputError as error:
+            if step == self.last_step:
+                raise
             self.warning = f"step {step}: {error}; training goes on"
-
-    def _save(self, trainer: Trainer, path: Path) -> None:
-        trainer.save_checkpoint(path)
 
     def _forget(self) -> None:
         for path in sorted(self.folder.glob("step-*.ckpt"))[: -self.keep]:
-            path.unlink()
-
-
-def resume_step(path: Path) -> int:
-    """The step at which a checkpoint was written."""
-    step = read_checkpoint(path)["global_step"]
-    if not isinstance(step, int):
-        raise PansightError(f"{path} has no step; resume from another checkpoint")
-    return step
+            path.unlink(missing_ok=True)

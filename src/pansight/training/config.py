@@ -25,7 +25,8 @@ TEST_SCENES_SEED = 1_000_002
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # The text under each field is its help on the command line.
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Augmentation(_Section):
@@ -59,24 +60,36 @@ class SceneData(_Section):
 
 
 class CocoPanopticData(_Section):
-    """Folders in the COCO panoptic format."""
+    """Pictures and labels in the COCO panoptic format."""
 
-    kind: Literal["coco-panoptic"]
-    train_json: Path
-    train_images: Path
-    train_masks: Path
-    """folder of the PNG files that hold the segment ids"""
+    kind: Literal["coco-panoptic"] = "coco-panoptic"
+    folder: Path | None = None
+    """where `panoptic_train*.json`, `panoptic_train*/`, `train*/` and the same with `val` lie (the JSON files
+    and their folders may be in `annotations/`); or name the parts one by one:"""
+    train_json: Path | None = None
+    """annotations to train on"""
+    train_images: Path | None = None
+    """folder of the pictures"""
+    train_masks: Path | None = None
+    """folder of the PNG files that hold the segment ids; None: beside the JSON and named like it"""
     validation_json: Path | None = None
-    """without it there is no validation"""
+    """annotations to validate with; None: no validation"""
     validation_images: Path | None = None
+    """folder of their pictures"""
     validation_masks: Path | None = None
+    """folder of their PNG files; None: beside the JSON and named like it"""
+    categories: str | None = None
+    """name of a built-in category set to train in, such as coco; None: the JSON's own"""
     augmentation: Augmentation = Augmentation(kind="lsj")
 
     @model_validator(mode="after")
-    def _whole_validation(self) -> "CocoPanopticData":
-        parts = (self.validation_json, self.validation_images, self.validation_masks)
-        if any(parts) and not all(parts):
-            raise ValueError("validation_json, validation_images and validation_masks belong together")
+    def _complete(self) -> "CocoPanopticData":
+        if self.folder is None and (self.train_json is None or self.train_images is None):
+            raise ValueError(
+                "name the folder of the data set (--data FOLDER), or train_json and train_images"
+            )
+        if self.validation_json is not None and self.validation_images is None:
+            raise ValueError("validation_json needs validation_images")
         return self
 
 
@@ -94,7 +107,9 @@ class ModelChoice(_Section):
     preprocess: Preprocess | None = None
     """how the model wants its pictures; None: the preset's, or pictures as they are"""
     start: str | None = None
-    """weights to start from: a file or a name of the zoo; categories may differ, their layers then start anew"""
+    """weights to start from, a file or a name of the zoo; with other categories, the class layers start anew"""
+    backbone: Path | None = None
+    """ImageNet weights for the backbone, a file of torchvision or detectron2"""
 
 
 class Schedule(_Section):
@@ -133,8 +148,8 @@ class Validation(_Section):
 
     every: NonNegativeInt = 1000
     """steps between validations; 0: none"""
-    pictures: PositiveInt = 100
-    """how many, from the front of the data set"""
+    pictures: NonNegativeInt = 100
+    """how many, from the front of the data set; 0: all"""
     batch_size: PositiveInt = 8
     """pictures of one size go through the network together"""
 
@@ -176,6 +191,9 @@ class TrainConfig(_Section):
 
     @model_validator(mode="after")
     def _unseen(self) -> "TrainConfig":
-        if self.data.kind == "scenes" and self.seed in (VALIDATION_SCENES_SEED, TEST_SCENES_SEED):
-            raise ValueError(f"seed {self.seed} is kept for validation and test scenes; choose another")
+        if isinstance(self.data, SceneData):
+            if self.seed in (VALIDATION_SCENES_SEED, TEST_SCENES_SEED):
+                raise ValueError(f"seed {self.seed} is kept for validation and test scenes; choose another")
+            if self.validation.every and not self.validation.pictures:
+                raise ValueError("validation.pictures cannot be 0 (all) with scenes, which never end")
         return self

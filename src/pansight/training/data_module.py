@@ -1,15 +1,14 @@
 """The data of one training as Lightning wants it."""
 
 import signal
-from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
 from pansight.categories import Categories
-from pansight.data.sample import Sample
 from pansight.data.transforms import (
     Compose,
     HorizontalFlip,
@@ -20,7 +19,7 @@ from pansight.data.transforms import (
 from pansight.training.batch import TrainingBatch, collate
 from pansight.training.config import Augmentation, TrainConfig
 from pansight.training.sources import Sources
-from pansight.training.stream import EndlessBatches, ExampleStream
+from pansight.training.stream import EndlessBatches, ExampleStream, Samples
 
 
 def augmentation(settings: Augmentation) -> Transform:
@@ -55,7 +54,7 @@ class PanopticData(LightningDataModule):
         return self.sources.categories
 
     @property
-    def validation(self) -> Sequence[Sample] | None:
+    def validation(self) -> Samples | None:
         """Samples to validate with."""
         return self.sources.validation
 
@@ -74,8 +73,12 @@ class PanopticData(LightningDataModule):
             rank=rank,
             world=world,
         )
+        # the type of a loader cannot say that collation makes something else of its samples
+        stream: Any = ExampleStream(
+            self.sources.training, augmentation(config.data.augmentation), config.seed
+        )
         return DataLoader(
-            ExampleStream(self.sources.training, augmentation(config.data.augmentation), config.seed),
+            stream,
             batch_sampler=batches,
             num_workers=config.workers,
             collate_fn=partial(collate, divisor=self.divisor),

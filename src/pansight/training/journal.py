@@ -13,32 +13,45 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 
+TABLES = ("training", "validation")
+
+
 class Journal:
     """Writes `training.csv` and `validation.csv` in a folder, and TensorBoard's events where it is installed.
 
     Columns: `step`, `seconds` since the training began (pauses left out), then the values, which must have the
     same names in every row of a table. Rows after `step` (the step that a training resumes from) are removed.
 
+    Args:
+        folder: exists.
+        step: see above.
+        active: False in processes that leave the writing to another.
+
     Attributes:
         latest: the last value of every name.
     """
 
-    def __init__(self, folder: Path, step: int = 0) -> None:
+    def __init__(self, folder: Path, step: int = 0, active: bool = True) -> None:
         self.folder = folder
         self.latest: dict[str, float] = {}
+        self._active = active
         self._start = time.monotonic()
         self._elapsed = 0.0
-        for table in ("training", "validation"):
-            self._cut(folder / f"{table}.csv", step)
         self._events: SummaryWriter | None = None
+        if not active:
+            return
+        for table in TABLES:
+            self._cut(folder / f"{table}.csv", step)
         if importlib.util.find_spec("tensorboard") is not None:
             from torch.utils.tensorboard import SummaryWriter
 
             self._events = SummaryWriter(str(folder / "events"), purge_step=step + 1 if step else None)
 
     def write(self, table: str, step: int, values: Mapping[str, float]) -> None:
-        """Append a row to `table` (`training` or `validation`), on disk when this returns."""
+        """Append a row to one of TABLES; it is in the file when this returns."""
         self.latest.update(values)
+        if not self._active:
+            return
         seconds = self._elapsed + time.monotonic() - self._start
         path = self.folder / f"{table}.csv"
         fresh = not path.exists()

@@ -15,7 +15,10 @@ from pansight.training.batch import TrainingBatch
 from pansight.training.config import TrainConfig
 from pansight.training.schedule import rate_factor
 
-REMEDY = "lower optimizer.learning_rate or optimizer.gradient_clip, then go on from the last checkpoint with --resume"
+REMEDY = (
+    "lower optimizer.learning_rate or optimizer.gradient_clip and go on from the last checkpoint, which is kept, "
+    "with --resume"
+)
 
 
 class TrainingModule(LightningModule):
@@ -30,7 +33,7 @@ class TrainingModule(LightningModule):
         super().__init__()
         self.model = model
         self.settings = config
-        self._base_rates: list[float] = []
+        self._groups: list[dict[str, Any]] = []
         self._terms: tuple[str, ...] = ()
         self._sums: Tensor | None = None
         self._norm: Tensor | None = None
@@ -44,13 +47,13 @@ class TrainingModule(LightningModule):
         try:
             losses = self.model.losses(self.model(images), batch.targets())
         except PansightError as error:
-            raise PansightError(f"step {self.trainer.global_step + 1}: {error}") from error
+            raise PansightError(f"{self._place}: {error}") from error
         values = torch.stack(list(losses.values()))
         total = values.sum()
         if not torch.isfinite(total):
             faulty = [name for name, value in losses.items() if not torch.isfinite(value)]
             named = ", ".join(f"{name} is {losses[name].item()}" for name in faulty) or "the sum overflows"
-            raise PansightError(f"step {self.trainer.global_step + 1}: loss {named}; {REMEDY}")
+            raise PansightError(f"{self._place}: loss {named}; {REMEDY}")
         self._terms = tuple(losses)
         detached = values.detach()
         self._sums = detached if self._sums is None else self._sums + detached
@@ -64,8 +67,12 @@ class TrainingModule(LightningModule):
         state = generator_for((*numbers, self.trainer.global_rank)).integers(2**63)
         torch.manual_seed(int(state))
         factor = self.rate_factor
-        for group, rate in zip(self.trainer.optimizers[0].param_groups, self._base_rates, strict=True):
-            group["lr"] = rate * factor
+        for group, settings in zip(self.trainer.optimizers[0].param_groups, self._groups, strict=True):
+            group.update(settings, lr=settings["lr"] * factor)
+
+    @property
+    def _place(self) -> str:
+        return f"step {self.trainer.global_step + 1}"
 
     @property
     def rate_factor(self) -> float:
@@ -78,10 +85,12 @@ class TrainingModule(LightningModule):
         groups = self.model.parameter_groups(settings.learning_rate, settings.weight_decay)
         if settings.one_rate:
             groups = [{**group, "lr": settings.learning_rate} for group in groups]
-        self._base_rates = [group["lr"] for group in groups]
+        # A checkpoint brings back the groups' old settings; those of now are set again at every step.
+        common = {"betas": settings.betas, "eps": settings.epsilon}
+        own = [{key: value for key, value in group.items() if key != "params"} for group in groups]
+        self._groups = [{"weight_decay": settings.weight_decay, **common, **group} for group in own]
         # Gradient scaling unscales before clipping, which a fused step would do inside itself.
-        fused = self.settings.precision != "16-mixed"
-        return AdamW(groups, betas=settings.betas, eps=settings.epsilon, fused=fused)
+        return AdamW(groups, **common, fused=self.settings.precision != "16-mixed")
 
     def configure_gradient_clipping(
         self,
@@ -95,7 +104,7 @@ class TrainingModule(LightningModule):
         self._norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
         # The scaler of float16 expects overflows and skips such steps by itself.
         if self.settings.precision != "16-mixed" and not torch.isfinite(self._norm):
-            raise PansightError(f"step {self.trainer.global_step + 1}: the gradients are not finite; {REMEDY}")
+            raise PansightError(f"{self._place}: the gradients are not finite; {REMEDY}")
 
     def take_log(self) -> dict[str, float]:
         """Means since the last call: `loss`, its terms; and the last `gradient_norm` and `learning_rate`."""

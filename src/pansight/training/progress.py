@@ -17,7 +17,9 @@ from pansight.training.steps import StepCallback
 class Report(StepCallback):
     """Writes the losses to the journal and shows step, rate, time left, loss and PQ."""
 
-    def __init__(self, config: TrainConfig, journal: Journal, checkpoints: Checkpoints, console: Console) -> None:
+    def __init__(
+        self, config: TrainConfig, journal: Journal, checkpoints: Checkpoints, console: Console
+    ) -> None:
         self.config = config
         self.journal = journal
         self.checkpoints = checkpoints
@@ -53,7 +55,8 @@ class Report(StepCallback):
         if self._bar is not None:
             self._bar.update(self._task, completed=step)
         if self.checkpoints.warning:
-            self.console.print(f"warning: {self.checkpoints.warning}", style="yellow", markup=False, soft_wrap=True)
+            warning = f"warning: {self.checkpoints.warning}"
+            self.console.print(warning, style="yellow", markup=False, soft_wrap=True)
             self.checkpoints.warning = None
         quality = self.journal.latest.get("pq")
         fresh = quality != self._quality

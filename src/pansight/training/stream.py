@@ -1,22 +1,35 @@
 """An endless, repeatable order of samples that can be entered anywhere."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 from torch.utils.data import Dataset, Sampler
 
 from pansight.data.sample import Sample
 from pansight.data.transforms import Transform, generator_for
+from pansight.errors import DataError
 from pansight.training.batch import Example, make_example
 
 Key = tuple[int, int]
 """epoch and index"""
 
 
+class Samples(Protocol):
+    """Labelled pictures that can be asked for one by one."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Sample: ...
+
+
 class ExampleStream(Dataset[Example]):
     """Augmented examples by (epoch, index): the same key and seed give the same example, in any process."""
 
-    def __init__(self, samples: Sequence[Sample], transform: Transform, seed: int) -> None:
+    def __init__(self, samples: Samples, transform: Transform, seed: int) -> None:
+        """Raises DataError when there are no samples."""
+        if len(samples) == 0:
+            raise DataError("the data set to train on has no pictures; give another")
         self.samples = samples
         self.transform = transform
         self.seed = seed

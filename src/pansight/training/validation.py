@@ -1,11 +1,11 @@
 """Panoptic quality during training."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader
 
 from pansight.data.sample import Sample
 from pansight.metrics.panoptic_quality import PanopticQuality
@@ -16,10 +16,7 @@ from pansight.training.config import TrainConfig
 from pansight.training.data_module import start_worker
 from pansight.training.journal import Journal
 from pansight.training.steps import StepCallback
-
-
-def _same(samples: list[Sample]) -> list[Sample]:
-    return samples
+from pansight.training.stream import Samples
 
 
 def batches_of_one_size(samples: Sequence[Sample], limit: int) -> Iterator[list[Sample]]:
@@ -36,9 +33,13 @@ def batches_of_one_size(samples: Sequence[Sample], limit: int) -> Iterator[list[
 
 @torch.inference_mode()
 def measure(
-    model: PanopticModel, batches: Iterator[list[Sample]] | DataLoader[Any], device: torch.device, limit: int
+    model: PanopticModel, batches: Iterable[list[Sample]], device: torch.device, limit: int
 ) -> PanopticQuality:
-    """Panoptic quality of the model (in evaluation mode) on samples that come in lists."""
+    """Panoptic quality of the model (in evaluation mode) on samples that come in lists.
+
+    Pictures are resized as the model says; its maps, at the original sizes, are held against the truth. At
+    most `limit` pictures go through the network together.
+    """
     quality = PanopticQuality(model.categories)
     for samples in batches:
         for group in batches_of_one_size(samples, limit):
@@ -50,7 +51,7 @@ def measure(
 
 
 def summary(result: PanopticQualityResult) -> dict[str, float]:
-    """The figures of a row of the log, in percent."""
+    """The figures of a row of the log, in per cent; not a number where a group has no segments at all."""
     row: dict[str, float] = {}
     for suffix, group in (("", result.all), ("_things", result.things), ("_stuff", result.stuff)):
         for name in ("pq", "sq", "rq"):
@@ -67,10 +68,10 @@ class Validation(StepCallback):
     def __init__(
         self,
         config: TrainConfig,
-        samples: Sequence[Sample],
+        samples: Samples,
         average: WeightAverage,
         journal: Journal,
-        on_best: Callable[[], None],
+        on_best: Callable[[float], None],
     ) -> None:
         self.config = config
         self.samples = samples
@@ -80,35 +81,34 @@ class Validation(StepCallback):
         self.best = -1.0
 
     def on_step(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
-        """Validate where a step that is due has just ended."""
+        """Validate where it is due, with the averaged weights if there are any."""
         if step % self.config.validation.every and step != self.config.steps:
             return
         with self.average.applied():
             self._validate(trainer, self.average.model)
 
     def _validate(self, trainer: Trainer, model: PanopticModel) -> None:
-        count = min(self.config.validation.pictures, len(self.samples))
-        share = range(trainer.global_rank, count, trainer.world_size)
-        loader = DataLoader(
-            Subset(self.samples, share),  # type: ignore[arg-type]
+        limit = self.config.validation.batch_size
+        model.eval()
+        with trainer.precision_plugin.val_step_context():
+            quality = measure(model, self._loader(trainer), trainer.strategy.root_device, limit)
+        model.train()
+        row = summary(_gathered(quality, trainer.world_size).compute())
+        self.journal.write("validation", trainer.global_step, row)
+        if row["pq"] > self.best:
+            self.best = row["pq"]
+            self.on_best(self.best)
+
+    def _loader(self, trainer: Trainer) -> Iterable[list[Sample]]:
+        count = min(self.config.validation.pictures or len(self.samples), len(self.samples))
+        return DataLoader(
+            self.samples,  # type: ignore[arg-type]
+            sampler=range(trainer.global_rank, count, trainer.world_size),
             batch_size=self.config.validation.batch_size,
-            collate_fn=_same,
+            collate_fn=_unchanged,
             num_workers=self.config.workers,
             worker_init_fn=start_worker,
         )
-        model.eval()
-        with trainer.precision_plugin.val_step_context():
-            quality = measure(model, loader, trainer.strategy.root_device, self.config.validation.batch_size)
-        model.train()
-        if trainer.world_size > 1:
-            quality = _gathered(quality, trainer.world_size)
-        row = summary(quality.compute())
-        if trainer.is_global_zero:
-            self.journal.write("validation", trainer.global_step, row)
-        if row["pq"] > self.best:
-            self.best = row["pq"]
-            if trainer.is_global_zero:
-                self.on_best()
 
     def state_dict(self) -> dict[str, Any]:
         """What checkpoints hold of it."""
@@ -119,10 +119,18 @@ class Validation(StepCallback):
         self.best = state_dict["best"]
 
 
+def _unchanged(samples: list[Sample]) -> list[Sample]:
+    return samples
+
+
 def _gathered(quality: PanopticQuality, world: int) -> PanopticQuality:
-    shares: list[Any] = [None] * world
+    """The counts of all processes together."""
+    if world == 1:
+        return quality
+    shares: list[PanopticQuality | None] = [None] * world
     torch.distributed.all_gather_object(shares, quality)
-    whole = shares[0]
-    for share in shares[1:]:
+    whole = PanopticQuality(quality.categories)
+    for share in shares:
+        assert share is not None
         whole.merge(share)
-    return whole  # type: ignore[no-any-return]
+    return whole

@@ -42,8 +42,8 @@ def render_scene(seed: int, index: int, height: int, width: int) -> Sample:
 def render_clip(seed: int, index: int, height: int, width: int, frames: int) -> list[Sample]:
     """Scene `index` in motion: vehicles drive, people and animals walk, birds fly, the camera pans.
 
-    The first picture is `render_scene`'s. A thing, and a kind of stuff, has the same id in all frames in which
-    it is seen, and no other ever has it, so ids have gaps. A clip is the beginning of every longer one.
+    The first picture is `render_scene`'s. A thing, and a kind of stuff, has the same id in all frames in
+    which it is seen, and no other ever has it, so ids have gaps. A clip is the beginning of every longer one.
 
     Args:
         seed, index, height, width: as for `render_scene`. frames: at least 1; 25 a second look natural.

@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float32, Int, UInt8
 from PIL import Image, ImageDraw, ImageFilter
 
 from pansight.data.scenes.color import Color
@@ -17,6 +17,8 @@ Planes = Float32[np.ndarray, "3 h w"]
 """Red, green and blue as planes of 0..255: numpy works on long rows, not on triples."""
 Plane = Float32[np.ndarray, "h w"]
 Codes = UInt8[np.ndarray, "h w"]
+Index = Int[np.ndarray, "h w"]
+"""Codes as numpy wants them for looking things up in a table."""
 
 _SKY, _WATER = STUFF_CODE["sky"], STUFF_CODE["water"]
 
@@ -136,7 +138,7 @@ def _depths(height: int, view: View) -> Float32[np.ndarray, "{height}"]:
     return (rows - np.float32(world.horizon)) / np.float32(world.height - world.horizon)
 
 
-def _surface(index: np.ndarray, view: View) -> Plane:
+def _surface(index: Index, view: View) -> Plane:
     """Brightness of each pixel that its surface's texture gives."""
     height, width = index.shape
     seed = view.world.lens.grain
@@ -169,7 +171,7 @@ def _roundness(bright: Plane, codes: Codes, layers: list[Layer], side: int) -> N
         bright[y0:y1, x0:x1] += (down + along) * (codes[y0:y1, x0:x1] == layer.code)
 
 
-def _shadows(bright: Plane, index: np.ndarray, layers: list[Layer], view: View) -> None:
+def _shadows(bright: Plane, index: Index, layers: list[Layer], view: View) -> None:
     """Darken the ground under cast shadows, in place; boats darken the water below them instead."""
     height, width = bright.shape
     light = view.world.light

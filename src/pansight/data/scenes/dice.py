@@ -35,7 +35,7 @@ class Dice:
         """`count` numbers, each uniform in [0, 1)."""
         return tuple(self.number() for _ in range(count))
 
-    def between(self, low: float, high: float) -> float:
+    def between(self, low: float | int, high: float | int) -> float:
         """One number, uniform in [low, high)."""
         return low + (high - low) * self.number()
 

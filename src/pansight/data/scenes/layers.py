@@ -1,7 +1,7 @@
 """From a world at one moment to a stack of drawings, and which of them are really seen."""
 
 import itertools
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import UInt8
@@ -26,7 +26,11 @@ _FACADE_DEPTH = 0.04
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One drawing of the stack. `foot` is the canvas row on which it stands (None for what lies or hangs)."""
+    """One drawing of the stack.
+
+    `foot` is the canvas row on which it stands (None for what lies or flies), `shadow` whether it casts one,
+    `base` whether it is the ground below all other.
+    """
 
     code: int
     category: str
@@ -126,13 +130,13 @@ def seen(
 def _without(
     layers: list[Layer], code: int, counts: list[int], view: View, canvas: tuple[int, int]
 ) -> list[Layer]:
-    """Take a kind of stuff out; if it was the base of all ground, the most frequent other ground replaces it."""
+    """Take a kind of stuff out; if it was the base, the most frequent other ground replaces it."""
     kept = []
     for layer in layers:
         if layer.code == code and layer.base:
             others = [name for name in GROUND if STUFF_CODE[name] != code]
             best = max(others, key=lambda name: counts[STUFF_CODE[name]])
-            kept.append(replace(_base(view, best, canvas)))
+            kept.append(_base(view, best, canvas))
         elif layer.code != code:
             kept.append(layer)
     return kept

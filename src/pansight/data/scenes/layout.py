@@ -78,6 +78,6 @@ def _ridges(dice: Dice, plot: Plot) -> tuple[Ridge, ...]:
 
 
 def _triangle(u: float) -> float:
-    """A smoothed triangle wave in [-1, 1] with period 2; sums and products only: the same on every machine."""
+    """A smooth wave in [-1, 1] with period 2, of sums and products only: the same on every machine."""
     u = abs(u % 2.0 - 1.0)
     return 2.0 * u * u * (3.0 - 2.0 * u) - 1.0

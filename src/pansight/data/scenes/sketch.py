@@ -8,9 +8,11 @@ from pansight.data.scenes.color import Color, mix
 
 POLYGON, ELLIPSE, RECTANGLE = 0, 1, 2
 
-Point = tuple[float, float]
+Real = float | int
+"""Shapes are written with either; checks at run time tell them apart."""
+Point = tuple[Real, Real]
 Shape = tuple[int, list[float], Color, bool]
-"""(kind, canvas coordinates x0 y0 x1 y1 ..., colour, whether it is part of the outline, not only inside it)."""
+"""(kind, canvas coordinates x0 y0 x1 y1 ..., colour, whether it is part of the outline)."""
 
 
 class Pen:
@@ -35,20 +37,20 @@ class Pen:
         self.shapes: list[Shape] = []
 
     def poly(self, points: Iterable[Point], fill: Color, solid: bool = True) -> None:
-        """A polygon. A shape that is not solid must lie inside solid ones: the truth does not know it."""
+        """A polygon. A shape that is not solid must lie inside solid ones: the truth skips it."""
         coordinates: list[float] = []
         for px, py in points:
             coordinates.append(self.x + self.sx * px)
             coordinates.append(self.y - self.scale * py)
         self.shapes.append((POLYGON, coordinates, mix(fill, self.haze, self.fade), solid))
 
-    def disc(self, cx: float, cy: float, rx: float, ry: float, fill: Color, solid: bool = True) -> None:
+    def disc(self, cx: Real, cy: Real, rx: Real, ry: Real, fill: Color, solid: bool = True) -> None:
         """An ellipse with upright axes."""
         x, y = self.x + self.sx * cx, self.y - self.scale * cy
         a, b = self.scale * rx, self.scale * ry
         self.shapes.append((ELLIPSE, [x - a, y - b, x + a, y + b], mix(fill, self.haze, self.fade), solid))
 
-    def box(self, x0: float, y0: float, x1: float, y1: float, fill: Color, solid: bool = True) -> None:
+    def box(self, x0: Real, y0: Real, x1: Real, y1: Real, fill: Color, solid: bool = True) -> None:
         """A rectangle; y0 below y1."""
         left, right = self.x + self.sx * x0, self.x + self.sx * x1
         if left > right:
@@ -57,7 +59,7 @@ class Pen:
         self.shapes.append((RECTANGLE, corners, mix(fill, self.haze, self.fade), solid))
 
     def limb(
-        self, x0: float, y0: float, x1: float, y1: float, width: float, fill: Color, solid: bool = True
+        self, x0: Real, y0: Real, x1: Real, y1: Real, width: float, fill: Color, solid: bool = True
     ) -> None:
         """A bar of even width with a round end at (x1, y1)."""
         dx, dy = x1 - x0, y1 - y0

@@ -10,7 +10,7 @@ from pansight.data.scenes.color import Color
 from pansight.data.scenes.light import Light
 
 FAR_SCALE, NEAR_SCALE = 0.047, 0.165
-"""Spans a metre at depth 0 and 1. Far things are larger than in true perspective, so that they stay legible."""
+"""Spans a metre at depth 0 and 1. Far things are larger than in true perspective, to stay legible."""
 
 
 def spans_per_metre(depth: float) -> float:
@@ -47,8 +47,8 @@ class Ground:
     """A piece of the ground.
 
     form "band" lies across the picture from its far edge, a polyline of (x, depth), down to the lower border,
-    where later pieces cover it; "lane" runs from the vanishing point (x = `vanish`) to x = `vanish` + `left` ..
-    `vanish` + `right` at depth 1. `near` is the depth where a band ends visibly (for its marks).
+    where later pieces cover it; "lane" runs from the vanishing point, x = `vanish`, to between `left` and
+    `right` of it at depth 1. `near` is the depth where a band ends visibly (for its marks).
     """
 
     category: str
@@ -77,7 +77,7 @@ class Ridge:
 
 @dataclass(frozen=True, slots=True)
 class Facade:
-    """A house of a row along a lane: its street side stands on x = vanish + offset * depth, `near` to `far`."""
+    """A house of a row along a lane; its street side is x = vanish + offset * depth, `near` to `far`."""
 
     vanish: float
     offset: float
