@@ -30,7 +30,7 @@ from pansight.models.preprocess import Sizes
 from pansight.models.yoso import YOSO, YOSOOutputs
 from pansight.models.yoso.head import class_scores
 from pansight.runtime.images import read_image
-from pansight.zoo import build, find, load_model
+from pansight.zoo import build, load_model, preset
 
 
 def literal_merge(model: YOSO, outputs: YOSOOutputs, sizes: Sizes) -> Tensor:
@@ -92,10 +92,14 @@ def measure(stages: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list
 
 @torch.inference_mode()
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", default="yoso-r50-coco")
     parser.add_argument("--weights", type=Path)
-    parser.add_argument("--size", default="512x800", help="height x width of the picture and of the network's input")
+    parser.add_argument(
+        "--size", default="512x800", help="height x width of the picture and of the network's input"
+    )
     parser.add_argument("--kept", type=int, default=20)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--rounds", type=int, default=7)
@@ -108,7 +112,7 @@ def main() -> None:
     if options.weights:
         model = load_model(options.model, weights=options.weights)
     else:
-        model = build(find(options.model)).eval()
+        model = build(preset(options.model)).eval()
     assert isinstance(model, YOSO)
     model.object_threshold, model.overlap_threshold = 0.5, 0.0
     fast = model.optimized()
@@ -137,7 +141,9 @@ def main() -> None:
     times["map"] = [a - b for a, b in zip(times["map"], times["merge"], strict=True)]
     medians = {name: median(values) for name, values in times.items()}
     total = sum(medians[n] for n in ("decode", "preprocess", "network (optimized)", "merge", "map", "draw"))
-    print(f"{options.model}, {width} x {height}, {options.kept} masks kept, {options.threads} threads, torch {torch.__version__}")
+    print(
+        f"{options.model}, {width} x {height}, {options.kept} masks kept, {options.threads} threads, torch {torch.__version__}"
+    )
     for name, value in medians.items():
         print(f"{name:28} {value:9.1f} ms   (fastest {min(times[name]):.1f})")
     print(f"{'picture to drawn map':28} {total:9.1f} ms")
@@ -146,7 +152,12 @@ def main() -> None:
     ratio = medians["network (as trained)"] / medians["network (optimized)"]
     print(f"network: {ratio:.2f} times as fast by folding")
     if options.json:
-        report = {"machine": platform.processor(), "torch": torch.__version__, "numpy": np.__version__, "ms": medians}
+        report = {
+            "machine": platform.processor(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "ms": medians,
+        }
         options.json.write_text(json.dumps(report, indent=1))
 
 

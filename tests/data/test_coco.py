@@ -17,7 +17,7 @@ from pansight.metrics import PanopticQuality
 
 ROWS = [{"id": 1, "name": "person", "isthing": 1}, {"id": 184, "name": "tree", "isthing": 0}]
 IDS = np.array([[70000, 70000, 0, 9], [70000, 9, 9, 9]], dtype=np.int32)
-SEGMENTS = [
+SEGMENTS: list[dict[str, Any]] = [
     {"id": 70000, "category_id": 1, "iscrowd": 1, "area": 999, "bbox": []},
     {"id": 9, "category_id": 184},
     {"id": 8, "category_id": 1},  # has no pixels: dropped

@@ -84,6 +84,8 @@ def test_what_stands_for_nothing_is_told(album: Path) -> None:
     assert pictures == [Path("c.png")]
     assert ["empty: no pictures" in problems[0], "*.bmp: nothing matches" in problems[1]] == [True, True]
     assert problems[2].startswith("nobody\\n*: ")
+    assert find_pictures([""])[0] == []
+    assert found("x" * 300 + ".jpg") == ["x" * 300 + ".jpg"]  # whoever opens it says what is wrong with it
 
 
 def test_names_are_the_pictures_own_unless_shared() -> None:

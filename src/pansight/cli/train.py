@@ -1,7 +1,7 @@
 """`pansight train`: from a recipe to weights."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,35 +11,53 @@ from pansight.files import require_extra
 
 def train(
     recipe: Annotated[
-        str | None, typer.Argument(help="Name of a recipe, or a YAML file. Not needed with --resume.")
+        str | None,
+        typer.Argument(help="A recipe's name (yoso-tiny ...) or a YAML file.", show_default=False),
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of this training.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder of this training; runs/RECIPE if not given."),
+    ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the folder's last checkpoint.")
+        bool,
+        typer.Option("--resume", help="Go on from the last checkpoint in the folder, with its options."),
     ] = False,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Any option: key.sub=value. May be repeated.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any option, such as optimizer.gradient_clip=1."),
+    ] = None,
+    options: Annotated[
+        bool, typer.Option("--options", help="Print all options and their meaning, and leave.")
+    ] = False,
+    data: Annotated[
+        str | None,
+        typer.Option(help="'scenes', or the folder of a data set in the COCO panoptic format."),
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Optimizer steps in all.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Pictures a step.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Pictures in one pass.")] = None,
     learning_rate: Annotated[float | None, typer.Option("--lr", help="Base learning rate.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that make samples.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
     precision: Annotated[str | None, typer.Option(help="32, bf16-mixed or 16-mixed.")] = None,
-    start: Annotated[str | None, typer.Option("--weights", help="Weights to start from.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Weights to start from: a file or a name of `pansight models`.")
+    ] = None,
 ) -> None:
-    """Train a model by a recipe."""
-    from pansight.training.recipes import make_config, read_recipe, with_options
+    """Train a model by a recipe.
 
-    folder = output or Path("runs") / (Path(recipe).stem if recipe else "")
-    if recipe is None:
-        if not resume or output is None:
-            raise InputError("give a recipe, or --resume with the --output folder of a training")
-        recipe = str(output / "config.yaml")
-    elif resume and (folder / "config.yaml").is_file():
+    The folder then holds config.yaml, training.csv, validation.csv, last.ckpt (to resume from), and the
+    weights best.safetensors and final.safetensors, ready for `pansight predict --weights`.
+    """
+    require_extra("lightning", "train")
+    from pansight.training.recipes import explained, make_config, read_recipe, recipe_names, with_options
+
+    folder = _folder(recipe, output)
+    if resume:
         recipe = str(folder / "config.yaml")
-    shortcuts = {
+    if recipe is None and not options:
+        raise InputError(f"give a recipe ({', '.join(recipe_names())}, or a YAML file)")
+    shortcuts: dict[str, Any] = {
         "steps": steps,
         "batch_size": batch_size,
         "optimizer.learning_rate": learning_rate,
@@ -47,16 +65,41 @@ def train(
         "workers": workers,
         "device": device,
         "precision": None if precision is None else f"'{precision}'",
-        "model.start": start,
+        "model.start": weights,
     }
-    options = [f"{key}={value}" for key, value in shortcuts.items() if value is not None]
-    config = make_config(with_options(read_recipe(recipe), [*options, *(settings or [])]))
-    require_extra("lightning", "train")
-    from pansight.training.checkpoints import InterruptedTraining
+    changes = [f"{key}={value}" for key, value in shortcuts.items() if value is not None]
+    content = with_options(read_recipe(recipe) if recipe else {}, changes)
+    if data is not None:
+        content["data"] = _data(content.get("data"), data)
+    config = make_config(with_options(content, settings or []))
+    if options:
+        typer.echo(explained(config), nl=False)
+        return
+    from pansight.training.checkpoints import TrainingInterruptedError
+    from pansight.training.run import BEST, FINAL
     from pansight.training.run import train as run
 
     try:
         run(config, folder, resume=resume)
-    except InterruptedTraining as stopped:
+    except TrainingInterruptedError as stopped:
         typer.echo(f"stopped at step {stopped.step}; go on with: pansight train --resume --output {folder}")
         raise typer.Exit(130) from None
+    best = folder / BEST
+    typer.echo(f"weights: {folder / FINAL}" + (f", best: {best}" if best.exists() else ""))
+
+
+def _folder(recipe: str | None, output: Path | None) -> Path:
+    if output is not None:
+        return output
+    return Path("runs") / (Path(recipe).stem if recipe else "training")
+
+
+def _data(section: Any, wanted: str) -> dict[str, Any]:
+    """The recipe's data section with another source; the augmentation stays."""
+    old = section if isinstance(section, dict) else {}
+    kept = {"augmentation": old["augmentation"]} if "augmentation" in old else {}
+    if wanted == "scenes":
+        return old if old.get("kind") == "scenes" else {"kind": "scenes", **kept}
+    if old.get("kind") == "coco-panoptic":
+        kept = {key: value for key, value in old.items() if not key.startswith(("train_", "validation_"))}
+    return {**kept, "kind": "coco-panoptic", "folder": wanted}

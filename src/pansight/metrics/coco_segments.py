@@ -10,6 +10,9 @@ from pansight.metrics.matching import SegmentTable, rows_of
 from pansight.metrics.overlaps import Overlaps
 from pansight.metrics.remarks import Remarks
 
+_OF_PREDICTION = frozenset({"id", "category_id"})
+_OF_TRUTH = _OF_PREDICTION | {"iscrowd"}
+
 _LARGEST_ID = 1 << 53
 """Ids are whole numbers; beyond this a JSON float is none any more."""
 
@@ -21,7 +24,7 @@ def read_truth(
 
     Whatever cannot be scored is appended to `problems`, what looks wrong to `remarks`; both say `name`.
     """
-    rows = _by_id(segments_info, ("id", "category_id", "iscrowd"), name, problems, remarks)
+    rows = _by_id(segments_info, _OF_TRUTH, name, problems, remarks)
     known = {}
     for id, row in rows.items():
         known[id] = _category(row, categories)
@@ -50,7 +53,7 @@ def read_prediction(
     segments_info: Sequence[Any], categories: Categories, name: str, problems: list[str], remarks: Remarks
 ) -> SegmentTable:
     """The table of the predicted segments. Wants `id` and `category_id` of each, and ignores the rest."""
-    rows = _by_id(segments_info, ("id", "category_id"), name, problems, remarks)
+    rows = _by_id(segments_info, _OF_PREDICTION, name, problems, remarks)
     known = {id: _category(row, categories) for id, row in rows.items()}
     problems += [
         f"{name}: segment {id} has category_id {rows[id]['category_id']!r}, "
@@ -129,29 +132,33 @@ def without(table: SegmentTable, drop: np.ndarray) -> SegmentTable:
 
 
 def _by_id(
-    segments_info: Sequence[Any], keys: tuple[str, ...], name: str, problems: list[str], remarks: Remarks
+    segments_info: Sequence[Any], keys: frozenset[str], name: str, problems: list[str], remarks: Remarks
 ) -> dict[int, Mapping[str, Any]]:
     """The well-formed entries by id: in the order of first mention, the last entry of an id winning."""
     rows: dict[int, Mapping[str, Any]] = {}
     for position, entry in enumerate(segments_info):
-        if not isinstance(entry, Mapping):
-            problems.append(f"{name}: entry {position} of segments_info is no object")
+        if not (isinstance(entry, dict) and keys <= entry.keys() and _is_whole(entry["id"])):
+            problems.append(f"{name}: {_fault(entry, position, keys)}")
             continue
-        id = entry.get("id")
-        label = f"segment {id!r}" if "id" in entry else f"entry {position} of segments_info"
-        missing = [key for key in keys if key not in entry]
-        if missing:
-            problems.append(f"{name}: {label} lacks {' and '.join(missing)}")
-            continue
-        if not isinstance(id, (int, float)) or abs(id) >= _LARGEST_ID or id != int(id):
-            problems.append(f"{name}: {label} has an id that is no whole number")
-            continue
-        if int(id) in rows:
-            remarks.add(
-                "repeated id", f"{name}: id {int(id)} is listed more than once; the last entry counts"
-            )
-        rows[int(id)] = entry
+        id = int(entry["id"])
+        if id in rows:
+            remarks.add("repeated id", f"{name}: id {id} is listed more than once; the last entry counts")
+        rows[id] = entry
     return rows
+
+
+def _is_whole(id: Any) -> bool:
+    return isinstance(id, int | float) and abs(id) < _LARGEST_ID and id == int(id)
+
+
+def _fault(entry: Any, position: int, keys: frozenset[str]) -> str:
+    if not isinstance(entry, dict):
+        return f"entry {position} of segments_info is no object"
+    label = f"segment {entry['id']!r}" if "id" in entry else f"entry {position} of segments_info"
+    missing = sorted(keys - entry.keys())
+    return (
+        f"{label} lacks {' and '.join(missing)}" if missing else f"{label} has an id that is no whole number"
+    )
 
 
 def _category(row: Mapping[str, Any], categories: Categories) -> int:

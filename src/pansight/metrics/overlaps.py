@@ -5,7 +5,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int64, Integer
 
+from pansight.codec import ID_LIMIT
 from pansight.errors import InputError
+
+_ID_BITS = 24
+_LENGTH_BITS = 15
+_LONGEST_RUN = 1 << (_LENGTH_BITS - 1)
+"""Longer runs are cut, so that two ids and a length fill the 63 bits of one positive number."""
 
 
 class Overlaps(NamedTuple):
@@ -28,10 +34,11 @@ class Overlaps(NamedTuple):
 def count_overlaps(
     truth: Integer[np.ndarray, "truth_h truth_w"], prediction: Integer[np.ndarray, "h w"]
 ) -> Overlaps:
-    """Count the pixels that each pair of ids shares; ids are 0..2**31-1, of any integer type.
+    """Count the pixels that each pair of ids shares; ids are 0..2**24-1, of any integer type.
 
     Maps come in runs: along the rows, the pair of ids rarely changes. So the full-size work is one comparison
-    of neighbours per map, and only the runs (some 2 % of the pixels) are sorted and summed.
+    of neighbours per map, and only the runs (some 2 % of the pixels) are sorted and summed. A run is one number,
+    truth id | prediction id | length, because sorting values is several times faster than sorting positions.
 
     Raises InputError when the maps differ in size or an id is out of range.
     """
@@ -46,29 +53,29 @@ def count_overlaps(
         return Overlaps(empty, empty, empty, empty, empty, empty, empty)
     changes = flat_truth[1:] != flat_truth[:-1]
     changes |= flat_prediction[1:] != flat_prediction[:-1]
+    changes[_LONGEST_RUN - 1 :: _LONGEST_RUN] = True
     ends = np.flatnonzero(changes)
     starts = np.concatenate((np.zeros(1, dtype=np.int64), ends + 1))
     lengths = np.diff(starts, append=flat_truth.size)
     run_truth = flat_truth[starts].astype(np.int64)
     run_prediction = flat_prediction[starts].astype(np.int64)
     for ids in (run_truth, run_prediction):
-        if int(ids.min()) < 0 or int(ids.max()) >= 1 << 31:
+        if int(ids.min()) < 0 or int(ids.max()) >= ID_LIMIT:
             raise InputError(
-                f"segment ids {int(ids.min())}..{int(ids.max())} in a map; use ids in 0..2**31-1"
+                f"segment ids {int(ids.min())}..{int(ids.max())} in a map; renumber them into 0..{ID_LIMIT - 1}"
             )
 
-    codes = (run_truth << 32) | run_prediction
-    order = np.argsort(codes)
-    codes = codes[order]
+    runs = np.sort((run_truth << (_ID_BITS + _LENGTH_BITS)) | (run_prediction << _LENGTH_BITS) | lengths)
+    codes = runs >> _LENGTH_BITS
     firsts = _group_starts(codes)
-    pixels = np.add.reduceat(lengths[order], firsts)
+    pixels = np.add.reduceat(runs & ((1 << _LENGTH_BITS) - 1), firsts)
     codes = codes[firsts]
-    pair_truth = codes >> 32
+    pair_truth = codes >> _ID_BITS
     truth_firsts = _group_starts(pair_truth)
     truth_index = np.repeat(
         np.arange(len(truth_firsts), dtype=np.int64), np.diff(truth_firsts, append=len(codes))
     )
-    prediction_ids, prediction_index = np.unique(codes & 0xFFFFFFFF, return_inverse=True)
+    prediction_ids, prediction_index = np.unique(codes & (ID_LIMIT - 1), return_inverse=True)
     prediction_areas = np.zeros(len(prediction_ids), dtype=np.int64)
     np.add.at(prediction_areas, prediction_index, pixels)
     return Overlaps(

@@ -5,6 +5,7 @@ Kirillov et al., Panoptic Segmentation (CVPR 2019); reference implementation: pa
 
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -108,8 +109,9 @@ class PanopticQuality:
             overlaps = count_overlaps(truth_ids, prediction_ids)
         except InputError as error:
             problems.append(f"{prediction_name}: {error}")
-            overlaps = count_overlaps(prediction_ids, prediction_ids)
-            check_pixels_of_prediction(prediction, overlaps, prediction_name, problems, remarks)
+            with suppress(InputError):
+                overlaps = count_overlaps(prediction_ids, prediction_ids)
+                check_pixels_of_prediction(prediction, overlaps, prediction_name, problems, remarks)
             raise DataProblemsError(f"{prediction_name}: not scored", problems) from error
         check_pixels_of_truth(truth, overlaps, truth_name, remarks)
         check_pixels_of_prediction(prediction, overlaps, prediction_name, problems, remarks)

@@ -50,7 +50,9 @@ class Preprocess(BaseModel):
         if resize == "none":
             return self.model_copy(update={"short": None, "longest": None, "squash": None})
         if not isinstance(resize, int) or resize < 1:
-            raise InputError(f"resize {resize!r} is no rule; use 'paper', 'none' or a short side in pixels, such as 512")
+            raise InputError(
+                f"resize {resize!r} is no rule; use 'paper', 'none' or a short side in pixels, such as 512"
+            )
         return self.model_copy(update={"short": resize, "longest": None, "squash": None})
 
     def target_size(self, height: int, width: int) -> tuple[int, int]:

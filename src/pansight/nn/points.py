@@ -14,9 +14,7 @@ def sample_points(maps: Float[Tensor, "n h w"], points: Points) -> Float[Tensor,
     return F.grid_sample(maps[:, None], grid, align_corners=False)[:, 0, :, 0]
 
 
-def sample_shared_points(
-    maps: Float[Tensor, "n h w"], points: Float[Tensor, "p 2"]
-) -> Float[Tensor, "n p"]:
+def sample_shared_points(maps: Float[Tensor, "n h w"], points: Float[Tensor, "p 2"]) -> Float[Tensor, "n p"]:
     """As `sample_points`, with one set of points for all maps: the weights are worked out once."""
     grid = 2 * points[None, :, None] - 1
     return F.grid_sample(maps[None], grid, align_corners=False)[0, :, :, 0]

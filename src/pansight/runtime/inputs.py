@@ -47,7 +47,10 @@ def printable(path: str | os.PathLike[str]) -> str:
 
 def _expand(argument: str, problems: list[str]) -> list[Path]:
     path = Path(argument)
-    if path.is_dir():
+    if not argument:
+        problems.append("'': an empty name; give a picture or '.' for this folder")
+        return []
+    if os.path.isdir(path):  # noqa: PTH112  (names that are too long raise no error here)
         return _folder(path, problems)
     if os.path.lexists(path) or not glob.has_magic(argument):
         return [path]

@@ -41,7 +41,7 @@ def make_example(sample: Sample, transform: Transform, generator: np.random.Gene
 
 
 class TrainingBatch(NamedTuple):
-    """Pictures of one step, padded to one size at the bottom and the right. Rows of no segment end the tables."""
+    """Pictures of one pass, padded at the bottom and the right to one size; tables are filled up at the end."""
 
     images: UInt8[Tensor, "b 3 h w"]
     sizes: Int64[Tensor, "b 2"]
@@ -95,12 +95,3 @@ def collate(examples: list[Example], divisor: int) -> TrainingBatch:
         torch.from_numpy(categories),
         torch.from_numpy(crowd),
     )
-
-
-class ValidationBatch:
-    """Samples as they are. No tuple and no dataclass, so that nothing looks inside for tensors to move."""
-
-    __slots__ = ("samples",)
-
-    def __init__(self, samples: list[Sample]) -> None:
-        self.samples = samples

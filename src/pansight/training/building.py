@@ -20,7 +20,8 @@ def build_model(choice: ModelChoice, categories: Categories) -> PanopticModel:
 
     Raises InputError for configuration fields at fault, CheckpointError for weights that do not fit.
     """
-    method, preprocess = choice.method, choice.preprocess
+    method: str = choice.method
+    preprocess = choice.preprocess
     fields: dict[str, object] = {}
     if choice.preset is not None:
         spec = preset(choice.preset)

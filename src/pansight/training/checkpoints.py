@@ -19,7 +19,7 @@ from pansight.training.steps import StepCallback
 LAST = "last.ckpt"
 
 
-class InterruptedTraining(Exception):
+class TrainingInterruptedError(Exception):
     """Ctrl-C was pressed, and a checkpoint of `step` is written."""
 
     def __init__(self, step: int, path: Path) -> None:
@@ -28,7 +28,7 @@ class InterruptedTraining(Exception):
         self.path = path
 
 
-class WholeFiles(TorchCheckpointIO):  # type: ignore[misc]
+class WholeFiles(TorchCheckpointIO):
     """Writes beside the old file and replaces it on success; reads tensors and plain values only."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
@@ -44,7 +44,7 @@ class WholeFiles(TorchCheckpointIO):  # type: ignore[misc]
     def load_checkpoint(
         self, path: Any, map_location: Any = "cpu", weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Raises CheckpointError when the file is missing, damaged or holds anything but tensors and values."""
+        """Raises CheckpointError for a file that is missing, damaged, or holds more than tensors and values."""
         return read_checkpoint(Path(path))
 
 
@@ -69,7 +69,7 @@ def read_checkpoint(path: Path, *, mapped: bool = False) -> dict[str, Any]:
 class Checkpoints(StepCallback):
     """Saves `last.ckpt` every so many steps, after the last, and when Ctrl-C asks to stop.
 
-    A first Ctrl-C lets the running step end, saves and raises InterruptedTraining; a second one stops at
+    A first Ctrl-C lets the running step end, saves and raises TrainingInterruptedError; a second one stops at
     once. When a checkpoint cannot be written, training goes on with the old one kept, and says so.
 
     Args:
@@ -113,7 +113,7 @@ class Checkpoints(StepCallback):
             return
         if stop:
             trainer.save_checkpoint(self.folder / LAST)
-            raise InterruptedTraining(step, self.folder / LAST)
+            raise TrainingInterruptedError(step, self.folder / LAST)
         try:
             trainer.save_checkpoint(self.folder / LAST)
             if self.keep:

@@ -85,9 +85,7 @@ class CocoPanopticData(_Section):
     @model_validator(mode="after")
     def _complete(self) -> "CocoPanopticData":
         if self.folder is None and (self.train_json is None or self.train_images is None):
-            raise ValueError(
-                "name the folder of the data set (--data FOLDER), or train_json and train_images"
-            )
+            raise ValueError("name the data set's folder (--data FOLDER), or train_json and train_images")
         if self.validation_json is not None and self.validation_images is None:
             raise ValueError("validation_json needs validation_images")
         return self
@@ -107,7 +105,7 @@ class ModelChoice(_Section):
     preprocess: Preprocess | None = None
     """how the model wants its pictures; None: the preset's, or pictures as they are"""
     start: str | None = None
-    """weights to start from, a file or a name of the zoo; with other categories, the class layers start anew"""
+    """weights to start from, a file or a name of the zoo; class layers start anew if categories differ"""
     backbone: Path | None = None
     """ImageNet weights for the backbone, a file of torchvision or detectron2"""
 

@@ -19,8 +19,8 @@ TABLES = ("training", "validation")
 class Journal:
     """Writes `training.csv` and `validation.csv` in a folder, and TensorBoard's events where it is installed.
 
-    Columns: `step`, `seconds` since the training began (pauses left out), then the values, which must have the
-    same names in every row of a table. Rows after `step` (the step that a training resumes from) are removed.
+    Columns: `step`, `seconds` since the training began (pauses left out), then the values, which must have
+    the same names in every row of a table. Rows after `step` (where a training resumes) are removed.
 
     Args:
         folder: exists.
@@ -43,9 +43,10 @@ class Journal:
         for table in TABLES:
             self._cut(folder / f"{table}.csv", step)
         if importlib.util.find_spec("tensorboard") is not None:
-            from torch.utils.tensorboard import SummaryWriter
+            from torch.utils import tensorboard
 
-            self._events = SummaryWriter(str(folder / "events"), purge_step=step + 1 if step else None)
+            purge = step + 1 if step else None
+            self._events = tensorboard.SummaryWriter(str(folder / "events"), purge_step=purge)
 
     def write(self, table: str, step: int, values: Mapping[str, float]) -> None:
         """Append a row to one of TABLES; it is in the file when this returns."""

@@ -16,8 +16,8 @@ from pansight.training.config import TrainConfig
 from pansight.training.schedule import rate_factor
 
 REMEDY = (
-    "lower optimizer.learning_rate or optimizer.gradient_clip and go on from the last checkpoint, which is kept, "
-    "with --resume"
+    "lower optimizer.learning_rate or optimizer.gradient_clip and go on with --resume "
+    "from the last checkpoint, which is kept"
 )
 
 
@@ -86,11 +86,11 @@ class TrainingModule(LightningModule):
         if settings.one_rate:
             groups = [{**group, "lr": settings.learning_rate} for group in groups]
         # A checkpoint brings back the groups' old settings; those of now are set again at every step.
-        common = {"betas": settings.betas, "eps": settings.epsilon}
-        own = [{key: value for key, value in group.items() if key != "params"} for group in groups]
-        self._groups = [{"weight_decay": settings.weight_decay, **common, **group} for group in own]
+        common = {"weight_decay": settings.weight_decay, "betas": settings.betas, "eps": settings.epsilon}
+        groups = [{**common, **group} for group in groups]
+        self._groups = [{key: value for key, value in g.items() if key != "params"} for g in groups]
         # Gradient scaling unscales before clipping, which a fused step would do inside itself.
-        return AdamW(groups, **common, fused=self.settings.precision != "16-mixed")
+        return AdamW(groups, lr=settings.learning_rate, fused=self.settings.precision != "16-mixed")
 
     def configure_gradient_clipping(
         self,

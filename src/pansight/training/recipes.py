@@ -1,12 +1,12 @@
 """Recipes: training configurations by name or file, changed one option at a time."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from pansight.errors import InputError
 from pansight.training.building import one_line
@@ -23,26 +23,29 @@ def recipe_names() -> list[str]:
 def read_recipe(name: str) -> dict[str, Any]:
     """The recipe of that name, or in that YAML file, as plain data. Raises InputError."""
     path = Path(name)
-    if name in recipe_names():
-        text, source = (_FOLDER / f"{name}.yaml").read_text(encoding="utf-8"), name
-    elif path.is_file():
-        text, source = path.read_text(encoding="utf-8"), str(path)
-    else:
-        raise InputError(f"{name} is neither a file nor a recipe; recipes are {', '.join(recipe_names())}")
     try:
+        if name in recipe_names():
+            text = (_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
+        elif path.is_file():
+            text = path.read_text(encoding="utf-8")
+        else:
+            raise InputError(
+                f"{name} is neither a file nor a recipe; recipes are {', '.join(recipe_names())}"
+            )
         data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{source} is no YAML: {reason}; correct it") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{name} is no YAML: {' '.join(str(error).split())}; correct it") from error
+    except OSError as error:
+        raise InputError(f"cannot read {name}: {error.strerror or error}") from error
     if data is None:
         return {}
     if not isinstance(data, dict):
-        raise InputError(f"{source} must hold options by name, not a {type(data).__name__}; see --options")
+        raise InputError(f"{name} must hold options by name, not a {type(data).__name__}; see --options")
     return data
 
 
 def with_options(data: Mapping[str, Any], options: Iterable[str]) -> dict[str, Any]:
-    """`data` with `key.sub=value` settings applied; values are YAML."""
+    """`data` with settings `key.sub=value` applied in order; values are YAML. Raises InputError."""
     result = dict(data)
     for option in options:
         key, equals, value = option.partition("=")
@@ -76,3 +79,22 @@ def make_config(data: Mapping[str, Any]) -> TrainConfig:
 def to_yaml(config: TrainConfig) -> str:
     """A configuration as a recipe, complete."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def explained(config: TrainConfig) -> str:
+    """The same with every option's meaning above it."""
+    return "\n".join(_lines(config, "")) + "\n"
+
+
+def _lines(section: BaseModel, indent: str) -> Iterator[str]:
+    values = section.model_dump(mode="json")
+    for name, field in type(section).model_fields.items():
+        for line in (field.description or "").splitlines():
+            yield f"{indent}# {line.strip()}"
+        value = getattr(section, name)
+        if isinstance(value, BaseModel):
+            yield f"{indent}{name}:"
+            yield from _lines(value, indent + "  ")
+        else:
+            text = yaml.safe_dump(values[name], default_flow_style=True, width=10_000)
+            yield f"{indent}{name}: {text.removesuffix('...' + chr(10)).strip()}"

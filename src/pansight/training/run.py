@@ -57,10 +57,10 @@ def train(
         InputError: the folder is in use, or cannot be written.
         CheckpointError: there is nothing to resume from, or it is damaged or of another model.
         PansightError: a loss is not finite; the last checkpoint is kept.
-        InterruptedTraining: Ctrl-C; a checkpoint is written.
+        TrainingInterruptedError: Ctrl-C; a checkpoint is written.
     """
     # Of several processes each runs this; the first one owns the folder.
-    first = rank_zero_only.rank == 0
+    first = getattr(rank_zero_only, "rank", 0) == 0
     last = folder / LAST
     if first and not resume and folder.is_dir() and any(folder.iterdir()):
         raise InputError(f"{folder} is not empty; choose another --output, or go on there with --resume")
@@ -112,9 +112,7 @@ def _step_to_resume(path: Path, model: PanopticModel) -> int:
     state = {key.removeprefix("model."): tensor for key, tensor in checkpoint["state_dict"].items()}
     mismatch = compare(model, state)
     if mismatch:
-        raise CheckpointError(
-            f"{path} is of another model ({mismatch}); resume with the model it was made with"
-        )
+        raise CheckpointError(f"{path} is of another model ({mismatch}); resume with its own")
     return int(checkpoint["global_step"])
 
 

@@ -85,6 +85,7 @@ def find_split(folder: Path, split: str) -> tuple[Path, Path]:
     `panoptic_<split>*.json` lies in the folder or in `annotations/`, the pictures in the folder that the
     JSON's name says. Raises DataError, naming what was looked for.
     """
+    remedy = f"name data.{'train' if split == 'train' else 'validation'}_json and _images"
     found = _annotations(folder, split)
     if not found:
         raise DataError(

@@ -50,8 +50,8 @@ def _numpy_globals() -> list[Any]:
 def read_state(path: str | os.PathLike[str]) -> State:
     """The tensors in a weights file by key, whatever its kind; no code in it is run.
 
-    Takes torch files (zip or older), plain pickles of arrays, and safetensors; in them a dictionary of
-    tensors or numpy arrays, bare or under "model" or "state_dict", with "module." before every key or without.
+    Takes torch files (zip or older), plain pickles of arrays, and safetensors. In them: a dictionary of
+    tensors or numpy arrays, bare or under "model" or "state_dict"; "module." before every key is taken off.
 
     Raises CheckpointError, naming the file, what is wrong with it and what to do.
     """
@@ -64,13 +64,8 @@ def read_state(path: str | os.PathLike[str]) -> State:
         raise CheckpointError(f"{path} holds no weights by name; give a file with a state dict")
     state: State = {}
     for key, value in content.items():
-        try:
-            tensor = (
-                torch.from_numpy(np.array(value)) if isinstance(value, np.ndarray | np.generic) else value
-            )
-        except TypeError:
-            tensor = None
-        if not isinstance(key, str) or not isinstance(tensor, Tensor) or tensor.layout != torch.strided:
+        tensor = _as_tensor(value)
+        if not isinstance(key, str) or tensor is None:
             raise CheckpointError(
                 f"{path} holds {type(value).__name__} under {key!r} where a tensor should be; "
                 "give a file with a state dict"
@@ -79,6 +74,18 @@ def read_state(path: str | os.PathLike[str]) -> State:
     if all(key.startswith("module.") for key in state):
         state = {key.removeprefix("module."): tensor for key, tensor in state.items()}
     return state
+
+
+def _as_tensor(value: object) -> Tensor | None:
+    """An ordinary tensor of the numbers in `value`, or None where there are none."""
+    if isinstance(value, Tensor):
+        return value if value.layout == torch.strided and not value.is_quantized else None
+    if not isinstance(value, np.ndarray | np.generic):
+        return None
+    try:
+        return torch.from_numpy(np.array(value, dtype=value.dtype.newbyteorder("=")))
+    except TypeError:  # an array of text
+        return None
 
 
 def _read(path: Path) -> Any:

@@ -31,7 +31,6 @@ def field(name: str) -> UInt8[np.ndarray, "512 512"]:
         np.random.PCG64(np.random.SeedSequence([_SEED, sorted(_CELLS).index(name)]))
     )
     total = np.zeros((SIDE, SIDE), np.float32)
-    weights = 0.0
     for tall, wide, weight in _CELLS[name]:
         cells = generator.integers(0, 256, (SIDE // tall, SIDE // wide), dtype=np.uint8)
         wrapped = np.pad(cells, 4, mode="wrap")
@@ -40,10 +39,10 @@ def field(name: str) -> UInt8[np.ndarray, "512 512"]:
         total += (
             weight * np.asarray(grown, np.float32)[4 * tall : 4 * tall + SIDE, 4 * wide : 4 * wide + SIDE]
         )
-        weights += weight * weight
     total -= total.mean(dtype=np.float64)
     spread = np.float32(52.0 / total.std(dtype=np.float64))
-    return np.clip(np.rint(total * spread + 128.0), 0, 255).astype(np.uint8)
+    values: np.ndarray = np.clip(np.rint(total * spread + 128.0), 0, 255).astype(np.uint8)
+    return values
 
 
 def sample(
@@ -107,7 +106,8 @@ def _fit(values: Shaped[np.ndarray, "a b"], height: int, width: int) -> UInt8[np
 def _grain_bank() -> Int8[np.ndarray, "n"]:
     generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([_SEED, 1000])))
     normal = generator.standard_normal(_GRAINS, dtype=np.float32)
-    return np.clip(np.rint(normal * 24.0), -127, 127).astype(np.int8)
+    bank: np.ndarray = np.clip(np.rint(normal * 24.0), -127, 127).astype(np.int8)
+    return bank
 
 
 def grain(height: int, width: int, start: int) -> Float32[np.ndarray, "3 {height} {width}"]:
@@ -119,4 +119,5 @@ def grain(height: int, width: int, start: int) -> Float32[np.ndarray, "3 {height
         values = bank[start : start + count]
     else:
         values = bank.take(np.arange(start, start + count), mode="wrap")
-    return values.reshape(3, height, width) * np.float32(1 / 24)
+    noise: np.ndarray = values.reshape(3, height, width) * np.float32(1 / 24)
+    return noise

@@ -76,9 +76,12 @@ class Stage(nn.Module):
         features: Float[Tensor, "b d h w"],
         queries: Rows,
         hard_masks: Bool[Tensor, "b n h w"],
+        deferred: Float[Tensor, "d e"] | None = None,
     ) -> StageOutput:
         # The sum, not the mean: large masks outweigh the attention's normalised answer, as published.
         pooled = torch.bmm(hard_masks.flatten(2).to(features.dtype), features.flatten(2).transpose(1, 2))
+        if deferred is not None:
+            pooled = pooled @ deferred.T
         pooled = self.f_atten_norm(pooled + self.f_atten(queries, pooled))
         # The residual is the pooled feature, not the old kernel.
         kernels = self.k_atten_norm(pooled + self.k_atten(queries, pooled))
@@ -86,7 +89,10 @@ class Stage(nn.Module):
         kernels = self.s_atten_norm(kernels + attended)
         kernels = self.ffn_norm(self.ffn(kernels))
         class_logits = self.fc_cls(self.cls_fcs(kernels)) / self.temperature
-        return StageOutput(class_logits, self.fc_mask(self.mask_fcs(kernels)), kernels)
+        mask_kernels = self.fc_mask(self.mask_fcs(kernels))
+        if deferred is not None:
+            mask_kernels = mask_kernels @ deferred
+        return StageOutput(class_logits, mask_kernels, kernels)
 
 
 class ClassWeights(nn.Module):
@@ -109,6 +115,8 @@ class Head(nn.Module):
         self.criterion = ClassWeights(classes, config.no_object_weight)
         self.kernels = nn.Conv2d(config.hidden_dim, config.proposals, 1)
         self.mask_heads = nn.ModuleList(Stage(config, classes) for _ in range(config.stages))
+        self.deferred: Tensor | None
+        self.register_buffer("deferred", None, persistent=False)
         self._initialise()
 
     def _initialise(self) -> None:
@@ -128,21 +136,31 @@ class Head(nn.Module):
     ) -> tuple[tuple[StagePrediction, ...], StageOutput]:
         """What every stage but the last predicts (stage 0 first), and the last stage's output.
 
+        With `deferred` set (see Neck.defer), `features` are its inputs and kernels come multiplied with it.
         `hard_masks`, one a refinement, replaces the thresholded masks: two variants of one network can only
         be compared when no logit near zero falls to different sides.
         """
         queries = self.kernels.weight.flatten(1).expand(features.shape[0], -1, -1)
-        logits, class_logits = self.kernels(features), None
+        logits, class_logits = self._first_masks(features), None
         earlier: list[StagePrediction] = []
         for index, stage in enumerate(self.mask_heads):
             earlier.append(StagePrediction(class_logits, logits))
             # sigmoid(x) > 0.5, padding included
             hard = logits.detach() > 0 if hard_masks is None else hard_masks[index]
-            output: StageOutput = stage(features, queries, hard)
+            output: StageOutput = stage(features, queries, hard, self.deferred)
             queries, class_logits = output.queries, output.class_logits
             if index < len(self.mask_heads) - 1:
                 logits = apply_kernels(output.kernels, features)
         return tuple(earlier), output
+
+    def _first_masks(self, features: Float[Tensor, "b e h w"]) -> Float[Tensor, "b n h w"]:
+        if self.deferred is None:
+            return cast(Tensor, self.kernels(features))
+        kernels = self.kernels.weight.flatten(1) @ self.deferred
+        assert self.kernels.bias is not None
+        # the last input channel is the constant 1
+        kernels = torch.cat((kernels[:, :-1], kernels[:, -1:] + self.kernels.bias[:, None]), dim=1)
+        return apply_kernels(kernels.expand(features.shape[0], -1, -1), features)
 
 
 def apply_kernels(kernels: Rows, features: Float[Tensor, "b d h w"]) -> Float[Tensor, "b n h w"]:

@@ -51,7 +51,9 @@ def match(
     if class_logits is not None:
         cost = cost - config.class_weight * class_logits.float().softmax(-1)[:, categories]
     if not bool(cost.isfinite().all()):
-        raise PansightError("the network's outputs are not finite; lower the learning rate or clip gradients harder")
+        raise PansightError(
+            "the network's outputs are not finite; lower the learning rate or clip gradients harder"
+        )
     rows, columns = linear_sum_assignment(cost.cpu().numpy())
     return (
         torch.as_tensor(rows, dtype=torch.int64, device=cost.device),

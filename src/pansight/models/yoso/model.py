@@ -13,7 +13,7 @@ from pansight.models.preprocess import Preprocess, Sizes
 from pansight.models.yoso.config import YOSOConfig
 from pansight.models.yoso.head import Head, StagePrediction, apply_kernels, class_scores
 from pansight.models.yoso.losses import yoso_losses
-from pansight.models.yoso.neck import DeformableUpsample, Neck
+from pansight.models.yoso.neck import DeformableUpsample, FeaturePyramidAggregator, Neck
 from pansight.nn.resnet import ResNet
 from pansight.panoptic import PanopticBatch
 

@@ -37,7 +37,7 @@ class DeformableUpsample(nn.Module):
 
     @torch.no_grad()
     def fold(self) -> None:
-        """Fold both norms into the convolutions before them."""
+        """Fold both norms into the convolutions before them, and lay weights out for inference."""
         for convolution, name, axis in ((self.dcn, "dcn_bn", 0), (self.up_sample, "up_bn", 1)):
             norm = getattr(self, name)
             if isinstance(norm, nn.Identity):
@@ -49,6 +49,7 @@ class DeformableUpsample(nn.Module):
             weight.copy_(weight.double() * scale.reshape(shape))
             convolution.bias = nn.Parameter(shift.to(weight.dtype))
             setattr(self, name, nn.Identity())
+        self.dcn.pack()
 
 
 class Laterals(NamedTuple):
@@ -82,7 +83,7 @@ class FeaturePyramidAggregator(nn.Module):
         super().__init__()
         self.order = order
         c2, c3, c4, c5 = (c // 2 for c in channels)
-        self.bias = nn.Parameter(torch.empty(1, out_channels, 1, 1))
+        self.bias: nn.Parameter | None = nn.Parameter(torch.empty(1, out_channels, 1, 1))
         self.lateral_conv0 = nn.Conv2d(channels[3], c5, 1)
         self.deform_conv1 = DeformableUpsample(c5, c4)
         self.lateral_conv1 = nn.Conv2d(channels[2], c4, 1)
@@ -117,11 +118,26 @@ class FeaturePyramidAggregator(nn.Module):
         return total + self.conv_a2(x.x2)
 
     def forward(self, features: Pyramid) -> Float[Tensor, "b d h4 w4"]:
-        return cast(Tensor, self.output_conv(self.aggregate(self.laterals(features)) + self.bias))
+        total = self.aggregate(self.laterals(features))
+        if self.bias is not None:
+            total = total + self.bias
+        return cast(Tensor, self.output_conv(total))
+
+    @torch.no_grad()
+    def fold(self) -> None:
+        """Let a projection carry the stand-alone bias."""
+        last = self.conv_a2 if self.order == "cfa" else self.conv_a
+        if self.bias is not None:
+            last.bias = nn.Parameter(self.bias.flatten().clone())
+            self.bias = None
 
 
 class Neck(nn.Module):
-    """Aggregator and coordinates: backbone stages to the map X on which kernels act."""
+    """Aggregator and coordinates: backbone stages to the map X on which kernels act.
+
+    Attributes:
+        deferred: leave the last projection to the head (see `defer`).
+    """
 
     def __init__(
         self,
@@ -133,6 +149,7 @@ class Neck(nn.Module):
         super().__init__()
         self.deconv = FeaturePyramidAggregator(channels, aggregated_dim, order)
         self.loc_conv = nn.Conv2d(aggregated_dim + 2, hidden_dim, 1)
+        self.deferred = False
         # As the released code: everything with more than one axis, which undoes the zero start of the
         # deformable offsets and covers the stand-alone bias too.
         for parameter in self.parameters():
@@ -141,4 +158,18 @@ class Neck(nn.Module):
 
     def forward(self, features: Pyramid) -> Float[Tensor, "b d h4 w4"]:
         x = self.deconv(features)
-        return cast(Tensor, self.loc_conv(torch.cat((x, coordinate_channels(x)), dim=1)))
+        coordinates = coordinate_channels(x)
+        if self.deferred:
+            return torch.cat((x, coordinates, torch.ones_like(x[:, :1])), dim=1)
+        return cast(Tensor, self.loc_conv(torch.cat((x, coordinates), dim=1)))
+
+    def defer(self) -> Float[Tensor, "d e"]:
+        """From now on give [features, x, y, 1]; returns the matrix that makes X of it.
+
+        X only ever meets linear operations (products with kernels, sums under masks), so the matrix can be
+        applied to the few kernels instead of every pixel: half the channels, the same sums.
+        """
+        self.deferred = True
+        weight, bias = self.loc_conv.weight, self.loc_conv.bias
+        assert bias is not None
+        return torch.cat((weight.detach().flatten(1), bias.detach()[:, None]), dim=1)

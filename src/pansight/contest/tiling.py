@@ -1,0 +1,70 @@
+"""Cutting an axis of the output into tiles, each made from a window of source cells."""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from pansight.nn.resampling import resize_crop_resize_taps
+
+# Source cells a tile covers: fewer find more tiles with nothing to decide, more have less overhead.
+CELLS = 8
+# Output pixels a tile may have, for maps many times as large as the masks.
+LONGEST = 128
+
+
+class Tiling(NamedTuple):
+    """Tiles of equal length along one axis; the last may reach beyond the end, where it repeats the last pixel."""
+
+    source: int
+    output: int
+    tile: int
+    """length in output pixels"""
+    windows: Int[Tensor, "n s"]
+    """source positions that each tile reads"""
+    matrix: Float[Tensor, "n t s"]
+    """a window's values to a tile's"""
+    span: int
+    """most source positions, first to last, that one output pixel mixes"""
+
+    @property
+    def count(self) -> int:
+        """Number of tiles."""
+        return self.windows.shape[0]
+
+    @property
+    def even(self) -> bool:
+        """Whether the tiles end where the axis ends."""
+        return self.count * self.tile == self.output
+
+    def lengths(self) -> Int[Tensor, " n"]:
+        """Output pixels of each tile within the axis."""
+        lengths = torch.full((self.count,), self.tile)
+        lengths[-1] = self.output - (self.count - 1) * self.tile
+        return lengths
+
+
+def tile_length(output: int, wanted: int) -> int:
+    """A length near `wanted` that wastes least when the last tile is filled up."""
+    choices = range(max(1, wanted * 3 // 4), min(output, max(1, wanted * 3 // 2)) + 1)
+    return min(choices, key=lambda length: (-output % length, abs(length - wanted)))
+
+
+@lru_cache(maxsize=64)
+def tiling(source: int, padded: int, valid: int, output: int) -> Tiling:
+    """Tiles for `resize_crop_resize_taps` of the same arguments; a video asks for the same ones every frame."""
+    taps = resize_crop_resize_taps(source, padded, valid, output)
+    enlargement = output * padded / (source * valid)
+    tile = tile_length(output, min(max(CELLS, round(CELLS * enlargement)), LONGEST, output))
+    count = -(-output // tile)
+    positions = torch.arange(count * tile).clamp(max=output - 1)
+    index = taps.index[positions].reshape(count, tile, -1)
+    weight = taps.weight[positions].reshape(count, tile, -1)
+    low, high = index.amin((1, 2)), index.amax((1, 2)) + 1
+    size = int((high - low).max())
+    low = low.clamp(max=source - size)
+    matrix = torch.zeros(count, tile, size).scatter_add_(2, index - low[:, None, None], weight)
+    span = int((taps.index.amax(1) - taps.index.amin(1)).max()) + 1
+    return Tiling(source, output, tile, low[:, None] + torch.arange(size), matrix, span)

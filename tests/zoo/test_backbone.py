@@ -1,0 +1,117 @@
+"""ImageNet weights into a model's ResNet."""
+
+import pickle
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pansight.errors import CheckpointError
+from pansight.zoo import load_backbone
+from pansight.zoo.backbone import as_backbone
+
+
+def torchvision_key(key: str) -> str:
+    """Section 7's table, from our side; written apart from the code under test."""
+    key = key.replace("stem.conv1.norm", "bn1").replace("stem.conv1", "conv1")
+    key = re.sub(r"^res(\d)", lambda stage: f"layer{int(stage[1]) - 1}", key)
+    key = key.replace("shortcut.norm", "downsample.1").replace("shortcut", "downsample.0")
+    return re.sub(r"conv(\d)\.norm", r"bn\1", key)
+
+
+def as_torchvision(state: dict[str, Any]) -> dict[str, Any]:
+    extra = {
+        "fc.weight": torch.zeros(10, 8),
+        "fc.bias": torch.zeros(10),
+        "bn1.num_batches_tracked": torch.tensor(0),
+    }
+    return {**{torchvision_key(key): tensor for key, tensor in state.items()}, **extra}
+
+
+def as_detectron2(state: dict[str, Any]) -> dict[str, Any]:
+    return {"model": {**state, "stem.fc.weight": torch.zeros(10, 8), "stem.fc.bias": torch.zeros(10)}}
+
+
+def as_bottom_up(state: dict[str, Any]) -> dict[str, Any]:
+    rest = {"proposal_generator.weight": torch.zeros(3)}
+    return {"model": {**{f"backbone.bottom_up.{key}": tensor for key, tensor in state.items()}, **rest}}
+
+
+def as_whole_model(state: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **{f"backbone.{key}": tensor for key, tensor in state.items()},
+        "yoso_head.kernels.bias": torch.zeros(5),
+    }
+
+
+@pytest.mark.parametrize("norm", ["frozen", "batch"])
+@pytest.mark.parametrize("depth", [18, 50])
+@pytest.mark.parametrize("dress", [as_torchvision, as_detectron2, as_bottom_up, as_whole_model])
+def test_every_origin(
+    tmp_path: Path,
+    make_model: Callable[..., Any],
+    same: Callable[..., bool],
+    dress: Callable[[dict[str, Any]], dict[str, Any]],
+    depth: int,
+    norm: str,
+) -> None:
+    model, source = (make_model(depth=depth, backbone_norm=norm) for _ in range(2))
+    for parameter in source.backbone.state_dict().values():
+        parameter.add_(1)
+    torch.save(dress(dict(source.backbone.state_dict())), tmp_path / "w.pth")
+    neck = {key: tensor.clone() for key, tensor in model.yoso_neck.state_dict().items()}
+    load_backbone(model, tmp_path / "w.pth")
+    if norm == "batch" and dress is as_torchvision:
+        source.backbone.stem.conv1.norm.num_batches_tracked.fill_(0)  # the file's own count
+    assert same(model.backbone, source.backbone)
+    assert all(torch.equal(tensor, model.yoso_neck.state_dict()[key]) for key, tensor in neck.items())
+
+
+def test_counts_of_batches_are_left_out_for_frozen_norms(
+    tmp_path: Path, make_model: Callable[..., Any], same: Callable[..., bool]
+) -> None:
+    live, frozen = make_model(backbone_norm="batch"), make_model(backbone_norm="frozen")
+    torch.save(as_torchvision(dict(live.backbone.state_dict())), tmp_path / "w.pth")
+    load_backbone(frozen, tmp_path / "w.pth")
+    assert torch.equal(frozen.backbone.stem.conv1.norm.weight, live.backbone.stem.conv1.norm.weight)
+
+
+def test_a_pickle_as_detectron2_ships_it(
+    tmp_path: Path, make_model: Callable[..., Any], same: Callable[..., bool]
+) -> None:
+    model, source = make_model(), make_model()
+    for parameter in source.backbone.state_dict().values():
+        parameter.mul_(2)
+    arrays = {key: tensor.numpy() for key, tensor in source.backbone.state_dict().items()}
+    content = {"model": arrays, "__author__": "torchvision", "matching_heuristics": True}
+    (tmp_path / "R-50.pkl").write_bytes(pickle.dumps(content, protocol=3))
+    load_backbone(model, tmp_path / "R-50.pkl")
+    assert same(model.backbone, source.backbone)
+
+
+def test_the_keys_of_a_whole_resnet_50(make_model: Callable[..., Any]) -> None:
+    keys = set(make_model(depth=50).backbone.state_dict())
+    state = {torchvision_key(key): torch.zeros(1) for key in keys}
+    assert {"conv1.weight", "bn1.running_var", "layer4.2.bn3.bias", "layer1.0.downsample.1.weight"} <= set(
+        state
+    )
+    assert set(as_backbone(state)) == keys
+
+
+def test_another_depth_is_refused_and_changes_nothing(tmp_path: Path, make_model: Callable[..., Any]) -> None:
+    model = make_model(depth=18)
+    torch.save(as_torchvision(dict(make_model(depth=50).backbone.state_dict())), tmp_path / "w.pth")
+    before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    with pytest.raises(
+        CheckpointError, match=r"does not fit the backbone \(.*use ImageNet weights of the same depth"
+    ):
+        load_backbone(model, tmp_path / "w.pth")
+    assert all(torch.equal(tensor, model.state_dict()[key]) for key, tensor in before.items())
+
+
+def test_a_model_without_a_resnet(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="Linear has no ResNet"):
+        load_backbone(torch.nn.Linear(2, 2), tmp_path / "w.pth")
