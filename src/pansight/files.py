@@ -35,7 +35,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.chmod(0o666 & ~mask)
         temporary.replace(path)
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}; free space or choose another folder") from error
+        reason = error.strerror or error
+        raise InputError(f"cannot write {path}: {reason}; free space or choose another folder") from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -209,10 +210,16 @@ def test_a_file_put_there_by_hand_is_taken_and_watched_from_then_on(server: Any,
     assert get(server, tmp_path).read_bytes() == server.content
 
 
+def test_a_checksum_that_cannot_be_kept_is_no_reason_to_refuse(server: Any, tmp_path: Path) -> None:
+    (tmp_path / "weights.pth").write_bytes(b"by hand")
+    (tmp_path / "weights.pth.sha256").mkdir()
+    assert get(server, tmp_path).read_bytes() == b"by hand"
+
+
 def test_too_little_space_is_said_before_the_download(
     server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 500_000}))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=500_000))
     with pytest.raises(DownloadError, match=r"1 MB are needed and 0 MB free.*PANSIGHT_HOME"):
         get(server, tmp_path)
     assert not leftovers(tmp_path)

@@ -1,7 +1,9 @@
 """The table of models against the paper's and the released code's figures."""
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pansight.categories import Categories
@@ -110,32 +112,30 @@ def test_a_missing_embedded_file_is_said_and_not_listed(
     assert "yoso-tiny" in presets.names()
 
 
-class TestYosoTiny:
-    """The model that ships with the package."""
+def yoso_tiny() -> Path:
+    """The file of the model that ships with the package; a test that needs it fails where it is missing."""
+    path = presets.embedded_path("yoso-tiny")
+    assert path.is_file(), f"{path} is missing: train the recipe yoso-tiny and put its weights there"
+    return path
 
-    @pytest.fixture(autouse=True)
-    def _needs_its_file(self) -> None:
-        path = presets.embedded_path("yoso-tiny")
-        assert path.is_file(), (
-            f"{path} is missing: train it by the recipe yoso-tiny and put its weights there"
-        )
 
-    def test_size(self) -> None:
-        path = presets.embedded_path("yoso-tiny")
-        assert path.stat().st_size <= 8_000_000
-        assert parameter_count(load_model("yoso-tiny")) <= 3_000_000
+def test_yoso_tiny_is_small() -> None:
+    assert yoso_tiny().stat().st_size <= 8_000_000
+    assert parameter_count(load_model("yoso-tiny")) <= 3_000_000
 
-    def test_it_is_listed_first_with_its_own_figures(self) -> None:
-        spec = available()[0]
-        assert (spec.name, spec.embedded) == ("yoso-tiny", "yoso-tiny.safetensors")
-        assert spec.categories == Categories.builtin("scenes")
-        header = read_header(presets.embedded_path("yoso-tiny"))
-        assert (spec.config, spec.preprocess) == (header.config, header.preprocess)
 
-    def test_it_segments(self) -> None:
-        import numpy as np
+def test_yoso_tiny_is_listed_first_as_its_file_says() -> None:
+    header = read_header(yoso_tiny())
+    spec = available()[0]
+    assert (spec.name, spec.embedded) == ("yoso-tiny", "yoso-tiny.safetensors")
+    assert (spec.config, spec.preprocess) == (header.config, header.preprocess)
+    assert spec.categories == Categories.builtin("scenes")
+    assert [figure.pq for figure in spec.figures] == [header.extra["pq"]]
 
-        model = load_model("yoso-tiny")
-        assert not model.training
-        images, sizes = model.preprocess.batch([np.zeros((60, 80, 3), np.uint8)])
-        assert model.predict(images, sizes).ids.shape == (1, 60, 80)
+
+def test_yoso_tiny_segments() -> None:
+    yoso_tiny()
+    model = load_model("yoso-tiny")
+    assert not model.training
+    images, sizes = model.preprocess.batch([np.zeros((60, 80, 3), np.uint8)])
+    assert model.predict(images, sizes).ids.shape == (1, 60, 80)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pansight.errors import CheckpointError, InputError
-from pansight.zoo import build, load_model, preset, presets, registry, save_native
+from pansight.zoo import available, build, load_model, preset, presets, registry, save_native
 from pansight.zoo.methods import construct
 from pansight.zoo.spec import ReleasedFile
 
@@ -109,6 +109,19 @@ def test_two_files_at_once(zoo: list[Any], tmp_path: Path) -> None:
         load_model(tmp_path / "w.pth", weights=tmp_path / "w.pth")
 
 
+def test_an_embedded_model_says_itself_what_it_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make_model: Callable[..., Any], same: Callable[..., bool]
+) -> None:
+    extra = {"description": "small and here", "pq": 81.5, "pq_source": "figure of its training"}
+    save_native(make_model(), tmp_path / "yoso-tiny.safetensors", extra=extra)
+    monkeypatch.setattr(presets, "ASSETS", tmp_path)
+    spec = available()[0]
+    assert (spec.name, spec.description, spec.categories_name) == ("yoso-tiny", "small and here", "garden")
+    assert [(figure.pq, figure.source) for figure in spec.figures] == [(81.5, "figure of its training")]
+    assert registry.where(spec) == "embedded"
+    assert same(load_model("yoso-tiny"), make_model())
+
+
 @pytest.mark.parametrize("missing", ["weights.pth", "folder/weights", "./yoso-tiny"])
 def test_a_path_that_is_not_there_is_no_unknown_name(missing: str) -> None:
     with pytest.raises(CheckpointError, match="No such file or directory; check the path"):
@@ -117,10 +130,10 @@ def test_a_path_that_is_not_there_is_no_unknown_name(missing: str) -> None:
 
 def test_build_gives_a_model_to_train(zoo: list[Any], make_spec: Callable[..., Any]) -> None:
     torch.manual_seed(0)
-    first = build(make_spec())
+    first, second = build(make_spec()), build(make_spec())
     assert first.training
-    second = build(make_spec())
-    assert not torch.equal(first.yoso_head.kernels.weight, second.yoso_head.kernels.weight)  # type: ignore[union-attr]
+    key = "yoso_head.kernels.weight"
+    assert not torch.equal(first.state_dict()[key], second.state_dict()[key])
 
 
 def test_the_device(zoo: list[Any], tmp_path: Path, make_model: Callable[..., Any]) -> None:

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from pansight import __version__
 from pansight.cli.convert import convert
+from pansight.cli.demo import demo
 from pansight.cli.models import models
 from pansight.cli.predict import predict
 from pansight.cli.train import train
@@ -21,10 +22,11 @@ app = typer.Typer(
 )
 
 
-def _print_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> bool:
     if wanted:
         print(f"pansight {__version__}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()
@@ -38,6 +40,7 @@ def _root(
 
 app.command()(convert)
 app.command("models")(models)
+app.command()(demo)
 app.command()(predict)
 app.command()(train)
 

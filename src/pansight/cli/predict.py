@@ -85,7 +85,7 @@ def predict(
     errors = Console(stderr=True, soft_wrap=True, highlight=False)
     pictures, problems = find_pictures(inputs)
     for problem in problems:
-        _tell(errors, problem)
+        tell(errors, problem)
     if not pictures:
         raise InputError("no pictures to segment; give files, folders or quoted patterns")
 
@@ -143,14 +143,15 @@ def _run(
                 for outcome in outcomes:
                     if outcome.problem is not None:
                         failed += 1
-                        _tell(errors, outcome.problem)
+                        tell(errors, outcome.problem)
                     progress.advance(task)
         except KeyboardInterrupt:
             return failed, True
     return failed, False
 
 
-def _tell(errors: "Console", problem: str) -> None:
+def tell(errors: "Console", problem: str) -> None:
+    """Name a picture that failed, in one line."""
     errors.print("[bold red]failed:[/] ", end="")
     errors.print(problem, markup=False)
 

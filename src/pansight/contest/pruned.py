@@ -1,9 +1,9 @@
 """The contest for pixels on a CPU: most of the picture is decided at the masks' own resolution.
 
-Interpolation never leaves the range of the values that it mixes. So the smallest and largest logit in a tile's
-window bound what a mask can be anywhere in the tile, and a mask that cannot reach what some other mask surely
-has needs no look there. Where one mask is left and is clearly above or below one half, nothing is enlarged at
-all. Exact: only masks that cannot win are left out.
+Interpolation never leaves the range of the values that it mixes. So the smallest and largest logit in a
+tile's window bound what a mask can be anywhere in the tile, and a mask that cannot reach what some other mask
+surely has needs no look there. Where one mask is left and is clearly above or below one half, nothing is
+enlarged at all. Exact: only masks that cannot win are left out.
 """
 
 from typing import NamedTuple
@@ -63,7 +63,7 @@ def contest_pruned(
         grid = Grid(*(tiling(source[a], sizes.padded[a], valid[a], output[a]) for a in (0, 1)))
         logits = mask_logits[picture].float().contiguous()
         tiles, won, whole = _contest(logits, scores[picture].float(), kept[picture], grid)
-        lines = tiles.reshape(grid.rows.count, grid.columns.count, grid.rows.tile, grid.columns.tile)
+        lines = tiles.reshape(grid.rows.tiles, grid.columns.tiles, grid.rows.tile, grid.columns.tile)
         lines = lines.transpose(1, 2).flatten(2).flatten(0, 1)
         codes[picture, : output[0], : output[1]] = lines[: output[0], : output[1]]
         counts[:, picture] = torch.stack((won.sum(1), whole, won[:, 1]))
@@ -88,11 +88,11 @@ def _contest(
     numbers = torch.where(plan.settled, 0, plan.needed.sum(0))
     tile, mask = plan.needed.T.nonzero(as_tuple=True)
     begin = torch.searchsorted(tile, torch.arange(len(areas)))
-    by_number = numbers.argsort(stable=True).split(torch.bincount(numbers).tolist())
-    for number, tiles in enumerate(by_number):
+    order = numbers.argsort(stable=True)
+    for number, tiles in enumerate(torch.split(order, torch.bincount(numbers).tolist())):
         if number == 0:
             continue
-        for part in tiles.split(max(1, CHUNK_FLOATS // (number * codes.shape[1]))):
+        for part in torch.split(tiles, max(1, CHUNK_FLOATS // (number * codes.shape[1]))):
             masks = mask[begin[part] + torch.arange(number)[:, None]]
             values = _enlarge(logits, masks, part, grid)
             inside = _inside(part, grid)
@@ -120,13 +120,13 @@ def _plan(logits: Logits, scores: Float[Tensor, " k"], kept: Bool[Tensor, " k"],
 
 
 def _windows(x: Float[Tensor, "n l"], windows: Int[Tensor, "t s"]) -> Float[Tensor, "n t s"]:
-    return x.index_select(1, windows.flatten()).unflatten(1, windows.shape)
+    return x.index_select(1, windows.flatten()).view(len(x), *windows.shape)
 
 
 def _bounds(logits: Logits, grid: Grid) -> tuple[Float[Tensor, "k t"], Float[Tensor, "k t"]]:
     """Smallest and largest value of each mask in each tile's window."""
     count, _, width = logits.shape
-    rows = logits.index_select(1, grid.rows.windows.flatten()).unflatten(1, grid.rows.windows.shape)
+    rows = logits.index_select(1, grid.rows.windows.flatten()).view(count, *grid.rows.windows.shape, width)
     lowest = _windows(rows.amin(2).view(-1, width), grid.columns.windows).amin(2)
     highest = _windows(rows.amax(2).view(-1, width), grid.columns.windows).amax(2)
     return lowest.view(count, -1), highest.view(count, -1)
@@ -156,7 +156,7 @@ def _enlarge(
 ) -> Float[Tensor, "m t th tw"]:
     """The values of `masks` in each of `tiles`."""
     _, height, width = logits.shape
-    row, column = tiles // grid.columns.count, tiles % grid.columns.count
+    row, column = tiles // grid.columns.tiles, tiles % grid.columns.tiles
     places = (grid.rows.windows[row] * width)[:, :, None] + grid.columns.windows[column][:, None]
     places = (masks * (height * width))[:, :, None, None] + places
     patches = logits.flatten().index_select(0, places.flatten()).view(places.shape)
@@ -167,8 +167,8 @@ def _inside(tiles: Int[Tensor, " t"], grid: Grid) -> Bool[Tensor, "t th tw"] | N
     """Which pixels of the tiles lie in the picture; None: all."""
     if grid.rows.even and grid.columns.even:
         return None
-    row = grid.rows.lengths()[tiles // grid.columns.count, None, None]
-    column = grid.columns.lengths()[tiles % grid.columns.count, None, None]
+    row = grid.rows.lengths()[tiles // grid.columns.tiles, None, None]
+    column = grid.columns.lengths()[tiles % grid.columns.tiles, None, None]
     return (torch.arange(grid.rows.tile)[:, None] < row) & (torch.arange(grid.columns.tile) < column)
 
 

@@ -16,7 +16,7 @@ LONGEST = 128
 
 
 class Tiling(NamedTuple):
-    """Tiles of equal length along one axis; the last may reach beyond the end, where it repeats the last pixel."""
+    """Tiles of equal length along one axis; the last may reach beyond its end and repeats the last pixel there."""
 
     source: int
     output: int
@@ -30,19 +30,19 @@ class Tiling(NamedTuple):
     """most source positions, first to last, that one output pixel mixes"""
 
     @property
-    def count(self) -> int:
-        """Number of tiles."""
+    def tiles(self) -> int:
+        """How many there are."""
         return self.windows.shape[0]
 
     @property
     def even(self) -> bool:
         """Whether the tiles end where the axis ends."""
-        return self.count * self.tile == self.output
+        return self.tiles * self.tile == self.output
 
     def lengths(self) -> Int[Tensor, " n"]:
         """Output pixels of each tile within the axis."""
-        lengths = torch.full((self.count,), self.tile)
-        lengths[-1] = self.output - (self.count - 1) * self.tile
+        lengths = torch.full((self.tiles,), self.tile)
+        lengths[-1] = self.output - (self.tiles - 1) * self.tile
         return lengths
 
 
@@ -54,7 +54,7 @@ def tile_length(output: int, wanted: int) -> int:
 
 @lru_cache(maxsize=64)
 def tiling(source: int, padded: int, valid: int, output: int) -> Tiling:
-    """Tiles for `resize_crop_resize_taps` of the same arguments; a video asks for the same ones every frame."""
+    """Tiles for `resize_crop_resize_taps` of the same arguments; a video asks for the same every frame."""
     taps = resize_crop_resize_taps(source, padded, valid, output)
     enlargement = output * padded / (source * valid)
     tile = tile_length(output, min(max(CELLS, round(CELLS * enlargement)), LONGEST, output))

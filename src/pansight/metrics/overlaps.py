@@ -37,8 +37,8 @@ def count_overlaps(
     """Count the pixels that each pair of ids shares; ids are 0..2**24-1, of any integer type.
 
     Maps come in runs: along the rows, the pair of ids rarely changes. So the full-size work is one comparison
-    of neighbours per map, and only the runs (some 2 % of the pixels) are sorted and summed. A run is one number,
-    truth id | prediction id | length, because sorting values is several times faster than sorting positions.
+    of neighbours per map, and only the runs (some 2 % of the pixels) are sorted and summed. A run is one
+    number, truth id | prediction id | length: sorting values is several times faster than sorting positions.
 
     Raises InputError when the maps differ in size or an id is out of range.
     """
@@ -62,7 +62,8 @@ def count_overlaps(
     for ids in (run_truth, run_prediction):
         if int(ids.min()) < 0 or int(ids.max()) >= ID_LIMIT:
             raise InputError(
-                f"segment ids {int(ids.min())}..{int(ids.max())} in a map; renumber them into 0..{ID_LIMIT - 1}"
+                f"segment ids {int(ids.min())}..{int(ids.max())} in a map; "
+                f"renumber them into 0..{ID_LIMIT - 1}"
             )
 
     runs = np.sort((run_truth << (_ID_BITS + _LENGTH_BITS)) | (run_prediction << _LENGTH_BITS) | lengths)

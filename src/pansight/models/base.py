@@ -72,4 +72,6 @@ class PanopticModel(nn.Module, ABC):
             if isinstance(module, ConvNorm):
                 module.fold()
         model.requires_grad_(False)
+        # CPUs convolve a tenth to a fifth faster with channels innermost; GPUs gain in half precision
+        model.to(memory_format=torch.channels_last)
         return model

@@ -105,12 +105,12 @@ class MapWriter:
         if self.format != Format.COCO:
             small, large = self._overlays(job)
             target = small if max(panoptic.height, panoptic.width) <= _JPEG_LIMIT else large
-            _save(target, overlay(image, panoptic))
+            save_picture(target, overlay(image, panoptic))
             files.append(target)
         if self.format != Format.OVERLAY:
             target = self._ids(job)
             rgb, annotation = panoptic.to_coco(job.image_id, target.name)
-            _save(target, rgb)
+            save_picture(target, rgb)
             files.append(target)
             size = {"width": panoptic.width, "height": panoptic.height}
             with self._lock:
@@ -159,7 +159,8 @@ class MapWriter:
         return Path(f"{self.folder / 'predictions' / job.name}.png")
 
 
-def _save(path: Path, pixels: UInt8[np.ndarray, "h w 3"]) -> None:
+def save_picture(path: Path, pixels: UInt8[np.ndarray, "h w 3"]) -> None:
+    """Write RGB pixels, JPEG or PNG by the suffix. Raises InputError when that cannot be done."""
     with atomic_write(path) as temporary:
         if path.suffix == ".jpg":
             # no chroma subsampling: it would smear the thin coloured lines

@@ -41,7 +41,7 @@ def make_example(sample: Sample, transform: Transform, generator: np.random.Gene
 
 
 class TrainingBatch(NamedTuple):
-    """Pictures of one pass, padded at the bottom and the right to one size; tables are filled up at the end."""
+    """Pictures of one pass, padded at the bottom and the right to one size; tables padded at the end."""
 
     images: UInt8[Tensor, "b 3 h w"]
     sizes: Int64[Tensor, "b 2"]

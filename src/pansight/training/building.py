@@ -7,7 +7,7 @@ from pansight.categories import Categories, Category
 from pansight.errors import CheckpointError, InputError
 from pansight.models.base import PanopticModel
 from pansight.models.preprocess import Preprocess
-from pansight.training.config import ModelChoice
+from pansight.training.config import ModelChoice, one_line
 from pansight.zoo.backbone import load_backbone
 from pansight.zoo.methods import construct, find_method
 from pansight.zoo.presets import preset
@@ -56,10 +56,8 @@ def start_from(model: PanopticModel, name_or_path: str) -> None:
 
 def _class_layers(model: PanopticModel) -> list[str]:
     """Keys of the tensors whose shape depends on the number of categories."""
-    extra = Category(
-        "one more", is_thing=True, dataset_id=1 + max(model.categories.dataset_ids), color=(0, 0, 0)
-    )
-    larger = Categories([*model.categories, extra])
+    free_id = 1 + int(max(model.categories.dataset_ids, default=0))
+    larger = Categories([*model.categories, Category("one more", True, free_id, (0, 0, 0))])
     shapes = construct(model.method, model.config, larger, model.preprocess, blank=True).state_dict()
     return [key for key, tensor in model.state_dict().items() if tensor.shape != shapes[key].shape]
 
@@ -69,14 +67,3 @@ def _checked(kind: type[BaseModel], fields: dict[str, object]) -> BaseModel:
         return kind.model_validate(fields)
     except ValidationError as error:
         raise InputError(f"model.config: {one_line(error)}") from error
-
-
-def one_line(error: ValidationError) -> str:
-    """All that pydantic found, in one line, each with the name of the option."""
-    parts = []
-    for problem in error.errors():
-        # the kind of data, which pydantic puts into the path, is no option
-        place = ".".join(str(part) for part in problem["loc"] if part not in ("scenes", "coco-panoptic"))
-        message = problem["msg"].removeprefix("Value error, ")
-        parts.append(f"{place}: {message}" if place else message)
-    return "; ".join(parts)

@@ -44,7 +44,7 @@ class WholeFiles(TorchCheckpointIO):
     def load_checkpoint(
         self, path: Any, map_location: Any = "cpu", weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Raises CheckpointError for a file that is missing, damaged, or holds more than tensors and values."""
+        """Raises CheckpointError for a file that is missing, damaged, or has more than tensors and values."""
         return read_checkpoint(Path(path))
 
 

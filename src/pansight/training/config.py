@@ -11,6 +11,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    ValidationError,
     model_validator,
 )
 
@@ -195,3 +196,14 @@ class TrainConfig(_Section):
             if self.validation.every and not self.validation.pictures:
                 raise ValueError("validation.pictures cannot be 0 (all) with scenes, which never end")
         return self
+
+
+def one_line(error: ValidationError) -> str:
+    """All that pydantic found, in one line, each with the name of the option."""
+    parts = []
+    for problem in error.errors():
+        # the kind of data, which pydantic puts into the path, is no option
+        place = ".".join(str(part) for part in problem["loc"] if part not in ("scenes", "coco-panoptic"))
+        message = problem["msg"].removeprefix("Value error, ")
+        parts.append(f"{place}: {message}" if place else message)
+    return "; ".join(parts)

@@ -16,10 +16,11 @@ from pansight.data.transforms import (
     crop_and_color,
     large_scale_jitter,
 )
+from pansight.errors import PansightError
 from pansight.training.batch import TrainingBatch, collate
 from pansight.training.config import Augmentation, TrainConfig
 from pansight.training.sources import Sources
-from pansight.training.stream import EndlessBatches, ExampleStream, Samples
+from pansight.training.stream import EndlessBatches, ErrorsAsItems, ExampleStream, Samples
 
 
 def augmentation(settings: Augmentation) -> Transform:
@@ -58,8 +59,11 @@ class PanopticData(LightningDataModule):
         """Samples to validate with."""
         return self.sources.validation
 
-    def train_dataloader(self) -> DataLoader[TrainingBatch]:
-        """A loader that never ends. Asked for when training starts or resumes, it starts at that step."""
+    def train_dataloader(self) -> DataLoader[Any]:
+        """A loader that never ends. Asked for when training starts or resumes, it starts at that step.
+
+        It gives TrainingBatch, or the PansightError that says why a sample cannot be had.
+        """
         config = self.config
         step, rank, world = 0, 0, 1
         if self.trainer is not None:
@@ -73,19 +77,23 @@ class PanopticData(LightningDataModule):
             rank=rank,
             world=world,
         )
-        # the type of a loader cannot say that collation makes something else of its samples
-        stream: Any = ExampleStream(
-            self.sources.training, augmentation(config.data.augmentation), config.seed
-        )
+        transform = augmentation(config.data.augmentation)
         return DataLoader(
-            stream,
+            ErrorsAsItems(ExampleStream(self.sources.training, transform, config.seed)),
             batch_sampler=batches,
             num_workers=config.workers,
-            collate_fn=partial(collate, divisor=self.divisor),
+            collate_fn=partial(_collate, divisor=self.divisor),
             worker_init_fn=start_worker,
             persistent_workers=config.workers > 0,
             pin_memory=config.device != "cpu" and torch.cuda.is_available(),
         )
+
+
+def _collate(examples: list[Any], divisor: int) -> TrainingBatch | PansightError:
+    for example in examples:
+        if isinstance(example, PansightError):
+            return example
+    return collate(examples, divisor)
 
 
 def start_worker(worker: int) -> None:

@@ -39,8 +39,13 @@ class TrainingModule(LightningModule):
         self._norm: Tensor | None = None
         self._passes = 0
 
-    def training_step(self, batch: TrainingBatch, batch_index: int) -> Float[Tensor, ""]:
-        """Sum of the model's losses on one batch. Raises PansightError when it is not finite."""
+    def training_step(self, batch: TrainingBatch | PansightError, batch_index: int) -> Float[Tensor, ""]:
+        """Sum of the model's losses on one batch.
+
+        Raises PansightError when it is not finite, and the one that comes in place of a batch.
+        """
+        if isinstance(batch, PansightError):
+            raise batch
         images = batch.inputs(self.model.preprocess)
         if self.settings.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)

@@ -9,8 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from pansight.errors import InputError
-from pansight.training.building import one_line
-from pansight.training.config import TrainConfig
+from pansight.training.config import TrainConfig, one_line
 
 _FOLDER = resources.files("pansight") / "assets" / "recipes"
 

@@ -27,6 +27,7 @@ from pansight.training.progress import Report
 from pansight.training.recipes import to_yaml
 from pansight.training.sources import Sources, open_sources
 from pansight.training.validation import Validation
+from pansight.zoo.methods import parameter_count
 from pansight.zoo.native import save_native
 from pansight.zoo.strict import compare
 
@@ -88,7 +89,11 @@ def train(
         callbacks.append(
             Validation(config, sources.validation, average, journal, lambda pq: export(BEST, pq=pq))
         )
-    callbacks += [Report(config, journal, checkpoints, console or Console()), checkpoints]
+    console = console or Console()
+    callbacks += [Report(config, journal, checkpoints, console), checkpoints]
+    if first:
+        size = f"{parameter_count(model) / 1e6:.2f} M parameters, {len(model.categories)} categories"
+        console.print(f"{model.method}, {size}, into {folder}", markup=False, highlight=False, soft_wrap=True)
     module = TrainingModule(model, config)
     data = PanopticData(config, sources, model.preprocess.divisor)
     model.train()

@@ -88,12 +88,10 @@ def find_split(folder: Path, split: str) -> tuple[Path, Path]:
     remedy = f"name data.{'train' if split == 'train' else 'validation'}_json and _images"
     found = _annotations(folder, split)
     if not found:
-        raise DataError(
-            f"{folder} has no panoptic_{split}*.json, nor has its annotations/; name data.train_json"
-        )
+        raise DataError(f"{folder} has no panoptic_{split}*.json, nor has its annotations/; {remedy}")
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
-        raise DataError(f"{folder} has {len(found)} sets to choose from ({names}); name data.train_json")
+        raise DataError(f"{folder} has {len(found)} sets to choose from ({names}); {remedy}")
     images = folder / found[0].stem.removeprefix("panoptic_")
     if not images.is_dir():
         raise DataError(f"{images} does not exist, where the pictures of {found[0].name} belong")

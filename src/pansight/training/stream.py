@@ -1,14 +1,14 @@
 """An endless, repeatable order of samples that can be entered anywhere."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from torch.utils.data import Dataset, Sampler
 
 from pansight.data.sample import Sample
 from pansight.data.transforms import Transform, generator_for
-from pansight.errors import DataError
+from pansight.errors import DataError, PansightError
 from pansight.training.batch import Example, make_example
 
 Key = tuple[int, int]
@@ -23,7 +23,26 @@ class Samples(Protocol):
     def __getitem__(self, index: int, /) -> Sample: ...
 
 
-class ExampleStream(Dataset[Example]):
+class ErrorsAsItems(Dataset[Any]):
+    """The items of `items`, and in place of those that cannot be had, the PansightError that says why.
+
+    What a worker process raises comes out as a page of traceback; what it returns stays one line.
+    """
+
+    def __init__(self, items: Any) -> None:
+        self.items = items
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, key: Any) -> Any:
+        try:
+            return self.items[key]
+        except PansightError as error:
+            return error
+
+
+class ExampleStream:
     """Augmented examples by (epoch, index): the same key and seed give the same example, in any process."""
 
     def __init__(self, samples: Samples, transform: Transform, seed: int) -> None:

@@ -8,6 +8,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch.utils.data import DataLoader
 
 from pansight.data.sample import Sample
+from pansight.errors import PansightError
 from pansight.metrics.panoptic_quality import PanopticQuality
 from pansight.metrics.results import PanopticQualityResult
 from pansight.models.base import PanopticModel
@@ -16,7 +17,7 @@ from pansight.training.config import TrainConfig
 from pansight.training.data_module import start_worker
 from pansight.training.journal import Journal
 from pansight.training.steps import StepCallback
-from pansight.training.stream import Samples
+from pansight.training.stream import ErrorsAsItems, Samples
 
 
 def batches_of_one_size(samples: Sequence[Sample], limit: int) -> Iterator[list[Sample]]:
@@ -33,7 +34,7 @@ def batches_of_one_size(samples: Sequence[Sample], limit: int) -> Iterator[list[
 
 @torch.inference_mode()
 def measure(
-    model: PanopticModel, batches: Iterable[list[Sample]], device: torch.device, limit: int
+    model: PanopticModel, batches: Iterable[list[Sample | PansightError]], device: torch.device, limit: int
 ) -> PanopticQuality:
     """Panoptic quality of the model (in evaluation mode) on samples that come in lists.
 
@@ -42,7 +43,7 @@ def measure(
     """
     quality = PanopticQuality(model.categories)
     for samples in batches:
-        for group in batches_of_one_size(samples, limit):
+        for group in batches_of_one_size([sound(sample) for sample in samples], limit):
             images, sizes = model.preprocess.batch([sample.image for sample in group], device)
             maps = model.predict(images, sizes).to_maps(model.categories)
             for predicted, sample in zip(maps, group, strict=True):
@@ -99,10 +100,10 @@ class Validation(StepCallback):
             self.best = row["pq"]
             self.on_best(self.best)
 
-    def _loader(self, trainer: Trainer) -> Iterable[list[Sample]]:
+    def _loader(self, trainer: Trainer) -> Iterable[list[Sample | PansightError]]:
         count = min(self.config.validation.pictures or len(self.samples), len(self.samples))
         return DataLoader(
-            self.samples,  # type: ignore[arg-type]
+            ErrorsAsItems(self.samples),
             sampler=range(trainer.global_rank, count, trainer.world_size),
             batch_size=self.config.validation.batch_size,
             collate_fn=_unchanged,
@@ -119,7 +120,14 @@ class Validation(StepCallback):
         self.best = state_dict["best"]
 
 
-def _unchanged(samples: list[Sample]) -> list[Sample]:
+def sound(sample: Sample | PansightError) -> Sample:
+    """The sample; raises what came in its place."""
+    if isinstance(sample, PansightError):
+        raise sample
+    return sample
+
+
+def _unchanged(samples: list[Sample | PansightError]) -> list[Sample | PansightError]:
     return samples
 
 

@@ -42,22 +42,20 @@ def load_model(
     Raises PansightError for an unknown name, CheckpointError for a file that does not fit, DownloadError.
     """
     name = os.fspath(name_or_path)
-    if name in names():
+    if not _is_path(name):
         model = _load_named(preset(name), weights)
-    elif weights is not None:
-        if Path(name).exists():
-            raise InputError(f"{name} is a file, and so is {weights}; give one file, or a name and a file")
-        preset(name)  # says which names there are
-        raise AssertionError
-    elif Path(name).exists() or _looks_like_path(name):
+    elif weights is None:
         model = _load_file(Path(name))
     else:
-        model = _load_named(preset(name), None)
+        raise InputError(f"{name} is a file, and so is {weights}; give one file, or a name and a file")
     return model.to(map_location)
 
 
-def _looks_like_path(name: str) -> bool:
-    return Path(name).suffix != "" or os.sep in name or (os.altsep is not None and os.altsep in name)
+def _is_path(name: str) -> bool:
+    """Whether a file is meant: one that is there, or what looks like none of our names."""
+    if name in names():
+        return False
+    return Path(name).exists() or Path(name).suffix != "" or Path(name).name != name
 
 
 def _load_named(spec: ModelSpec, weights: str | os.PathLike[str] | None) -> PanopticModel:

@@ -137,7 +137,7 @@ def test_the_truth_lies_on_edges_of_the_picture() -> None:
     ],
 )
 def test_the_scenes_are_pinned(index: int, areas: dict[str, int], color: tuple[float, float, float]) -> None:
-    """Networks were trained on these pictures: who changes them must train anew. Allows for other rounding."""
+    """Networks were trained on these pictures: who changes them must train anew. Rounding may differ."""
     sample = render_scene(0, index, 192, 256)
     names = sample.panoptic.categories.names
     found = {names[segment.category]: segment.area for segment in sample.panoptic.segments}

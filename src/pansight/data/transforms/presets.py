@@ -27,7 +27,6 @@ def crop_and_color(short: int, longest: int, size: tuple[int, int], pad: bool = 
     to `size`. Paper: 1024, 4096, (512, 1024) Cityscapes; 640, 2560, (640, 640) ADE20K; 2048, 8192,
     (1024, 1024) Mapillary.
     """
-    # in tenths: 0.1 * 6 * 2560 in floating point would fall below a whole number
     choices = tuple(max(1, short * tenths // 10) for tenths in range(5, 21))
     steps = (ShortSideChoice(choices, longest), RandomCrop(size), ColorJitter(), HorizontalFlip())
     return Compose((*steps, PadTo(size)) if pad else steps)

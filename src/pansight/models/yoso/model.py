@@ -124,8 +124,14 @@ class YOSO(PanopticModel):
         ]
 
     def optimized(self) -> "YOSO":
+        """A copy for inference: norms and biases folded, the map X never built (see Neck.defer).
+
+        Agrees to float32 rounding; as masks are thresholded between stages, a logit within rounding of zero
+        may fall to the other side.
+        """
         model = cast(YOSO, super().optimized())
         for module in model.modules():
-            if isinstance(module, DeformableUpsample):
+            if isinstance(module, DeformableUpsample | FeaturePyramidAggregator):
                 module.fold()
+        model.yoso_head.deferred = model.yoso_neck.defer()
         return model

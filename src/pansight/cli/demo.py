@@ -1,0 +1,126 @@
+"""`pansight demo`: see it work, with nothing but what the package brings."""
+
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pansight.cli.predict import DEFAULT_MODEL, tell
+
+if TYPE_CHECKING:
+    from pansight.data.sample import Sample
+    from pansight.metrics.results import PanopticQualityResult
+    from pansight.panoptic import PanopticMap
+    from pansight.runtime.segmenter import Segmenter
+    from pansight.runtime.writing import Job, MapWriter
+
+SIZE = (384, 512)
+"""Height and width of the scenes, in pixels."""
+
+
+def demo(
+    pictures: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PICTURE]...", help="Your own pictures, folders or quoted patterns.", show_default=False
+        ),
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for what is written.")] = Path(
+        "demo-output"
+    ),
+    count: Annotated[int, typer.Option(min=1, help="How many synthetic scenes.")] = 6,
+    seed: Annotated[
+        int,
+        typer.Option(min=1, help="Which series of scenes; 0 is not to be had, the model was trained on it."),
+    ] = 2023,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...")] = "auto",
+) -> None:
+    """Segment synthetic scenes with the embedded model, and your pictures if you name some.
+
+    Writes overlays and a sheet: picture, prediction, truth. The model knows synthetic scenes alone; what it
+    makes of photographs is no measure of the methods here.
+    """
+    from rich.console import Console
+
+    from pansight.runtime.inputs import find_pictures, printable
+
+    errors = Console(stderr=True, soft_wrap=True, highlight=False)
+    found, problems = find_pictures(pictures or [])
+
+    from pansight.data.scenes import SceneDataset
+    from pansight.runtime.pipeline import segment_files
+    from pansight.runtime.segmenter import load
+    from pansight.runtime.writing import Format, MapWriter, make_folder, make_jobs
+
+    make_folder(output)
+    segmenter = load(DEFAULT_MODEL, device=device)
+    scenes = SceneDataset(seed, SIZE, count)
+    print(
+        f"segmenting {count} scenes of {SIZE[1]} x {SIZE[0]} that {DEFAULT_MODEL} has never seen, "
+        f"on {segmenter.device}"
+    )
+    samples = list(scenes)
+    jobs = make_jobs([*(Path(sample.file_name) for sample in samples), *found])
+    writer = MapWriter(output, Format.OVERLAY, jobs, segmenter.categories)
+    maps, rate = _segment(segmenter, samples)
+    _write(writer, jobs, samples, maps)
+
+    quality = _quality(samples, maps)
+    groups = {"things": quality.things, "stuff": quality.stuff}
+    parts = ", ".join(f"{name} {group.pq:.1%}" for name, group in groups.items() if group)
+    print(f"panoptic quality {quality.all.pq if quality.all else 0:.1%} on these {count} ({parts})")
+    print(f"{rate:.1f} pictures a second, one at a time, from pixels to map")
+
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    problems += [o.problem for o in segment_files(segmenter, jobs[count:], writer) if o.problem is not None]
+    for problem in problems:
+        tell(errors, problem)
+    print(f"look at {printable(sheet_path(output))} and into {printable(output / 'overlays')}")
+    if problems:
+        raise typer.Exit(1)
+
+
+def sheet_path(output: Path) -> Path:
+    """Where the sheet is written: a row a scene with picture, prediction, truth."""
+    return output / "contact-sheet.jpg"
+
+
+def _segment(segmenter: "Segmenter", samples: "Sequence[Sample]") -> "tuple[list[PanopticMap], float]":
+    """The maps, and how many are made in a second."""
+    segmenter(samples[0].image)  # the first call pays for what all others use
+    started = time.perf_counter()
+    maps = [segmenter(sample.image) for sample in samples]
+    return maps, len(samples) / (time.perf_counter() - started)
+
+
+def _write(
+    writer: "MapWriter", jobs: "Sequence[Job]", samples: "Sequence[Sample]", maps: "Sequence[PanopticMap]"
+) -> None:
+    from pansight import draw
+    from pansight.runtime.writing import save_picture
+
+    cells = []
+    for job, sample, panoptic in zip(jobs, samples, maps, strict=False):
+        writer.write(job, sample.image, panoptic)
+        cells += [
+            sample.image,
+            draw.overlay(sample.image, panoptic),
+            draw.overlay(sample.image, sample.panoptic),
+        ]
+    titles = ["picture", "prediction", "truth"] + [""] * (len(cells) - 3)
+    save_picture(sheet_path(writer.folder), draw.contact_sheet(cells, columns=3, titles=titles))
+
+
+def _quality(samples: "Sequence[Sample]", maps: "Sequence[PanopticMap]") -> "PanopticQualityResult":
+    from pansight.metrics.panoptic_quality import PanopticQuality
+    from pansight.metrics.remarks import EvaluationWarning
+
+    quality = PanopticQuality(samples[0].panoptic.categories)
+    for sample, panoptic in zip(samples, maps, strict=True):
+        quality.update(panoptic, sample.panoptic, sample.file_name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", EvaluationWarning)  # few scenes do not show every category
+        return quality.compute()

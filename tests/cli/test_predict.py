@@ -1,0 +1,341 @@
+"""`pansight predict`, hostile pictures included."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pansight.categories import Categories
+from pansight.models.yoso import YOSO
+from pansight.panoptic import PanopticMap
+from pansight.runtime import pipeline
+from pansight.runtime.writing import MapWriter
+
+
+def noise(height: int = 24, width: int = 36, seed: int = 0) -> Image.Image:
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+def table(folder: Path) -> Any:
+    return json.loads((folder / "predictions.json").read_text())
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> tuple[Path, dict[str, tuple[int, int]], dict[str, str]]:
+    """A folder of pictures that break programs; those to be segmented with (height, width), the others' fault."""
+    folder = tmp_path / "hostile"
+    folder.mkdir()
+    good: dict[str, tuple[int, int]] = {}
+    bad: dict[str, str] = {}
+
+    def save(picture: Image.Image, name: str, size: tuple[int, int] = (24, 36), **options: Any) -> None:
+        picture.save(folder / name, **options)
+        good[name] = size
+
+    def spoil(name: str, content: bytes, fault: str) -> None:
+        (folder / name).write_bytes(content)
+        bad[name] = fault
+
+    def encoded(kind: str) -> bytes:
+        buffer = io.BytesIO()
+        noise(64, 64).save(buffer, kind)
+        return buffer.getvalue()
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    save(noise(), "turned.jpg", (36, 24), exif=exif.tobytes())
+    save(noise().convert("CMYK"), "cmyk.jpg")
+    save(Image.fromarray(np.arange(24 * 36, dtype=np.uint16).reshape(24, 36) * 70), "deep.png")
+    save(noise().quantize(16), "palette.png", transparency=3)
+    save(noise().convert("RGBA"), "alpha.png")
+    save(noise().convert("LA"), "grayalpha.png")
+    save(noise().convert("1"), "bits.png")
+    save(noise(1, 1), "one.png", (1, 1))
+    save(noise(1, 5000), "line.png", (1, 5000))
+    save(noise(5000, 1), "column.png", (5000, 1))
+    save(noise(), "moving.gif", save_all=True, append_images=[noise(seed=1)])
+    save(noise(), "two words.png")
+    save(noise(), "夜の街.png")
+    save(noise(), "[bold]odd[_].png")
+    save(noise(), "line\nbreak.png")
+    Image.new("1", (20_000, 10_000)).save(folder / "bomb.png", compress_level=1)
+    bad["bomb.png"] = "20000 x 10000 pixels, more than the limit"
+    spoil("cut.jpg", encoded("JPEG")[:-500], "cut short")
+    spoil("cut.png", encoded("PNG")[:-500], "cut short")
+    spoil("empty.jpg", b"", "empty")
+    spoil("text.jpg", b"no picture at all\n" * 10, "not a picture")
+    (folder / "folder.jpg").mkdir()
+    bad["folder.jpg"] = "a folder"
+    (folder / "link.jpg").symlink_to("nowhere.jpg")
+    bad["link.jpg"] = "link to nothing"
+    return folder, good, bad
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_hostile_pictures(
+    pansight: Callable[..., Any],
+    small_weights: Path,
+    tmp_path: Path,
+    hostile: tuple[Path, dict[str, tuple[int, int]], dict[str, str]],
+    batch_size: int,
+) -> None:
+    folder, good, bad = hostile
+    out = tmp_path / "out"
+    run = pansight(
+        "predict",
+        folder,
+        "--weights",
+        small_weights,
+        "-o",
+        out,
+        "--format",
+        "both",
+        "--batch-size",
+        batch_size,
+    )
+    assert run.code == 1
+    assert len(run.err.splitlines()) == len(run.failed) == len(bad), run.err
+    for name, fault in bad.items():
+        (line,) = (line for line in run.failed if line.startswith(f"{folder / name}: "))
+        assert fault in line
+    assert run.out.startswith(f"{len(good)} pictures segmented in ")
+    assert f", {len(bad)} failed" in run.out
+    assert str(out) in run.out
+
+    content = table(out)
+    assert {i["file_name"]: (i["height"], i["width"]) for i in content["images"]} == good
+    categories = Categories.from_json(content["categories"])
+    assert categories == Categories.builtin("scenes")
+    assert len(list((out / "overlays").iterdir())) == len(good)
+    for image, annotation in zip(content["images"], content["annotations"], strict=True):
+        assert image["id"] == annotation["image_id"]
+        png = np.asarray(Image.open(out / "predictions" / annotation["file_name"]))
+        panoptic = PanopticMap.from_coco(png, annotation, categories)
+        assert panoptic.ids.shape == good[image["file_name"]]
+        for row, segment in zip(annotation["segments_info"], panoptic.segments, strict=True):
+            assert 0 < row["score"] <= 1
+            assert (row["area"], tuple(row["bbox"])) == (segment.area, segment.box)
+
+
+def test_through_the_real_entry_point(small_weights: Path, tmp_path: Path) -> None:
+    noise().save(tmp_path / "Straße nachts.png")
+    command = [sys.executable, "-m", "pansight.cli.main", "predict", "Straße nachts.png", "gone.png"]
+    run = subprocess.run(
+        [*command, "--weights", str(small_weights), "--device", "cpu"],
+        cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", check=False,
+    )  # fmt: skip
+    assert run.returncode == 1
+    assert run.stderr == "failed: gone.png: no such file; check the path\n"
+    assert run.stdout.startswith("1 picture segmented in ")
+    assert Image.open(tmp_path / "pansight-output/overlays/Straße nachts.jpg").size == (36, 24)
+    assert [path.name for path in (tmp_path / "pansight-output").iterdir()] == ["overlays"]
+
+
+def test_everything_well(pansight: Callable[..., Any], small_weights: Path, tmp_path: Path) -> None:
+    for place in ("a/x.jpg", "b/x.jpg", "b/y [1].png"):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        noise().save(tmp_path / place)
+    out = tmp_path / "out"
+    options = ("--weights", small_weights, "-o", out)
+    run = pansight("predict", tmp_path / "a", tmp_path / "b/y [1].png", f"{tmp_path}/**/*.jpg", *options)
+    assert (run.code, run.err) == (0, "")
+    assert run.out.startswith("3 pictures segmented")
+    names = sorted(path.name for path in (out / "overlays").iterdir())
+    assert names == ["a_x.jpg", "b_x.jpg", "y [1].jpg"]
+
+
+def test_coco_ids(pansight: Callable[..., Any], small_weights: Path, tmp_path: Path) -> None:
+    noise().save(tmp_path / "000000000139.jpg")
+    out = tmp_path / "out"
+    run = pansight(
+        "predict", tmp_path / "000000000139.jpg", "--weights", small_weights, "-o", out, "--format", "coco"
+    )
+    assert run.code == 0
+    assert [image["id"] for image in table(out)["images"]] == [139]
+    assert [path.name for path in (out / "predictions").iterdir()] == ["000000000139.png"]
+    assert not (out / "overlays").exists()
+
+
+def test_options_reach_the_model(pansight: Callable[..., Any], small_weights: Path, tmp_path: Path) -> None:
+    noise().save(tmp_path / "x.png")
+
+    def segments(*options: Any) -> int:
+        out = tmp_path / "out"
+        run = pansight(
+            "predict", tmp_path / "x.png", "--model", small_weights, "-o", out, "--format", "coco", *options
+        )
+        assert run.code == 0, run.err
+        return len(table(out)["annotations"][0]["segments_info"])
+
+    assert segments() > 0
+    assert segments("--object-threshold", "1") == 0
+    assert segments("--overlap-threshold", "1e9") == 0
+    assert segments("--resize", "none") != segments("--resize", "96")
+
+
+def test_max_pixels(pansight: Callable[..., Any], small_weights: Path, tmp_path: Path) -> None:
+    noise().save(tmp_path / "x.png")
+    options = ("predict", tmp_path / "x.png", "--weights", small_weights, "-o", tmp_path / "out")
+    run = pansight(*options, "--max-pixels", 36 * 24 - 1)
+    assert run.code == 2
+    assert "--max-pixels" in run.failed[0]
+    assert pansight(*options, "--max-pixels", 36 * 24).code == 0
+
+
+def test_nothing_to_do_is_an_error(pansight: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    run = pansight("predict", tmp_path / "empty", tmp_path / "*.jpg")
+    assert run.code == 2
+    assert len(run.failed) == 2
+    assert run.err.splitlines()[-1] == "error: no pictures to segment; give files, folders or quoted patterns"
+    assert pansight("predict").code == 2
+
+
+def test_all_pictures_bad(pansight: Callable[..., Any], small_weights: Path, tmp_path: Path) -> None:
+    run = pansight(
+        "predict",
+        tmp_path / "gone.jpg",
+        "--weights",
+        small_weights,
+        "-o",
+        tmp_path / "out",
+        "--format",
+        "coco",
+    )
+    assert run.code == 2
+    assert run.out.startswith("0 pictures segmented")
+    assert table(tmp_path / "out")["images"] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--model", "yoso-r50-cocoo"], "yoso-r50-coco"),
+        (["--weights", "gone.safetensors"], "gone.safetensors"),
+        (["--device", "gpu"], "'gpu' is no device"),
+        (["--format", "pdf"], "use overlay, coco or both"),
+        (["--resize", "big"], "'paper', 'none' or a short side"),
+        (["--resize", "0"], "resize 0"),
+        (["--object-threshold", "7"], "out of range"),
+        (["--overlap-threshold", "nan"], "out of range"),
+        (["--output", "x.png"], "cannot make the folder x.png"),
+    ],
+)
+def test_mistakes_are_one_line(
+    pansight: Callable[..., Any],
+    small_weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    noise().save("x.png")
+    weights = [] if options[0] in ("--model", "--weights") else ["--weights", small_weights]
+    run = pansight("predict", "x.png", *weights, *options)
+    assert run.code == 2
+    assert run.out == ""
+    (line,) = run.err.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+
+
+def test_inputs_are_never_overwritten(
+    pansight: Callable[..., Any], small_weights: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "overlays").mkdir()
+    noise().save(tmp_path / "overlays/x.jpg")
+    before = (tmp_path / "overlays/x.jpg").read_bytes()
+    run = pansight("predict", tmp_path / "overlays", "--weights", small_weights, "-o", tmp_path)
+    assert run.code == 2
+    assert "would be overwritten" in run.err
+    assert (tmp_path / "overlays/x.jpg").read_bytes() == before
+
+
+def test_a_full_disk(
+    pansight: Callable[..., Any], small_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        noise(seed=number).save(tmp_path / f"{number}.png")
+    real = Image.Image.save
+
+    def full(picture: Image.Image, path: Any, *args: Any, **options: Any) -> None:
+        if Path(path).parent.name == "predictions" and len(list(Path(path).parent.glob("[0-9]*"))) == 1:
+            raise OSError(28, "No space left on device")
+        real(picture, path, *args, **options)
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    run = pansight(
+        "predict", tmp_path, "--weights", small_weights, "-o", tmp_path / "out", "--format", "coco"
+    )
+    assert run.code == 2
+    (line,) = run.err.splitlines()
+    assert "No space left on device" in line
+    assert [image["id"] for image in table(tmp_path / "out")["images"]] == [0]
+
+
+def test_ctrl_c_keeps_what_was_done(
+    pansight: Callable[..., Any], small_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1, 7):
+        noise(seed=number).save(tmp_path / f"{number}.png")
+    forward, calls = YOSO.forward, []
+
+    def interrupted(model: YOSO, *args: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+        return forward(model, *args)
+
+    monkeypatch.setattr(YOSO, "forward", interrupted)
+    run = pansight(
+        "predict", tmp_path, "--weights", small_weights, "-o", tmp_path / "out", "--format", "coco"
+    )
+    assert run.code == 130
+    assert "stopped by Ctrl-C; what was finished is kept" in run.err
+    assert run.out.startswith("3 pictures segmented")
+    assert [image["id"] for image in table(tmp_path / "out")["images"]] == [1, 2, 3]
+    files = sorted(path.name for path in (tmp_path / "out/predictions").iterdir())
+    assert files == ["1.png", "2.png", "3.png"]
+
+
+def test_decoding_and_writing_run_beside_the_network(
+    pansight: Callable[..., Any], small_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(6):
+        noise(seed=number).save(tmp_path / f"{number}.png")
+    read, write, forward = pipeline.read_image, MapWriter.write, YOSO.forward
+    pause = 0.1
+
+    def slowly(function: Callable[..., Any]) -> Callable[..., Any]:
+        def slow(*args: Any, **options: Any) -> Any:
+            time.sleep(pause)
+            return function(*args, **options)
+
+        return slow
+
+    monkeypatch.setattr(pipeline, "read_image", slowly(read))
+    monkeypatch.setattr(MapWriter, "write", slowly(write))
+    monkeypatch.setattr(YOSO, "forward", slowly(forward))
+    run = pansight("predict", tmp_path, "--weights", small_weights, "-o", tmp_path / "out")
+    assert run.code == 0
+    seconds = float(run.out.split(" in ")[1].split()[0])
+    assert seconds < 6 * 3 * pause, "one after the other would take longer"
+
+
+def test_help_is_there_at_once() -> None:
+    code = "import sys, pansight.cli.main; print(sorted({'torch', 'PIL', 'numpy'} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"

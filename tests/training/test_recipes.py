@@ -1,0 +1,98 @@
+"""Recipes can be read, changed and written down again, and mistakes are named."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pansight.errors import InputError
+from pansight.training.config import TEST_SCENES_SEED, VALIDATION_SCENES_SEED, CocoPanopticData, TrainConfig
+from pansight.training.recipes import explained, make_config, read_recipe, recipe_names, to_yaml, with_options
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_recipes_of_the_package_are_sound(name: str) -> None:
+    config = make_config(with_options(read_recipe(name), [] if name == "yoso-tiny" else ["data.folder=there"]))
+    assert make_config(yaml.safe_load(to_yaml(config))) == config
+    assert make_config(yaml.safe_load(explained(config))) == config
+
+
+@pytest.mark.parametrize(
+    ("name", "steps", "size"),
+    [
+        ("yoso-r50-coco", 368_750, (1024, 1024)),
+        ("yoso-r50-cityscapes", 180_000, (512, 1024)),
+        ("yoso-r50-ade20k", 160_000, (640, 640)),
+        ("yoso-r50-mapillary", 300_000, (1024, 1024)),
+    ],
+)
+def test_paper_recipes_say_what_the_paper_says(name: str, steps: int, size: tuple[int, int]) -> None:
+    config = make_config(with_options(read_recipe(name), ["data.folder=there"]))
+    assert isinstance(config.data, CocoPanopticData)
+    assert (config.steps, config.data.augmentation.size) == (steps, size)
+    assert config.optimizer.learning_rate == 1e-4
+    assert config.optimizer.weight_decay == 0.05
+    assert config.optimizer.gradient_clip == 0.01
+    assert 4 * config.batch_size == 16, "four cards"
+
+
+def test_every_option_is_explained() -> None:
+    text = explained(TrainConfig())
+    assert "# greatest L2 norm of all gradients together; 0: no bound\n  gradient_clip: 0.01" in text
+    assert "    kind: poly" in text
+
+
+def test_options_are_applied_in_order_and_leave_the_recipe_alone() -> None:
+    recipe = {"optimizer": {"learning_rate": 1.0, "gradient_clip": 2.0}}
+    changed = with_options(recipe, ["optimizer.learning_rate=3e-4", "steps=7", "steps=8", "data.size=[64, 96]"])
+    assert recipe == {"optimizer": {"learning_rate": 1.0, "gradient_clip": 2.0}}
+    config = make_config(changed)
+    assert config.optimizer.learning_rate == 3e-4
+    assert config.optimizer.gradient_clip == 2.0
+    assert config.steps == 8
+    assert config.data.size == (64, 96)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["optimizer.learning_rat=1"], ["optimizer.learning_rat", "Extra inputs"]),
+        (["steps=-1", "batch_size=many"], ["steps", "batch_size"]),
+        (["precision=8"], ["precision", "bf16-mixed"]),
+        (["data.kind=coco-panoptic"], ["--data FOLDER"]),
+        (["data={kind: coco-panoptic, train_json: a, train_images: b, validation_json: c}"], ["validation_images"]),
+        (["data.size=[1]"], ["data.size"]),
+        ([f"seed={VALIDATION_SCENES_SEED}"], ["seed", "choose another"]),
+        ([f"seed={TEST_SCENES_SEED}"], ["seed", "choose another"]),
+        (["validation.pictures=0"], ["validation.pictures"]),
+    ],
+)
+def test_wrong_options_are_named_in_one_line(options: list[str], words: list[str]) -> None:
+    with pytest.raises(InputError) as caught:
+        make_config(with_options({}, options))
+    message = str(caught.value)
+    assert "\n" not in message
+    assert all(word in message for word in words), message
+
+
+@pytest.mark.parametrize("option", ["steps", "=3", "steps=[1"])
+def test_malformed_settings_are_refused(option: str) -> None:
+    with pytest.raises(InputError, match="--set"):
+        with_options({}, [option])
+
+
+def test_unreadable_recipes_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nothing is neither a file nor a recipe; recipes are .*yoso-tiny"):
+        read_recipe("nothing")
+    broken, listed, empty, binary = (tmp_path / name for name in ("b.yaml", "l.yaml", "e.yaml", "x.yaml"))
+    broken.write_text("a: [1")
+    listed.write_text("- 1")
+    empty.write_text("")
+    binary.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match=r"b\.yaml is no YAML"):
+        read_recipe(str(broken))
+    with pytest.raises(InputError, match=r"l\.yaml must hold options by name"):
+        read_recipe(str(listed))
+    with pytest.raises(InputError, match=r"x\.yaml is no YAML"):
+        read_recipe(str(binary))
+    assert make_config(read_recipe(str(empty))) == TrainConfig()
