@@ -141,9 +141,7 @@ def main() -> None:
     times["map"] = [a - b for a, b in zip(times["map"], times["merge"], strict=True)]
     medians = {name: median(values) for name, values in times.items()}
     total = sum(medians[n] for n in ("decode", "preprocess", "network (optimized)", "merge", "map", "draw"))
-    print(
-        f"{options.model}, {width} x {height}, {options.kept} masks kept, {options.threads} threads, torch {torch.__version__}"
-    )
+    print(f"{options.model}, {width} x {height}, {options.kept} masks kept, {options.threads} threads")
     for name, value in medians.items():
         print(f"{name:28} {value:9.1f} ms   (fastest {min(times[name]):.1f})")
     print(f"{'picture to drawn map':28} {total:9.1f} ms")

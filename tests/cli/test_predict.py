@@ -19,6 +19,7 @@ from pansight.categories import Categories
 from pansight.models.yoso import YOSO
 from pansight.panoptic import PanopticMap
 from pansight.runtime import pipeline
+from pansight.runtime.images import read_image
 from pansight.runtime.writing import MapWriter
 
 
@@ -33,7 +34,7 @@ def table(folder: Path) -> Any:
 
 @pytest.fixture
 def hostile(tmp_path: Path) -> tuple[Path, dict[str, tuple[int, int]], dict[str, str]]:
-    """A folder of pictures that break programs; those to be segmented with (height, width), the others' fault."""
+    """A folder of pictures that break programs; (height, width) of those to be segmented, the others' fault."""
     folder = tmp_path / "hostile"
     folder.mkdir()
     good: dict[str, tuple[int, int]] = {}
@@ -316,7 +317,7 @@ def test_decoding_and_writing_run_beside_the_network(
 ) -> None:
     for number in range(6):
         noise(seed=number).save(tmp_path / f"{number}.png")
-    read, write, forward = pipeline.read_image, MapWriter.write, YOSO.forward
+    write, forward = MapWriter.write, YOSO.forward
     pause = 0.1
 
     def slowly(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -326,7 +327,7 @@ def test_decoding_and_writing_run_beside_the_network(
 
         return slow
 
-    monkeypatch.setattr(pipeline, "read_image", slowly(read))
+    monkeypatch.setattr(pipeline, "read_image", slowly(read_image))
     monkeypatch.setattr(MapWriter, "write", slowly(write))
     monkeypatch.setattr(YOSO, "forward", slowly(forward))
     run = pansight("predict", tmp_path, "--weights", small_weights, "-o", tmp_path / "out")

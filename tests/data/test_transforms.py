@@ -39,6 +39,7 @@ def decoded(labelled: Labelled) -> np.ndarray:
 
 
 @given(sides, sides, sides, sides, seeds)
+@settings(deadline=None)
 def test_flips_and_crops_move_picture_and_ids_alike(h: int, w: int, ch: int, cw: int, seed: int) -> None:
     transform = Compose((HorizontalFlip(), RandomCrop((ch, cw)), HorizontalFlip()))
     result = transform(coded(h, w), generator_for((seed,)))
@@ -47,6 +48,7 @@ def test_flips_and_crops_move_picture_and_ids_alike(h: int, w: int, ch: int, cw:
 
 
 @given(sides, sides, sides, sides, seeds)
+@settings(deadline=None)
 def test_fixed_crop_is_exact_and_pads_with_gray_and_void(
     h: int, w: int, ch: int, cw: int, seed: int
 ) -> None:
@@ -62,7 +64,7 @@ def test_fixed_crop_is_exact_and_pads_with_gray_and_void(
 
 
 @given(sides, sides, st.tuples(sides, sides), seeds)
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_no_transform_invents_ids(h: int, w: int, size: tuple[int, int], seed: int) -> None:
     labelled = coded(h, w)
     # ids as large as a data set may have: 24 bits
@@ -74,6 +76,7 @@ def test_no_transform_invents_ids(h: int, w: int, size: tuple[int, int], seed: i
 
 
 @given(sides, sides, seeds)
+@settings(deadline=None)
 def test_whole_enlargement_repeats_ids_exactly(h: int, w: int, seed: int) -> None:
     labelled = coded(h, w)
     result = ScaleJitter((3 * h, 3 * w), 1.0, 1.0)(labelled, generator_for((seed,)))
@@ -136,7 +139,7 @@ def test_pad_only_enlarges() -> None:
 
 
 @given(seeds)
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_color_jitter_leaves_ids_and_keeps_gray_gray(seed: int) -> None:
     gray = np.arange(256, dtype=np.uint8).reshape(16, 16)
     labelled = Labelled(np.stack([gray] * 3, axis=2), np.ones((16, 16), dtype=np.int32))

@@ -62,6 +62,8 @@ def test_options_are_applied_in_order_and_leave_the_recipe_alone() -> None:
         (["data.kind=coco-panoptic"], ["--data FOLDER"]),
         (["data={kind: coco-panoptic, train_json: a, train_images: b, validation_json: c}"], ["validation_images"]),
         (["data.size=[1]"], ["data.size"]),
+        (["data.kind=videos"], ["data", "scenes", "coco-panoptic"]),
+        (["data=videos"], ["data"]),
         ([f"seed={VALIDATION_SCENES_SEED}"], ["seed", "choose another"]),
         ([f"seed={TEST_SCENES_SEED}"], ["seed", "choose another"]),
         (["validation.pictures=0"], ["validation.pictures"]),

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pansight.data.transforms import Compose, crop_and_color
@@ -15,12 +15,14 @@ from pansight.training.stream import EndlessBatches, ErrorsAsItems, ExampleStrea
 
 
 @given(st.integers(1, 20), st.integers(1, 7), st.integers(0, 99), st.integers(0, 15))
+@settings(deadline=None)
 def test_order_can_be_entered_anywhere(length: int, size: int, seed: int, start: int) -> None:
     whole = list(islice(EndlessBatches(length, size, seed), start + 5))
     assert list(islice(EndlessBatches(length, size, seed, start=start), 5)) == whole[start:]
 
 
 @given(st.integers(1, 20), st.integers(1, 5), st.integers(1, 4), st.integers(0, 99))
+@settings(deadline=None)
 def test_processes_have_every_sample_once_an_epoch(length: int, size: int, world: int, seed: int) -> None:
     ranks = [iter(EndlessBatches(length, size, seed, rank=rank, world=world)) for rank in range(world)]
     keys = [key for _ in range(3 * length) for rank in ranks for key in next(rank)]

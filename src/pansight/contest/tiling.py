@@ -16,7 +16,7 @@ LONGEST = 128
 
 
 class Tiling(NamedTuple):
-    """Tiles of equal length along one axis; the last may reach beyond its end and repeats the last pixel there."""
+    """Tiles of equal length along one axis; the last may reach beyond the end, repeating the last pixel."""
 
     source: int
     output: int

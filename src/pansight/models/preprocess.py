@@ -86,7 +86,7 @@ class Preprocess(BaseModel):
     def batch(
         self, images: list[UInt8[np.ndarray, "_ _ 3"]], device: torch.device | str = "cpu"
     ) -> tuple[Float[Tensor, "b 3 h w"], Sizes]:
-        """Resize, normalise and pad pictures (RGB) to one input; the maps wanted are as large as the pictures."""
+        """Resize, normalise and pad pictures (RGB) to one input; maps will be as large as the pictures."""
         if not images:
             raise InputError("a batch needs at least one picture")
         resized = [self.resize(image) for image in images]

@@ -13,7 +13,7 @@ Norm = Literal["frozen", "batch"]
 class FrozenBatchNorm2d(nn.Module):
     """Batch norm whose statistics and affine factors are constants: four buffers, nothing learned.
 
-    The initial variance is 1 - eps, so that a fresh module is the identity to the last bit (as detectron2 does).
+    The initial variance is 1 - eps, so that a fresh module is the identity to the last bit (as in detectron2).
     """
 
     weight: Tensor
@@ -39,7 +39,7 @@ BatchNorm = FrozenBatchNorm2d | nn.BatchNorm2d
 
 
 def make_norm(kind: Norm, channels: int, eps: float = 1e-5) -> BatchNorm:
-    """A norm over `channels`: `frozen` (constants) or `batch` (learned, statistics of the batch in training)."""
+    """A norm over `channels`: `frozen` (constants) or `batch` (learned)."""
     return FrozenBatchNorm2d(channels, eps) if kind == "frozen" else nn.BatchNorm2d(channels, eps)
 
 

@@ -116,7 +116,7 @@ class ModulatedDeformConv2d(nn.Module):
 
     @torch.no_grad()
     def pack(self) -> None:
-        """Keep the weight in the table form's layout too. For inference: later changes of `weight` are not seen."""
+        """Keep the weight in the table form's layout too. For inference alone: changes are not seen."""
         self._rows = self._weight_rows().contiguous()
 
 

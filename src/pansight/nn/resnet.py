@@ -1,6 +1,6 @@
 """ResNet-18/34/50/101 with detectron2's key names (He et al., CVPR 2016).
 
-Keys: `stem.conv1.weight`, `stem.conv1.norm.*`, `res{2..5}.{block}.{shortcut,conv1,conv2,conv3}.{weight,norm.*}`.
+Keys: `stem.conv1.{weight,norm.*}`, `res{2..5}.{block}.{shortcut,conv1,conv2,conv3}.{weight,norm.*}`.
 """
 
 from typing import Literal, NamedTuple

@@ -6,11 +6,13 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    Tag,
     ValidationError,
     model_validator,
 )
@@ -92,7 +94,15 @@ class CocoPanopticData(_Section):
         return self
 
 
-Data = Annotated[SceneData | CocoPanopticData, Field(discriminator="kind")]
+def _kind_of_data(value: Any) -> str:
+    """Which of the sections below; scenes where nothing is said."""
+    return str(value.get("kind", "scenes") if isinstance(value, dict) else value.kind)
+
+
+Data = Annotated[
+    Annotated[SceneData, Tag("scenes")] | Annotated[CocoPanopticData, Tag("coco-panoptic")],
+    Discriminator(_kind_of_data),
+]
 
 
 class ModelChoice(_Section):

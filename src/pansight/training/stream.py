@@ -1,7 +1,7 @@
 """An endless, repeatable order of samples that can be entered anywhere."""
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from torch.utils.data import Dataset, Sampler
@@ -15,6 +15,7 @@ Key = tuple[int, int]
 """epoch and index"""
 
 
+@runtime_checkable
 class Samples(Protocol):
     """Labelled pictures that can be asked for one by one."""
 

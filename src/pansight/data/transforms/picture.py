@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int32, UInt8
@@ -21,6 +21,7 @@ class Labelled(NamedTuple):
         return self.ids.shape[0], self.ids.shape[1]
 
 
+@runtime_checkable
 class Transform(Protocol):
     """Something done to a picture and its ids together; all chance comes from the generator."""
 
