@@ -49,9 +49,7 @@ def test_flips_and_crops_move_picture_and_ids_alike(h: int, w: int, ch: int, cw:
 
 @given(sides, sides, sides, sides, seeds)
 @settings(deadline=None)
-def test_fixed_crop_is_exact_and_pads_with_gray_and_void(
-    h: int, w: int, ch: int, cw: int, seed: int
-) -> None:
+def test_fixed_crop_is_exact_and_pads_with_gray_and_void(h: int, w: int, ch: int, cw: int, seed: int) -> None:
     result = FixedCrop((ch, cw))(coded(h, w), generator_for((seed,)))
     inside = result.ids[: min(h, ch), : min(w, cw)]
     assert result.size == (ch, cw)
@@ -97,9 +95,7 @@ def test_scale_jitter_fits_inside_and_rounds_half_to_even() -> None:
     # 5 * 0.5 = 2.5, which numpy rounds to 2
     assert ScaleJitter((5, 5), 0.5, 0.5)(coded(5, 10), generator_for((0,))).size == (1, 2)
     assert ScaleJitter((5, 5), 0.5, 0.5)(coded(5, 5), generator_for((0,))).size == (2, 2)
-    scales = [
-        ScaleJitter((100, 100))(coded(10, 10), generator_for((i,))).size[0] / 100 for i in range(200)
-    ]
+    scales = [ScaleJitter((100, 100))(coded(10, 10), generator_for((i,))).size[0] / 100 for i in range(200)]
     assert 0.1 <= min(scales) < 0.2
     assert 1.9 < max(scales) <= 2.0
 
@@ -121,7 +117,9 @@ def test_short_side_keeps_to_the_longest(size: tuple[int, int]) -> None:
     assert math.isclose(height / width, size[0] / size[1], rel_tol=0.05)
 
 
-@pytest.mark.parametrize(("short", "least", "most"), [(1024, 512, 2048), (640, 320, 1280), (2048, 1024, 4096)])
+@pytest.mark.parametrize(
+    ("short", "least", "most"), [(1024, 512, 2048), (640, 320, 1280), (2048, 1024, 4096)]
+)
 def test_crop_and_color_has_the_papers_sides(short: int, least: int, most: int) -> None:
     choice = crop_and_color(short, 8192, (8, 8)).steps[0]
     assert isinstance(choice, ShortSideChoice)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pansight.categories import Categories
 from pansight.errors import CategoryError, DataProblemsError, InputError
 from pansight.metrics import EvaluationWarning, PanopticQuality, PanopticQualityResult
-from pansight.panoptic import PanopticMap
+from pansight.panoptic import PanopticMap, Segment
 
 PERSON, CAR, BANNER, TREE = 1, 3, 92, 184
 
@@ -265,6 +265,16 @@ def test_a_listed_area_is_wanted_only_where_exact_mode_needs_it(categories: Cate
         score(categories, (row((1, 4)), no_area), same, exact=True)
     with pytest.raises(DataProblemsError, match="segment 1 has area 0: no union is left"):
         score(categories, (row((1, 4)), [segment(1, PERSON, 0)]), same, exact=True)
+
+
+@both
+def test_the_area_that_a_map_says_is_not_believed(categories: Categories, exact: bool) -> None:
+    ids = row((1, 4))
+    wrong = PanopticMap(ids, (Segment(1, 0, area=1, box=(0, 0, 4, 1)),), categories)
+    quality = PanopticQuality(categories, exact=exact)
+    quality.update(wrong, wrong)
+    with pytest.warns(EvaluationWarning, match="stuff"):
+        assert quality.compute().classes[0].iou == 1.0
 
 
 def test_maps_of_other_categories_or_sizes_are_refused(categories: Categories) -> None:

@@ -1,5 +1,6 @@
 """One call from picture to map: sizes, batches, thresholds, devices, and networks that go wrong."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -151,17 +152,22 @@ def test_a_bad_picture_of_a_list_is_named(segmenter: Segmenter, tmp_path: Path) 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize(
-    "part",
-    [lambda m: m.backbone, lambda m: m.yoso_neck, lambda m: m.yoso_head],
-    ids=["backbone", "neck", "head"],
+    "key",
+    [
+        "backbone.res2.0.conv1.weight",
+        "yoso_neck.deconv.lateral_conv0.weight",
+        "yoso_neck.deconv.output_conv.weight",
+        "yoso_head.mask_heads.0.fc_mask.weight",
+        "yoso_head.mask_heads.1.fc_cls.weight",
+    ],
 )
+@pytest.mark.parametrize("fold", [True, False])
 def test_damaged_weights_are_an_error_not_a_map(
-    small_model: YOSO, value: float, part: Callable[[YOSO], torch.nn.Module]
+    small_model: YOSO, value: float, key: str, fold: bool
 ) -> None:
-    segmenter = Segmenter(small_model, device="cpu")
-    assert isinstance(segmenter.model, YOSO)
-    weight = next(p for p in part(segmenter.model).parameters() if p.dim() == 4 and p.abs().max() > 0)
-    weight.flatten()[0] = value
+    model = copy.deepcopy(small_model)
+    model.state_dict()[key].flatten()[0] = value
+    segmenter = Segmenter(model, device="cpu", fold=fold)
     with pytest.raises(InputError, match="not finite"):
         segmenter(noise(40, 60))
 

@@ -59,9 +59,9 @@ class ToyScenes:
         y, x = np.mgrid[:height, :width]
         for ball in range(int(generator.integers(1, 4))):
             radius = generator.uniform(0.1, 0.25) * height
-            ids[(y - generator.uniform(0, height)) ** 2 + (x - generator.uniform(0, width)) ** 2 < radius**2] = (
-                10 + ball
-            )
+            ids[
+                (y - generator.uniform(0, height)) ** 2 + (x - generator.uniform(0, width)) ** 2 < radius**2
+            ] = 10 + ball
             table.append((10 + ball, 2))
         colors = np.zeros((20, 3))
         for id, category in table:

@@ -64,7 +64,10 @@ def test_padding_is_void_in_the_truth_and_zero_in_the_input() -> None:
 
 def test_pictures_without_segments_have_empty_targets(toy: Callable[..., Any]) -> None:
     void = Sample(
-        np.zeros((4, 4, 3), np.uint8), PanopticMap.from_table(np.zeros((4, 4), np.int32), [], CATEGORIES), 0, ""
+        np.zeros((4, 4, 3), np.uint8),
+        PanopticMap.from_table(np.zeros((4, 4), np.int32), [], CATEGORIES),
+        0,
+        "",
     )
     examples = [make_example(void, Compose(), generator_for((0,)))]
     (target,) = collate(examples, 4).targets()

@@ -12,7 +12,9 @@ from pansight.training.recipes import explained, make_config, read_recipe, recip
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_recipes_of_the_package_are_sound(name: str) -> None:
-    config = make_config(with_options(read_recipe(name), [] if name == "yoso-tiny" else ["data.folder=there"]))
+    config = make_config(
+        with_options(read_recipe(name), [] if name == "yoso-tiny" else ["data.folder=there"])
+    )
     assert make_config(yaml.safe_load(to_yaml(config))) == config
     assert make_config(yaml.safe_load(explained(config))) == config
 
@@ -44,7 +46,9 @@ def test_every_option_is_explained() -> None:
 
 def test_options_are_applied_in_order_and_leave_the_recipe_alone() -> None:
     recipe = {"optimizer": {"learning_rate": 1.0, "gradient_clip": 2.0}}
-    changed = with_options(recipe, ["optimizer.learning_rate=3e-4", "steps=7", "steps=8", "data.size=[64, 96]"])
+    changed = with_options(
+        recipe, ["optimizer.learning_rate=3e-4", "steps=7", "steps=8", "data.size=[64, 96]"]
+    )
     assert recipe == {"optimizer": {"learning_rate": 1.0, "gradient_clip": 2.0}}
     config = make_config(changed)
     assert config.optimizer.learning_rate == 3e-4
@@ -60,7 +64,10 @@ def test_options_are_applied_in_order_and_leave_the_recipe_alone() -> None:
         (["steps=-1", "batch_size=many"], ["steps", "batch_size"]),
         (["precision=8"], ["precision", "bf16-mixed"]),
         (["data.kind=coco-panoptic"], ["--data FOLDER"]),
-        (["data={kind: coco-panoptic, train_json: a, train_images: b, validation_json: c}"], ["validation_images"]),
+        (
+            ["data={kind: coco-panoptic, train_json: a, train_images: b, validation_json: c}"],
+            ["validation_images"],
+        ),
         (["data.size=[1]"], ["data.size"]),
         (["data.kind=videos"], ["data", "scenes", "coco-panoptic"]),
         (["data=videos"], ["data"]),

@@ -1,5 +1,7 @@
 """Learning rates at the steps where papers say what they are."""
 
+from itertools import pairwise
+
 import pytest
 
 from pansight.training.config import Schedule
@@ -24,9 +26,9 @@ def test_warm_up_rises_to_the_base_rate(kind: str) -> None:
     schedule = Schedule(kind=kind, warmup_steps=10, milestones=(90,))  # type: ignore[arg-type]
     factors = [rate_factor(schedule, step, 100) for step in range(100)]
     assert 0 < factors[0] < 0.2, "the first step is not lost"
-    assert all(a < b for a, b in zip(factors[:9], factors[1:10], strict=True))
+    assert all(a < b for a, b in pairwise(factors[:10]))
     assert factors[9] == pytest.approx(1)
-    assert all(a >= b for a, b in zip(factors[10:], factors[11:], strict=False))
+    assert all(a >= b for a, b in pairwise(factors[10:]))
 
 
 @pytest.mark.parametrize("kind", ["cosine", "onecycle"])

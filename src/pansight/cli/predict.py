@@ -4,7 +4,7 @@ import time
 import warnings
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from pansight.runtime.segmenter import Segmenter
+    from pansight.runtime.segmenter import Resize, Segmenter
     from pansight.runtime.writing import Job, MapWriter
 
 DEFAULT_MODEL = "yoso-tiny"
@@ -156,6 +156,11 @@ def tell(errors: "Console", problem: str) -> None:
     errors.print(problem, markup=False)
 
 
-def _resize(text: str) -> Any:
-    """Not checked here: the message for what is no rule is written where the rules are."""
-    return int(text) if text.isascii() and text.isdigit() else text
+def _resize(text: str) -> "Resize":
+    if text == "paper":
+        return "paper"
+    if text == "none":
+        return "none"
+    if text.isascii() and text.isdigit() and int(text) > 0:
+        return int(text)
+    raise InputError(f"--resize {text} is no rule; use paper, none or a short side in pixels, such as 512")

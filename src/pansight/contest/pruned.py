@@ -9,7 +9,7 @@ enlarged at all. Exact: only masks that cannot win are left out.
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from pansight.contest.outcome import Outcome
@@ -174,7 +174,7 @@ def _inside(tiles: Int[Tensor, " t"], grid: Grid) -> Bool[Tensor, "t th tw"] | N
 
 def _decide(
     values: Float[Tensor, "m t th tw"],
-    solid: Int[Tensor, "m t th tw"],
+    solid: UInt8[Tensor, "m t th tw"],
     scores: Float[Tensor, "m t"],
     masks: Int[Tensor, "m t"],
 ) -> Int[Tensor, "t p"]:

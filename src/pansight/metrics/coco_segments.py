@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from pansight.categories import Categories
-from pansight.metrics.matching import SegmentTable, rows_of
+from pansight.metrics.matching import SegmentTable, areas_of, rows_of
 from pansight.metrics.overlaps import Overlaps
 from pansight.metrics.remarks import Remarks
 
@@ -75,8 +75,7 @@ def check_pixels_of_truth(truth: SegmentTable, overlaps: Overlaps, name: str, re
     unlisted = overlaps.truth_ids[(row < 0) & (overlaps.truth_ids != 0)]
     if len(unlisted):
         remarks.add("unlisted id", f"{name}: {_ids(unlisted)} in the picture but not in segments_info")
-    areas = np.zeros(len(truth.ids))
-    areas[row[row >= 0]] = overlaps.truth_areas[row >= 0]
+    areas = areas_of(truth, overlaps)
     for index in np.flatnonzero(~np.isnan(truth.areas) & (truth.areas != areas) & (areas > 0)):
         remarks.add(
             "wrong area",

@@ -62,8 +62,7 @@ def match_segments(
         truth_areas = truth.areas
         excusing = _last_of_each_category(truth)
     else:
-        truth_areas = np.zeros(len(truth.ids))
-        truth_areas[truth_row[truth_row >= 0]] = overlaps.truth_areas[truth_row >= 0]
+        truth_areas = areas_of(truth, overlaps)
         excusing = truth.crowd
 
     # Intersections whose predicted side is listed: all but those with unlabelled pixels.
@@ -109,6 +108,14 @@ def rows_of(listed: Int64[np.ndarray, "n"], wanted: Int64[np.ndarray, "m"]) -> I
     rows = order[place]
     rows[listed[rows] != wanted] = -1
     return rows
+
+
+def areas_of(truth: SegmentTable, overlaps: Overlaps) -> Float64[np.ndarray, "n"]:
+    """Pixels of each listed true segment, counted in the map."""
+    rows = rows_of(truth.ids, overlaps.truth_ids)
+    areas = np.zeros(len(truth.ids))
+    areas[rows[rows >= 0]] = overlaps.truth_areas[rows >= 0]
+    return areas
 
 
 def _last_of_each_category(truth: SegmentTable) -> Bool[np.ndarray, "n"]:

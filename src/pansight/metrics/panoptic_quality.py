@@ -21,7 +21,7 @@ from pansight.metrics.coco_segments import (
     read_truth,
     without,
 )
-from pansight.metrics.matching import Matches, SegmentTable, match_segments
+from pansight.metrics.matching import Matches, SegmentTable, areas_of, match_segments
 from pansight.metrics.overlaps import count_overlaps
 from pansight.metrics.remarks import EvaluationWarning, Remarks
 from pansight.metrics.results import ClassQuality, PanopticQualityResult, average
@@ -65,7 +65,7 @@ class PanopticQuality:
         return bool(self._counts.any())
 
     def update(self, prediction: PanopticMap, truth: PanopticMap, name: str = "") -> None:
-        """Score one image given as two maps of equal size; `name` is for warnings.
+        """Score one image given as two maps of equal size, counting areas in them; `name` is for warnings.
 
         Raises InputError when they differ in size, CategoryError when they have other categories than this
         accumulator (names and thing flags, in order).
@@ -82,6 +82,7 @@ class PanopticQuality:
         except InputError as error:
             raise InputError(f"{name}: {error}") from error
         true, predicted = _table(truth), _table(prediction)
+        true = true._replace(areas=areas_of(true, overlaps))
         check_crowds(true, self.categories, name, self.exact, self.remarks)
         self._count(match_segments(overlaps, true, predicted, exact=self.exact), true, predicted)
 
@@ -192,5 +193,5 @@ def _table(panoptic: PanopticMap) -> SegmentTable:
         ids=np.array([segment.id for segment in segments], dtype=np.int64),
         categories=np.array([segment.category for segment in segments], dtype=np.int64),
         crowd=np.array([segment.is_crowd for segment in segments], dtype=np.bool_),
-        areas=np.array([segment.area for segment in segments], dtype=np.float64),
+        areas=np.full(len(segments), np.nan),
     )

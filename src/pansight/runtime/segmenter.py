@@ -28,6 +28,9 @@ _MAX_INPUT_PIXELS = 64_000_000
 """Largest input of the network; a short side of 512 would make 1.3 gigapixels of a picture of 1 x 5000."""
 
 
+_NOT_FINITE = "the network's output is not finite; its weights are damaged, fetch or train them anew"
+
+
 class Segmenter:
     """A model, ready to be called on pictures.
 
@@ -137,12 +140,13 @@ class Segmenter:
             merged = self.model.merge(outputs, sizes)
             # asked for only now: on a GPU the answer is waited for, and the merge is under way meanwhile
             if not bool(finite):
-                raise InputError(
-                    "the network's output is not finite; its weights are damaged or made for another scale"
-                )
+                raise InputError(_NOT_FINITE)
             return merged.to_maps(self.model.categories, sizes.output)
         except RuntimeError as error:
             if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+                # what is no number is no place to read at, either, and may end in an error half-way
+                if not _sound(self.model):
+                    raise InputError(_NOT_FINITE) from error
                 raise
             height, width = sizes.padded
             raise InputError(
@@ -192,6 +196,11 @@ def _set_threshold(model: PanopticModel, name: str, value: float, top: float) ->
         limits = "0 or more" if math.isinf(top) else f"0..{top:g}"
         raise InputError(f"{option} {value:g} is out of range; use {limits}")
     setattr(model, name, value)
+
+
+def _sound(model: PanopticModel) -> bool:
+    """Whether all weights are finite."""
+    return all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values())
 
 
 def _all_finite(outputs: Any) -> Bool[Tensor, ""]:

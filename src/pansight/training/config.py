@@ -96,12 +96,16 @@ class CocoPanopticData(_Section):
 
 def _kind_of_data(value: Any) -> str:
     """Which of the sections below; scenes where nothing is said."""
-    return str(value.get("kind", "scenes") if isinstance(value, dict) else value.kind)
+    return str(value.get("kind", "scenes") if isinstance(value, dict) else getattr(value, "kind", None))
 
 
 Data = Annotated[
     Annotated[SceneData, Tag("scenes")] | Annotated[CocoPanopticData, Tag("coco-panoptic")],
-    Discriminator(_kind_of_data),
+    Discriminator(
+        _kind_of_data,
+        custom_error_type="kind_of_data",
+        custom_error_message="kind must be scenes or coco-panoptic",
+    ),
 ]
 
 

@@ -73,7 +73,7 @@ class Stage(nn.Module):
 
     def forward(
         self,
-        features: Float[Tensor, "b d h w"],
+        features: Float[Tensor, "b e h w"],
         queries: Rows,
         hard_masks: Bool[Tensor, "b n h w"],
         deferred: Float[Tensor, "d e"] | None = None,
