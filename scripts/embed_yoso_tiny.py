@@ -22,8 +22,8 @@ from rich.table import Table
 
 from pansight.data.scenes import SceneDataset
 from pansight.metrics import PanopticQuality
+from pansight.models.preprocess import Preprocess, Sizes
 from pansight.models.yoso import YOSO, YOSOOutputs
-from pansight.models.preprocess import Sizes
 from pansight.training.config import TEST_SCENES_SEED, VALIDATION_SCENES_SEED
 from pansight.zoo import load_native, save_native
 
@@ -64,6 +64,8 @@ def main() -> None:
     console = Console()
 
     model = cast(YOSO, load_native(options.run / "best.safetensors"))
+    # things look as large as in training, whatever the picture's size
+    model.preprocess = Preprocess(short=SIZE[0], longest=2 * SIZE[0])
     validation = SceneDataset(VALIDATION_SCENES_SEED, SIZE, 150)
     outputs = run(model, validation)
     best = -1.0

@@ -23,7 +23,18 @@ from reader import Answer, Case, pack, read, state_digest  # noqa: E402
 
 LEFT_OUT = ("MHCA", "SDCA")
 ROWS = list(range(0, 100, 7))
-WHOLE = ("image", "hard_mask", "matched", "target", "panoptic", "ids", "query", "value", "mask_cls", "mask_pred")
+WHOLE = (
+    "image",
+    "hard_mask",
+    "matched",
+    "target",
+    "panoptic",
+    "ids",
+    "query",
+    "value",
+    "mask_cls",
+    "mask_pred",
+)
 
 
 def thin_attention(case: Case) -> tuple[dict[str, Any], dict[str, Answer]]:

@@ -473,7 +473,9 @@ y, x = torch.arange(height)[:, None], torch.arange(width)
 centres = (torch.rand(k, 2, generator=g) * 300).tolist()
 near = torch.stack([((y - a) ** 2 + (x - b) ** 2).sqrt() for a, b in centres])
 logits = (24 - near).clamp(-9, 9)
-logits += {noise} * torch.randn(k, height, width, generator=g)
+logits += 0.1 * torch.randn(k, height, width, generator=g)
+# a strip in which all masks are needed everywhere
+logits[:, 100:116] = 5 * torch.randn(k, 16, width, generator=g)
 scores = 0.7 + 0.3 * torch.rand(1, k, generator=g)
 categories = torch.zeros(1, k, dtype=torch.int64)
 candidates = Candidates(logits[None], scores, categories, torch.ones(1, k, dtype=torch.bool))
@@ -489,11 +491,10 @@ print((after - before) * 1024)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("noise", [0.1, 5.0], ids=["smooth", "noisy"])
-def test_150_masks_to_20_megapixels_within_a_gibibyte(noise: float) -> None:
+def test_150_masks_to_20_megapixels_within_a_gibibyte() -> None:
     """All 150 enlarged masks would take 12 GB."""
     done = subprocess.run(
-        [sys.executable, "-c", MEMORY.replace("{noise}", str(noise))],
+        [sys.executable, "-c", MEMORY],
         capture_output=True,
         text=True,
         check=False,

@@ -34,9 +34,17 @@ def meta(*shape: int) -> torch.Tensor:
         (nn.LayerNorm(8), [(3, 8)], 5 * 24),
         (nn.LayerNorm(8, elementwise_affine=False), [(3, 8)], 4 * 24),
         (lambda x: F.interpolate(x, scale_factor=2, mode="bilinear"), [(1, 3, 4, 5)], 4 * 3 * 8 * 10),
-        (lambda q, k: F.scaled_dot_product_attention(q, k, k), [(1, 2, 3, 4), (1, 2, 5, 4)], 2 * 2 * 3 * 5 * 4),
+        (
+            lambda q, k: F.scaled_dot_product_attention(q, k, k),
+            [(1, 2, 3, 4), (1, 2, 5, 4)],
+            2 * 2 * 3 * 5 * 4,
+        ),
         (lambda x: (x.relu() * 2 + x).softmax(-1).sigmoid(), [(4, 4)], 0),
-        (lambda a, b: a * b, [(1, 4, 1), (1, 4, 8)], 0),  # no depthwise tap outside the modules that have them
+        (
+            lambda a, b: a * b,
+            [(1, 4, 1), (1, 4, 8)],
+            0,
+        ),  # no depthwise tap outside the modules that have them
         (nn.BatchNorm2d(3).eval(), [(1, 3, 4, 4)], 0),
     ],
 )
@@ -149,7 +157,10 @@ def whole() -> FlopCount:
         ("yoso_neck", 52.9, 1),
         *((f"yoso_neck.deconv.lateral_conv{i}", 2.2, 1) for i in range(4)),
         *((f"yoso_neck.deconv.deform_conv{i}.dcn", 4.95, 2) for i in (1, 2, 3)),
-        *((f"yoso_neck.deconv.deform_conv{i}.dcn_offset", g, 2) for i, g in ((1, 0.26), (2, 0.52), (3, 1.05))),
+        *(
+            (f"yoso_neck.deconv.deform_conv{i}.dcn_offset", g, 2)
+            for i, g in ((1, 0.26), (2, 0.52), (3, 1.05))
+        ),
         *((f"yoso_neck.deconv.deform_conv{i}.up_sample", 4.40, 2) for i in (1, 2, 3)),
         *((f"yoso_neck.deconv.conv_a{i}", g, 2) for i, g in ((2, 1.10), (3, 0.55), (4, 0.28), (5, 0.14))),
         ("yoso_neck.deconv.output_conv", 9.9, 1),

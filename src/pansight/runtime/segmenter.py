@@ -3,7 +3,7 @@
 import copy
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
@@ -207,7 +207,15 @@ def _all_finite(outputs: Any) -> Bool[Tensor, ""]:
     """Whether the outputs hold no NaN and no infinity, as a tensor: nothing waits for it yet.
 
     A sum tells, because both survive additions; it is of single precision, for half could overflow. Nested
-    tuples are steps on the way to the outputs and are left out.
+    tuples count, too: masks between two stages decide by `> 0`, which hides what is no number.
     """
-    sums = [t.sum(dtype=torch.float32) for t in outputs if isinstance(t, Tensor) and t.is_floating_point()]
+    sums = [t.sum(dtype=torch.float32) for t in _tensors(outputs) if t.is_floating_point()]
     return torch.stack(sums).isfinite().all()
+
+
+def _tensors(outputs: Any) -> Iterator[Tensor]:
+    if isinstance(outputs, Tensor):
+        yield outputs
+    elif isinstance(outputs, tuple):
+        for output in outputs:
+            yield from _tensors(output)
