@@ -3,9 +3,9 @@
 Inputs, integers and everything that the weights are computed from stay whole; of answers, samples remain.
 Some large inputs are thinned in ways that keep what they prove; a case's settings then tell how:
 
-* `attention`: one picture of the batch, a few queries (`rows`; in these variants a row of the answer depends on
-  its own query only) and not the variants in LEFT_OUT. Of these, SDCA is what the network itself uses, so the
-  other cases prove it; MHCA's weights are alone too large, and only the full file proves it.
+* `attention`: one picture of the batch, a few queries (`rows`; in these variants a row of the answer depends
+  on its own query only) and not the variants in LEFT_OUT. Of these, SDCA is what the network itself uses, so
+  the other cases prove it; MHCA's weights are alone too large, and only the full file proves it.
 * `merge`: scores of the queries that have masks (`queries`); all others say "no object".
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "golden"))
 
-from reader import Answer, Case, pack, read, state_digest  # noqa: E402
+from reader import Answer, Case, pack, read, state_digest
 
 LEFT_OUT = ("MHCA", "SDCA")
 ROWS = list(range(0, 100, 7))

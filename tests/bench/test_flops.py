@@ -5,6 +5,9 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional as F
+
 from pansight.bench.flops import FlopCount, count_flops, measure_flops
 from pansight.categories import Categories
 from pansight.models.preprocess import Preprocess
@@ -12,8 +15,6 @@ from pansight.models.yoso import YOSO, YOSOConfig
 from pansight.models.yoso.attention import ATTENTIONS
 from pansight.models.yoso.neck import FeaturePyramidAggregator, Laterals
 from pansight.nn.deform import ModulatedDeformConv2d
-from torch import nn
-from torch.nn import functional as F
 
 
 def meta(*shape: int) -> torch.Tensor:

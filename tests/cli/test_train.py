@@ -106,6 +106,7 @@ def test_the_missing_extra_is_named(recipe: Path, monkeypatch: pytest.MonkeyPatc
         run(str(recipe))
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_how_to_go_on(recipe: Path, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     command = [sys.executable, "-m", "pansight.cli.main", "train", str(recipe), "--output", str(folder)]

@@ -1,8 +1,8 @@
 """Reads golden files: what a reference implementation answered for weights that are computed, not stored.
 
 Two forms of one content. A full file holds each array by itself (`scale/<key>`, `override/<key>`,
-`case/<name>/<path>`). An extract, made by `scripts/extract_golden.py`, holds fewer samples of each answer, and
-packs all arrays of a kind into one, floats as four planes of bytes, which deflates better.
+`case/<name>/<path>`). An extract, made by `scripts/extract_golden.py`, holds fewer samples of each answer,
+and packs all arrays of a kind into one, floats as four planes of bytes, which deflates better.
 """
 
 import hashlib
@@ -114,7 +114,7 @@ def state_digest(state: Mapping[str, Array]) -> str:
 
 
 def noise(key: str, count: int, seed: int) -> Array:
-    """`count` numbers in -1..1 fixed by `key` and `seed`: the splitmix64 sequence that starts at their hash."""
+    """`count` numbers in -1..1: the splitmix64 sequence that starts at the hash of `key` and `seed`."""
     first = np.frombuffer(hashlib.sha256(f"{seed}:{key}".encode()).digest(), "<u8", count=1)
     with np.errstate(over="ignore"):
         bits = first + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)

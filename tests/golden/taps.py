@@ -5,9 +5,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+
 from pansight.models.yoso import YOSO, YOSOOutputs
 from pansight.models.yoso.head import Stage, apply_kernels
-from torch import Tensor, nn
 
 Taps = dict[str, Tensor]
 

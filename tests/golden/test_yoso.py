@@ -1,13 +1,13 @@
 """YOSO against its reference implementation: every stage, every map, every loss, every gradient.
 
-All tests run on the extract beside this file, and again on the full golden file where the shared data is at hand.
-Errors are relative to the answer's root mean square. What the extract lacks: attention variants MHCA and SDCA by
-themselves (SDCA is what the network uses, so the taps prove it).
+All tests run on the extract beside this file, and again on the full golden file where the shared data is at
+hand. Errors are relative to the answer's root mean square. What the extract lacks: attention variants MHCA and
+SDCA by themselves (SDCA is what the network uses, so the taps prove it).
 """
 
 from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from reader import Array, Case, Golden, read, state_digest
+from taps import Taps, finish, watched
+from torch import Tensor
+from torch.nn import functional as F
+
 from pansight.categories import Categories
 from pansight.models.base import Target
 from pansight.models.preprocess import Preprocess, Sizes
@@ -22,10 +27,6 @@ from pansight.models.yoso import YOSO, YOSOConfig, YOSOOutputs
 from pansight.models.yoso.attention import ATTENTIONS
 from pansight.models.yoso.head import class_scores
 from pansight.nn.resnet import Pyramid
-from reader import Array, Case, Golden, read, state_digest
-from taps import Taps, finish, watched
-from torch import Tensor
-from torch.nn import functional as F
 
 EXTRACT = Path(__file__).with_name("yoso.npz")
 
@@ -72,11 +73,14 @@ class Subject:
         return self.golden.cases[name]
 
     def run(self, name: str) -> Run:
-        if name not in self.runs:
-            images, sizes = inputs(self.case(name), self.model)
-            with torch.no_grad(), watched(self.model) as taps:
-                outputs = self.model(images)
-            self.runs[name] = Run(images, sizes, outputs, finish(taps, outputs))
+        """What the model makes of a case's images; cases with equal images share the network's part."""
+        images, sizes = inputs(self.case(name), self.model)
+        for run in self.runs.values():
+            if torch.equal(run.images, images):
+                return replace(run, sizes=sizes)
+        with torch.no_grad(), watched(self.model) as taps:
+            outputs = self.model(images)
+        self.runs[name] = Run(images, sizes, outputs, finish(taps, outputs))
         return self.runs[name]
 
 
@@ -193,7 +197,8 @@ def prove_ties(pixels: Array, run: Run, picture: int, threshold: float) -> None:
 
     Worked out with full-size masks in float64, step by step as the paper says.
     """
-    scores, categories = class_scores(run.outputs.class_logits[picture].double())
+    scores, categories = class_scores(run.outputs.class_logits[picture, None].double())
+    scores, categories = scores[0], categories[0]
     kept = (scores > threshold) & (categories < run.outputs.class_logits.shape[2] - 1)
     masks = run.outputs.mask_logits[picture][kept].double()[None]
     masks = F.interpolate(masks, size=run.sizes.padded, mode="bilinear", align_corners=False)
@@ -306,9 +311,9 @@ def possible_masks(model: YOSO, images: Tensor) -> Iterator[list[Tensor]]:
 def test_training(subject: Subject, record_property: Any) -> None:
     """Losses, pairs and gradients in train mode: batch statistics in the neck's norms.
 
-    This case was not chosen for its margins. One logit of stage 1 is 1.2e-5 from zero, which is below the noise
-    of float32: it falls to one side in the reference and may fall to the other here, and everything after it
-    changes. So both sides of such logits are tried, and one must give the reference's losses.
+    This case was not chosen for its margins. One logit of stage 1 is 1.2e-5 from zero, which is below the
+    noise of float32: it falls to one side in the reference and may fall to the other here, and everything
+    after it changes. So both sides of such logits are tried, and one must give the reference's losses.
     """
     case = subject.case("losses-train")
     model = deepcopy(subject.model).train()

@@ -38,7 +38,8 @@ class Bench:
         self.average.on_step(self.trainer, self.module, number)
 
     def __getitem__(self, name: str) -> Tensor:
-        return self.model.state_dict()[name].flatten()[0]
+        tensor: Tensor = self.model.state_dict()[name]
+        return tensor.flatten()[0]
 
 
 @pytest.fixture

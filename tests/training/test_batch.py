@@ -8,7 +8,7 @@ import torch
 
 from pansight.categories import Categories, Category
 from pansight.data.sample import Sample
-from pansight.data.transforms import Compose, FixedCrop, RandomCrop, generator_for
+from pansight.data.transforms import Compose, FixedCrop, Labelled, RandomCrop, Transform, generator_for
 from pansight.models.preprocess import Preprocess
 from pansight.panoptic import PanopticMap
 from pansight.training.batch import collate, make_example
@@ -35,18 +35,18 @@ def test_targets_are_the_segments() -> None:
     assert np.array_equal(target.masks.numpy(), sample.panoptic.masks())
 
 
-def test_segments_without_pixels_lose_their_row() -> None:
-    class Left:
-        def __call__(self, labelled: Any, generator: Any) -> Any:
-            return type(labelled)(labelled.image[:, :3], labelled.ids[:, :3])
+def left_half(labelled: Labelled, generator: np.random.Generator) -> Labelled:
+    return Labelled(labelled.image[:, :3], labelled.ids[:, :3])
 
-    (target,) = collate([make_example(halves(), Left(), generator_for((0,)))], 1).targets()
+
+def test_segments_without_pixels_lose_their_row() -> None:
+    (target,) = collate([make_example(halves(), left_half, generator_for((0,)))], 1).targets()
     assert target.categories.tolist() == [0]
     assert target.masks[0].sum() == 9
 
 
 def test_padding_is_void_in_the_truth_and_zero_in_the_input() -> None:
-    crops = [RandomCrop((3, 2)), FixedCrop((5, 4)), RandomCrop((4, 6))]
+    crops: list[Transform] = [RandomCrop((3, 2)), FixedCrop((5, 4)), RandomCrop((4, 6))]
     examples = [make_example(halves(), crop, generator_for((3,))) for crop in crops]
     batch = collate(examples, 32)
     assert batch.images.shape == (3, 3, 32, 32)

@@ -73,7 +73,6 @@ def test_options_are_applied_in_order_and_leave_the_recipe_alone() -> None:
         (["data=videos"], ["data"]),
         ([f"seed={VALIDATION_SCENES_SEED}"], ["seed", "choose another"]),
         ([f"seed={TEST_SCENES_SEED}"], ["seed", "choose another"]),
-        (["validation.pictures=0"], ["validation.pictures"]),
     ],
 )
 def test_wrong_options_are_named_in_one_line(options: list[str], words: list[str]) -> None:

@@ -1,18 +1,18 @@
 """What a network computes, counted while it runs, by the convention of the papers' tables.
 
 The convention is fvcore's, batch 1: convolutions, linear layers and matrix products cost one a multiply-add;
-bilinear enlargement costs 4 an output element; LayerNorm 5 an element, or 4 without affine factors; everything
-else is free (additions, activations, softmax, sigmoid, batch norm, concatenation). Reading at points
-(`grid_sample`, `embedding_bag`) is free too: of a deformable convolution the matrix product counts, as of any other
-convolution.
+bilinear enlargement costs 4 an output element; LayerNorm 5 an element, or 4 without affine factors;
+everything else is free (additions, activations, softmax, sigmoid, batch norm, concatenation). Reading at
+points (`grid_sample`, `embedding_bag`) is free too: of a deformable convolution the matrix product counts, as
+of any other convolution.
 
 Two things that the authors of YOSO count lie outside fvcore's convention:
 
-* Dynamic depthwise convolutions (Table 6). They added the multiply-adds of an equal static convolution by hand. Ours
-  are written as products of shifted rows with one factor a row; such products count, one an element, inside the
-  modules in DYNAMIC_DEPTHWISE and nowhere else.
-* The sum of four maps in the aggregator (Table 5). They wrote it as a convolution of four channels to one, with
-  ones; ours are plain additions. `count_sums` counts additions of feature maps, one a term and element.
+* Dynamic depthwise convolutions (Table 6). They added the multiply-adds of an equal static convolution by
+  hand. Ours are written as products of shifted rows with one factor a row; such products count, one an
+  element, inside the modules in DYNAMIC_DEPTHWISE and nowhere else.
+* The sum of four maps in the aggregator (Table 5). They wrote it as a convolution of four channels to one,
+  with ones; ours are plain additions. `count_sums` counts additions of feature maps, one a term and element.
 
 Nothing is computed when module and inputs are on the "meta" device, and the count is the same.
 """
@@ -110,8 +110,8 @@ def measure_flops(
         function: what to call, once, without gradients.
         args: of the call; tensors on the "meta" device make it free.
         root: its modules name the places; default: `function`, or the module that it is a method of.
-        count_sums: count additions of feature maps [b, c, h, w] of one shape, one a term and element: a + b costs 2,
-            and + c 1 more.
+        count_sums: count additions of feature maps [b, c, h, w] of one shape, one a term and element: a + b
+            costs 2, and + c 1 more.
     """
     if root is None:
         owner = function if isinstance(function, nn.Module) else getattr(function, "__self__", None)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pansight.cli.predict import DEFAULT_MODEL, tell
+from pansight.cli.threads import share_cores
 
 if TYPE_CHECKING:
     from pansight.data.sample import Sample
@@ -50,6 +51,7 @@ def demo(
     errors = Console(stderr=True, soft_wrap=True, highlight=False)
     found, problems = find_pictures(pictures or [])
 
+    share_cores()
     from pansight.data.scenes import SceneDataset
     from pansight.runtime.pipeline import segment_files
     from pansight.runtime.segmenter import load
@@ -110,7 +112,7 @@ def _write(
             draw.overlay(sample.image, panoptic),
             draw.overlay(sample.image, sample.panoptic),
         ]
-    titles = ["picture", "prediction", "truth"] + [""] * (len(cells) - 3)
+    titles = ["picture", "prediction", "truth"] * len(samples)
     save_picture(sheet_path(writer.folder), draw.contact_sheet(cells, columns=3, titles=titles))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pansight.cli.threads import share_cores
 from pansight.errors import InputError
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def predict(
     if not pictures:
         raise InputError("no pictures to segment; give files, folders or quoted patterns")
 
+    share_cores()
     from pansight.runtime.segmenter import load
     from pansight.runtime.writing import Format, MapWriter, make_folder, make_jobs
 

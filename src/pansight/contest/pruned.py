@@ -114,7 +114,9 @@ def _plan(logits: Logits, scores: Float[Tensor, " k"], kept: Bool[Tensor, " k"],
     scores = torch.where(kept, scores, 0)
     reachable = highest.sigmoid() * scores[:, None]
     mixed = (highest >= 0) & (lowest < 0)
-    needed = ((reachable >= _floor(logits, scores, grid)) | mixed) & kept[:, None]
+    # the interpolation rounds as if a logit changed by `slack`, the sigmoid in its last digits
+    floor = _floor(logits, scores, grid) * (-slack.amax()).exp() * (1 - 1e-6)
+    needed = ((reachable >= floor) | mixed) & kept[:, None]
     settled = (needed.sum(0) == 1) & ~(mixed & needed).any(0)
     return Plan(needed, mixed, lowest >= 0, settled | ~needed.any(0))
 
@@ -147,8 +149,7 @@ def _floor(logits: Logits, scores: Float[Tensor, " k"], grid: Grid) -> Float[Ten
     sure = (least.sigmoid() * scores[:, None, None]).amax(0)
     sure = _windows(sure.T, grid.rows.windows[:, : grid.rows.windows.shape[1] - span_y + 1]).amin(2)
     sure = _windows(sure.T, grid.columns.windows[:, : grid.columns.windows.shape[1] - span_x + 1]).amin(2)
-    # room for rounding: the interpolation's as a change of the logit, and the sigmoid's
-    return sure.flatten() * (1 - 1e-6) * (-SLACK * logits.abs().amax()).exp()
+    return sure.flatten()
 
 
 def _enlarge(

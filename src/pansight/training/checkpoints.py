@@ -4,6 +4,8 @@ import errno
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -69,8 +71,9 @@ def read_checkpoint(path: Path, *, mapped: bool = False) -> dict[str, Any]:
 class Checkpoints(StepCallback):
     """Saves `last.ckpt` every so many steps, after the last, and when Ctrl-C asks to stop.
 
-    A first Ctrl-C lets the running step end, saves and raises TrainingInterruptedError; a second one stops at
-    once. When a checkpoint cannot be written, training goes on with the old one kept, and says so.
+    Inside `catching_interrupts`, a first Ctrl-C lets the running step end, saves and raises
+    TrainingInterruptedError; a second one stops at once. When a checkpoint cannot be written, training goes
+    on with the old one kept, and says so; unless it was the last one.
 
     Args:
         folder: where they are written.
@@ -86,18 +89,18 @@ class Checkpoints(StepCallback):
         self.last_step = last_step
         self.warning: str | None = None
         self._stop = False
-        self._handler: Any = None
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take over Ctrl-C."""
-        if threading.current_thread() is threading.main_thread():
-            self._handler = signal.signal(signal.SIGINT, self._interrupt)
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Give Ctrl-C back."""
-        if self._handler is not None:
-            signal.signal(signal.SIGINT, self._handler)
-            self._handler = None
+    @contextmanager
+    def catching_interrupts(self) -> Iterator[None]:
+        """Inside, Ctrl-C is taken as said above (only in the main thread, which alone may do so)."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGINT, self._interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         if self._stop:

@@ -162,7 +162,7 @@ class Validation(_Section):
     every: NonNegativeInt = 1000
     """steps between validations; 0: none"""
     pictures: NonNegativeInt = 100
-    """how many, from the front of the data set; 0: all"""
+    """how many, from the front of the data set; 0: all, or 100 scenes"""
     batch_size: PositiveInt = 8
     """pictures of one size go through the network together"""
 
@@ -204,11 +204,9 @@ class TrainConfig(_Section):
 
     @model_validator(mode="after")
     def _unseen(self) -> "TrainConfig":
-        if isinstance(self.data, SceneData):
-            if self.seed in (VALIDATION_SCENES_SEED, TEST_SCENES_SEED):
-                raise ValueError(f"seed {self.seed} is kept for validation and test scenes; choose another")
-            if self.validation.every and not self.validation.pictures:
-                raise ValueError("validation.pictures cannot be 0 (all) with scenes, which never end")
+        reserved = (VALIDATION_SCENES_SEED, TEST_SCENES_SEED)
+        if isinstance(self.data, SceneData) and self.seed in reserved:
+            raise ValueError(f"seed {self.seed} is kept for validation and test scenes; choose another")
         return self
 
 

@@ -84,8 +84,8 @@ class Report(StepCallback):
             line = f"step {step}/{self.config.steps}  {rate:.2f} steps/s  {_clock(left)} left  {figures}"
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Take the bar away."""
+    def close(self) -> None:
+        """Let go of the terminal."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

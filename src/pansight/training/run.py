@@ -90,7 +90,8 @@ def train(
             Validation(config, sources.validation, average, journal, lambda pq: export(BEST, pq=pq))
         )
     console = console or Console()
-    callbacks += [Report(config, journal, checkpoints, console), checkpoints]
+    report = Report(config, journal, checkpoints, console)
+    callbacks += [report, checkpoints]
     if first:
         size = f"{parameter_count(model) / 1e6:.2f} M parameters, {len(model.categories)} categories"
         console.print(f"{model.method}, {size}, into {folder}", markup=False, highlight=False, soft_wrap=True)
@@ -98,10 +99,11 @@ def train(
     data = PanopticData(config, sources, model.preprocess.divisor)
     model.train()
     try:
-        with _only_our_words():
+        with _only_our_words(), checkpoints.catching_interrupts():
             trainer = _trainer(config, folder, callbacks)
             trainer.fit(module, datamodule=data, ckpt_path=str(last) if resume else None)
     finally:
+        report.close()
         journal.close()
     model.eval()
     with average.applied():

@@ -57,7 +57,7 @@ def _scenes(data: SceneData, config: TrainConfig) -> Sources:
         early = SceneDataset(config.seed, data.early_size, ENDLESS)
         pictures = data.early_steps * config.batch_size * config.accumulate * config.devices
         training = Joined(early, training, pictures)
-    validation = SceneDataset(VALIDATION_SCENES_SEED, data.size, config.validation.pictures)
+    validation = SceneDataset(VALIDATION_SCENES_SEED, data.size, config.validation.pictures or 100)
     return Sources(training, validation, Categories.builtin("scenes"))
 
 

@@ -34,7 +34,10 @@ def batches_of_one_size(samples: Sequence[Sample], limit: int) -> Iterator[list[
 
 @torch.inference_mode()
 def measure(
-    model: PanopticModel, batches: Iterable[list[Sample | PansightError]], device: torch.device, limit: int
+    model: PanopticModel,
+    batches: Iterable[Sequence[Sample | PansightError]],
+    device: torch.device,
+    limit: int,
 ) -> PanopticQuality:
     """Panoptic quality of the model (in evaluation mode) on samples that come in lists.
 
@@ -100,7 +103,7 @@ class Validation(StepCallback):
             self.best = row["pq"]
             self.on_best(self.best)
 
-    def _loader(self, trainer: Trainer) -> Iterable[list[Sample | PansightError]]:
+    def _loader(self, trainer: Trainer) -> Iterable[Sequence[Sample | PansightError]]:
         count = min(self.config.validation.pictures or len(self.samples), len(self.samples))
         return DataLoader(
             ErrorsAsItems(self.samples),

@@ -10,8 +10,8 @@ from pansight.errors import PansightError
 from pansight.models.yoso.config import YOSOConfig
 from pansight.nn.points import sample_shared_points
 
-Pairs = tuple[Int[Tensor, " m"], Int[Tensor, " m"]]
-"""proposals (ascending) and the segments they are given"""
+Pairs = tuple[Int[Tensor, " _"], Int[Tensor, " _"]]
+"""proposals (ascending) and the segments they are given; the axis has no name, for a list of pairs has many"""
 
 
 def pairwise_costs(
