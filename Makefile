@@ -21,7 +21,7 @@ lint:
 	@./scripts/setup dev
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
-	@.venv/bin/mypy
+	@.venv/bin/python -m mypy
 
 format:
 	@./scripts/setup dev

@@ -61,7 +61,13 @@ def thin_merge(case: Case) -> tuple[dict[str, Any], dict[str, Answer]]:
     return {**case.settings, "queries": queries}, answers
 
 
-THINNED = {"attention": thin_attention, "merge": thin_merge}
+def thin(case: Case) -> tuple[dict[str, Any], dict[str, Answer]]:
+    """Settings and arrays of a case, without those that are too large."""
+    if case.name == "attention":
+        return thin_attention(case)
+    if case.name == "merge":
+        return thin_merge(case)
+    return case.settings, case.answers
 
 
 def is_whole(path: str) -> bool:
@@ -76,7 +82,7 @@ def extract(source: Path, target: Path, samples: int) -> None:
     answers |= {f"override/{key}": Answer(value, value.shape) for key, value in golden.overrides.items()}
     settings = {}
     for name, case in golden.cases.items():
-        settings[name], kept = THINNED.get(name, lambda case: (case.settings, case.answers))(case)
+        settings[name], kept = thin(case)
         for path, answer in kept.items():
             answers[f"case/{name}/{path}"] = answer if is_whole(path) else answer.thinned(samples)
     table, pools = pack(answers)
@@ -89,7 +95,7 @@ def extract(source: Path, target: Path, samples: int) -> None:
         "arrays": table,
     }
     with target.open("wb") as file:
-        np.savez_compressed(file, meta=np.array(json.dumps(meta)), **pools)
+        np.savez_compressed(file, allow_pickle=False, meta=np.array(json.dumps(meta)), **pools)
     again = read(target)
     for key, answer in answers.items():
         if key.startswith("case/"):

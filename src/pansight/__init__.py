@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pansight import draw
     from pansight.categories import Categories, Category
     from pansight.errors import PansightError
     from pansight.panoptic import PanopticBatch, PanopticMap, Segment
@@ -29,6 +30,9 @@ _HOMES = {
     "load": "pansight.runtime.segmenter",
 }
 
+_MODULES = ("draw",)
+"""Modules that are spoken of as `pansight.NAME`."""
+
 __all__ = [
     "Categories",
     "Category",
@@ -38,11 +42,14 @@ __all__ = [
     "Segment",
     "Segmenter",
     "__version__",
+    "draw",
     "load",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"pansight.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'pansight' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

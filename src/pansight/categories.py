@@ -24,6 +24,9 @@ from pansight.errors import CategoryError
 BUILTIN = ("coco", "cityscapes", "ade20k", "mapillary", "scenes")
 """Names that `Categories.builtin` knows."""
 
+_ID_LIMIT = 1 << 63
+"""Data-set ids are kept as int64."""
+
 
 @dataclass(frozen=True, slots=True)
 class Category:
@@ -60,6 +63,10 @@ class Categories(Sequence[Category]):
         for item in self._items:
             if not item.name:
                 raise CategoryError(f"category with id {item.dataset_id} in {name} has no name; give it one")
+            if not -_ID_LIMIT <= item.dataset_id < _ID_LIMIT:
+                raise CategoryError(
+                    f"id of category {item.name!r} in {name} is too large; use one below 2**63"
+                )
             if len(item.color) != 3 or not all(0 <= channel <= 255 for channel in item.color):
                 raise CategoryError(
                     f"color {item.color} of category {item.name!r} is no RGB triple; use values 0..255"
@@ -86,7 +93,7 @@ class Categories(Sequence[Category]):
             content = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise CategoryError(f"cannot read {path}: {error.strerror or error}; check the path") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CategoryError(f"{path} is no JSON file ({error}); give a COCO-panoptic JSON") from error
         rows = content.get("categories") if isinstance(content, dict) else content
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -229,12 +236,14 @@ def _parsed(row: Mapping[str, Any], where: str) -> tuple[dict[str, Any], tuple[i
         return rest, _as_color(row["color"]) if row.get("color") else None
     except KeyError as error:
         raise CategoryError(f"{where} lacks {error}; give each category id, name and isthing") from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise CategoryError(f"{where} is malformed ({error}); correct it") from error
 
 
 def _as_color(value: Any) -> tuple[int, int, int]:
     red, green, blue = (int(channel) for channel in value)
+    if not all(0 <= channel <= 255 for channel in (red, green, blue)):
+        raise ValueError(f"color {[red, green, blue]} is no RGB triple of 0..255")
     return red, green, blue
 
 

@@ -2,7 +2,7 @@
 
 import importlib
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,19 +20,16 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     disk is full.
     """
     path = Path(path)
+    # Short, for names may have 255 bytes and no more; random, so that nobody else has it.
+    temporary = path.parent / f".{secrets.token_hex(8)}{path.suffix}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:100]}.", suffix=path.suffix, dir=path.parent)
+        # The system applies the umask. Asking for it would change it, for all threads, in between.
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}; choose another folder") from error
-    os.close(handle)
-    temporary = Path(name)
     try:
         yield temporary
-        # mkstemp makes private files; give the result the permissions that any new file would have.
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
         temporary.replace(path)
     except OSError as error:
         reason = error.strerror or error

@@ -134,6 +134,11 @@ def test_categories_from_outside(files: Files) -> None:
     assert files.open(categories=same)[0].panoptic.segments[0].category == 0
 
 
+def test_odd_entries_among_the_images_are_no_names(files: Files) -> None:
+    files.content["images"] += ["text", {"id": [7], "file_name": "a.png"}, {"id": 7}, {"file_name": "b.png"}]
+    assert files.open()[1].file_name == "photo7.png"
+
+
 def test_every_problem_of_the_json_is_listed(files: Files) -> None:
     first, second = files.content["annotations"]
     first["segments_info"] += [

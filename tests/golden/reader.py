@@ -123,7 +123,7 @@ def noise(key: str, count: int, seed: int) -> Array:
             bits *= np.uint64(factor)
         bits ^= bits >> np.uint64(31)
     # the upper 53 bits as a multiple of 2^-52
-    return (bits >> np.uint64(11)).astype(np.float64) / 2.0**52 - 1.0
+    return np.asarray((bits >> np.uint64(11)).astype(np.float64) / 2.0**52 - 1.0)
 
 
 def computed_weight(key: str, shape: tuple[int, ...], seed: int) -> Array:

@@ -39,7 +39,9 @@ def _hook(name: str, taps: Taps) -> Any:
             taps[f"{name}:2"] = output.queries[..., None, None]
         elif isinstance(module, nn.MultiheadAttention):
             # ours asks for no weights; the reference does, sequence first; forward itself calls no hooks
-            again, weights = module.forward(*args, need_weights=True)
+            query, key, value = args
+            again, weights = module.forward(query, key, value, need_weights=True)
+            assert weights is not None
             torch.testing.assert_close(again, output[0], rtol=1e-4, atol=1e-5)
             taps[f"{name}:0"], taps[f"{name}:1"] = output[0].transpose(0, 1), weights
         elif isinstance(output, Tensor):

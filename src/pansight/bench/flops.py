@@ -200,7 +200,7 @@ COSTS: dict[Any, tuple[str, Callable[[tuple[Any, ...], Any], int]]] = {
 }
 
 
-class _Counter(TorchDispatchMode):
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees every operation on its way to the device."""
 
     def __init__(self, places: _Places, count_sums: bool) -> None:
@@ -208,7 +208,7 @@ class _Counter(TorchDispatchMode):
         self.counts: Counter[tuple[str, str]] = Counter()
         self.places = places
         self.count_sums = count_sums
-        self.sums = WeakIdKeyDictionary()
+        self.sums = WeakIdKeyDictionary()  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

@@ -153,9 +153,10 @@ def _run(
 
 
 def tell(errors: "Console", problem: str) -> None:
-    """Name a picture that failed, in one line."""
-    errors.print("[bold red]failed:[/] ", end="")
-    errors.print(problem, markup=False)
+    """Name a picture that failed, in one line, above the progress bar where there is one."""
+    from rich.text import Text
+
+    errors.print(Text.assemble(("failed:", "bold red"), " ", problem))
 
 
 def _resize(text: str) -> "Resize":

@@ -14,12 +14,12 @@ from rich.text import Text
 
 
 class RateColumn(ProgressColumn):
-    """Steps a second, or seconds a step where that is slow."""
+    """Steps a second since the start, or seconds a step where that is slow."""
 
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        if not speed:
+        if not task.completed or not task.elapsed:
             return Text("")
+        speed = task.completed / task.elapsed
         return Text(
             f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each", style="progress.data.speed"
         )

@@ -76,16 +76,16 @@ def train(
         typer.echo(explained(config), nl=False)
         return
     from pansight.training.checkpoints import TrainingInterruptedError
-    from pansight.training.run import BEST, FINAL
     from pansight.training.run import train as run
 
     try:
         run(config, folder, resume=resume)
     except TrainingInterruptedError as stopped:
-        typer.echo(f"stopped at step {stopped.step}; go on with: pansight train --resume --output {folder}")
+        if stopped.first:
+            typer.echo(
+                f"stopped at step {stopped.step}; go on with: pansight train --resume --output {folder}"
+            )
         raise typer.Exit(130) from None
-    best = folder / BEST
-    typer.echo(f"weights: {folder / FINAL}" + (f", best: {best}" if best.exists() else ""))
 
 
 def _folder(recipe: str | None, output: Path | None) -> Path:

@@ -59,7 +59,7 @@ class CocoPanoptic:
         names = {
             image["id"]: image["file_name"]
             for image in (listed if isinstance(listed, list) else ())
-            if isinstance(image, dict) and {"id", "file_name"} <= image.keys()
+            if isinstance(image, dict) and "file_name" in image and isinstance(image.get("id"), int | str)
         }
         self._read(content["annotations"], names, index)
 

@@ -49,7 +49,7 @@ class Preprocess(BaseModel):
             return self
         if resize == "none":
             return self.model_copy(update={"short": None, "longest": None, "squash": None})
-        if not isinstance(resize, int) or resize < 1:
+        if not isinstance(resize, int) or isinstance(resize, bool) or resize < 1:
             raise InputError(
                 f"resize {resize!r} is no rule; use 'paper', 'none' or a short side in pixels, such as 512"
             )
@@ -61,8 +61,9 @@ class Preprocess(BaseModel):
             return self.squash
         if self.short is None:
             return height, width
-        scale = self.short / min(height, width)
-        new_height, new_width = scale * height, scale * width
+        # the short side is exactly `short`: scale * side may round below it, and then a half rounds down
+        scale, short = self.short / min(height, width), float(self.short)
+        new_height, new_width = (short, scale * width) if height < width else (scale * height, short)
         if self.longest is not None and max(new_height, new_width) > self.longest:
             shrink = self.longest / max(new_height, new_width)
             new_height, new_width = new_height * shrink, new_width * shrink

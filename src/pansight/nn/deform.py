@@ -28,6 +28,8 @@ class ModulatedDeformConv2d(nn.Module):
     torchvision.ops.deform_conv2d to rounding.
     """
 
+    _rows: Tensor | None
+
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: int = 3, *, bias: bool = False
     ) -> None:
@@ -35,7 +37,8 @@ class ModulatedDeformConv2d(nn.Module):
         self.kernel_size = kernel_size
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel_size, kernel_size))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
-        self._rows: Tensor | None = None
+        # a buffer, so that it changes device and precision with the weight
+        self.register_buffer("_rows", None, persistent=False)
         nn.init.kaiming_uniform_(self.weight, nonlinearity="relu")
 
     def forward(
@@ -66,8 +69,12 @@ class ModulatedDeformConv2d(nn.Module):
         return result if self.bias is None else result + self.bias[:, None, None]
 
     def _positions(self, offsets: Float[Tensor, "b k2 h w"]) -> tuple[Taps, Taps]:
-        """Where each tap of each pixel reads: y and x, in pixels."""
+        """Where each tap of each pixel reads: y and x, in pixels; in float32 at least.
+
+        Half precision cannot tell where to read: at pixel 200, bfloat16 knows whole pixels only.
+        """
         kernel = self.kernel_size
+        offsets = offsets.to(torch.promote_types(offsets.dtype, torch.float32))
         steps = torch.arange(kernel, device=offsets.device, dtype=offsets.dtype) - kernel // 2
         rows = torch.arange(offsets.shape[2], device=offsets.device, dtype=offsets.dtype)
         columns = torch.arange(offsets.shape[3], device=offsets.device, dtype=offsets.dtype)
@@ -83,8 +90,9 @@ class ModulatedDeformConv2d(nn.Module):
         # pixel centres to -1..1 of the whole map (align_corners=False)
         grid = torch.stack(((2 * x_ + 1) / width - 1, (2 * y + 1) / height - 1), dim=-1)
         grid = grid.permute(0, 3, 1, 2, 4).reshape(batch, -1, width, 2)
-        sampled = F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-        columns = sampled.unflatten(2, (-1, lines)) * mask.permute(0, 3, 1, 2)[:, None]
+        wide = x.to(grid.dtype)  # the grid's precision, whatever the map's
+        sampled = F.grid_sample(wide, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+        columns = sampled.to(x.dtype).unflatten(2, (-1, lines)) * mask.permute(0, 3, 1, 2)[:, None]
         # bmm with a broadcast weight: matmul would copy the columns to fold the batch in
         weight = self.weight.flatten(1).expand(batch, -1, -1)
         return torch.bmm(weight, columns.reshape(batch, -1, lines * width)).unflatten(2, (lines, width))
@@ -105,7 +113,10 @@ class ModulatedDeformConv2d(nn.Module):
         index = torch.stack((first, first + 1, first + line, first + line + 1), dim=-1)
         weight = torch.stack((up - up * right, up * right, down - down * right, down * right), dim=-1)
         columns = F.embedding_bag(
-            index.reshape(-1, 4), table.flatten(0, 2), per_sample_weights=weight.reshape(-1, 4), mode="sum"
+            index.reshape(-1, 4),
+            table.flatten(0, 2),
+            per_sample_weights=weight.reshape(-1, 4).to(table.dtype),
+            mode="sum",
         )
         kernel = self._weight_rows() if self._rows is None else self._rows
         result = columns.reshape(batch * lines * width, -1) @ kernel

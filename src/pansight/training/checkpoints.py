@@ -22,12 +22,13 @@ LAST = "last.ckpt"
 
 
 class TrainingInterruptedError(Exception):
-    """Ctrl-C was pressed, and a checkpoint of `step` is written."""
+    """Ctrl-C was pressed, and a checkpoint of `step` is written to `path`; `first`: by this process."""
 
-    def __init__(self, step: int, path: Path) -> None:
-        super().__init__(step, path)
+    def __init__(self, step: int, path: Path, first: bool = True) -> None:
+        super().__init__(step, path, first)
         self.step = step
         self.path = path
+        self.first = first
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -116,7 +117,7 @@ class Checkpoints(StepCallback):
             return
         if stop:
             trainer.save_checkpoint(self.folder / LAST)
-            raise TrainingInterruptedError(step, self.folder / LAST)
+            raise TrainingInterruptedError(step, self.folder / LAST, trainer.is_global_zero)
         try:
             trainer.save_checkpoint(self.folder / LAST)
             if self.keep:

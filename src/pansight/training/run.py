@@ -108,6 +108,9 @@ def train(
     model.eval()
     with average.applied():
         export(FINAL)
+        if first:
+            best = f", best: {folder / BEST}" if (folder / BEST).exists() else ""
+            console.print(f"weights: {folder / FINAL}{best}", markup=False, highlight=False, soft_wrap=True)
         weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
     model.load_state_dict(weights)
     return model

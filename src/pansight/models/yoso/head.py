@@ -78,6 +78,22 @@ class Stage(nn.Module):
         hard_masks: Bool[Tensor, "b n h w"],
         deferred: Float[Tensor, "d e"] | None = None,
     ) -> StageOutput:
+        device = features.device.type
+        if not torch.is_autocast_enabled(device):
+            return self._refine(features, queries, hard_masks, deferred)
+        # Sums over whole maps leave float16's range, and rows of queries cost next to nothing.
+        with torch.autocast(device, enabled=False):
+            output = self._refine(features.float(), queries.float(), hard_masks, deferred)
+        # alike, so that masks can be made outside autocast too
+        return output._replace(kernels=output.kernels.to(features.dtype))
+
+    def _refine(
+        self,
+        features: Float[Tensor, "b e h w"],
+        queries: Rows,
+        hard_masks: Bool[Tensor, "b n h w"],
+        deferred: Float[Tensor, "d e"] | None,
+    ) -> StageOutput:
         # The sum, not the mean: large masks outweigh the attention's normalised answer, as published.
         pooled = torch.bmm(hard_masks.flatten(2).to(features.dtype), features.flatten(2).transpose(1, 2))
         if deferred is not None:
