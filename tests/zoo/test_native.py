@@ -248,3 +248,9 @@ def test_metadata_is_text_that_others_can_read(saved: Path) -> None:
         "color": [255, 0, 0],
         "supercategory": "",
     }
+
+
+def test_the_file_has_the_permissions_of_any_new_file(saved: Path) -> None:
+    plain = saved.parent / "plain"
+    plain.touch()
+    assert saved.stat().st_mode == plain.stat().st_mode

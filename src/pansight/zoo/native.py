@@ -98,8 +98,10 @@ def save_native(
         for key, tensor in model.state_dict().items()
     }
     with atomic_write(path) as temporary:
+        mode = temporary.stat().st_mode
         try:
             save_file(state, temporary, metadata)
+            temporary.chmod(mode)  # safetensors makes files that nobody else may read
         except SafetensorError as error:
             raise InputError(
                 f"cannot write {path}: {first_line(error)}; free space or choose another folder"
