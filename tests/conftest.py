@@ -3,8 +3,17 @@
 import os
 from pathlib import Path
 
+# Threads that wait for each other by spinning crawl when something else needs the cores; torch reads this
+# when it is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 import pytest
+from hypothesis import settings
 from jaxtyping import install_import_hook
+
+# How long an example takes says nothing on a busy machine.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 install_import_hook("pansight", "beartype.beartype")
 
@@ -30,6 +39,6 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = reporter.stats.get("skipped", []) if reporter else []
-    if skipped and exitstatus == 0:
+    if reporter and skipped and exitstatus == 0:
         reporter.write_line(f"{len(skipped)} tests were skipped, none may be: {skipped[0].nodeid}", red=True)
         session.exitstatus = 1

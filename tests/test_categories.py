@@ -156,7 +156,8 @@ def test_broken_sets_are_refused(items: list[Category], message: str) -> None:
             "malformed",
         ),
         (
-            '[{"id": 1, "name": "a", "isthing": 1, "color": [300, 0, 0]}, {"id": 2, "name": "b", "isthing": 1}]',
+            '[{"id": 1, "name": "a", "isthing": 1, "color": [300, 0, 0]}, '
+            '{"id": 2, "name": "b", "isthing": 1}]',
             r"category 0 of bad is malformed \(color \[300, 0, 0\] is no RGB triple",
         ),
         (

@@ -7,15 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import settings
 from PIL import Image
 
 from pansight.categories import Categories, Category
 from pansight.codec import ids_to_rgb
-
-# How long an example takes says nothing on a busy machine.
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")
 
 ROWS = [
     {"id": 1, "name": "person", "isthing": 1},

@@ -13,7 +13,7 @@ Norm = Literal["frozen", "batch"]
 class FrozenBatchNorm2d(nn.Module):
     """Batch norm whose statistics and affine factors are constants: four buffers, nothing learned.
 
-    The initial variance is 1 - eps, so that a fresh module is the identity to the last bit (as in detectron2).
+    The initial variance is 1 - eps, so that a fresh module is the identity to the last bit (detectron2).
     """
 
     weight: Tensor

@@ -110,6 +110,8 @@ class ModulatedDeformConv2d(nn.Module):
         line = width + 3
         first = (top.int() + 1) * line + (left.int() + 1)
         first = first + torch.arange(batch, dtype=torch.int32)[:, None, None, None] * ((height + 3) * line)
+        # offsets that are not numbers would read beyond the table; their weights keep the answer not a number
+        first = first.clamp(0, table.shape[0] * table.shape[1] * line - line - 2)
         index = torch.stack((first, first + 1, first + line, first + line + 1), dim=-1)
         weight = torch.stack((up - up * right, up * right, down - down * right, down * right), dim=-1)
         columns = F.embedding_bag(

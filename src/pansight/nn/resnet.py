@@ -127,6 +127,7 @@ class ResNet(nn.Module):
         self.channels: tuple[int, ...] = tuple(w * block.expansion for w in widths)
         self.stem = Stem(width, norm, eps)
         in_channels = width
+        stages = []
         for stage, (blocks, stage_width) in enumerate(zip(BLOCKS[depth], widths, strict=True)):
             first_stride = 1 if stage == 0 else 2
             layers = []
@@ -134,7 +135,8 @@ class ResNet(nn.Module):
                 stride = first_stride if index == 0 else 1
                 layers.append(block(in_channels, stage_width, stride, norm, eps, stride_in_1x1))
                 in_channels = stage_width * block.expansion
-            self.add_module(f"res{stage + 2}", nn.Sequential(*layers))
+            stages.append(nn.Sequential(*layers))
+        self.res2, self.res3, self.res4, self.res5 = stages
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Pyramid:
         res2 = self.res2(self.stem(images))

@@ -30,9 +30,9 @@ def load_backbone(model: nn.Module, path: str | os.PathLike[str]) -> None:
     """Fill the ResNet inside `model` from a file with torchvision's or detectron2's keys; all else stays.
 
     The classifier is left out, and a prefix "backbone." or "backbone.bottom_up." is taken off, together
-    with everything that does not have it. torchvision's weights, in either spelling, are for RGB pictures with
-    its mean and deviation and for `stride_in_1x1=False`; others (MSRA's: BGR, `stride_in_1x1=True`) have the
-    same keys and shapes, so the caller must know.
+    with everything that does not have it. torchvision's weights, in either spelling, are for RGB pictures
+    with its mean and deviation and for `stride_in_1x1=False`; others (MSRA's: BGR, `stride_in_1x1=True`) have
+    the same keys and shapes, so the caller must know.
 
     Raises CheckpointError when the file cannot be read or does not fit, naming the keys.
     """

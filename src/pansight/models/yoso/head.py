@@ -171,7 +171,7 @@ class Head(nn.Module):
 
     def _first_masks(self, features: Float[Tensor, "b e h w"]) -> Float[Tensor, "b n h w"]:
         if self.deferred is None:
-            return cast(Tensor, self.kernels(features))
+            return self.kernels(features)
         kernels = self.kernels.weight.flatten(1) @ self.deferred
         assert self.kernels.bias is not None
         # the last input channel is the constant 1

@@ -27,7 +27,7 @@ class DeformableUpsample(nn.Module):
         self.up_sample = nn.ConvTranspose2d(out_channels, out_channels, 4, stride=2, padding=1, bias=False)
         self.up_bn: nn.Module = nn.BatchNorm2d(out_channels)
         self.relu = nn.ReLU()
-        nn.init.zeros_(self.dcn_offset.bias)
+        nn.init.zeros_(cast(Tensor, self.dcn_offset.bias))
 
     def forward(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h2 w2"]:
         # 9 taps, (dy, dx) interleaved, then 9 modulation logits
@@ -111,7 +111,7 @@ class FeaturePyramidAggregator(nn.Module):
         """The four levels as one map at stride 4 (what Table 5 counts)."""
         if self.order == "ifa":
             levels = (upsample(x.x5, 8), upsample(x.x4, 4), upsample(x.x3, 2), x.x2)
-            return cast(Tensor, self.conv_a(torch.cat(levels, dim=1)))
+            return self.conv_a(torch.cat(levels, dim=1))
         total = upsample(self.conv_a5(x.x5), 8)
         total = total + upsample(self.conv_a4(x.x4), 4)
         total = total + upsample(self.conv_a3(x.x3), 2)
@@ -121,7 +121,7 @@ class FeaturePyramidAggregator(nn.Module):
         total = self.aggregate(self.laterals(features))
         if self.bias is not None:
             total = total + self.bias
-        return cast(Tensor, self.output_conv(total))
+        return self.output_conv(total)
 
     @torch.no_grad()
     def fold(self) -> None:
@@ -161,7 +161,7 @@ class Neck(nn.Module):
         coordinates = coordinate_channels(x)
         if self.deferred:
             return torch.cat((x, coordinates, torch.ones_like(x[:, :1])), dim=1)
-        return cast(Tensor, self.loc_conv(torch.cat((x, coordinates), dim=1)))
+        return self.loc_conv(torch.cat((x, coordinates), dim=1))
 
     def defer(self) -> Float[Tensor, "d e"]:
         """From now on give [features, x, y, 1]; returns the matrix that makes X of it.
