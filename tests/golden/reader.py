@@ -57,6 +57,12 @@ class Answer:
             return math.inf
         return float(difference.max() / (np.sqrt(np.square(theirs, dtype=np.float64).mean()) or 1.0))
 
+    def distance(self, value: Array) -> float:
+        """Root mean square of the difference from `value` at the samples, over the answer's."""
+        assert value.shape == self.shape, f"shape {value.shape}, the reference has {self.shape}"
+        theirs = self.values.reshape(-1).astype(np.float64)
+        return float(np.linalg.norm(value.reshape(-1)[:: self.step] - theirs) / np.linalg.norm(theirs))
+
 
 @dataclass(frozen=True)
 class Case:

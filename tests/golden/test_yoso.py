@@ -4,9 +4,10 @@ All tests run on the extract beside this file, and again on the full golden file
 hand. Errors are relative to the answer's root mean square. What the extract lacks: attention variants MHCA
 and SDCA by themselves (SDCA is what the network uses, so the taps prove it).
 
-Masks are thresholded between stages, so one logit next to zero that falls to the other side changes everything
-after it. Forward cases are at least 1e-4 away from that. Should a machine's rounding be worse, the reference's
-masks replace ours, after a proof that ours differ only there; what comes after can still be compared.
+Masks are thresholded between stages, so one logit next to zero that falls to the other side changes
+everything after it. Forward cases are at least 1e-4 away from that. Should a machine's rounding be worse, the
+reference's masks replace ours, after a proof that ours differ only there; what comes after can still be
+compared.
 """
 
 from collections.abc import Iterator
@@ -173,10 +174,10 @@ def test_every_stage(subject: Subject, name: str, record_property: Any) -> None:
     case, run = subject.case(name), subject.run(name)
     last = {path for path in case.paths("tap/") if "mask_heads.1" in path or path.startswith("yoso_head:")}
     before = set(case.paths("tap/")) - last
-    check(case, {f"tap/{path}": run.taps[path] for path in last}, record_property, LAST_TOLERANCE)
-    if name != "batch":
+    if name != "batch":  # which has few taps
         assert len(before) >= 50 and len(last) >= 14
-        check(case, {f"tap/{path}": run.taps[path] for path in before}, record_property, TOLERANCE)
+        check(case, {f"tap/{path}": run.taps[path] for path in last}, record_property, LAST_TOLERANCE)
+    check(case, {f"tap/{path}": run.taps[path] for path in before}, record_property, TOLERANCE)
 
 
 @pytest.mark.parametrize("name", FORWARD + LOSSES)
@@ -347,8 +348,9 @@ def test_training(subject: Subject, record_property: Any) -> None:
     """Losses, pairs and gradients in train mode: batch statistics in the neck's norms.
 
     This case was not chosen for its margins. One logit of stage 1 is 1.2e-5 from zero (in float64), where the
-    noise of float32 is 1e-4: it falls to one side in the reference and to the other here, and everything after
-    it changes (losses by 3e-3). So both sides of such logits are tried; one must give the reference's losses.
+    noise of float32 is 1e-4: it falls to one side in the reference and to the other here, and everything
+    after it changes (losses by 3e-3). So both sides of such logits are tried; one must give the reference's
+    losses.
     """
     case = subject.case("losses-train")
     model = deepcopy(subject.model).train()
@@ -371,13 +373,17 @@ def test_training(subject: Subject, record_property: Any) -> None:
     errors = {key: abs(float(gradients[key].norm()) / norm - 1) for key, norm in wanted.items() if norm > 0}
     record_property("largest error of norms", max(errors.values()))
     record_property("median error of norms", float(np.median(list(errors.values()))))
-    # thresholds inside the losses (most uncertain points, ReLU) make single gradients jumpy, the median not
+    # Which points are most uncertain, ReLU and the corners of bilinear reading switch with the last bit: our own
+    # gradients differ by 3e-3 between one thread and two, in norms and in distance.
     assert max(errors.values()) < 1e-2, max(errors, key=lambda key: errors[key])
     assert float(np.median(list(errors.values()))) < 1e-3
     total = float(torch.stack([g.norm() for g in gradients.values()]).norm())
     assert total == pytest.approx(case.settings["grad_total_norm"], rel=1e-3)
-    grads = {f"grad/{key}": gradients[key] for key in case.paths("grad/")}
-    check(case, grads, record_property, 2e-2)
+    distances = {
+        key: case.answers[f"grad/{key}"].distance(gradients[key].numpy()) for key in case.paths("grad/")
+    }
+    record_property("largest distance of gradients", max(distances.values()))
+    assert len(distances) == 8 and max(distances.values()) < 1e-2, distances
 
 
 @pytest.mark.parametrize("name", FORWARD)

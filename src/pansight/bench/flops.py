@@ -204,11 +204,11 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees every operation on its way to the device."""
 
     def __init__(self, places: _Places, count_sums: bool) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.counts: Counter[tuple[str, str]] = Counter()
         self.places = places
         self.count_sums = count_sums
-        self.sums = WeakIdKeyDictionary()  # type: ignore[no-untyped-call]
+        self.sums = WeakIdKeyDictionary()
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

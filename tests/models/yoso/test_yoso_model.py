@@ -50,7 +50,7 @@ def test_optimizer_groups_are_the_released_ones() -> None:
     assert summary(live)[(1e-5, 0.0)] == 106
     by_name = dict(model.named_parameters())
     decays = {
-        id(p): group["weight_decay"] for group in model.parameter_groups(1, 0.05) for p in group["params"]
+        id(p): group["weight_decay"] for group in model.parameter_groups(1.0, 0.05) for p in group["params"]
     }
     assert decays[id(by_name["yoso_neck.deconv.bias"])] == 0.05
     assert decays[id(by_name["yoso_neck.loc_conv.bias"])] == 0.05

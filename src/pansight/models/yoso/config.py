@@ -42,7 +42,7 @@ class YOSOConfig(BaseModel):
     class_weight: NonNegativeFloat = 2.0
     mask_weight: NonNegativeFloat = 5.0
     dice_weight: NonNegativeFloat = 5.0
-    no_object_weight: NonNegativeFloat = 0.1
+    no_object_weight: PositiveFloat = 0.1
     points: PositiveInt = 12_544
     oversample: float = Field(default=3.0, ge=1)
     importance: float = Field(default=0.75, ge=0, le=1)

@@ -134,4 +134,6 @@ class YOSO(PanopticModel):
             if isinstance(module, DeformableUpsample | FeaturePyramidAggregator):
                 module.fold()
         model.yoso_head.deferred = model.yoso_neck.defer()
+        # folding makes new parameters
+        model.requires_grad_(False)
         return model
