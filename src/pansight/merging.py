@@ -13,8 +13,8 @@ from torch import Tensor
 from pansight.contest.dense import contest_dense
 from pansight.contest.outcome import Outcome
 from pansight.contest.pruned import contest_pruned
-from pansight.models.preprocess import Sizes
 from pansight.panoptic import PanopticBatch
+from pansight.sizes import Sizes
 
 
 class Candidates(NamedTuple):

@@ -373,8 +373,8 @@ def test_training(subject: Subject, record_property: Any) -> None:
     errors = {key: abs(float(gradients[key].norm()) / norm - 1) for key, norm in wanted.items() if norm > 0}
     record_property("largest error of norms", max(errors.values()))
     record_property("median error of norms", float(np.median(list(errors.values()))))
-    # Which points are most uncertain, ReLU and the corners of bilinear reading switch with the last bit: our own
-    # gradients differ by 3e-3 between one thread and two, in norms and in distance.
+    # Which points are most uncertain, ReLU and the corners of bilinear reading switch with the last bit: our
+    # own gradients differ by 3e-3 between one thread and two, in norms and in distance.
     assert max(errors.values()) < 1e-2, max(errors, key=lambda key: errors[key])
     assert float(np.median(list(errors.values()))) < 1e-3
     total = float(torch.stack([g.norm() for g in gradients.values()]).norm())

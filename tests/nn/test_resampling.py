@@ -11,7 +11,7 @@ LENGTHS = st.integers(1, 60)
 
 
 def apply(taps: Taps, line: torch.Tensor) -> torch.Tensor:
-    return (line[taps.index] * taps.weight).sum(1)
+    return (line[taps.sources] * taps.weights).sum(1)
 
 
 def interpolate(line: torch.Tensor, size: int) -> torch.Tensor:
@@ -23,9 +23,9 @@ def interpolate(line: torch.Tensor, size: int) -> torch.Tensor:
 def test_linear_taps_are_interpolate(source: int, target: int, seed: int) -> None:
     line = torch.randn(source, generator=torch.Generator().manual_seed(seed))
     taps = linear_taps(source, target)
-    assert taps.index.min() >= 0
-    assert taps.index.max() < source
-    torch.testing.assert_close(taps.weight.sum(1), torch.ones(target))
+    assert taps.sources.min() >= 0
+    assert taps.sources.max() < source
+    torch.testing.assert_close(taps.weights.sum(1), torch.ones(target))
     torch.testing.assert_close(apply(taps, line), interpolate(line, target), rtol=1e-4, atol=1e-5)
 
 
@@ -41,8 +41,8 @@ def test_three_steps_in_one(source: int, ratio: int, data: st.DataObject, output
 
 
 def test_without_a_second_resize_two_taps_are_enough() -> None:
-    assert resize_crop_resize_taps(8, 32, 30, 30).index.shape == (30, 2)
-    assert resize_crop_resize_taps(8, 32, 30, 31).index.shape == (31, 4)
+    assert resize_crop_resize_taps(8, 32, 30, 30).sources.shape == (30, 2)
+    assert resize_crop_resize_taps(8, 32, 30, 31).sources.shape == (31, 4)
 
 
 def test_positions_of_large_maps_are_torchs() -> None:

@@ -48,12 +48,12 @@ def test_where_the_stride_sits(stride_in_1x1: bool, strides: tuple[int, ...]) ->
     with torch.device("meta"):
         network = ResNet(50, stride_in_1x1=stride_in_1x1)
     for stage in (network.res3, network.res4, network.res5):
-        first, second = cast(nn.Sequential, stage)[0], cast(nn.Sequential, stage)[1]
+        first, second = stage[0], stage[1]
         assert tuple(getattr(first, f"conv{i}").stride[0] for i in (1, 2, 3)) == strides
         assert cast(ConvNorm, first.shortcut).stride == (2, 2)
         assert tuple(getattr(second, f"conv{i}").stride[0] for i in (1, 2, 3)) == (1, 1, 1)
         assert second.shortcut is None
-    first = cast(nn.Sequential, network.res2)[0]
+    first = network.res2[0]
     assert cast(ConvNorm, first.shortcut).stride == (1, 1)
 
 

@@ -200,7 +200,7 @@ COSTS: dict[Any, tuple[str, Callable[[tuple[Any, ...], Any], int]]] = {
 }
 
 
-class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Counter(TorchDispatchMode):
     """Sees every operation on its way to the device."""
 
     def __init__(self, places: _Places, count_sums: bool) -> None:

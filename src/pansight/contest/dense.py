@@ -9,8 +9,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from pansight.contest.outcome import Outcome
-from pansight.models.preprocess import Sizes
 from pansight.nn.resampling import Taps, band, resize_crop_resize_taps
+from pansight.sizes import Sizes
 
 # Floats a tile of all masks may hold: small enough for a CPU's cache, large enough to fill a GPU.
 TILE_FLOATS = {"cpu": 1 << 20}

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pansight.contest.outcome import Outcome
 from pansight.contest.tiling import Tiling, tiling
-from pansight.models.preprocess import Sizes
+from pansight.sizes import Sizes
 
 # Floats that are worked on at a time: 1 MiB, for the cache.
 CHUNK_FLOATS = 1 << 18

@@ -60,11 +60,11 @@ def tiling(source: int, padded: int, valid: int, output: int) -> Tiling:
     tile = tile_length(output, min(max(CELLS, round(CELLS * enlargement)), LONGEST, output))
     count = -(-output // tile)
     positions = torch.arange(count * tile).clamp(max=output - 1)
-    index = taps.index[positions].reshape(count, tile, -1)
-    weight = taps.weight[positions].reshape(count, tile, -1)
+    index = taps.sources[positions].reshape(count, tile, -1)
+    weight = taps.weights[positions].reshape(count, tile, -1)
     low, high = index.amin((1, 2)), index.amax((1, 2)) + 1
     size = int((high - low).max())
     low = low.clamp(max=source - size)
     matrix = torch.zeros(count, tile, size).scatter_add_(2, index - low[:, None, None], weight)
-    span = int((taps.index.amax(1) - taps.index.amin(1)).max()) + 1
+    span = int((taps.sources.amax(1) - taps.sources.amin(1)).max()) + 1
     return Tiling(source, output, tile, low[:, None] + torch.arange(size), matrix, span)

@@ -1,6 +1,6 @@
 """From pictures to the network's input: declared by each method, done in one place."""
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,17 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pansight.errors import InputError
-
-
-class Sizes(NamedTuple):
-    """Heights and widths that tie a batch to its pictures."""
-
-    padded: tuple[int, int]
-    """of the network's input"""
-    valid: list[tuple[int, int]]
-    """of each resized picture inside the padded input (top left)"""
-    output: list[tuple[int, int]]
-    """of the map wanted for each picture, usually the original size"""
+from pansight.sizes import Sizes as Sizes
 
 
 class Preprocess(BaseModel):

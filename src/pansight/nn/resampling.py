@@ -10,8 +10,8 @@ from torch import Tensor
 class Taps(NamedTuple):
     """For each output position along one axis, the source positions that it mixes."""
 
-    index: Int[Tensor, "n t"]
-    weight: Float[Tensor, "n t"]
+    sources: Int[Tensor, "n t"]
+    weights: Float[Tensor, "n t"]
 
 
 def linear_taps(source: int, target: int) -> Taps:
@@ -32,10 +32,10 @@ def resize_crop_resize_taps(source: int, padded: int, valid: int, output: int) -
     """
     first = linear_taps(source, padded)
     if output == valid:
-        return Taps(first.index[:valid], first.weight[:valid])
+        return Taps(first.sources[:valid], first.weights[:valid])
     second = linear_taps(valid, output)
-    index = first.index[second.index].flatten(1)
-    weight = (first.weight[second.index] * second.weight[..., None]).flatten(1)
+    index = first.sources[second.sources].flatten(1)
+    weight = (first.weights[second.sources] * second.weights[..., None]).flatten(1)
     return Taps(index, weight)
 
 
@@ -44,10 +44,10 @@ def band(taps: list[Taps], start: int, stop: int) -> tuple[int, int, Float[Tenso
 
     A picture that ends before `stop` gets rows of zeros. Returns low, high and the matrices, one a picture.
     """
-    parts = [Taps(t.index[start:stop], t.weight[start:stop]) for t in taps]
-    low = min((int(p.index.min()) for p in parts if p.index.numel()), default=0)
-    high = max((int(p.index.max()) for p in parts if p.index.numel()), default=0) + 1
+    parts = [Taps(t.sources[start:stop], t.weights[start:stop]) for t in taps]
+    low = min((int(p.sources.min()) for p in parts if p.sources.numel()), default=0)
+    high = max((int(p.sources.max()) for p in parts if p.sources.numel()), default=0) + 1
     matrix = torch.zeros(len(parts), stop - start, high - low)
     for picture, part in enumerate(parts):
-        matrix[picture, : len(part.index)].scatter_add_(1, part.index - low, part.weight)
+        matrix[picture, : len(part.sources)].scatter_add_(1, part.sources - low, part.weights)
     return low, high, matrix

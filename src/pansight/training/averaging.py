@@ -47,7 +47,7 @@ class WeightAverage(StepCallback):
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         current = self.model.state_dict()
         floating = [name for name, value in current.items() if value.is_floating_point()]
-        blend = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        blend = get_ema_multi_avg_fn(decay)
         blend([self._average[name] for name in floating], [current[name] for name in floating], self.updates)
         for name in current.keys() - set(floating):
             self._average[name].copy_(current[name])

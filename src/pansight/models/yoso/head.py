@@ -79,7 +79,8 @@ class Stage(nn.Module):
         deferred: Float[Tensor, "d e"] | None = None,
     ) -> StageOutput:
         device = features.device.type
-        if not torch.is_autocast_enabled(device):
+        # the meta device knows no autocast
+        if device == "meta" or not torch.is_autocast_enabled(device):
             return self._refine(features, queries, hard_masks, deferred)
         # Sums over whole maps leave float16's range, and rows of queries cost next to nothing.
         with torch.autocast(device, enabled=False):
