@@ -1,6 +1,7 @@
 """Shape and type annotations are checked at run time while the tests run."""
 
 import os
+import signal
 from pathlib import Path
 
 # Threads that wait for each other by spinning crawl when something else needs the cores; torch reads this
@@ -10,6 +11,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
+
+# Whoever starts the tests in the background may have Ctrl-C ignored, and processes inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes says nothing on a busy machine.
 settings.register_profile("unhurried", deadline=None)
