@@ -1,7 +1,5 @@
 """merge_by_argmax against a literal transcription of the published procedure, in both of its forms."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -14,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from pansight.contest import dense, pruned, tiling
+from pansight.contest import dense, tiling
 from pansight.merging import Candidates, keep_first, merge_by_argmax
 from pansight.models.preprocess import Sizes
 from pansight.panoptic import PanopticBatch
@@ -295,10 +293,8 @@ def test_nothing_kept_gives_void(which: str) -> None:
 
 @pytest.mark.parametrize("which", FORMS)
 def test_masks_that_are_not_kept_win_nothing(which: str) -> None:
-    masks = plates((ALL, ALL, 9.0), (ALL, slice(0, 4), 3.0))[None]
-    candidates = Candidates(
-        masks, torch.tensor([[1.0, 0.2]]), torch.tensor([[0, 1]]), torch.tensor([[False, True]])
-    )
+    masks, kept = plates((ALL, ALL, 9.0), (ALL, slice(0, 4), 3.0))[None], torch.tensor([[False, True]])
+    candidates = Candidates(masks, torch.tensor([[1.0, 0.2]]), torch.tensor([[0, 1]]), kept)
     with form(which):
         batch = merge_by_argmax(candidates, same_size(8, 8), THINGS, 0.0, 2)
     assert rounded(batch) == [(1, 0.2, 32)]
@@ -334,51 +330,6 @@ def test_values_that_are_no_numbers_do_not_crash(which: str, value: float) -> No
     with form(which):
         batch = merge_one(masks, torch.tensor([0.5, 0.9, 0.8]), torch.tensor([0, 1, 2]), same_size(8, 8), 0.0)
     assert 0 <= int(batch.ids.min()) <= int(batch.ids.max()) <= 3
-
-
-def test_any_tiles_give_the_same_answer() -> None:
-    generator = torch.Generator().manual_seed(7)
-    logits = 4 * torch.randn(5, 17, 23, generator=generator).cumsum(1) / 3
-    scores = 0.5 + 0.5 * torch.rand(5, generator=generator)
-    categories = torch.tensor([0, 1, 2, 2, 3])
-    sizes = Sizes((68, 92), [(61, 90)], [(97, 71)])
-    expected = literal_merge(logits, scores, categories, (68, 92), (61, 90), (97, 71), 0.3)
-    assert len(expected.rows) >= 3
-    for cells, longest, chunk in [
-        (1, 4, 1 << 18),
-        (2, 200, 7),
-        (3, 9, 1000),
-        (8, 128, 1 << 18),
-        (50, 500, 1),
-    ]:
-        tiling.tiling.cache_clear()
-        with (
-            mock.patch.object(tiling, "CELLS", cells),
-            mock.patch.object(tiling, "LONGEST", longest),
-            mock.patch.object(pruned, "CHUNK_FLOATS", chunk),
-        ):
-            batch = merge_one(logits, scores, categories, sizes, 0.3)
-        assert torch.equal(batch.ids[0], expected.ids), (cells, longest, chunk)
-    tiling.tiling.cache_clear()
-    for floats, width in [(1, 30), (700, 7), (5000, 71), (1 << 20, 128)]:
-        with (
-            form("dense"),
-            mock.patch.dict(dense.TILE_FLOATS, {"cpu": floats}),
-            mock.patch.object(dense, "TILE_WIDTH", width),
-        ):
-            batch = merge_one(logits, scores, categories, sizes, 0.3)
-        assert torch.equal(batch.ids[0], expected.ids), (floats, width)
-
-
-def test_clear_tiles_are_never_enlarged() -> None:
-    """Two halves of a large map: all the work lies along the line where they meet."""
-    masks = plates((ALL, slice(0, 32), 6.0), (ALL, slice(32, 64), 6.0), size=(64, 64))
-    sizes = Sizes((256, 256), [(256, 256)], [(256, 256)])
-    with mock.patch.object(pruned, "_enlarge", wraps=pruned._enlarge) as enlarge:
-        batch = merge_one(masks, torch.tensor([0.9, 0.8]), torch.tensor([0, 1]), sizes, 0.5)
-    # 8 x 8 tiles, two columns of which touch the line, two masks each
-    assert sum(call.args[1].numel() for call in enlarge.call_args_list) == 2 * 8 * 2
-    assert rounded(batch) == [(0, 0.9, 256 * 128), (1, 0.8, 256 * 128)]
 
 
 def test_table_and_map_agree() -> None:
@@ -447,55 +398,3 @@ def test_keep_first_lists_kept_queries_in_order(rows: list[list[bool]]) -> None:
     with form("dense"):
         assert torch.equal(keep_first(kept)[:, :most], order)
         assert keep_first(kept).shape == kept.shape
-
-
-@given(st.integers(1, 5000), st.integers(1, 128))
-def test_tiles_waste_little(output: int, wanted: int) -> None:
-    wanted = min(wanted, output)
-    length = tiling.tile_length(output, wanted)
-    assert 1 <= length <= output
-    assert wanted * 3 // 4 <= length <= max(1, wanted * 3 // 2)
-    # never worse than the wanted length itself
-    assert -output % length <= -output % wanted
-
-
-MEMORY = """
-import resource, torch
-from pansight.merging import Candidates, merge_by_argmax
-from pansight.models.preprocess import Sizes
-torch.set_num_threads(1)
-g = torch.Generator().manual_seed(0)
-k, height, width = 150, 256, 320
-y, x = torch.arange(height)[:, None], torch.arange(width)
-centres = (torch.rand(k, 2, generator=g) * 300).tolist()
-near = torch.stack([((y - a) ** 2 + (x - b) ** 2).sqrt() for a, b in centres])
-logits = (24 - near).clamp(-9, 9)
-logits += 0.1 * torch.randn(k, height, width, generator=g)
-# a strip in which all masks are needed everywhere
-logits[:, 100:116] = 5 * torch.randn(k, 16, width, generator=g)
-scores = 0.7 + 0.3 * torch.rand(1, k, generator=g)
-categories = torch.zeros(1, k, dtype=torch.int64)
-candidates = Candidates(logits[None], scores, categories, torch.ones(1, k, dtype=torch.bool))
-is_thing = torch.ones(1, dtype=torch.bool)
-small = Candidates(logits[None, :2, :8, :8], scores[:, :2], categories[:, :2], candidates.kept[:, :2])
-merge_by_argmax(small, Sizes((32, 32), [(32, 32)], [(32, 32)]), is_thing, 0.5, k)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-batch = merge_by_argmax(candidates, Sizes((1024, 1280), [(1024, 1280)], [(4000, 5000)]), is_thing, 0.1, k)
-after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-assert batch.ids.shape == (1, 4000, 5000) and int(batch.ids.max()) > 20
-print((after - before) * 1024)
-"""
-
-
-@pytest.mark.slow
-def test_150_masks_to_20_megapixels_within_a_gibibyte() -> None:
-    """All 150 enlarged masks would take 12 GB."""
-    done = subprocess.run(
-        [sys.executable, "-c", MEMORY],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=500,
-    )
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) < 1 << 30

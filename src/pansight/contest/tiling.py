@@ -3,6 +3,7 @@
 from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -59,12 +60,15 @@ def tiling(source: int, padded: int, valid: int, output: int) -> Tiling:
     enlargement = output * padded / (source * valid)
     tile = tile_length(output, min(max(CELLS, round(CELLS * enlargement)), LONGEST, output))
     count = -(-output // tile)
-    positions = torch.arange(count * tile).clamp(max=output - 1)
-    index = taps.sources[positions].reshape(count, tile, -1)
-    weight = taps.weights[positions].reshape(count, tile, -1)
-    low, high = index.amin((1, 2)), index.amax((1, 2)) + 1
+    positions = np.arange(count * tile).clip(max=output - 1)
+    sources = taps.sources[positions].reshape(count, tile, -1)
+    weights = taps.weights[positions].reshape(count, tile, -1)
+    low, high = sources.min((1, 2)), sources.max((1, 2)) + 1
     size = int((high - low).max())
-    low = low.clamp(max=source - size)
-    matrix = torch.zeros(count, tile, size).scatter_add_(2, index - low[:, None, None], weight)
-    span = int((taps.sources.amax(1) - taps.sources.amin(1)).max()) + 1
-    return Tiling(source, output, tile, low[:, None] + torch.arange(size), matrix, span)
+    low = low.clip(max=source - size)
+    matrix = np.zeros((count, tile, size), dtype=np.float32)
+    place = (np.arange(count)[:, None, None], np.arange(tile)[:, None], sources - low[:, None, None])
+    np.add.at(matrix, place, weights)
+    windows = low[:, None] + np.arange(size)
+    span = int((taps.sources.max(1) - taps.sources.min(1)).max()) + 1
+    return Tiling(source, output, tile, torch.from_numpy(windows), torch.from_numpy(matrix), span)

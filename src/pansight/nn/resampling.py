@@ -1,27 +1,33 @@
-"""Bilinear enlargement as a product with two thin matrices, so that any tile can be had by itself."""
+"""Bilinear enlargement as a product with two thin matrices, so that any tile can be had by itself.
+
+Worked out in numpy: sizes are known before any tensor is, so exporters see the matrices as constants.
+"""
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
 
 class Taps(NamedTuple):
     """For each output position along one axis, the source positions that it mixes."""
 
-    sources: Int[Tensor, "n t"]
-    weights: Float[Tensor, "n t"]
+    sources: Int64[np.ndarray, "n t"]
+    weights: Float32[np.ndarray, "n t"]
 
 
 def linear_taps(source: int, target: int) -> Taps:
     """`F.interpolate(mode="bilinear", align_corners=False)` from `source` to `target`, along one axis."""
-    position = (torch.arange(target, dtype=torch.float32) + 0.5) * (source / target) - 0.5
-    position = position.clamp(min=0)
-    low = position.long().clamp(max=source - 1)
-    high = (low + 1).clamp(max=source - 1)
-    fraction = position - low
-    return Taps(torch.stack((low, high), 1), torch.stack((1 - fraction, fraction), 1))
+    # float32 as torch: positions round alike
+    scale, half = np.float32(source / target), np.float32(0.5)
+    position = (np.arange(target, dtype=np.float32) + half) * scale - half
+    position = np.maximum(position, np.float32(0))
+    low = np.minimum(position.astype(np.int64), source - 1)
+    high = np.minimum(low + 1, source - 1)
+    fraction = position - low.astype(np.float32)
+    return Taps(np.stack((low, high), 1), np.stack((1 - fraction, fraction), 1))
 
 
 def resize_crop_resize_taps(source: int, padded: int, valid: int, output: int) -> Taps:
@@ -34,9 +40,9 @@ def resize_crop_resize_taps(source: int, padded: int, valid: int, output: int) -
     if output == valid:
         return Taps(first.sources[:valid], first.weights[:valid])
     second = linear_taps(valid, output)
-    index = first.sources[second.sources].flatten(1)
-    weight = (first.weights[second.sources] * second.weights[..., None]).flatten(1)
-    return Taps(index, weight)
+    sources = first.sources[second.sources]
+    weights = first.weights[second.sources] * second.weights[..., None]
+    return Taps(sources.reshape(output, -1), weights.reshape(output, -1))
 
 
 def band(taps: list[Taps], start: int, stop: int) -> tuple[int, int, Float[Tensor, "b n s"]]:
@@ -45,9 +51,10 @@ def band(taps: list[Taps], start: int, stop: int) -> tuple[int, int, Float[Tenso
     A picture that ends before `stop` gets rows of zeros. Returns low, high and the matrices, one a picture.
     """
     parts = [Taps(t.sources[start:stop], t.weights[start:stop]) for t in taps]
-    low = min((int(p.sources.min()) for p in parts if p.sources.numel()), default=0)
-    high = max((int(p.sources.max()) for p in parts if p.sources.numel()), default=0) + 1
-    matrix = torch.zeros(len(parts), stop - start, high - low)
+    low = min((int(p.sources.min()) for p in parts if p.sources.size), default=0)
+    high = max((int(p.sources.max()) for p in parts if p.sources.size), default=0) + 1
+    matrix = np.zeros((len(parts), stop - start, high - low), dtype=np.float32)
     for picture, part in enumerate(parts):
-        matrix[picture, : len(part.sources)].scatter_add_(1, part.sources - low, part.weights)
-    return low, high, matrix
+        rows = np.arange(len(part.sources))[:, None]
+        np.add.at(matrix[picture], (rows, part.sources - low), part.weights)
+    return low, high, torch.from_numpy(matrix)
