@@ -60,7 +60,7 @@ def test_options_are_applied_in_order_and_leave_the_recipe_alone() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["optimizer.learning_rat=1"], ["optimizer.learning_rat", "Extra inputs"]),
+        (["optimizer.learning_rat=1"], ["optimizer.learning_rat", "no such option"]),
         (["steps=-1", "batch_size=many"], ["steps", "batch_size"]),
         (["precision=8"], ["precision", "bf16-mixed"]),
         (["data.kind=coco-panoptic"], ["--data FOLDER"]),

@@ -55,6 +55,8 @@ def train(
     folder = _folder(recipe, output)
     if resume:
         recipe = str(folder / "config.yaml")
+        if not Path(recipe).is_file():
+            raise InputError(f"nothing to resume: there is no {recipe}; name the training's --output")
     if recipe is None and not options:
         raise InputError(f"give a recipe ({', '.join(recipe_names())}, or a YAML file)")
     shortcuts: dict[str, Any] = {

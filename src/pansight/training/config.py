@@ -217,5 +217,7 @@ def one_line(error: ValidationError) -> str:
         # the kind of data, which pydantic puts into the path, is no option
         place = ".".join(str(part) for part in problem["loc"] if part not in ("scenes", "coco-panoptic"))
         message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            message = "no such option"
         parts.append(f"{place}: {message}" if place else message)
     return "; ".join(parts)
