@@ -20,6 +20,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from pansight.data.sample import Sample
 from pansight.data.scenes import SceneDataset
 from pansight.metrics import PanopticQuality, Quality
 from pansight.models.preprocess import Preprocess, Sizes
@@ -35,7 +36,7 @@ BATCH = 10
 
 
 @torch.inference_mode()
-def run(model: YOSO, scenes: SceneDataset) -> list[tuple[YOSOOutputs, Sizes, range]]:
+def run(model: YOSO, scenes: list[Sample]) -> list[tuple[YOSOOutputs, Sizes, range]]:
     """The network's outputs on all scenes; merging them is cheap and done for every threshold."""
     outputs = []
     for first in range(0, len(scenes), BATCH):
@@ -47,7 +48,7 @@ def run(model: YOSO, scenes: SceneDataset) -> list[tuple[YOSOOutputs, Sizes, ran
 
 @torch.inference_mode()
 def quality(
-    model: YOSO, scenes: SceneDataset, outputs: list[tuple[YOSOOutputs, Sizes, range]]
+    model: YOSO, scenes: list[Sample], outputs: list[tuple[YOSOOutputs, Sizes, range]]
 ) -> PanopticQuality:
     """Panoptic quality with the model's present thresholds."""
     result = PanopticQuality(model.categories)
@@ -77,7 +78,8 @@ def main() -> None:
     model = cast(YOSO, load_native(options.run / "best.safetensors"))
     # things look as large as in training, whatever the picture's size
     model.preprocess = Preprocess(short=SIZE[0], longest=2 * SIZE[0])
-    validation = SceneDataset(VALIDATION_SCENES_SEED, SIZE, 150)
+    # drawn once, scored for every threshold
+    validation = list(SceneDataset(VALIDATION_SCENES_SEED, SIZE, 150))
     outputs = run(model, validation)
     best = -1.0
     chosen = (0.5, 0.6)
@@ -91,7 +93,7 @@ def main() -> None:
     save_native(model, WEIGHTS, dtype="float16")
 
     model = cast(YOSO, load_native(WEIGHTS))
-    test = SceneDataset(TEST_SCENES_SEED, SIZE, options.scenes)
+    test = list(SceneDataset(TEST_SCENES_SEED, SIZE, options.scenes))
     result = figures_of(quality(model, test, run(model, test)))
     table = Table("", "PQ", "SQ", "RQ")
     for name, group in result.items():

@@ -3,6 +3,7 @@
 import os
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # Threads that wait for each other by spinning crawl when something else needs the cores; torch reads this
 # when it is imported.
@@ -21,6 +22,9 @@ settings.load_profile("unhurried")
 
 install_import_hook("pansight", "beartype.beartype")
 
+if TYPE_CHECKING:
+    from pansight.models.yoso import YOSOConfig
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
@@ -31,6 +35,24 @@ def shared_data() -> Path:
     path = Path(root).resolve()
     assert path.is_dir(), f"PANSIGHT_TEST_DATA={root} is no folder"
     return path
+
+
+@pytest.fixture(scope="session")
+def small_config() -> "YOSOConfig":
+    """A YOSO so small that it runs in milliseconds, and that keeps all its proposals."""
+    from pansight.models.yoso import YOSOConfig
+
+    return YOSOConfig(
+        depth=18,
+        width=8,
+        aggregated_dim=16,
+        hidden_dim=32,
+        proposals=10,
+        feedforward_dim=64,
+        heads=4,
+        object_threshold=0,
+        overlap_threshold=0,
+    )
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

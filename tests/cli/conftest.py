@@ -48,21 +48,10 @@ def pansight(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture(scope="session")
-def small_scenes_model() -> YOSO:
+def small_scenes_model(small_config: YOSOConfig) -> YOSO:
     """A YOSO for the synthetic scenes, so small that it runs in milliseconds, and untrained."""
     torch.manual_seed(16)
-    config = YOSOConfig(
-        depth=18,
-        width=8,
-        aggregated_dim=16,
-        hidden_dim=32,
-        proposals=10,
-        feedforward_dim=64,
-        heads=4,
-        object_threshold=0,
-        overlap_threshold=0,
-    )
-    return YOSO(config, Categories.builtin("scenes"), Preprocess(short=64, longest=107)).eval()
+    return YOSO(small_config, Categories.builtin("scenes"), Preprocess(short=64, longest=107)).eval()
 
 
 @pytest.fixture(scope="session")

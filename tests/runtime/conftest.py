@@ -9,20 +9,9 @@ from pansight.models.yoso import YOSO, YOSOConfig
 
 
 @pytest.fixture(scope="session")
-def small_model() -> YOSO:
+def small_model(small_config: YOSOConfig) -> YOSO:
     """A YOSO that gives several segments for any picture."""
     torch.manual_seed(16)
-    config = YOSOConfig(
-        depth=18,
-        width=8,
-        aggregated_dim=16,
-        hidden_dim=32,
-        proposals=10,
-        feedforward_dim=64,
-        heads=4,
-        object_threshold=0,
-        overlap_threshold=0,
-    )
     categories = Categories(
         [
             Category("sky", False, 11, (70, 130, 180)),
@@ -32,4 +21,4 @@ def small_model() -> YOSO:
         ],
         name="tests",
     )
-    return YOSO(config, categories, Preprocess(short=64, longest=107)).eval()
+    return YOSO(small_config, categories, Preprocess(short=64, longest=107)).eval()
