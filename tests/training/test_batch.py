@@ -75,3 +75,18 @@ def test_pictures_without_segments_have_empty_targets(toy: Callable[..., Any]) -
     both = collate([*examples, make_example(toy(0, 1)[0], Compose(), generator_for((0,)))], 4).targets()
     assert len(both[0].categories) == 0
     assert len(both[1].categories) >= 2
+
+
+def test_objects_that_a_crop_strikes_off_are_ignored_like_groups() -> None:
+    def strike(labelled: Labelled, generator: np.random.Generator) -> Labelled:
+        assert labelled.objects.tolist() == [1]  # its row; stuff and groups are no objects
+        return labelled._replace(objects=labelled.objects[:0])
+
+    ids = np.ones((4, 4), dtype=np.int32)
+    ids[2:] = 5
+    panoptic = PanopticMap.from_table(ids, [(1, 0), (5, 1)], CATEGORIES)
+    sample = Sample(np.zeros((4, 4, 3), dtype=np.uint8), panoptic, 1, "struck")
+    for transform, expected in ((Compose(), [False, False]), (strike, [True, False])):
+        (target,) = collate([make_example(sample, transform, generator_for((0,)))], 1).targets()
+        assert target.categories.tolist() == [0, 1]
+        assert target.crowd.tolist() == expected

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from pansight import __version__
 from pansight.cli.convert import convert
+from pansight.cli.data import data
 from pansight.cli.demo import demo
 from pansight.cli.models import models
 from pansight.cli.predict import predict
@@ -39,6 +40,7 @@ def _root(
 
 
 app.command()(convert)
+app.add_typer(data)
 app.command("models")(models)
 app.command()(demo)
 app.command()(predict)

@@ -27,16 +27,21 @@ def make_example(sample: Sample, transform: Transform, generator: np.random.Gene
     """Augment a sample; segments that lose all their pixels lose their row."""
     segments = sample.panoptic.segments
     painted = sample.panoptic.paint(range(1, len(segments) + 1))
-    labelled = transform(Labelled(sample.image, painted), generator)
+    things = sample.panoptic.categories.is_thing
+    objects = [row for row, one in enumerate(segments, 1) if things[one.category] and not one.is_crowd]
+    labelled = transform(Labelled(sample.image, painted, np.array(objects, dtype=np.int32)), generator)
     left = np.bincount(labelled.ids.reshape(-1), minlength=len(segments) + 1) > 0
     left[0] = False
     table = np.cumsum(left, dtype=np.int32) * left
     kept = [segment for segment, there in zip(segments, left[1:], strict=True) if there]
+    # an object that a crop cut off its list is treated as a group is: neither to be found nor background
+    struck = set(objects) - set(labelled.objects.tolist())
+    crowd = [one.is_crowd or row in struck for row, one in enumerate(segments, 1) if left[row]]
     return Example(
         labelled.image,
         table.astype(np.int32)[labelled.ids],
         np.array([segment.category for segment in kept], dtype=np.int64),
-        np.array([segment.is_crowd for segment in kept], dtype=np.bool_),
+        np.array(crowd, dtype=np.bool_),
     )
 
 

@@ -35,16 +35,25 @@ class _Section(BaseModel):
 class Augmentation(_Section):
     """What is done to a picture and its ids before training on them."""
 
-    kind: Literal["none", "flip", "lsj", "crop"] = "none"
-    """`lsj`: YOSO's for COCO; `crop`: YOSO's for Cityscapes, ADE20K and Mapillary"""
+    kind: Literal["none", "flip", "lsj", "crop", "sides", "window", "squash"] = "none"
+    """`lsj`: YOSO's for COCO; `crop`: YOSO's for Cityscapes, ADE20K and Mapillary; `sides`: detectron2's, of
+    Panoptic FCN and, for COCO, of dense detections; `window`: dense detections' for Cityscapes; `squash`:
+    EPSNet's. All of them flip."""
     size: Size = (1024, 1024)
-    """height and width that `lsj` and `crop` give (`crop`: at most, unless it pads)"""
+    """height and width that `lsj`, `squash` and `crop` give (`crop`: at most, unless it pads), and of
+    `window`'s window before it is rescaled"""
     scales: tuple[PositiveFloat, PositiveFloat] = (0.1, 2.0)
-    """range of `lsj`'s random scale"""
+    """range of the random scale of `lsj`, `window` and `squash`"""
+    sides: tuple[PositiveInt, ...] = (640, 672, 704, 736, 768, 800)
+    """short sides that `sides` chooses from"""
+    window: Size | None = None
+    """height and width of a crop around a random object that ends `sides`; None: no crop"""
+    color: bool = True
+    """whether `squash` changes colours"""
     short: PositiveInt = 640
     """short side before `crop`, times 0.5 .. 2.0"""
     longest: PositiveInt = 2560
-    """bound on the long side before `crop`"""
+    """bound on the long side of `sides`, and before `crop`"""
     pad: bool = False
     """whether `crop` fills smaller pictures up to `size`"""
 

@@ -15,6 +15,9 @@ from pansight.data.transforms import (
     Transform,
     crop_and_color,
     large_scale_jitter,
+    short_sides,
+    squash_and_crop,
+    window_and_rescale,
 )
 from pansight.errors import PansightError
 from pansight.training.batch import TrainingBatch, collate
@@ -31,6 +34,12 @@ def augmentation(settings: Augmentation) -> Transform:
         return large_scale_jitter(settings.size, *settings.scales)
     if settings.kind == "crop":
         return crop_and_color(settings.short, settings.longest, settings.size, settings.pad)
+    if settings.kind == "sides":
+        return short_sides(settings.sides, settings.longest, settings.window)
+    if settings.kind == "window":
+        return window_and_rescale(settings.size, *settings.scales)
+    if settings.kind == "squash":
+        return squash_and_crop(settings.size, *settings.scales, settings.color)
     return Compose()
 
 

@@ -6,11 +6,20 @@ from pansight.data.transforms.geometry import (
     HorizontalFlip,
     PadTo,
     RandomCrop,
+    Rescale,
     ScaleJitter,
     ShortSideChoice,
+    Squash,
 )
 from pansight.data.transforms.picture import Compose, Labelled, Transform, generator_for
-from pansight.data.transforms.presets import crop_and_color, large_scale_jitter
+from pansight.data.transforms.presets import (
+    crop_and_color,
+    large_scale_jitter,
+    short_sides,
+    squash_and_crop,
+    window_and_rescale,
+)
+from pansight.data.transforms.windows import WindowAroundObject, WindowWithCenter, WindowWithObject
 
 __all__ = [
     "ColorJitter",
@@ -20,10 +29,18 @@ __all__ = [
     "Labelled",
     "PadTo",
     "RandomCrop",
+    "Rescale",
     "ScaleJitter",
     "ShortSideChoice",
+    "Squash",
     "Transform",
+    "WindowAroundObject",
+    "WindowWithCenter",
+    "WindowWithObject",
     "crop_and_color",
     "generator_for",
     "large_scale_jitter",
+    "short_sides",
+    "squash_and_crop",
+    "window_and_rescale",
 ]

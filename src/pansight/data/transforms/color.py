@@ -44,7 +44,7 @@ class ColorJitter:
         image = first[labelled.image]
         if saturated or turned:
             image = _recolor(image, saturation if saturated else 1.0, turn if turned else 0)
-        return Labelled(second[image], labelled.ids)
+        return labelled._replace(image=second[image])
 
 
 def _linear(alpha: float, beta: float) -> Table:

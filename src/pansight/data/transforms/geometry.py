@@ -16,7 +16,7 @@ class HorizontalFlip:
     def __call__(self, labelled: Labelled, generator: np.random.Generator) -> Labelled:
         if generator.random() >= self.probability:
             return labelled
-        return Labelled(labelled.image[:, ::-1], labelled.ids[:, ::-1])
+        return labelled._replace(image=labelled.image[:, ::-1], ids=labelled.ids[:, ::-1])
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,35 @@ class ShortSideChoice:
         height, width = labelled.size
         scale = min(short / min(height, width), self.longest / max(height, width))
         return resize(labelled, max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5)))
+
+
+@dataclass(frozen=True)
+class Rescale:
+    """Resize both sides by one factor s ~ U(minimum, maximum)."""
+
+    minimum: float = 0.7
+    maximum: float = 1.3
+
+    def __call__(self, labelled: Labelled, generator: np.random.Generator) -> Labelled:
+        s = generator.uniform(self.minimum, self.maximum)
+        height, width = labelled.size
+        return resize(labelled, max(1, int(height * s + 0.5)), max(1, int(width * s + 0.5)))
+
+
+@dataclass(frozen=True)
+class Squash:
+    """Resize to `size` (height, width) times s ~ U(minimum, maximum), whatever the aspect was.
+
+    With `minimum` = `maximum` one size serves the whole run.
+    """
+
+    size: tuple[int, int]
+    minimum: float = 1.0
+    maximum: float = 1.0
+
+    def __call__(self, labelled: Labelled, generator: np.random.Generator) -> Labelled:
+        s = generator.uniform(self.minimum, self.maximum)
+        return resize(labelled, max(1, int(self.size[0] * s)), max(1, int(self.size[1] * s)))
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,16 @@ import numpy as np
 from jaxtyping import Int32, UInt8
 from PIL import Image
 
+NO_OBJECTS: Int32[np.ndarray, "k"] = np.zeros(0, dtype=np.int32)
+
 
 class Labelled(NamedTuple):
     """A picture (RGB, 0..255) and, at each of its pixels, the id of a segment (0: none)."""
 
     image: UInt8[np.ndarray, "h w 3"]
     ids: Int32[np.ndarray, "h w"]
+    objects: Int32[np.ndarray, " k"] = NO_OBJECTS
+    """ids of the things that are single objects; a crop may strike those that it cuts off its list"""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -55,13 +59,13 @@ def resize(labelled: Labelled, height: int, width: int) -> Labelled:
     image = Image.fromarray(labelled.image).resize((width, height), Image.Resampling.BILINEAR)
     # mode I holds 32 bits: no id is rounded, and NEAREST makes no new ones
     ids = Image.fromarray(labelled.ids).resize((width, height), Image.Resampling.NEAREST)
-    return Labelled(np.asarray(image), np.asarray(ids))
+    return labelled._replace(image=np.asarray(image), ids=np.asarray(ids))
 
 
 def crop(labelled: Labelled, top: int, left: int, height: int, width: int) -> Labelled:
     """The window of height x width whose upper left corner is (top, left), cut off at the borders."""
     rows, columns = slice(top, top + height), slice(left, left + width)
-    return Labelled(labelled.image[rows, columns], labelled.ids[rows, columns])
+    return labelled._replace(image=labelled.image[rows, columns], ids=labelled.ids[rows, columns])
 
 
 def pad(labelled: Labelled, height: int, width: int, value: int) -> Labelled:
@@ -74,4 +78,4 @@ def pad(labelled: Labelled, height: int, width: int, value: int) -> Labelled:
     ids = np.zeros(size, dtype=np.int32)
     image[:old_height, :old_width] = labelled.image
     ids[:old_height, :old_width] = labelled.ids
-    return Labelled(image, ids)
+    return labelled._replace(image=image, ids=ids)

@@ -6,10 +6,13 @@ from pansight.data.transforms.geometry import (
     HorizontalFlip,
     PadTo,
     RandomCrop,
+    Rescale,
     ScaleJitter,
     ShortSideChoice,
+    Squash,
 )
-from pansight.data.transforms.picture import Compose
+from pansight.data.transforms.picture import Compose, Transform
+from pansight.data.transforms.windows import WindowAroundObject, WindowWithCenter, WindowWithObject
 
 
 def large_scale_jitter(
@@ -30,3 +33,34 @@ def crop_and_color(short: int, longest: int, size: tuple[int, int], pad: bool = 
     choices = tuple(max(1, short * tenths // 10) for tenths in range(5, 21))
     steps = (ShortSideChoice(choices, longest), RandomCrop(size), ColorJitter(), HorizontalFlip())
     return Compose((*steps, PadTo(size)) if pad else steps)
+
+
+def short_sides(choices: tuple[int, ...], longest: int, size: tuple[int, int] | None = None) -> Compose:
+    """Detectron2's sequence: short side drawn from `choices`, long side at most `longest`, flip.
+
+    With `size`, a crop of it around the centre of a random object comes between. Panoptic FCN: COCO 640,
+    672 ... 800 with 1333 (fast variants 352 ... 512 with 854, 440 ... 600 with 1000); Cityscapes 512 ... 2048
+    with 4096 and (512, 1024); Mapillary 1024, 1152 ... 2048 and (1024, 1024). Dense detections, COCO: 640,
+    720, 800 with 1333.
+    """
+    window: tuple[Transform, ...] = () if size is None else (WindowAroundObject(size),)
+    return Compose((ShortSideChoice(choices, longest), *window, HorizontalFlip()))
+
+
+def window_and_rescale(
+    size: tuple[int, int] = (900, 1800), minimum: float = 0.7, maximum: float = 1.3
+) -> Compose:
+    """Dense detections' sequence for Cityscapes: a crop of `size` with an object in it, rescaled; flip."""
+    return Compose((WindowWithObject(size), Rescale(minimum, maximum), HorizontalFlip()))
+
+
+def squash_and_crop(
+    size: tuple[int, int] = (550, 550), minimum: float = 1.0, maximum: float = 1.5, color: bool = True
+) -> Compose:
+    """EPSNet's sequence: colours, flip, squash to s * `size`, s ~ U(minimum, maximum), crop of `size`.
+
+    The released code draws s once a run, the paper once a picture, as here; equal bounds give the former.
+    It turns hues by at most 18 degrees, half of what detectron2 makes of the same number.
+    """
+    jitter: tuple[Transform, ...] = (ColorJitter(hue=9),) if color else ()
+    return Compose((*jitter, HorizontalFlip(), Squash(size, minimum, maximum), WindowWithCenter(size)))
