@@ -224,6 +224,18 @@ class Categories(Sequence[Category]):
         return Categories, (self._items, self._name)
 
 
+def read_categories(name_or_file: str) -> Categories:
+    """The built-in set so called, else the categories in a JSON. Raises CategoryError when it is neither."""
+    if name_or_file in BUILTIN:
+        return Categories.builtin(name_or_file)
+    if not Path(name_or_file).exists():
+        raise CategoryError(
+            f"{name_or_file} is neither a built-in category set ({', '.join(BUILTIN)}) nor a file; "
+            "check the name"
+        )
+    return Categories.from_file(name_or_file)
+
+
 def _parsed(row: Mapping[str, Any], where: str) -> tuple[dict[str, Any], tuple[int, int, int] | None]:
     """A row of COCO-panoptic "categories" as arguments of Category, and its colour if it has one."""
     try:

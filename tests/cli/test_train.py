@@ -75,12 +75,12 @@ def test_options_are_shown_with_their_meaning_and_changes(recipe: Path) -> None:
 
 def test_data_is_swapped_and_augmentation_stays() -> None:
     data = yaml.safe_load(run("yoso-r50-ade20k", "--data", "mine", "--options"))["data"]
-    assert (data["kind"], data["folder"], data["categories"]) == ("coco-panoptic", "mine", "ade20k")
+    assert (data["kind"], data["folder"], data["categories"]) == ("dataset", "mine", "ade20k")
     assert data["augmentation"]["kind"] == "crop"
     data = yaml.safe_load(run("yoso-r50-ade20k", "--data", "scenes", "--options"))["data"]
     assert data["kind"] == "scenes"
     data = yaml.safe_load(run("yoso-tiny", "--data", "mine", "--options"))["data"]
-    assert (data["kind"], data["folder"]) == ("coco-panoptic", "mine")
+    assert (data["kind"], data["folder"]) == ("dataset", "mine")
 
 
 @pytest.mark.parametrize(

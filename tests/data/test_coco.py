@@ -126,7 +126,7 @@ def test_categories_from_outside(files: Files) -> None:
     files.content["categories"] = [{**ROWS[0], "isthing": 0}, ROWS[1]]
     assert problems_of(files, categories=wanted) == ["'person' is stuff here, a thing in custom"]
     del files.content["categories"]
-    with pytest.raises(DataError, match=r'no "categories" in it; pass categories='):
+    with pytest.raises(DataError, match=r'no "categories" in it; name the set'):
         files.open()
     # Without names, the ids are all there is.
     assert problems_of(files, categories=wanted)[0].startswith("image 31: segment 70000 has category_id 1,")

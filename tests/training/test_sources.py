@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pansight.errors import DataError
+from pansight.categories import Categories
+from pansight.errors import CategoryError, DataError
 from pansight.training.config import TEST_SCENES_SEED, VALIDATION_SCENES_SEED
-from pansight.training.recipes import make_config
-from pansight.training.sources import find_split, open_sources
+from pansight.training.recipes import make_config, read_recipe, with_options
+from pansight.training.sources import open_sources
 
 
 def test_scenes_for_training_validation_and_test_differ() -> None:
@@ -72,14 +73,55 @@ def test_data_sets_can_be_named_part_by_part(tmp_path: Path) -> None:
 
 
 def test_missing_parts_are_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no panoptic_train\*\.json.*data\.train_json"):
-        find_split(tmp_path, "train")
+    def refused(**data: object) -> str:
+        with pytest.raises(DataError) as caught:
+            open_sources(make_config({"data": {"kind": "dataset", "folder": str(tmp_path), **data}}))
+        return str(caught.value)
+
+    assert "no data set that is known is in it" in refused()
+    write_split(tmp_path, tmp_path, "val", 1)
+    assert "has the splits val" in refused()
     write_split(tmp_path, tmp_path, "train", 1)
-    (tmp_path / "train").rename(tmp_path / "pictures")
-    with pytest.raises(DataError, match="train does not exist"):
-        find_split(tmp_path, "train")
-    (tmp_path / "panoptic_train2.json").write_text("{}")
-    with pytest.raises(
-        DataError, match=r"2 sets to choose from \(panoptic_train\.json, panoptic_train2\.json\)"
-    ):
-        find_split(tmp_path, "train")
+    assert "no data set of the kind cityscapes" in refused(layout="cityscapes")
+    (tmp_path / "train").rename(tmp_path / "elsewhere")
+    assert "name the folder" in refused()
+    assert "elsewhere2: no such folder" in refused(images=str(tmp_path / "elsewhere2"))
+    (tmp_path / "elsewhere").rename(tmp_path / "train")
+    data = {"kind": "dataset", "folder": str(tmp_path), "validation_split": "none"}
+    assert open_sources(make_config({"data": data})).validation is None
+
+
+def write_cityscapes(root: Path) -> None:
+    """Two tiny splits as published: a road and a car."""
+    for split in ("train", "val"):
+        labels, pictures = root / "gtFine" / split / "rome", root / "leftImg8bit" / split / "rome"
+        labels.mkdir(parents=True)
+        pictures.mkdir(parents=True)
+        values = np.array([[7, 7, 26001], [7, 7, 26001]], dtype=np.uint16)
+        Image.fromarray(values).save(labels / "rome_000000_000001_gtFine_instanceIds.png")
+        Image.new("RGB", (3, 2)).save(pictures / "rome_000000_000001_leftImg8bit.png")
+
+
+def test_data_as_published_needs_nothing_but_its_folder(tmp_path: Path) -> None:
+    write_cityscapes(tmp_path)
+    recipe = with_options(read_recipe("yoso-r50-cityscapes"), [f"data.folder={tmp_path}"])
+    sources = open_sources(make_config(recipe))
+    assert sources.categories == Categories.builtin("cityscapes")
+    assert sources.validation is not None
+    for samples in (sources.training, sources.validation):
+        names = [sources.categories.names[segment.category] for segment in samples[0].panoptic.segments]
+        assert names == ["road", "car"]
+
+
+def test_classes_are_found_by_name_in_a_set_from_a_file(tmp_path: Path) -> None:
+    write_cityscapes(tmp_path)
+    rows = [
+        {"id": 5 + i, "name": c.name.upper(), "isthing": int(c.is_thing)}
+        for i, c in enumerate(Categories.builtin("cityscapes"))
+    ]
+    (tmp_path / "mine.json").write_text(json.dumps(rows))
+    data = {"kind": "dataset", "folder": str(tmp_path), "categories": str(tmp_path / "mine.json")}
+    sources = open_sources(make_config({"data": data}))
+    assert sources.categories.names[sources.training[0].panoptic.segments[1].category] == "CAR"
+    with pytest.raises(CategoryError, match="neither a built-in category set"):
+        open_sources(make_config({"data": {**data, "categories": "cityscape"}}))

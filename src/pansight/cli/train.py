@@ -31,7 +31,7 @@ def train(
     ] = False,
     data: Annotated[
         str | None,
-        typer.Option(help="'scenes', or the folder of a data set in the COCO panoptic format."),
+        typer.Option(help="'scenes', or the folder of a data set, as published or your own."),
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Optimizer steps in all.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures in one pass.")] = None,
@@ -102,6 +102,6 @@ def _data(section: Any, wanted: str) -> dict[str, Any]:
     kept = {"augmentation": old["augmentation"]} if "augmentation" in old else {}
     if wanted == "scenes":
         return old if old.get("kind") == "scenes" else {"kind": "scenes", **kept}
-    if old.get("kind") == "coco-panoptic":
+    if old.get("kind") in ("dataset", "coco-panoptic"):
         kept = {key: value for key, value in old.items() if not key.startswith(("train_", "validation_"))}
-    return {**kept, "kind": "coco-panoptic", "folder": wanted}
+    return {**kept, "kind": "dataset", "folder": wanted}

@@ -6,16 +6,20 @@ this form too, and so can anyone's own labels.
 
 import operator
 import os
-from pathlib import Path
+import re
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
 from typing import Any, SupportsIndex
 
 import numpy as np
 from jaxtyping import Int64
 
 from pansight.categories import Categories
-from pansight.coco_files import picture_folder, read_ids, read_json
+from pansight.coco_files import decode_ids, read_json
 from pansight.codec import ID_LIMIT
-from pansight.data.pictures import read_picture
+from pansight.data.class_names import match_categories
+from pansight.data.folders import Folder, Source, existing_folder, open_folder
+from pansight.data.pictures import read_file, read_picture
 from pansight.data.sample import Sample
 from pansight.errors import CategoryError, DataError, DataProblemsError, InputError
 from pansight.panoptic import PanopticMap
@@ -24,37 +28,46 @@ PathLike = str | os.PathLike[str]
 
 _SUFFIXES = (".jpg", ".png", ".jpeg", ".webp", ".JPG", ".JPEG", ".PNG")
 """Tried in this order where the listed name of a picture does not exist."""
+_PROBED = 5
+"""Samples whose files are looked for to see whether a folder is the one"""
+_CITYSCAPES_ENDING = re.compile(r"_gtFine_(leftImg8bit|panoptic)\.png$")
 
 
 class CocoPanoptic:
     """COCO panoptic data as a lazy sequence: `len(data)`, `data[i] -> Sample`, in the annotations' order.
 
-    The JSON is checked whole at once; pictures are opened when a sample is asked for. What stays in memory is
-    compact (13 bytes a segment), so that the worker processes of a loader can share it.
+    Pictures and id pictures may lie in folders or in zip archives, which are read in place. The JSON is
+    checked whole at once; pictures are opened when a sample is asked for. What stays in memory is compact (13
+    bytes a segment), so that the worker processes of a loader can share it.
     """
 
     def __init__(
         self,
         annotations: PathLike,
-        images: PathLike,
+        images: PathLike | None,
         panoptic: PathLike | None = None,
         categories: Categories | None = None,
+        *,
+        own_categories: Categories | None = None,
     ) -> None:
-        """Open the JSON file `annotations` with the pictures in the folder `images`.
+        """Open the JSON file `annotations` with the pictures in the folder or archive `images`.
 
-        `panoptic`: the folder of the id pictures; by default beside the JSON and named like it.
+        `images`: None where only the truth is wanted; samples then raise DataError.
+        `panoptic`: the folder or archive of the id pictures; by default beside the JSON and named like it.
         `categories`: the set to speak in; by default that of the JSON. Given both, categories of the JSON
-        are found in `categories` by name; a JSON without categories must use the data-set ids of
-        `categories`. A JSON without `images` has the pictures named like the id pictures, whatever their
-        ending.
+        are found in `categories` by name, see `class_names`.
+        `own_categories`: what the ids of a JSON without categories mean; by default those of `categories`.
 
-        Raises DataError when the JSON cannot be read, DataProblemsError with all that is wrong in it.
+        A JSON without `images` has the pictures named like the id pictures, whatever their ending.
+
+        Raises DataError when a folder or the JSON cannot be read, DataProblemsError with all that is wrong in
+        it.
         """
         self.annotations = Path(annotations)
-        self.images = Path(images)
-        self.panoptic = picture_folder(annotations, panoptic)
         content = read_json(annotations)
-        self.categories, index = _match_categories(self.annotations, content.get("categories"), categories)
+        self.categories, index = _match(
+            self.annotations, content.get("categories") or own_categories, categories
+        )
         listed = content.get("images")
         names = {
             image["id"]: image["file_name"]
@@ -62,6 +75,36 @@ class CocoPanoptic:
             if isinstance(image, dict) and "file_name" in image and isinstance(image.get("id"), int | str)
         }
         self._read(content["annotations"], names, index)
+        self._masks = open_folder(panoptic if panoptic is not None else self._mask_folder())
+        self._pictures: Folder | None = None
+        if images is not None:
+            self.set_pictures(images)
+
+    def set_pictures(self, images: PathLike) -> None:
+        """Take the pictures from this folder or archive. Raises DataError when there is none."""
+        self._pictures = open_folder(images)
+
+    def look_for_pictures(self, places: Iterable[Path]) -> bool:
+        """Take the pictures from the first of these folders and archives that has some; whether one has."""
+        for place in places:
+            path = existing_folder(place)
+            if path is None or str(path) == str(self._masks):
+                continue
+            folder = open_folder(path)
+            if any(find_picture(folder, name) for name in self._image_names[:_PROBED]):
+                self._pictures = folder
+                return True
+        return False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The file name of each picture, as the data set lists it."""
+        return self._image_names
+
+    @property
+    def image_ids(self) -> tuple[int | str, ...]:
+        """The id of each picture."""
+        return self._image_ids
 
     def __len__(self) -> int:
         return len(self._image_ids)
@@ -70,18 +113,28 @@ class CocoPanoptic:
         """Decode sample `index`. Raises DataError, naming the file and the id, when it is broken."""
         position = self._position(index)
         panoptic = self.truth(position)
-        file = self._image_file(position)
+        name = self._image_names[position]
+        if self._pictures is None:
+            raise DataError(
+                f"{name}: where the pictures of {self.annotations} are is not known; name the folder"
+            )
+        file = find_picture(self._pictures, name)
+        if file is None:
+            raise DataError(f"{self._pictures}/{name}: no such file; check the folder of the pictures")
         return Sample(
             image=read_picture(file, panoptic.height, panoptic.width),
             panoptic=panoptic,
             image_id=self._image_ids[position],
-            file_name=self._image_names[position],
+            file_name=name,
         )
 
     def truth(self, index: SupportsIndex) -> PanopticMap:
         """The panoptic map of sample `index` alone, its picture left closed. Raises DataError when broken."""
         position = self._position(index)
-        path = self.panoptic / self._panoptic_names[position]
+        name = self._panoptic_names[position]
+        file = self._masks.find(name)
+        if file is None:
+            raise DataError(f"{self._masks}/{name}: no such file; check the folder of the id pictures")
         rows = slice(*self._offsets[position : position + 2].tolist())
         table = zip(
             self._ids[rows].tolist(),
@@ -90,16 +143,17 @@ class CocoPanoptic:
             self._crowd[rows].tolist(),
             strict=True,
         )
+        ids = decode_ids(read_file(file, "id pictures"), str(file))
         try:
-            return PanopticMap.from_table(read_ids(path), table, self.categories)
+            return PanopticMap.from_table(ids, table, self.categories)
         except InputError as error:
             image_id = self._image_ids[position]
             raise DataError(
-                f"{path}: does not fit image {image_id!r} of {self.annotations.name}: {error}"
+                f"{file}: does not fit image {image_id!r} of {self.annotations.name}: {error}"
             ) from error
 
     def __repr__(self) -> str:
-        return f"CocoPanoptic({str(self.annotations)!r}: {len(self)} images, {self.categories!r})"
+        return f"{type(self).__name__}({str(self.annotations)!r}: {len(self)} images, {self.categories!r})"
 
     def _position(self, index: SupportsIndex) -> int:
         position = operator.index(index)
@@ -107,16 +161,20 @@ class CocoPanoptic:
             raise IndexError(f"sample {position} of {len(self)} in {self.annotations}")
         return position % len(self)
 
-    def _image_file(self, position: int) -> Path:
-        listed = self.images / self._image_names[position]
-        others = (listed.with_suffix(suffix) for suffix in _SUFFIXES)
-        return next((path for path in (listed, *others) if path.is_file()), listed)
+    def _mask_folder(self) -> Path:
+        """Where id pictures lie: beside the JSON and named like it; else in `panoptic`, or among the JSON."""
+        beside = self.annotations.with_suffix("")
+        places = (beside, beside.parent / "panoptic", beside.parent)
+        for place in filter(None, map(existing_folder, places)):
+            if any(open_folder(place).find(name) for name in self._panoptic_names[:_PROBED]):
+                return place
+        return existing_folder(beside) or beside
 
     def _read(self, annotations: list[Any], names: dict[Any, Any], index: dict[int, int]) -> None:
         """Check the annotations and keep them as arrays: one row a segment, images one after the other."""
         problems: list[str] = []
-        self._image_ids: list[int | str] = []
-        self._image_names: list[str] = []
+        image_ids: list[int | str] = []
+        image_names: list[str] = []
         self._panoptic_names: list[str] = []
         segments: list[tuple[int, int, bool]] = []
         offsets = [0]
@@ -133,47 +191,55 @@ class CocoPanoptic:
             seen.add(image_id)
             segments += _segments(annotation["segments_info"], index, where, self.categories.name, problems)
             offsets.append(len(segments))
-            self._image_ids.append(image_id)
+            image_ids.append(image_id)
             self._panoptic_names.append(annotation["file_name"])
-            self._image_names.append(str(names.get(image_id, annotation["file_name"])))
+            image_names.append(str(names.get(image_id, annotation["file_name"])))
         if not annotations:
             problems.append(f"{self.annotations}: no annotations in it")
         if problems:
             raise DataProblemsError(f"{self.annotations}: cannot be used as it is; correct this:", problems)
+        self._image_ids, self._image_names = tuple(image_ids), tuple(image_names)
         self._offsets: Int64[np.ndarray, "n"] = np.array(offsets, dtype=np.int64)
         self._ids = np.array([row[0] for row in segments], dtype=np.int64)
         self._categories = np.array([row[1] for row in segments], dtype=np.int32)
         self._crowd = np.array([row[2] for row in segments], dtype=np.bool_)
 
 
-def _match_categories(path: Path, rows: Any, wanted: Categories | None) -> tuple[Categories, dict[int, int]]:
+def find_picture(folder: Folder, name: str) -> Source | None:
+    """The picture that is called so in a JSON, or so but for its ending.
+
+    The official files of Cityscapes say _gtFine_leftImg8bit, and leave out the folder of the city: their
+    pictures are found too. None when there is no such file.
+    """
+    plain = _CITYSCAPES_ENDING.sub("_leftImg8bit.png", name)
+    names = [name] if plain == name else [name, plain, f"{plain.partition('_')[0]}/{plain}"]
+    for listed in names:
+        path = PurePosixPath(listed)
+        endings = [path.suffix, *_SUFFIXES] if path.suffix else _SUFFIXES
+        for ending in endings:
+            found = folder.find(str(path.with_suffix(ending)))
+            if found is not None:
+                return found
+    return None
+
+
+def _match(path: Path, rows: Any, wanted: Categories | None) -> tuple[Categories, dict[int, int]]:
     """The categories to speak in, and the contiguous index of each id in the file."""
     if not rows:
         if wanted is None:
             raise DataError(
-                f'{path}: no "categories" in it; pass categories=, such as Categories.builtin("coco")'
+                f'{path}: no "categories" in it; name the set that its ids are of, such as coco '
+                '(--categories coco, or categories=Categories.builtin("coco"))'
             )
         return wanted, dict(wanted.dataset_index)
     try:
-        own = Categories.from_json(rows, name=path.name)
+        own = rows if isinstance(rows, Categories) else Categories.from_json(rows, name=path.name)
     except (CategoryError, TypeError) as error:
         raise DataError(f"{path}: {error}") from error
     if wanted is None:
         return own, dict(own.dataset_index)
-    problems = []
-    index = {}
-    for category in own:
-        try:
-            index[category.dataset_id] = wanted.index(category.name)
-        except CategoryError as error:
-            problems.append(f"{path}: {error}")
-            continue
-        if wanted[index[category.dataset_id]].is_thing != category.is_thing:
-            kinds = ("a thing", "stuff") if category.is_thing else ("stuff", "a thing")
-            problems.append(f"{path}: {category.name!r} is {kinds[0]} here, {kinds[1]} in {wanted.name}")
-    if problems:
-        raise DataProblemsError(f"{path}: its categories do not fit {wanted.name}:", problems)
-    return wanted, index
+    places = match_categories(own, wanted, path)
+    return wanted, {id: places[position] for id, position in own.dataset_index.items()}
 
 
 def _fault(annotation: Any) -> str:

@@ -17,13 +17,14 @@ from pydantic import (
     model_validator,
 )
 
+from pansight.data.scenes import HELD_OUT_SCENES
 from pansight.models.preprocess import Preprocess
 
 Size = tuple[PositiveInt, PositiveInt]
 
-VALIDATION_SCENES_SEED = 1_000_001
+VALIDATION_SCENES_SEED = HELD_OUT_SCENES["val"][0]
 """Scenes of this seed choose the best weights of a training."""
-TEST_SCENES_SEED = 1_000_002
+TEST_SCENES_SEED = HELD_OUT_SCENES["test"][0]
 """Scenes of this seed are for the final figure alone."""
 
 
@@ -71,31 +72,40 @@ class SceneData(_Section):
     augmentation: Augmentation = Augmentation()
 
 
-class CocoPanopticData(_Section):
-    """Pictures and labels in the COCO panoptic format."""
+class DataOnDisk(_Section):
+    """Pictures and labels of a data set, as published or in the COCO panoptic format."""
 
-    kind: Literal["coco-panoptic"] = "coco-panoptic"
+    kind: Literal["dataset", "coco-panoptic"] = "dataset"
+    """`coco-panoptic` is an older word for the same"""
     folder: Path | None = None
-    """where `panoptic_train*.json`, `panoptic_train*/`, `train*/` and the same with `val` lie (the JSON files
-    and their folders may be in `annotations/`); or name the parts one by one:"""
+    """of COCO (`panoptic_train*.json`, perhaps in `annotations/`), Cityscapes (`gtFine`), ADE20K
+    (`annotations`), Mapillary Vistas (`training`), or of your own data laid out like one of them"""
+    layout: str | None = None
+    """which of them, as --kind of `pansight evaluate` has it; None: found out from what lies in the folder"""
+    images: Path | None = None
+    """folder or .zip of the pictures of all splits, where they do not lie in `folder`"""
+    train_split: str = "train"
+    """split to train on"""
+    validation_split: str = "val"
+    """split to validate with; no validation where there is none"""
     train_json: Path | None = None
-    """annotations to train on"""
+    """or name the parts one by one: COCO panoptic annotations to train on"""
     train_images: Path | None = None
-    """folder of the pictures"""
+    """folder or .zip of the pictures"""
     train_masks: Path | None = None
-    """folder of the PNG files that hold the segment ids; None: beside the JSON and named like it"""
+    """folder or .zip of the PNG files that hold the segment ids; None: beside the JSON and named like it"""
     validation_json: Path | None = None
     """annotations to validate with; None: no validation"""
     validation_images: Path | None = None
-    """folder of their pictures"""
+    """folder or .zip of their pictures"""
     validation_masks: Path | None = None
-    """folder of their PNG files; None: beside the JSON and named like it"""
+    """folder or .zip of their PNG files; None: beside the JSON and named like it"""
     categories: str | None = None
-    """name of a built-in category set to train in, such as coco; None: the JSON's own"""
+    """set to train in, a built-in one such as coco, or a JSON; classes are found by name; None: the data's"""
     augmentation: Augmentation = Augmentation(kind="lsj")
 
     @model_validator(mode="after")
-    def _complete(self) -> "CocoPanopticData":
+    def _complete(self) -> "DataOnDisk":
         if self.folder is None and (self.train_json is None or self.train_images is None):
             raise ValueError("name the data set's folder (--data FOLDER), or train_json and train_images")
         if self.validation_json is not None and self.validation_images is None:
@@ -105,15 +115,16 @@ class CocoPanopticData(_Section):
 
 def _kind_of_data(value: Any) -> str:
     """Which of the sections below; scenes where nothing is said."""
-    return str(value.get("kind", "scenes") if isinstance(value, dict) else getattr(value, "kind", None))
+    kind = value.get("kind", "scenes") if isinstance(value, dict) else getattr(value, "kind", None)
+    return "dataset" if kind == "coco-panoptic" else str(kind)
 
 
 Data = Annotated[
-    Annotated[SceneData, Tag("scenes")] | Annotated[CocoPanopticData, Tag("coco-panoptic")],
+    Annotated[SceneData, Tag("scenes")] | Annotated[DataOnDisk, Tag("dataset")],
     Discriminator(
         _kind_of_data,
         custom_error_type="kind_of_data",
-        custom_error_message="kind must be scenes or coco-panoptic",
+        custom_error_message="kind must be scenes or dataset",
     ),
 ]
 
@@ -123,7 +134,7 @@ class ModelChoice(_Section):
 
     preset: str | None = None
     """name of a preset, see `pansight models`; None: `method` with its defaults"""
-    method: Literal["yoso"] = "yoso"
+    method: Literal["yoso", "dense_detection", "panoptic_fcn", "epsnet"] = "yoso"
     config: dict[str, Any] = Field(default_factory=dict)
     """fields of the method's configuration that differ from the preset's or from the defaults"""
     preprocess: Preprocess | None = None
@@ -151,14 +162,21 @@ class Schedule(_Section):
 
 
 class Optimizer(_Section):
-    """AdamW (defaults: YOSO's)."""
+    """AdamW (defaults: YOSO's) or SGD."""
 
+    kind: Literal["adamw", "sgd"] = "adamw"
     learning_rate: PositiveFloat = 1e-4
     weight_decay: NonNegativeFloat = 0.05
     betas: tuple[float, float] = (0.9, 0.999)
+    """of `adamw`"""
     epsilon: PositiveFloat = 1e-8
+    """of `adamw`"""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """of `sgd`"""
     gradient_clip: NonNegativeFloat = 0.01
     """greatest L2 norm of all gradients together; 0: no bound"""
+    gradient_clip_value: NonNegativeFloat = 0.0
+    """greatest absolute value of each gradient, once their norm is bounded; 0: no bound"""
     one_rate: bool = False
     """train everything at the base rate; else as the method says (YOSO: backbone at a tenth), which suits
     backbones that were trained before"""
@@ -224,7 +242,7 @@ def one_line(error: ValidationError) -> str:
     parts = []
     for problem in error.errors():
         # the kind of data, which pydantic puts into the path, is no option
-        place = ".".join(str(part) for part in problem["loc"] if part not in ("scenes", "coco-panoptic"))
+        place = ".".join(str(part) for part in problem["loc"] if part not in ("scenes", "dataset"))
         message = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             message = "no such option"

@@ -1,16 +1,15 @@
 """Where samples come from: synthetic scenes or a data set on disk."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from pansight.categories import Categories
+from pansight.categories import Categories, read_categories
 from pansight.data.coco import CocoPanoptic
+from pansight.data.opening import PanopticDataset, has_split, open_dataset
 from pansight.data.sample import Sample
 from pansight.data.scenes import SceneDataset
-from pansight.errors import DataError
 from pansight.training.config import (
     VALIDATION_SCENES_SEED,
-    CocoPanopticData,
+    DataOnDisk,
     SceneData,
     TrainConfig,
 )
@@ -48,7 +47,7 @@ def open_sources(config: TrainConfig) -> Sources:
     """The data that the configuration names. Raises DataError when it cannot be read."""
     if isinstance(config.data, SceneData):
         return _scenes(config.data, config)
-    return _coco(config.data)
+    return _on_disk(config.data)
 
 
 def _scenes(data: SceneData, config: TrainConfig) -> Sources:
@@ -61,43 +60,31 @@ def _scenes(data: SceneData, config: TrainConfig) -> Sources:
     return Sources(training, validation, Categories.builtin("scenes"))
 
 
-def _coco(data: CocoPanopticData) -> Sources:
-    categories = None if data.categories is None else Categories.builtin(data.categories)
-    train_json, train_images = data.train_json, data.train_images
-    if train_json is None or train_images is None:
-        assert data.folder is not None  # checked with the configuration
-        train_json, train_images = find_split(data.folder, "train")
-    training = CocoPanoptic(train_json, train_images, data.train_masks, categories)
-    validation_json, validation_images = data.validation_json, data.validation_images
-    if validation_json is None and data.folder is not None and _annotations(data.folder, "val"):
-        validation_json, validation_images = find_split(data.folder, "val")
-    validation = None
-    if validation_json is not None and validation_images is not None:
-        validation = CocoPanoptic(
-            validation_json, validation_images, data.validation_masks, training.categories
-        )
+def _on_disk(data: DataOnDisk) -> Sources:
+    categories = None if data.categories is None else read_categories(data.categories)
+    training = _training(data, categories)
+    validation = _validation(data, training.categories)
+    # What keeps every picture from being read, such as a wrong folder, shows before the model is built.
+    for samples in filter(None, (training, validation)):
+        samples[0]
     return Sources(training, validation, training.categories)
 
 
-def find_split(folder: Path, split: str) -> tuple[Path, Path]:
-    """The JSON and the picture folder of a split (`train` or `val`) in a data set's folder.
-
-    `panoptic_<split>*.json` lies in the folder or in `annotations/`, the pictures in the folder that the
-    JSON's name says. Raises DataError, naming what was looked for.
-    """
-    remedy = f"name data.{'train' if split == 'train' else 'validation'}_json and _images"
-    found = _annotations(folder, split)
-    if not found:
-        raise DataError(f"{folder} has no panoptic_{split}*.json, nor has its annotations/; {remedy}")
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
-        raise DataError(f"{folder} has {len(found)} sets to choose from ({names}); {remedy}")
-    images = folder / found[0].stem.removeprefix("panoptic_")
-    if not images.is_dir():
-        raise DataError(f"{images} does not exist, where the pictures of {found[0].name} belong")
-    return found[0], images
+def _training(data: DataOnDisk, categories: Categories | None) -> PanopticDataset:
+    if data.train_json is not None and data.train_images is not None:
+        return CocoPanoptic(data.train_json, data.train_images, data.train_masks, categories)
+    assert data.folder is not None  # checked with the configuration
+    return open_dataset(
+        data.folder, kind=data.layout, split=data.train_split, images=data.images, categories=categories
+    )
 
 
-def _annotations(folder: Path, split: str) -> list[Path]:
-    places = (folder, folder / "annotations")
-    return [path for place in places for path in sorted(place.glob(f"panoptic_{split}*.json"))]
+def _validation(data: DataOnDisk, categories: Categories) -> PanopticDataset | None:
+    """Samples to validate with, in the categories of the training; None where there are none."""
+    if data.validation_json is not None and data.validation_images is not None:
+        return CocoPanoptic(data.validation_json, data.validation_images, data.validation_masks, categories)
+    if data.folder is None or not has_split(data.folder, data.validation_split, kind=data.layout):
+        return None
+    return open_dataset(
+        data.folder, kind=data.layout, split=data.validation_split, images=data.images, categories=categories
+    )

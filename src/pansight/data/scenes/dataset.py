@@ -14,6 +14,9 @@ from pansight.panoptic import PanopticMap
 
 _SHORTEST, _LONGEST = 32, 8192
 
+HELD_OUT_SCENES = {"val": (1_000_001, 100), "test": (1_000_002, 300)}
+"""Seeds that no training uses, and how many scenes: to choose weights by, and for the final figure."""
+
 
 def render_scene(seed: int, index: int, height: int, width: int) -> Sample:
     """Scene `index` of the endless series that a seed stands for.
@@ -36,7 +39,7 @@ def render_scene(seed: int, index: int, height: int, width: int) -> Sample:
     new_id[present] = np.arange(1, len(present) + 1)
     names = code_names(world)
     table = [(int(new_id[code]), names[code]) for code in present]
-    return _sample(image, new_id[codes], table, index, f"scene-{seed}-{index:06d}.png")
+    return _sample(image, new_id[codes], table, index, _name(seed, index))
 
 
 def render_clip(seed: int, index: int, height: int, width: int, frames: int) -> list[Sample]:
@@ -87,6 +90,20 @@ class SceneDataset(Sequence[Sample]):
         """The built-in set "scenes": 10 kinds of things, 8 of stuff."""
         return Categories.builtin("scenes")
 
+    @property
+    def names(self) -> Sequence[str]:
+        """What the picture of each scene would be called."""
+        return _Names(self)
+
+    @property
+    def image_ids(self) -> range:
+        """The number of each scene in the series of its seed."""
+        return range(self.offset, self.offset + self.length)
+
+    def truth(self, position: int) -> PanopticMap:
+        """The panoptic map of a scene, which is rendered for it. Raises IndexError outside the range."""
+        return self[position].panoptic
+
     def __len__(self) -> int:
         return self.length
 
@@ -95,6 +112,23 @@ class SceneDataset(Sequence[Sample]):
         if not -self.length <= position < self.length:
             raise IndexError(f"scene {position} of {self.length}")
         return render_scene(self.seed, self.offset + position % self.length, *self.size)
+
+
+class _Names(Sequence[str]):
+    """The names of a data set's scenes, which may be too many for a list."""
+
+    def __init__(self, scenes: SceneDataset) -> None:
+        self._scenes = scenes
+
+    def __len__(self) -> int:
+        return len(self._scenes)
+
+    def __getitem__(self, position: int) -> str:  # type: ignore[override]
+        return _name(self._scenes.seed, self._scenes.image_ids[position])
+
+
+def _name(seed: int, index: int) -> str:
+    return f"scene-{seed}-{index:06d}.png"
 
 
 def _sample(

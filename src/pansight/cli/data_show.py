@@ -1,0 +1,71 @@
+"""`pansight data show`: samples of a data set, with their labels drawn in, on one sheet."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pansight.cli.datasets import (
+    CategoriesOption,
+    DatasetArgument,
+    ImagesOption,
+    KindOption,
+    PanopticOption,
+    SplitOption,
+    open_from_options,
+)
+
+
+def show(
+    data: DatasetArgument,
+    kind: KindOption = None,
+    split: SplitOption = None,
+    images: ImagesOption = None,
+    panoptic: PanopticOption = None,
+    categories: CategoriesOption = None,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.png", help="The sheet.")] = Path(
+        "samples.png"
+    ),
+    count: Annotated[int, typer.Option("--count", "-n", min=1, max=400, help="How many samples.")] = 9,
+    seed: Annotated[int, typer.Option(help="Other samples for other numbers.")] = 0,
+    category: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only samples that have a segment of this category; can be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    side_by_side: Annotated[
+        bool, typer.Option("--side-by-side", help="Each picture beside its labels, not under them.")
+    ] = False,
+    width: Annotated[int, typer.Option(min=32, max=4096, help="Width of each picture, in pixels.")] = 480,
+) -> None:
+    """Draw a sheet of random samples with their labels and a legend."""
+    from PIL import Image
+    from rich.console import Console
+
+    from pansight.cli.late_progress import late_progress
+    from pansight.cli.predict import tell
+    from pansight.data.sheet import choose_samples, draw_sheet
+    from pansight.errors import InputError
+    from pansight.files import atomic_write
+    from pansight.runtime.inputs import printable
+
+    errors = Console(stderr=True, soft_wrap=True, highlight=False)
+    opened = open_from_options(data, kind, split, images, panoptic, categories)
+    wanted = [opened.categories.index(name) for name in category or ()]
+    with late_progress(errors, "looking for samples") as progress:
+        chosen = choose_samples(opened, count, seed, wanted, progress)
+    if not chosen:
+        raise InputError(f"{data}: no sample has {' and '.join(category or ['anything'])}; name another")
+    sheet, problems = draw_sheet(opened, chosen, width=width, beside=side_by_side)
+    for problem in problems:
+        tell(errors, printable(problem))
+    if sheet is None:
+        raise InputError(f"{data}: none of the {len(chosen)} samples can be shown")
+    target = output if output.suffix else output.with_suffix(".png")
+    with atomic_write(target) as temporary:
+        Image.fromarray(sheet).save(temporary)
+    print(f"{len(chosen) - len(problems)} of {len(opened)} samples; see {printable(target)}")
+    if problems:
+        raise typer.Exit(1)

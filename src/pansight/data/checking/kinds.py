@@ -1,0 +1,240 @@
+"""What can be wrong with a panoptic data set: every kind of problem, how bad it is, and what helps."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Severity(Enum):
+    """How bad a problem is.
+
+    ERROR: training or evaluation fails, or answers wrongly. WARNING: everything runs, but what it learns or
+    says is probably not what was meant. NOTE: worth knowing, nothing to mend.
+    """
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of problem.
+
+    `code` names it in files and tests, `title` in tables. `remedy` says what to do by hand; `mending`, where
+    it is not empty, what fixing does in the cases that are safe.
+    """
+
+    code: str
+    severity: Severity
+    title: str
+    remedy: str
+    mending: str = ""
+
+
+KINDS: dict[str, Kind] = {}
+"""All kinds by code, in the order of reports."""
+
+
+def _kind(code: str, severity: Severity, title: str, remedy: str, mending: str = "") -> Kind:
+    KINDS[code] = kind = Kind(code, severity, title, remedy, mending)
+    return kind
+
+
+_ERROR, _WARNING, _NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
+
+# The JSON as a whole
+JSON_BROKEN = _kind("json-broken", _ERROR, "JSON that cannot be used", "write the file again")
+NOT_FINITE = _kind(
+    "not-finite", _ERROR, "NaN or infinity in the JSON", "write finite numbers", "measured again or left out"
+)
+LIST_MISSING = _kind(
+    "list-missing", _NOTE, "JSON without a list", "add it, or name pictures and categories when opening"
+)
+ANNOTATION_MALFORMED = _kind(
+    "annotation-malformed",
+    _ERROR,
+    "annotation that lacks its parts",
+    "give image_id, file_name, segments_info",
+)
+IMAGE_REPEATED = _kind(
+    "image-repeated", _ERROR, "image listed or annotated twice", "give every image one id, and one entry"
+)
+FILE_REPEATED = _kind(
+    "file-repeated", _ERROR, "file named by two entries", "give every image a file of its own"
+)
+IMAGE_UNLISTED = _kind(
+    "image-unlisted", _ERROR, "annotation of an image that is not listed", "list the image"
+)
+IMAGE_UNANNOTATED = _kind(
+    "image-unannotated", _WARNING, "listed image without annotation", "annotate it or take it off the list"
+)
+
+# Categories
+CATEGORY_MALFORMED = _kind(
+    "category-malformed", _ERROR, "category that lacks its parts", "give it id, name and isthing (0 or 1)"
+)
+CATEGORY_REPEATED = _kind(
+    "category-repeated", _ERROR, "category id or name used twice", "give every category its own"
+)
+CATEGORY_UNKNOWN = _kind(
+    "category-unknown", _ERROR, "segment of a category that is not declared", "declare it or correct the id"
+)
+CATEGORY_UNUSED = _kind(
+    "category-unused", _NOTE, "category without any segment", "nothing, unless you expected some"
+)
+CATEGORY_UNTRAINED = _kind(
+    "category-untrained",
+    _WARNING,
+    "category that occurs in validation only",
+    "add training pictures of it, or drop it",
+)
+CATEGORY_DIFFERS = _kind(
+    "category-differs", _ERROR, "category that differs between the splits", "use one table for all splits"
+)
+THING_FLAG = _kind(
+    "thing-flag", _WARNING, "isthing unlike in the known data sets", "check isthing of the category"
+)
+LABEL_IDS = _kind(
+    "label-ids",
+    _ERROR,
+    "label ids and train ids mixed up",
+    "write category ids of the table that the JSON declares",
+)
+LABELS_ODD = _kind(
+    "labels-odd", _WARNING, "labels that lie where they cannot", "look at the pictures: are the ids shifted?"
+)
+THING_SINGLE = _kind(
+    "thing-single",
+    _WARNING,
+    "thing that never occurs twice in a picture",
+    "look at the pictures: are objects told apart?",
+)
+
+# Segments in the JSON
+SEGMENT_MALFORMED = _kind(
+    "segment-malformed",
+    _ERROR,
+    "segment that lacks its parts",
+    "give it id and category_id",
+    "dropped, its pixels void",
+)
+NUMBER_TYPE = _kind(
+    "number-type", _ERROR, "number written as something else", "write whole numbers", "written as a number"
+)
+ID_ZERO = _kind(
+    "id-zero",
+    _ERROR,
+    "segment with id 0, which is void",
+    "give it an id from 1",
+    "given a free id, or dropped",
+)
+ID_RANGE = _kind(
+    "id-range",
+    _ERROR,
+    "segment id that three bytes cannot hold",
+    "use ids below 16777216",
+    "given the id in its picture, or dropped",
+)
+ID_REPEATED = _kind(
+    "id-repeated",
+    _ERROR,
+    "segment id listed twice",
+    "give every segment its own id",
+    "one row kept, if all say the same",
+)
+CROWD_MISSING = _kind(
+    "crowd-missing", _ERROR, "segment without iscrowd", "give it iscrowd, 0 or 1", "set to 0"
+)
+CROWD_STUFF = _kind(
+    "crowd-stuff", _WARNING, "stuff marked as a crowd", "mark it 0; only things can be crowds"
+)
+CROWD_REPEATED = _kind(
+    "crowd-repeated",
+    _WARNING,
+    "several crowds of one category in a picture",
+    "make them one: the reference evaluator sees only the last",
+    "made one segment",
+)
+STUFF_REPEATED = _kind(
+    "stuff-repeated",
+    _WARNING,
+    "several segments of one stuff category in a picture",
+    "make them one, or the category a thing",
+    "made one segment",
+)
+
+# The id pictures
+LABELS_MISSING = _kind("labels-missing", _ERROR, "id picture missing", "restore the file")
+LABELS_BROKEN = _kind("labels-broken", _ERROR, "id picture damaged", "replace the file")
+LABELS_MODE = _kind(
+    "labels-mode",
+    _ERROR,
+    "id picture that is not 8-bit RGB",
+    "save it as RGB, id = R + 256 G + 65536 B",
+    "written as RGB, where its values are the listed ids",
+)
+LABELS_ALPHA = _kind(
+    "labels-alpha", _WARNING, "id picture with an alpha channel", "save it as RGB", "written as RGB"
+)
+LABELS_LOSSY = _kind(
+    "labels-lossy", _ERROR, "id picture stored as JPEG or the like", "export it anew as PNG: ids are damaged"
+)
+LABELS_SIZE = _kind(
+    "labels-size",
+    _ERROR,
+    "id picture of another size than listed",
+    "correct the size, or the picture",
+    "listed anew, where picture and id picture agree",
+)
+LABELS_ORPHAN = _kind(
+    "labels-orphan", _WARNING, "id picture that no annotation names", "annotate it or remove it"
+)
+PIXELS_UNLISTED = _kind(
+    "pixels-unlisted", _ERROR, "pixels of ids that the JSON lacks", "list the segments", "made void"
+)
+SEGMENT_ABSENT = _kind("segment-absent", _ERROR, "listed segment without pixels", "drop it", "dropped")
+AREA_WRONG = _kind(
+    "area-wrong", _ERROR, "area unlike the pixels", "write the number of pixels", "counted again"
+)
+BOX_WRONG = _kind(
+    "box-wrong",
+    _WARNING,
+    "box unlike the pixels",
+    "write [x, y, width, height], tight",
+    "measured again",
+)
+IMAGE_EMPTY = _kind("image-empty", _WARNING, "picture without any segment", "label it or leave it out")
+
+# The pictures
+PICTURE_MISSING = _kind("picture-missing", _ERROR, "picture missing", "restore the file")
+PICTURE_BROKEN = _kind("picture-broken", _ERROR, "picture damaged", "replace the file")
+PICTURE_SIZE = _kind(
+    "picture-size",
+    _ERROR,
+    "picture of another size than its labels",
+    "take the picture that was labelled",
+)
+PICTURE_ROTATED = _kind(
+    "picture-rotated",
+    _WARNING,
+    "picture turned by its EXIF data",
+    "store it upright: tools differ on what they show",
+)
+PICTURE_REPEATED = _kind("picture-repeated", _WARNING, "the same picture twice in a set", "keep one of them")
+PICTURE_LEAKED = _kind(
+    "picture-leaked", _ERROR, "the same picture in two splits", "remove it from one of them"
+)
+PICTURE_UNLABELLED = _kind(
+    "picture-unlabelled", _WARNING, "picture that nothing names", "label it or remove it"
+)
+PICTURES_UNSEEN = _kind("pictures-unseen", _NOTE, "folder of the pictures not found", "name it with --images")
+
+# Everything together
+SAMPLE_BROKEN = _kind("sample-broken", _ERROR, "sample that cannot be read", "mend or replace its files")
+SELF_SCORE = _kind(
+    "self-score",
+    _ERROR,
+    "truth that does not score 100 against itself",
+    "mend what is listed above",
+    "scored again after the mending",
+)

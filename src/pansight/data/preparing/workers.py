@@ -1,0 +1,80 @@
+"""One task for each number 0..n-1, spread over processes: results in order, and Ctrl-C loses none."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Generator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+from pansight.errors import PansightError
+
+_Result = TypeVar("_Result")
+
+_AHEAD = 4
+"""Results that may wait for an earlier one, a worker."""
+
+_task: Callable[[int], Any] | None = None
+"""What a worker process does; set once, for sending it with every number would cost more than the work."""
+
+
+def default_workers() -> int:
+    """A worker for each processor that this process may use, at most 8: each holds a picture or two."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(available, 8)
+
+
+def run_over(task: Callable[[int], _Result], count: int, workers: int) -> Generator[_Result, None, None]:
+    """Give `task(0)`, ..., `task(count - 1)` in order, worked out by `workers` processes (1: by this one).
+
+    The processes start at this call, not at the first result, so that it can stand before threads are
+    started. Whoever stops iterating waits for no more than the tasks being worked on; Ctrl-C reaches only
+    this process. An exception of a task is raised at its turn. Raises PansightError when a process is killed.
+    """
+    if workers <= 1 or count <= 1:
+        return (task(index) for index in range(count))
+    # A forked process is there at once, a fresh one has to import torch; but forking threads is not safe.
+    can_fork = "fork" in multiprocessing.get_all_start_methods() and threading.active_count() == 1
+    pool = ProcessPoolExecutor(
+        min(workers, count),
+        mp_context=multiprocessing.get_context("fork" if can_fork else "spawn"),
+        initializer=_start,
+        initargs=(task,),
+    )
+    first = min(count, _AHEAD * workers)
+    pending = deque(pool.submit(_work, index) for index in range(first))
+    return _collect(pool, pending, count)
+
+
+def _collect(
+    pool: ProcessPoolExecutor, pending: "deque[Future[_Result]]", count: int
+) -> Generator[_Result, None, None]:
+    following = len(pending)
+    try:
+        while pending:
+            result = pending.popleft().result()
+            if following < count:
+                pending.append(pool.submit(_work, following))
+                following += 1
+            yield result
+    except BrokenProcessPool as error:
+        raise PansightError(
+            "a worker process was killed, perhaps for want of memory; what was finished is kept, "
+            "go on with fewer workers"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start(task: Callable[[int], Any]) -> None:
+    global _task
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _task = task
+
+
+def _work(index: int) -> Any:
+    assert _task is not None
+    return _task(index)
