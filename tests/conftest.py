@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import pytest
 from hypothesis import settings
-from jaxtyping import install_import_hook
+from jaxtyping import config, install_import_hook
 
 # Whoever starts the tests in the background may have Ctrl-C ignored, and processes inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -53,6 +54,14 @@ def small_config() -> "YOSOConfig":
         object_threshold=0,
         overlap_threshold=0,
     )
+
+
+@pytest.fixture
+def unchecked_shapes() -> Iterator[None]:
+    """Without the checks of annotations: they keep a record, which loops inside a graph may not change."""
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", False)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

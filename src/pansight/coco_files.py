@@ -3,6 +3,7 @@
 Source: https://cocodataset.org/#format-data, section 4. Both the data sets and the evaluator stand on this.
 """
 
+import io
 import json
 import os
 import struct
@@ -12,9 +13,10 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Int32
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from pansight.errors import DataError
+from pansight.inflating import repacked
 
 BROKEN_PICTURE = (
     OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError,
@@ -51,19 +53,34 @@ def read_ids(path: str | os.PathLike[str]) -> Int32[np.ndarray, "h w"]:
     picture, which hold no such ids.
     """
     try:
-        with Image.open(path) as picture:
+        content = Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file; check the folder of the id pictures") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error}); replace the file") from error
+    return decode_ids(content, str(path))
+
+
+def decode_ids(content: bytes, name: str) -> Int32[np.ndarray, "h w"]:
+    """Decode the bytes of a PNG as `read_ids` does; `name` is for messages."""
+    try:
+        with Image.open(io.BytesIO(repacked(content))) as picture:
             if picture.mode not in ("RGB", "RGBA"):
                 raise DataError(
-                    f"{path}: a picture of mode {picture.mode} holds no segment ids; "
+                    f"{name}: a picture of mode {picture.mode} holds no segment ids; "
                     "save it as 8-bit RGB with id = R + 256 G + 65536 B"
                 )
             width, height = picture.size
             # Four bytes a pixel is how Pillow keeps it: no repacking, and a pixel is one little-endian word.
             words = picture.tobytes("raw", "RGBX" if picture.mode == "RGB" else "RGBA")
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file; check the folder of the id pictures") from error
     except BROKEN_PICTURE as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise DataError(f"{path}: cannot be read ({reason}); replace the file") from error
+        reason = _reason(error)
+        raise DataError(f"{name}: cannot be read ({reason}); replace the file") from error
     ids: np.ndarray = np.frombuffer(words, dtype="<u4") & np.uint32(0xFFFFFF)
     return ids.view(np.int32).reshape(height, width)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "it is no picture"  # Pillow's own words name a buffer in memory.
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)

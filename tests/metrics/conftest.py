@@ -11,6 +11,7 @@ from PIL import Image
 
 from pansight.categories import Categories, Category
 from pansight.codec import ids_to_rgb
+from pansight.panoptic import PanopticMap
 
 ROWS = [
     {"id": 1, "name": "person", "isthing": 1},
@@ -30,6 +31,52 @@ def categories() -> Categories:
     return Categories(
         Category(str(row["name"]), bool(row["isthing"]), int(str(row["id"])), (0, 0, 0)) for row in ROWS
     )
+
+
+MakePair = Callable[..., tuple[PanopticMap, PanopticMap]]
+
+
+@pytest.fixture(scope="session")
+def make_pair(categories: Categories) -> MakePair:
+    """A prediction with scores and its truth, from a seed: boxes on void, some of them crowds; objects are
+    moved, cut, joined, taken for others, missed and made up.
+    """
+
+    def make(seed: int, height: int = 24, width: int = 32) -> tuple[PanopticMap, PanopticMap]:
+        rng = np.random.default_rng(seed)
+
+        def paint(ids: np.ndarray, names: list[int]) -> None:
+            for id in names:
+                y, x = rng.integers(height), rng.integers(width)
+                h, w = rng.integers(1, height // 2 + 1), rng.integers(1, width // 2 + 1)
+                ids[y : y + h, x : x + w] = id
+
+        truth = np.zeros((height, width), dtype=np.int32)
+        names = rng.choice(2**24 - 1, rng.integers(1, 10), replace=False) + 1
+        truth[: height // 2 * int(rng.integers(3))] = names[0]
+        paint(truth, names.tolist())
+        rows = [(int(id), int(rng.integers(4)), None, bool(rng.random() < 0.15)) for id in names]
+        predicted = np.roll(truth, rng.integers(-1, 2, 2), (0, 1))
+        for id in names[rng.random(len(names)) < 0.15]:
+            predicted[predicted == id] = rng.choice([0, *names])
+        fresh = (rng.choice(2**24 - 1, 4, replace=False) + 1).tolist()
+        half = predicted[:, : width // 2]
+        half[half == rng.choice(names)] = fresh[0]
+        paint(predicted, fresh[1 : rng.integers(1, 5)])
+        table = {id: category for id, category, _, _ in rows if rng.random() < 0.8}
+        return (
+            PanopticMap.from_table(
+                predicted,
+                [
+                    (int(id), table.get(int(id), int(rng.integers(4))), float(rng.integers(5)) / 4)
+                    for id in np.unique(predicted[predicted > 0])
+                ],
+                categories,
+            ),
+            PanopticMap.from_table(truth, rows, categories),
+        )
+
+    return make
 
 
 @pytest.fixture

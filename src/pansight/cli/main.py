@@ -9,6 +9,7 @@ from pansight import __version__
 from pansight.cli.convert import convert
 from pansight.cli.data import data
 from pansight.cli.demo import demo
+from pansight.cli.evaluate import evaluate
 from pansight.cli.models import models
 from pansight.cli.predict import predict
 from pansight.cli.train import train
@@ -43,6 +44,7 @@ app.command()(convert)
 app.add_typer(data)
 app.command("models")(models)
 app.command()(demo)
+app.command()(evaluate)
 app.command()(predict)
 app.command()(train)
 

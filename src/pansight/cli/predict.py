@@ -102,7 +102,7 @@ def predict(
         name,
         weights=weights if model else None,
         device=device,
-        resize=_resize(resize),
+        resize=as_resize(resize),
         object_threshold=object_threshold,
         overlap_threshold=overlap_threshold,
         batch_size=batch_size,
@@ -159,7 +159,8 @@ def tell(errors: "Console", problem: str) -> None:
     errors.print(Text.assemble(("failed:", "bold red"), " ", problem))
 
 
-def _resize(text: str) -> "Resize":
+def as_resize(text: str) -> "Resize":
+    """The value of --resize. Raises InputError when it is none."""
     if text == "paper":
         return "paper"
     if text == "none":

@@ -3,36 +3,19 @@
 Kirillov et al., Panoptic Segmentation (CVPR 2019); reference implementation: panopticapi.
 """
 
-import warnings
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int64, Integer
+from jaxtyping import Integer
 
 from pansight.categories import Categories
-from pansight.errors import CategoryError, DataProblemsError, InputError
-from pansight.metrics.coco_segments import (
-    check_crowds,
-    check_pixels_of_prediction,
-    check_pixels_of_truth,
-    read_prediction,
-    read_truth,
-    without,
-)
-from pansight.metrics.matching import Matches, SegmentTable, areas_of, match_segments
-from pansight.metrics.overlaps import count_overlaps
-from pansight.metrics.remarks import EvaluationWarning, Remarks
-from pansight.metrics.results import ClassQuality, PanopticQualityResult, average
+from pansight.errors import CategoryError, InputError
+from pansight.metrics.counts import Counts, with_remarks
+from pansight.metrics.judged import JudgedImage, judge_coco, judge_maps, same_classes
+from pansight.metrics.remarks import Remarks
+from pansight.metrics.results import PanopticQualityResult
 from pansight.panoptic import PanopticMap
-
-# A sum of IoUs is kept as two whole numbers, high * 2**-26 + low * 2**-53. An IoU above 0.5 is a multiple of
-# 2**-53, so nothing is ever rounded: any order of images, and any way of merging, gives the same bits.
-_TP, _FP, _FN, _IOU_HIGH, _IOU_LOW = range(5)
-
-_LARGEST_IOU = 2.0**24
-"""Only a wrong listed area brings an IoU above 1; beyond this, it leaves no union worth the name."""
 
 
 class PanopticQuality:
@@ -48,21 +31,22 @@ class PanopticQuality:
       background, not void; a true segment of an unknown category counts nowhere but is no void; listed true
       segments without pixels are missed; a listed id 0 is a segment.
 
-    Both remark on each of these in `PanopticQualityResult.warnings`. The state is of int64 and additive, so
-    accumulators filled anywhere can be merged, exactly.
+    Both remark on each of these in `PanopticQualityResult.warnings`. What is counted is of int64 and
+    additive, so accumulators filled anywhere can be merged, exactly: `merge` in one process, `state` and
+    `from_state` across processes, `pansight.metrics.distributed.all_reduce` under torch.distributed.
     """
 
     def __init__(self, categories: Categories, exact: bool = False) -> None:
         self.categories = categories
         self.exact = exact
         self.images = 0
-        self._counts: Int64[np.ndarray, "5 n"] = np.zeros((5, len(categories)), dtype=np.int64)
+        self._counts = Counts(len(categories))
         self.remarks = Remarks()
 
     @property
     def counted(self) -> bool:
         """Whether any segment of a known category was matched, missed or false so far."""
-        return bool(self._counts.any())
+        return self._counts.any
 
     def update(self, prediction: PanopticMap, truth: PanopticMap, name: str = "") -> None:
         """Score one image given as two maps of equal size, counting areas in them; `name` is for warnings.
@@ -71,20 +55,7 @@ class PanopticQuality:
         accumulator (names and thing flags, in order).
         """
         name = name or f"image {self.images + 1}"
-        for kind, panoptic in (("prediction", prediction), ("truth", truth)):
-            if not self._same_classes(panoptic.categories):
-                raise CategoryError(
-                    f"{name}: the {kind} has the categories of {panoptic.categories.name}, "
-                    f"the evaluation those of {self.categories.name}; use one set for both"
-                )
-        try:
-            overlaps = count_overlaps(truth.ids, prediction.ids)
-        except InputError as error:
-            raise InputError(f"{name}: {error}") from error
-        true, predicted = _table(truth), _table(prediction)
-        true = true._replace(areas=areas_of(true, overlaps))
-        check_crowds(true, self.categories, name, self.exact, self.remarks)
-        self._count(match_segments(overlaps, true, predicted, exact=self.exact), true, predicted)
+        self._add(judge_maps(prediction, truth, self.categories, name, self.exact, self.remarks))
 
     def update_coco(
         self,
@@ -94,6 +65,7 @@ class PanopticQuality:
         truth_segments: Sequence[Any],
         prediction_name: str = "prediction",
         truth_name: str = "truth",
+        name: str = "",
     ) -> None:
         """Score one image given as COCO panoptic files hold it: id maps and their `segments_info`.
 
@@ -102,96 +74,72 @@ class PanopticQuality:
 
         Raises DataProblemsError, listing all that is wrong with this image, and counts nothing then.
         """
-        problems: list[str] = []
-        remarks = Remarks()
-        truth = read_truth(truth_segments, self.categories, truth_name, problems, remarks)
-        prediction = read_prediction(prediction_segments, self.categories, prediction_name, problems, remarks)
-        try:
-            overlaps = count_overlaps(truth_ids, prediction_ids)
-        except InputError as error:
-            problems.append(f"{prediction_name}: {error}")
-            with suppress(InputError):
-                overlaps = count_overlaps(prediction_ids, prediction_ids)
-                check_pixels_of_prediction(prediction, overlaps, prediction_name, problems, remarks)
-            raise DataProblemsError(f"{prediction_name}: not scored", problems) from error
-        check_pixels_of_truth(truth, overlaps, truth_name, remarks)
-        check_pixels_of_prediction(prediction, overlaps, prediction_name, problems, remarks)
-        check_crowds(truth, self.categories, truth_name, self.exact, remarks)
-        if not problems:
-            if not self.exact:
-                present = np.isin(truth.ids, overlaps.truth_ids)
-                truth = without(truth, ~present | (truth.ids == 0) | (truth.categories < 0))
-                prediction = without(prediction, prediction.ids == 0)
-            matches = match_segments(overlaps, truth, prediction, exact=self.exact)
-            for row, iou in zip(matches.truth_rows, matches.ious, strict=True):
-                if not iou < _LARGEST_IOU:
-                    fault = (
-                        "lacks area" if np.isnan(iou) else f"has area {truth.areas[row]:g}: no union is left"
-                    )
-                    problems.append(f"{truth_name}: segment {truth.ids[row]} {fault}")
-        if problems:
-            raise DataProblemsError(f"{prediction_name}: not scored", problems)
-        self.remarks.merge(remarks)
-        self._count(matches, truth, prediction)
+        image = judge_coco(
+            prediction_ids,
+            prediction_segments,
+            truth_ids,
+            truth_segments,
+            self.categories,
+            prediction_name,
+            truth_name,
+            self.exact,
+            self.remarks,
+            name,
+        )
+        self._add(image)
 
     def merge(self, other: "PanopticQuality") -> None:
         """Add what another accumulator has seen. Raises CategoryError when its categories or mode differ."""
-        if self.exact != other.exact or not self._same_classes(other.categories):
+        if self.exact != other.exact or not same_classes(self.categories, other.categories):
             raise CategoryError(
                 f"an evaluation of {other.categories.name} (exact={other.exact}) cannot be merged "
                 f"into one of {self.categories.name} (exact={self.exact}); make both alike"
             )
-        self._counts += other._counts
+        self._counts.merge(other._counts)
         self.images += other.images
         self.remarks.merge(other.remarks)
 
+    def state(self) -> dict[str, Any]:
+        """All that was counted so far, less the categories, to be carried to another process or kept.
+
+        `exact`; `images`; `counts`, int64 [5, n], of the n categories by contiguous index: tp, fp, fn and
+        both parts of the sums of IoUs; `remarks`. States of disjoint images add up: `counts` and `images` as
+        numbers, all of it by `from_state` and `merge`.
+        """
+        return {
+            "exact": self.exact,
+            "images": self.images,
+            "counts": self._counts.table,
+            "remarks": self.remarks.state(),
+        }
+
+    @classmethod
+    def from_state(cls, categories: Categories, state: Mapping[str, Any]) -> "PanopticQuality":
+        """The accumulator whose `state` this is. `categories` are those that it had.
+
+        Raises InputError when the state is not one of so many categories.
+        """
+        try:
+            quality = cls(categories, exact=bool(state["exact"]))
+            table = np.asarray(state["counts"])
+            quality.images = int(state["images"])
+            quality.remarks = Remarks.from_state(state["remarks"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"this is no state of a panoptic quality ({error}); give what state() gave"
+            ) from error
+        if table.shape != (5, len(categories)) or table.dtype != np.int64:
+            raise InputError(
+                f"counts of {table.dtype} {list(table.shape)} do not belong to {len(categories)} categories; "
+                "give the categories of the accumulator that the state was taken from"
+            )
+        quality._counts = Counts.from_table(table)
+        return quality
+
     def compute(self) -> PanopticQualityResult:
         """The quality of all that was seen so far. Emits one EvaluationWarning when there are remarks."""
-        classes = []
-        for category, (tp, fp, fn, high, low) in zip(self.categories, self._counts.T.tolist(), strict=True):
-            classes.append(ClassQuality(category, tp, fp, fn, iou=((high << 27) + low) / (1 << 53)))
-        things = [one for one in classes if one.category.is_thing]
-        stuff = [one for one in classes if not one.category.is_thing]
-        groups = {"all": average(classes), "things": average(things), "stuff": average(stuff)}
-        lines = self.remarks.lines()
-        if self.images:
-            lines += tuple(
-                f"no value: no category of the {len(members)} {name} occurs in truth or prediction"
-                for name, members in (("things", things), ("stuff", stuff))
-                if members and groups[name] is None
-            )
-        if lines:
-            more = f" (and {len(lines) - 1} more in result.warnings)" if len(lines) > 1 else ""
-            warnings.warn(f"{lines[0]}{more}", EvaluationWarning, stacklevel=2)
-        return PanopticQualityResult(**groups, classes=tuple(classes), images=self.images, warnings=lines)
+        return with_remarks(self._counts.quality(self.categories, self.images), self.categories, self.remarks)
 
-    def _count(self, matches: Matches, truth: SegmentTable, prediction: SegmentTable) -> None:
-        high = np.floor(matches.ious * 2.0**26)
-        low = (matches.ious * 2.0**26 - high) * 2.0**27
-        matched = truth.categories[matches.truth_rows]
-        missed = truth.categories[matches.missed & (truth.categories >= 0)]
-        for kind, category, amount in (
-            (_TP, matched, 1),
-            (_FP, prediction.categories[matches.false], 1),
-            (_FN, missed, 1),
-            (_IOU_HIGH, matched, high.astype(np.int64)),
-            (_IOU_LOW, matched, low.astype(np.int64)),
-        ):
-            np.add.at(self._counts[kind], category, amount)
+    def _add(self, image: JudgedImage) -> None:
+        self._counts.add(image.found_classes, image.matches.ious, image.missed_classes, image.false_classes)
         self.images += 1
-
-    def _same_classes(self, categories: Categories) -> bool:
-        return categories is self.categories or (
-            categories.names == self.categories.names
-            and np.array_equal(categories.is_thing, self.categories.is_thing)
-        )
-
-
-def _table(panoptic: PanopticMap) -> SegmentTable:
-    segments = panoptic.segments
-    return SegmentTable(
-        ids=np.array([segment.id for segment in segments], dtype=np.int64),
-        categories=np.array([segment.category for segment in segments], dtype=np.int64),
-        crowd=np.array([segment.is_crowd for segment in segments], dtype=np.bool_),
-        areas=np.full(len(segments), np.nan),
-    )

@@ -1,6 +1,7 @@
 """Remarks on data that can be scored but looks wrong, kept in bounded memory."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 EXAMPLES = 20
 """So many remarks of one kind are kept in full; the others are counted."""
@@ -30,6 +31,19 @@ class Remarks:
             self._counts[kind] = self._counts.get(kind, 0) + count
             examples = self._examples.setdefault(kind, [])
             examples += other._examples[kind][: EXAMPLES - len(examples)]
+
+    def state(self) -> dict[str, tuple[int, list[str]]]:
+        """By kind: the count, and the remarks kept in full. `from_state` makes them anew."""
+        return {kind: (count, list(self._examples[kind])) for kind, count in self._counts.items()}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Sequence[Any]]) -> "Remarks":
+        """The remarks that `state` was taken from; it may have been JSON in between."""
+        remarks = cls()
+        for kind, (count, examples) in state.items():
+            remarks._counts[kind] = count
+            remarks._examples[kind] = list(examples)
+        return remarks
 
     @property
     def counts(self) -> Mapping[str, int]:

@@ -1,0 +1,278 @@
+"""`pansight evaluate`: how good predictions are, of any tool from files, or of a model on a data set."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pansight.cli.datasets import (
+    CategoriesOption,
+    ImagesOption,
+    KindOption,
+    PanopticOption,
+    SplitOption,
+)
+from pansight.cli.evaluate_output import Measures, Output, finish
+from pansight.cli.predict import as_resize
+from pansight.cli.threads import share_cores
+from pansight.errors import InputError
+
+_FILES, _MODEL, _MEASURED, _SHOWN = (
+    "Predictions in files",
+    "A model on a data set",
+    "What is measured",
+    "What is shown and written",
+)
+"""Groups of options in the help."""
+
+
+def evaluate(
+    truth: Annotated[
+        Path | None,
+        typer.Argument(metavar="TRUTH.json", help="The truth, COCO panoptic JSON.", show_default=False),
+    ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="PREDICTIONS.json",
+            help="Predictions of any tool, in the same format; not with --model.",
+            show_default=False,
+        ),
+    ] = None,
+    truth_masks: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the truth's PNG; by default beside TRUTH.json and named like it.",
+            show_default=False,
+            rich_help_panel=_FILES,
+        ),
+    ] = None,
+    prediction_masks: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the predictions' PNG; by default beside PREDICTIONS.json.",
+            show_default=False,
+            rich_help_panel=_FILES,
+        ),
+    ] = None,
+    match: Annotated[
+        str,
+        typer.Option(
+            metavar="[id|file-name]",
+            help="How a prediction finds its truth: by image id, or by the name of the picture "
+            "(`pansight predict` numbers pictures itself).",
+            rich_help_panel=_FILES,
+        ),
+    ] = "id",
+    workers: Annotated[
+        int, typer.Option(min=1, help="So many files are read and scored at once.", rich_help_panel=_FILES)
+    ] = 1,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            help="A name from `pansight models`, or a checkpoint: runs it.",
+            show_default=False,
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="Weights file for --model.", show_default=False, rich_help_panel=_MODEL),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOCATION",
+            help="The data set for --model: a folder, a COCO panoptic JSON, or 'scenes'.",
+            show_default=False,
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    kind: KindOption = None,
+    split: SplitOption = None,
+    images: ImagesOption = None,
+    panoptic: PanopticOption = None,
+    categories: CategoriesOption = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="So many samples, spread evenly over the data set.",
+            show_default=False,
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...", rich_help_panel=_MODEL)
+    ] = "auto",
+    resize: Annotated[
+        str,
+        typer.Option(
+            help="paper: the method's rule; none: only padded; or a short side in pixels.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = "paper",
+    object_threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="Score to exceed, 0..1; the model's own if not given.",
+            show_default=False,
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    overlap_threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of itself to keep, 0 or more; the model's own if not given.",
+            show_default=False,
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Most pictures at once in the network.", rich_help_panel=_MODEL)
+    ] = 1,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact/--sane",
+            help="exact: the reference evaluator's answer, quirks included; sane: areas counted in the maps, "
+            "every crowd region excuses.",
+            rich_help_panel=_MEASURED,
+        ),
+    ] = True,
+    boundary: Annotated[
+        bool, typer.Option("--boundary", help="Boundary PQ as well.", rich_help_panel=_MEASURED)
+    ] = False,
+    ap: Annotated[
+        bool,
+        typer.Option("--ap", help="Mask AP of the things as well; needs scores.", rich_help_panel=_MEASURED),
+    ] = False,
+    bootstrap: Annotated[
+        int,
+        typer.Option(
+            min=0, metavar="N", help="95 % intervals from N samples, such as 1000.", rich_help_panel=_MEASURED
+        ),
+    ] = 0,
+    classes: Annotated[
+        bool | None,
+        typer.Option(
+            "--classes/--no-classes",
+            help="A line a category; by default on a terminal wide enough.",
+            show_default=False,
+            rich_help_panel=_SHOWN,
+        ),
+    ] = None,
+    compare: Annotated[
+        bool,
+        typer.Option(
+            "--compare", help="The papers' published figures on this data set beside.", rich_help_panel=_SHOWN
+        ),
+    ] = False,
+    json_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--json",
+            metavar="FILE",
+            help="Write all figures, unrounded.",
+            show_default=False,
+            rich_help_panel=_SHOWN,
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.html",
+            help="Write a page to look at, complete in one file.",
+            show_default=False,
+            rich_help_panel=_SHOWN,
+        ),
+    ] = None,
+) -> None:
+    """Score panoptic predictions against the truth.
+
+    Either files of any tool: pansight evaluate TRUTH.json PREDICTIONS.json
+
+    or a model on a data set: pansight evaluate --model yoso-tiny --data scenes
+
+    Exit code: 0 all well, 1 some samples could not be used (with --model), 2 nothing was scored.
+    """
+    measures = Measures(exact=exact, boundary=boundary, average_precision=ap, bootstrap=bootstrap)
+    output = Output(classes=classes, compare=compare, json=json_file, report=report)
+    if model is None and weights is None:
+        _refuse(
+            "only with --model",
+            data=data,
+            kind=kind,
+            split=split,
+            panoptic=panoptic,
+            limit=limit,
+            object_threshold=object_threshold,
+            overlap_threshold=overlap_threshold,
+        )
+        if truth is None or predictions is None:
+            raise InputError(
+                "give TRUTH.json and PREDICTIONS.json, or --model NAME and --data LOCATION; see --help"
+            )
+        if match not in ("id", "file-name"):
+            raise InputError(f"--match {match} is no way to pair pictures; use id or file-name")
+        output.check(inputs=(truth, predictions))
+        share_cores()
+        from pansight.cli.datasets import as_categories
+        from pansight.cli.evaluate_files import FilesJob
+
+        job = FilesJob(
+            truth,
+            predictions,
+            truth_masks,
+            prediction_masks,
+            images,
+            None if categories is None else as_categories(categories),
+            match == "file-name",
+            workers,
+        )
+        finish(job.run(measures), output)
+        return
+    _refuse(
+        "not with --model",
+        TRUTH=truth,
+        truth_masks=truth_masks,
+        prediction_masks=prediction_masks,
+        match=None if match == "id" else match,
+    )
+    if data is None:
+        raise InputError("--model needs --data: a folder, a COCO panoptic JSON, or 'scenes'")
+    output.check(inputs=(Path(data),))
+    share_cores()
+    from pansight.cli.datasets import open_from_options
+    from pansight.cli.evaluate_model import run_model
+    from pansight.runtime.segmenter import load
+
+    dataset = open_from_options(data, kind, split, images, panoptic, categories)
+    segmenter = load(
+        model or str(weights),
+        weights=weights if model else None,
+        device=device,
+        resize=as_resize(resize),
+        object_threshold=object_threshold,
+        overlap_threshold=overlap_threshold,
+        batch_size=batch_size,
+    )
+    done = run_model(
+        segmenter,
+        dataset,
+        measures,
+        name=model or str(weights),
+        location=data,
+        limit=limit,
+        preset_name=model if weights is None and resize == "paper" else None,
+    )
+    finish(done, output)
+
+
+def _refuse(when: str, **given: object) -> None:
+    """Raise InputError when an option was given that the other form alone has."""
+    for name, value in given.items():
+        if value is not None:
+            option = name if name.isupper() else f"--{name.replace('_', '-')}"
+            raise InputError(f"{option} is {when}: either two JSON files, or --model and --data; see --help")

@@ -1,0 +1,135 @@
+"""`pansight evaluate TRUTH.json PREDICTIONS.json`: predictions of any tool, scored from files."""
+
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+from rich.console import Console
+
+from pansight.categories import Categories
+from pansight.cli.evaluate_output import Finished, Measures
+from pansight.cli.progress import progress_bar
+from pansight.coco_files import read_ids
+from pansight.data.coco import find_picture
+from pansight.data.folders import Folder, open_folder
+from pansight.data.pictures import read_picture
+from pansight.errors import PansightError
+from pansight.metrics.coco_evaluation import refusal, score_pairs
+from pansight.metrics.coco_pairs import Pair, Paired, Side, pair_files
+from pansight.metrics.evaluation import Evaluation
+from pansight.metrics.remarks import EvaluationWarning
+from pansight.panoptic import PanopticMap
+from pansight.reporting.report import LostPicture, lost_picture
+from pansight.runtime.inputs import printable
+
+_FEW = 4
+"""So many workers are threads, which start at once; more are processes, which do not wait for each other."""
+
+
+class FilesJob(NamedTuple):
+    """What is to be scored: two JSON files, and what else is said of them; see `pair_files`.
+
+    `images`: the folder or .zip of the pictures, for the report alone.
+    """
+
+    truth: Path
+    predictions: Path
+    truth_masks: Path | None = None
+    prediction_masks: Path | None = None
+    images: Path | None = None
+    categories: Categories | None = None
+    by_name: bool = False
+    workers: int = 1
+
+    def run(self, measures: Measures) -> Finished:
+        """Read and score every pair, with a progress bar; Ctrl-C ends it early.
+
+        Raises DataProblemsError, listing all that is wrong with the files, and DataError where there is no
+        folder of the pictures.
+        """
+        paired = pair_files(
+            self.truth,
+            self.predictions,
+            self.truth_masks,
+            self.prediction_masks,
+            self.categories,
+            self.by_name,
+        )
+        if isinstance(paired, list):
+            raise refusal(paired)
+        images = None if self.images is None else open_folder(self.images)
+        started = time.perf_counter()
+        evaluation, problems, stopped = self._score(paired, measures)
+        seconds = time.perf_counter() - started
+        if not problems and not stopped and not evaluation.counted:
+            problems.append(
+                f"{self.truth}: nothing to score: no segment of a known category in truth or prediction"
+            )
+        if problems:
+            raise refusal(problems)
+        if not evaluation.images:
+            raise KeyboardInterrupt
+        evaluation.remarks.merge(paired.remarks)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", EvaluationWarning)  # they are printed
+            result = evaluation.compute()
+        found = {pair.name: pair for pair in reversed(paired.pairs)}
+        count, each = evaluation.images, 1000 * seconds / evaluation.images
+        return Finished(
+            subject=printable(self.predictions),
+            data=printable(self.truth),
+            result=result,
+            mode="exact" if measures.exact else "sane",
+            views=lambda name: _views(found[name], paired.categories, images),
+            planned=len(paired.pairs) if stopped else None,
+            facts=(("pictures", f"{count}, in {seconds:.1f} s ({each:.1f} ms each, reading included)"),),
+        )
+
+    def _score(self, paired: Paired, measures: Measures) -> tuple[Evaluation, list[str], bool]:
+        """All counts, the problems met, and whether Ctrl-C ended it."""
+        errors = Console(stderr=True, soft_wrap=True, highlight=False)
+        start = partial(measures.start, paired.categories)
+        evaluation, problems = start(), list(paired.problems)
+        # Ctrl-C reaches the main thread alone, so it never leaves a share half merged.
+        with progress_bar(errors) as progress, ThreadPoolExecutor(1) as merger:
+            task = progress.add_task("scoring", total=len(paired.pairs))
+            try:
+                for share in score_pairs(paired.pairs, start, self.workers, self.workers > _FEW):
+                    merger.submit(evaluation.merge, share.scorer).result()
+                    problems += share.problems
+                    progress.advance(task, share.pairs)
+            except KeyboardInterrupt:
+                return evaluation, problems, True
+        return evaluation, problems, False
+
+
+def _views(pair: Pair, categories: Categories, images: Folder | None) -> LostPicture | None:
+    if pair.truth is None or pair.prediction is None:
+        return None
+    truth, prediction = _as_map(pair.truth, categories), _as_map(pair.prediction, categories)
+    image = None if images is None else _picture(images, pair.name, truth)
+    return lost_picture(pair.name, image, prediction, truth)
+
+
+def _as_map(side: Side, categories: Categories) -> PanopticMap:
+    """The side as a map; what is not listed, or of a category that the truth does not have, is void."""
+    rows = {}
+    for row in side.segments_info:
+        category = categories.dataset_index.get(row["category_id"])
+        if category is not None and row["id"] > 0:
+            rows[row["id"]] = (row["id"], category, None, bool(row.get("iscrowd")))
+    return PanopticMap.from_table(read_ids(side.picture), rows.values(), categories, unlisted="void")
+
+
+def _picture(images: Folder, name: str, truth: PanopticMap) -> UInt8[np.ndarray, "h w 3"] | None:
+    """The picture; None where it is not there or of no use."""
+    try:
+        file = find_picture(images, name)
+        return None if file is None else read_picture(file, truth.height, truth.width)
+    except PansightError:
+        return None

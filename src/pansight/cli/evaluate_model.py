@@ -1,0 +1,134 @@
+"""`pansight evaluate --model`: a model on a data set, scored on the fly."""
+
+import time
+import warnings
+from collections.abc import Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from pansight.cli.evaluate_output import Finished, Measures
+from pansight.cli.predict import tell
+from pansight.cli.progress import progress_bar
+from pansight.errors import DataError
+from pansight.metrics.remarks import EvaluationWarning
+from pansight.reporting.published import Published, data_set_of
+from pansight.reporting.report import LostPicture, lost_picture
+from pansight.runtime.evaluating import ModelEvaluation, spread
+from pansight.runtime.inputs import printable
+from pansight.runtime.segmenter import Segmenter
+from pansight.runtime.translation import translate
+from pansight.zoo.presets import names, preset
+
+if TYPE_CHECKING:
+    from pansight.data.opening import PanopticDataset
+
+
+def run_model(
+    segmenter: Segmenter,
+    dataset: "PanopticDataset",
+    measures: Measures,
+    *,
+    name: str,
+    location: str,
+    limit: int | None,
+    preset_name: str | None = None,
+) -> Finished:
+    """Segment and score the samples, with a progress bar; Ctrl-C ends it early.
+
+    `preset_name`: where the model is that preset as published, weights and input size.
+
+    Raises DataProblemsError when the data has categories that the model does not know, DataError when not one
+    sample could be scored.
+    """
+    errors = Console(stderr=True, soft_wrap=True, highlight=False)
+    translation = translate(segmenter.categories, dataset.categories)
+    job = ModelEvaluation(segmenter, dataset, translation, measures.start(dataset.categories))
+    indices = spread(len(dataset), limit)
+    # Pillow's remarks on odd files name no file; what matters comes as an error.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    started = time.perf_counter()
+    problems, stopped = _run(job, indices, errors)
+    seconds = time.perf_counter() - started
+    done = job.evaluation.images
+    if not done:
+        raise DataError(f"{printable(location)}: no sample could be scored; see the lines above")
+    facts = [("pictures", f"{done} of {len(dataset)}, in {seconds:.1f} s on {segmenter.device}")]
+    model, reading, scoring = (
+        f"{1000 * spent / done:.1f}" for spent in (job.seconds.segment, job.seconds.read, job.seconds.score)
+    )
+    times = f"model {model}, and beside it on the processor: reading {reading}, scoring {scoring}"
+    facts.append(("ms a picture", times))
+    print(f"{done} of {len(dataset)} pictures in {seconds:.1f} s; ms a picture: {times}")
+    if translation.unknown:
+        unknown = _listed(translation.unknown)
+        remark = f"predictions of {unknown} became void: the data has no such category"
+        errors.print(f"remark: {remark}", markup=False)
+        facts.append(("categories", remark))
+    positions = {dataset.names[index]: index for index in reversed(indices)}
+
+    def views(picture: str) -> LostPicture:
+        sample, panoptic = job.views(positions[picture])
+        return lost_picture(picture, sample.image, panoptic, sample.panoptic)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", EvaluationWarning)  # they are printed
+        result = job.evaluation.compute()
+    return Finished(
+        subject=name,
+        data=printable(location),
+        result=result,
+        mode="exact" if measures.exact else "sane",
+        views=views,
+        problems=tuple(problems),
+        planned=len(indices) if stopped else None,
+        own=_own_figures(preset_name, dataset),
+        facts=tuple(facts),
+    )
+
+
+def _run(job: ModelEvaluation, indices: list[int], errors: Console) -> tuple[list[str], bool]:
+    """The problems met, and whether Ctrl-C ended it."""
+    problems: list[str] = []
+    with progress_bar(errors) as progress:
+        task = progress.add_task("evaluating", total=len(indices))
+        try:
+            with closing(job.run(indices)) as outcomes:
+                for outcome in outcomes:
+                    if outcome.problem is not None:
+                        problems.append(outcome.problem)
+                        tell(errors, outcome.problem)
+                    progress.advance(task)
+        except KeyboardInterrupt:
+            return problems, True
+    return problems, False
+
+
+def _own_figures(preset_name: str | None, dataset: "PanopticDataset") -> tuple[Published, ...]:
+    """What is published of a preset, where the data set is the one it was made for."""
+    if preset_name not in names():
+        return ()
+    spec = preset(preset_name)
+    if data_set_of(dataset.categories) != spec.categories_name:
+        return ()
+    short, longest = spec.preprocess.short, spec.preprocess.longest
+    return tuple(
+        Published(
+            method=spec.name,
+            data=spec.categories_name,
+            pq=figure.pq,
+            source=figure.source,
+            split="",
+            size=", ".join(str(side) for side in (short, longest) if side is not None),
+            fps=figure.fps,
+            hardware=figure.hardware,
+            own=True,
+        )
+        for figure in spec.figures
+    )
+
+
+def _listed(words: Sequence[str], most: int = 8) -> str:
+    rest = len(words) - most
+    return ", ".join(words[:most]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,213 @@
+"""COCO mask AP of the things of panoptic maps, from the overlap table.
+
+The rules are those of the official evaluation (pycocotools, `COCOeval` with `iouType="segm"`): thresholds
+0.50:0.05:0.95 of IoU, at most 100 detections of a class an image, 101 recall points, crowds excuse. Segments
+of one map do not overlap, hence no two of them contest a partner at an IoU above 0.5; at 0.5 exactly, two may
+be the halves of one, and the rules of precedence apply. So matching loops over nothing.
+
+Areas are counted in the maps. Void does not count in the union, nor does it excuse: masks know none.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64, UInt8
+
+from pansight.categories import Categories
+from pansight.errors import InputError
+from pansight.metrics.judged import JudgedImage
+
+IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
+_REACHED_AT = np.minimum(IOU_THRESHOLDS, 1 - 1e-10)
+_RECALLS = np.linspace(0.0, 1.0, 101)
+
+_LIMIT = 100
+"""Detections of a class in one image that count."""
+
+_RANGES = np.array([[0.0, 1e10], [0.0, 32.0**2], [32.0**2, 96.0**2], [96.0**2, 1e10]])
+"""All, small, medium, large; both ends belong to each, as in COCO."""
+
+_DETECTION = np.dtype(
+    [
+        ("score", np.float64),
+        ("category", np.int32),
+        ("levels", np.uint8),  # thresholds that the IoU with the partner reaches
+        ("crowd_levels", np.uint8),  # thresholds that the share in a crowd of its class reaches
+        ("partner_ranges", np.uint8),  # bit r: the partner's area is in range r
+        ("ranges", np.uint8),  # idem, its own area
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AveragePrecisionResult:
+    """COCO's mask AP, fractions of 1; None where no true object is there to be found.
+
+    `ap` averages over thresholds and classes, `ap50` and `ap75` over classes at one threshold; `small`,
+    `medium` and `large` are `ap` of objects of that area. `classes`: `ap` of each category by index.
+    """
+
+    categories: Categories
+    ap: float | None
+    ap50: float | None
+    ap75: float | None
+    small: float | None
+    medium: float | None
+    large: float | None
+    classes: tuple[float | None, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The six numbers, and `classes` by data-set category id (things only)."""
+        names = ("ap", "ap50", "ap75", "small", "medium", "large")
+        return {
+            **{name: getattr(self, name) for name in names},
+            "classes": {
+                str(category.dataset_id): ap
+                for category, ap in zip(self.categories, self.classes, strict=True)
+                if category.is_thing
+            },
+        }
+
+
+class AveragePrecision:
+    """Keeps 16 bytes a predicted object and the number of true ones; merges are exact.
+
+    Among objects of equal score the image seen first comes first, as in COCO.
+    """
+
+    def __init__(self, categories: Categories) -> None:
+        self.categories = categories
+        self._detections: list[np.ndarray] = []
+        self._truths: Int64[np.ndarray, "4 n"] = np.zeros((len(_RANGES), len(categories)), dtype=np.int64)
+
+    def check(self, image: JudgedImage) -> None:
+        """Raises InputError when a predicted thing has no score."""
+        lacking = self._things(image.prediction.categories) & np.isnan(image.scores)
+        if lacking.any():
+            more = f" (and {int(lacking.sum()) - 1} more)" if lacking.sum() > 1 else ""
+            raise InputError(
+                f"{image.name}: predicted segment {image.prediction.ids[lacking][0]}{more} has no score; "
+                "average precision needs one for every thing: write scores, or leave it out"
+            )
+
+    def add(self, image: JudgedImage) -> None:
+        """Count the objects of one image. Raises InputError when a predicted thing has no score."""
+        self.check(image)
+        truth, prediction = image.truth, image.prediction
+        bits = _range_bits(image.truth_areas)
+        real = self._things(truth.categories) & ~truth.crowd & (image.truth_areas > 0)
+        for index in range(len(_RANGES)):
+            np.add.at(self._truths[index], truth.categories[real & (bits >> index & 1 > 0)], 1)
+
+        t, p = image.truth_rows, image.prediction_rows
+        alike = (t >= 0) & (p >= 0)
+        alike[alike] = truth.categories[t[alike]] == prediction.categories[p[alike]]
+        t, p, pixels = t[alike], p[alike], image.overlaps.pixels[alike]
+        in_crowd = truth.crowd[t]
+        crowd_share = np.zeros(len(prediction.ids))
+        np.maximum.at(crowd_share, p[in_crowd], (pixels / image.prediction_areas[p])[in_crowd])
+
+        t, p, pixels = t[~in_crowd], p[~in_crowd], pixels[~in_crowd]
+        iou = pixels / (image.prediction_areas[p] + image.truth_areas[t] - pixels)
+        rank = np.empty(len(prediction.ids), dtype=np.int64)
+        rank[np.argsort(-image.scores, kind="stable")] = np.arange(len(rank))
+        # Of two halves the better detection takes the object, and a detection the object listed last.
+        order = np.lexsort((-t, rank[p]))
+        order = order[iou[order] >= _REACHED_AT[0]]
+        order = order[_first_of_each(t[order])]
+        order = order[_first_of_each(p[order])]
+        partner_iou = np.zeros(len(prediction.ids))
+        partner_iou[p[order]] = iou[order]
+        partner_bits = np.zeros(len(prediction.ids), dtype=np.uint8)
+        partner_bits[p[order]] = bits[t[order]]
+
+        chosen = self._best_of_each_class(prediction.categories, rank)
+        rows = np.empty(len(chosen), dtype=_DETECTION)
+        rows["score"] = image.scores[chosen]
+        rows["category"] = prediction.categories[chosen]
+        rows["levels"] = np.searchsorted(_REACHED_AT, partner_iou[chosen], side="right")
+        rows["crowd_levels"] = np.searchsorted(_REACHED_AT, crowd_share[chosen], side="right")
+        rows["partner_ranges"] = partner_bits[chosen]
+        rows["ranges"] = _range_bits(image.prediction_areas)[chosen]
+        if len(rows):
+            self._detections.append(rows)
+            if len(self._detections) >= 256:
+                self._detections = [np.concatenate(self._detections)]
+
+    def merge(self, other: "AveragePrecision") -> None:
+        """Add what another has seen; its images come after those seen so far."""
+        self._truths += other._truths
+        self._detections += other._detections
+
+    def compute(self) -> AveragePrecisionResult:
+        """AP of all objects so far."""
+        rows = np.concatenate([np.zeros(0, dtype=_DETECTION), *self._detections])
+        rows = rows[np.lexsort((-rows["score"], rows["category"]))]
+        ends = np.searchsorted(rows["category"], np.arange(len(self.categories) + 1))
+        table = np.full((len(self.categories), len(_RANGES), len(IOU_THRESHOLDS)), np.nan)
+        for category in self.categories.thing_indices.tolist():
+            mine = rows[ends[category] : ends[category + 1]]
+            for index in range(len(_RANGES)):
+                truths = int(self._truths[index, category])
+                if truths:
+                    table[category, index] = _precisions(mine, index, truths)
+        return AveragePrecisionResult(
+            self.categories,
+            ap=_mean(table[:, 0]),
+            ap50=_mean(table[:, 0, 0]),
+            ap75=_mean(table[:, 0, 5]),
+            small=_mean(table[:, 1]),
+            medium=_mean(table[:, 2]),
+            large=_mean(table[:, 3]),
+            classes=tuple(_mean(one) for one in table[:, 0]),
+        )
+
+    def _things(self, categories: Int64[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
+        return np.append(self.categories.is_thing, False)[categories]
+
+    def _best_of_each_class(
+        self, categories: Int64[np.ndarray, "m"], rank: Int64[np.ndarray, "m"]
+    ) -> Int64[np.ndarray, "chosen"]:
+        """The things that count, best first within their class."""
+        order = np.lexsort((rank, categories))
+        order = order[self._things(categories[order])]
+        sorted_categories = categories[order]
+        first = np.searchsorted(sorted_categories, sorted_categories)
+        return order[np.arange(len(order)) - first < _LIMIT]
+
+
+def _range_bits(areas: Int64[np.ndarray, "n"]) -> UInt8[np.ndarray, "n"]:
+    """Bit r is set where an area is in range r."""
+    inside = (areas[:, None] >= _RANGES[:, 0]) & (areas[:, None] <= _RANGES[:, 1])
+    return np.packbits(inside, axis=1, bitorder="little")[:, 0]
+
+
+def _first_of_each(values: Int64[np.ndarray, "n"]) -> Int64[np.ndarray, "k"]:
+    """Where each value occurs for the first time, in ascending order."""
+    return np.sort(np.unique(values, return_index=True)[1]).astype(np.int64, copy=False)
+
+
+def _precisions(rows: np.ndarray, index: int, truths: int) -> Float64[np.ndarray, "10"]:
+    """AP of one class in one range of areas, at each threshold; `rows` by falling score."""
+    level = np.arange(len(IOU_THRESHOLDS))
+    partnered = rows["levels"][:, None] > level
+    hit = partnered & (rows["partner_ranges"] >> index & 1 > 0)[:, None]
+    outside = (rows["ranges"] >> index & 1 == 0)[:, None]
+    ignored = ~hit & (partnered | (rows["crowd_levels"][:, None] > level) | outside)
+    found = np.cumsum(hit, axis=0, dtype=np.float64)
+    wrong = np.cumsum(~hit & ~ignored, axis=0, dtype=np.float64)
+    precision = found / (found + wrong + np.spacing(1))
+    # The best precision at this recall or any higher one.
+    precision = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
+    precision = np.concatenate((precision, np.zeros((1, len(level)))))
+    recall = found / truths
+    picked = [
+        precision[np.searchsorted(recall[:, column], _RECALLS, side="left"), column] for column in level
+    ]
+    return np.mean(picked, axis=1)
+
+
+def _mean(values: Float64[np.ndarray, "..."]) -> float | None:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else None

@@ -1,0 +1,197 @@
+"""Mask AP against pycocotools, number by number."""
+
+import contextlib
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from pansight.categories import Categories
+from pansight.errors import InputError
+from pansight.metrics.average_precision import AveragePrecision, AveragePrecisionResult
+from pansight.metrics.judged import judge_maps
+from pansight.metrics.remarks import Remarks
+from pansight.panoptic import PanopticMap
+
+MakePair = Callable[..., tuple[PanopticMap, PanopticMap]]
+Pair = tuple[PanopticMap, PanopticMap]
+
+
+def precision_of(categories: Categories, *pairs: Pair) -> AveragePrecision:
+    precision = AveragePrecision(categories)
+    for prediction, truth in pairs:
+        precision.add(judge_maps(prediction, truth, categories, "frame 5", False, Remarks()))
+    return precision
+
+
+def numbers(result: AveragePrecisionResult) -> list[float | None]:
+    return [result.ap, result.ap50, result.ap75, result.small, result.medium, result.large, *result.classes]
+
+
+def judge(categories: Categories, *pairs: Pair) -> list[float | None]:
+    """The answer of pycocotools."""
+    from pycocotools import mask as masks
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    truths: list[dict[str, Any]] = []
+    detections: list[dict[str, Any]] = []
+    for image, (prediction, truth) in enumerate(pairs, start=1):
+        for panoptic, rows in ((truth, truths), (prediction, detections)):
+            for segment in panoptic.things():
+                mask = np.asfortranarray(panoptic.mask(segment.id), dtype=np.uint8)
+                rows.append(
+                    {
+                        "id": len(rows) + 1,
+                        "image_id": image,
+                        "category_id": segment.category + 1,
+                        "segmentation": masks.encode(mask),
+                        "area": segment.area,
+                        "iscrowd": int(segment.is_crowd),
+                        "score": segment.score,
+                    }
+                )
+    coco = COCO()
+    coco.dataset = {
+        "info": {},
+        "images": [
+            {"id": image, "height": truth.height, "width": truth.width}
+            for image, (_, truth) in enumerate(pairs, start=1)
+        ],
+        "categories": [{"id": int(index) + 1, "name": str(index)} for index in categories.thing_indices],
+        "annotations": truths,
+    }
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco.createIndex()
+        evaluation = COCOeval(coco, coco.loadRes(detections), "segm")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    per_class: list[float | None] = [None] * len(categories)
+    for position, index in enumerate(categories.thing_indices.tolist()):
+        table = evaluation.eval["precision"][:, :, position, 0, 2]
+        per_class[index] = table.mean()
+    whole = [float(value) for value in evaluation.stats[:6]]
+    return [None if value is None or value == -1 else float(value) for value in [*whole, *per_class]]
+
+
+def assert_same(ours: list[float | None], theirs: list[float | None]) -> None:
+    assert [one is None for one in ours] == [one is None for one in theirs]
+    assert ours == pytest.approx(theirs, abs=1e-12)
+
+
+@settings(max_examples=60)
+@given(
+    seeds=st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=4),
+    size=st.sampled_from([(24, 32), (24, 32), (100, 140), (260, 300)]),
+)
+def test_pycocotools_agrees(
+    categories: Categories, make_pair: MakePair, seeds: list[int], size: tuple[int, int]
+) -> None:
+    pytest.importorskip("pycocotools")
+    pairs = [make_pair(seed, *size) for seed in seeds]
+    # pycocotools does not load an empty list.
+    assume(any(prediction.things() for prediction, _ in pairs))
+    assert_same(numbers(precision_of(categories, *pairs).compute()), judge(categories, *pairs))
+
+
+def stripes(categories: Categories, *runs: tuple[int, float | None]) -> PanopticMap:
+    """One row of persons: (pixels, score); void where the score is negative."""
+    ids = np.concatenate(
+        [np.full(count, i + 1 if score is None or score >= 0 else 0) for i, (count, score) in enumerate(runs)]
+    )
+    return PanopticMap.from_table(
+        ids[None].astype(np.int32), [(i + 1, 0, score) for i, (_, score) in enumerate(runs)], categories
+    )
+
+
+@pytest.mark.parametrize(
+    ("truth", "prediction"),
+    [
+        # Two objects are the halves of a detection, or two detections those of an object: an IoU of 0.5.
+        ([(4, None), (4, None), (4, None)], [(8, 0.5), (4, 0.7)]),
+        ([(8, None), (4, None)], [(4, 0.2), (4, 0.9), (4, 0.5)]),
+        ([(8, None), (4, None)], [(4, 0.5), (4, 0.5), (4, 0.5)]),
+        # An IoU of exactly 0.75, and void under a detection, which excuses nothing.
+        ([(4, None), (4, -1)], [(3, 0.5), (5, 0.4)]),
+        ([(4, None), (8, -1)], [(4, 0.5), (8, 0.9)]),
+        ([(12, None)], [(6, 0.5), (6, -1)]),
+    ],
+)
+def test_hand_made_ties(
+    categories: Categories,
+    truth: list[tuple[int, float | None]],
+    prediction: list[tuple[int, float | None]],
+) -> None:
+    pytest.importorskip("pycocotools")
+    pair = (stripes(categories, *prediction), stripes(categories, *truth))
+    assert_same(numbers(precision_of(categories, pair).compute()), judge(categories, pair))
+
+
+@pytest.mark.parametrize("side", [31, 32, 33, 95, 96, 97])
+def test_areas_at_the_bounds(categories: Categories, side: int) -> None:
+    pytest.importorskip("pycocotools")
+    # One object is hit by a detection of another size, one missed; a third detection is false.
+    truth, prediction = np.zeros((100, 300), np.int32), np.zeros((100, 300), np.int32)
+    truth[:side, :side] = 1
+    truth[:side, 100 : 100 + side] = 2
+    prediction[: side - 1, : side + 1] = 1
+    prediction[:side, 200 : 200 + side] = 2
+    pair = (
+        PanopticMap.from_table(prediction, [(1, 0, 0.5), (2, 0, 0.9)], categories),
+        PanopticMap.from_table(truth, [(1, 0), (2, 0)], categories),
+    )
+    assert_same(numbers(precision_of(categories, pair).compute()), judge(categories, pair))
+
+
+def test_more_than_a_hundred_detections(categories: Categories) -> None:
+    pytest.importorskip("pycocotools")
+    truth = stripes(categories, *[(2, None)] * 130)
+    rng = np.random.default_rng(0)
+    prediction = stripes(categories, *[(2, float(score)) for score in rng.integers(0, 9, 130)])
+    ours = numbers(precision_of(categories, (prediction, truth)).compute())
+    assert_same(ours, judge(categories, (prediction, truth)))
+    assert ours[0] == pytest.approx(77 / 101)  # recalls up to 100 / 130
+
+
+def test_a_crowd_excuses(categories: Categories) -> None:
+    ids = np.array([[1] * 10 + [2] * 10], np.int32)
+    truth = PanopticMap.from_table(ids, [(1, 0), (2, 0, None, True)], categories)
+    prediction = PanopticMap.from_table(
+        np.array([[1] * 10 + [2] * 5 + [3] * 5], np.int32),
+        [(1, 0, 0.1), (2, 0, 0.9), (3, 0, 0.8)],
+        categories,
+    )
+    result = precision_of(categories, (prediction, truth)).compute()
+    assert result.ap == pytest.approx(1.0)
+    assert result.classes[1] is None and result.medium is None
+    assert result.to_json()["classes"].keys() == {"1", "3"}
+
+
+def test_perfect(categories: Categories, make_pair: MakePair) -> None:
+    prediction, _ = make_pair(3)
+    result = precision_of(categories, (prediction, prediction)).compute()
+    assert result.ap == pytest.approx(1.0) and result.ap75 == pytest.approx(1.0)
+    assert numbers(AveragePrecision(categories).compute()) == [None] * 10
+
+
+def test_a_missing_score_is_said(categories: Categories) -> None:
+    truth = stripes(categories, (4, None), (4, None))
+    with pytest.raises(InputError, match=r"frame 5: predicted segment 1 \(and 1 more\) has no score"):
+        precision_of(categories, (truth, truth))
+    # Stuff needs none.
+    tree = PanopticMap.from_table(np.ones((2, 2), np.int32), [(1, 3)], categories)
+    assert precision_of(categories, (tree, tree)).compute().ap is None
+
+
+@settings(max_examples=30)
+@given(seeds=st.lists(st.integers(0, 2**32 - 1), min_size=2, max_size=5), cut=st.integers(0, 4))
+def test_merging_is_going_on(categories: Categories, make_pair: MakePair, seeds: list[int], cut: int) -> None:
+    pairs = [make_pair(seed) for seed in seeds]
+    merged = precision_of(categories, *pairs[:cut])
+    merged.merge(precision_of(categories, *pairs[cut:]))
+    assert merged.compute() == precision_of(categories, *pairs).compute()
