@@ -7,10 +7,15 @@ Some large inputs are thinned in ways that keep what they prove; a case's settin
   on its own query only) and not the variants in LEFT_OUT. Of these, SDCA is what the network itself uses, so
   the other cases prove it; MHCA's weights are alone too large, and only the full file proves it.
 * `merge`: scores of the queries that have masks (`queries`); all others say "no object".
+
+Of dense detections the head's output stays whole where post-processing is fed with it. Panoptic FCN's case
+`losses` keeps its targets and their encoding, not the pictures, which are large; so only the full file proves
+its losses and gradients. EPSNet's masks of single instances are left out; its panoptic maps stay.
 """
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -34,7 +39,26 @@ WHOLE = (
     "value",
     "mask_cls",
     "mask_pred",
+    "detections",
+    "masks",
+    "semantic_argmax",
+    "intermediates/candidates",
+    "final/panoptic_seg",
+    "final/sem_seg_argmax",
+    "final/masks",
+    "gt/center",
+    "gt/sem_masks",
+    "stuff/",
+    "conf_t",
+    "idx_t",
+    "instances",
 )
+ENCODED = ("targets/", "gt/")
+"""what remains of the case of Panoptic FCN's losses"""
+INSTANCE_MASKS = re.compile("instances/.*/masks")
+FED = ("box_cls", "centerness", "bbox_reg", "levelness_logits", "semantic_logits", "dense_boxes")
+"""head outputs (and their dense boxes) that post-processing is fed with"""
+FED_CASES = ("full", "limits", "none", "cap")
 
 
 def thin_attention(case: Case) -> tuple[dict[str, Any], dict[str, Answer]]:
@@ -67,12 +91,15 @@ def thin(case: Case) -> tuple[dict[str, Any], dict[str, Answer]]:
         return thin_attention(case)
     if case.name == "merge":
         return thin_merge(case)
-    return case.settings, case.answers
+    if "k7" in case.settings:
+        return {}, {p: a for p, a in case.answers.items() if p.startswith(ENCODED) and "image" not in p}
+    return case.settings, {p: a for p, a in case.answers.items() if not INSTANCE_MASKS.fullmatch(p)}
 
 
-def is_whole(path: str) -> bool:
+def is_whole(case: str, path: str) -> bool:
     """Whether a case's array is an input or an exact answer."""
-    return path.startswith(WHOLE) or "/state/" in path
+    fed = case in FED_CASES and path.startswith(tuple(f"intermediates/{name}" for name in FED))
+    return path.startswith(WHOLE) or "/state/" in path or fed
 
 
 def extract(source: Path, target: Path, samples: int) -> None:
@@ -84,7 +111,7 @@ def extract(source: Path, target: Path, samples: int) -> None:
     for name, case in golden.cases.items():
         settings[name], kept = thin(case)
         for path, answer in kept.items():
-            answers[f"case/{name}/{path}"] = answer if is_whole(path) else answer.thinned(samples)
+            answers[f"case/{name}/{path}"] = answer if is_whole(name, path) else answer.thinned(samples)
     table, pools = pack(answers)
     state = golden.state()
     meta = {

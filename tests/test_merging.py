@@ -375,7 +375,7 @@ def test_masks_with_gradients_after_a_run_in_inference_mode(which: str) -> None:
     masks = plates((ALL, ALL, 3.0), (ALL, slice(0, 5), 6.0), size=(8, 10))
     sizes = Sizes((32, 40), [(31, 37)], [(31, 37)])
     tiling.tiling.cache_clear()
-    dense.tiles.cache_clear()
+    dense.remembered_tiles.cache_clear()
     with form(which):
         with torch.inference_mode():
             first = merge_one(masks, torch.tensor([0.8, 0.9]), torch.tensor([0, 1]), sizes, 0.1)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pansight.contest import dense, pruned, tiling
+from pansight.contest.patches import enlarge, grid_of
 from pansight.merging import Candidates, merge_by_argmax
 from pansight.models.preprocess import Sizes
 from pansight.panoptic import PanopticBatch
@@ -78,10 +79,10 @@ def test_clear_tiles_are_never_enlarged() -> None:
     masks = torch.full((2, 64, 64), -6.0)
     masks[0, :, :32] = masks[1, :, 32:] = 6.0
     sizes = Sizes((256, 256), [(256, 256)], [(256, 256)])
-    with mock.patch.object(pruned, "_enlarge", wraps=pruned._enlarge) as enlarge:
+    with mock.patch.object(pruned, "enlarge", wraps=enlarge) as looks:
         batch = merge(masks, torch.tensor([0.9, 0.8]), torch.tensor([0, 1]), sizes, 0.5)
     # 8 x 8 tiles, two columns of which touch the line, two masks each
-    assert sum(call.args[1].numel() for call in enlarge.call_args_list) == 2 * 8 * 2
+    assert sum(call.args[1].numel() for call in looks.call_args_list) == 2 * 8 * 2
     assert batch.areas[0].tolist() == [256 * 128, 256 * 128]
 
 
@@ -90,7 +91,7 @@ def test_clear_tiles_are_never_enlarged() -> None:
 def test_bounds_hold_at_every_pixel(scene: tuple[Tensor, Tensor, Sizes]) -> None:
     """What the plan leaves out can neither win nor lie on both sides of one half; its floor is a floor."""
     logits, scores, (padded, (valid,), (output,)) = scene
-    grid = pruned.Grid(*(tiling.tiling(logits.shape[a + 1], padded[a], valid[a], output[a]) for a in (0, 1)))
+    grid = grid_of((logits.shape[1], logits.shape[2]), Sizes(padded, [valid], [output]), 0)
     plan = pruned._plan(logits, scores, torch.ones(len(scores), dtype=torch.bool), grid)
     floor = pruned._floor(logits, scores, grid)
     large = F.interpolate(logits[None], size=padded, mode="bilinear", align_corners=False)

@@ -99,5 +99,5 @@ def targets(case: Case, padded: tuple[int, int]) -> list[Target]:
         masks = torch.zeros(len(small), *padded, dtype=torch.bool)
         masks[:, : small.shape[1], : small.shape[2]] = small
         labels = torch.from_numpy(case[f"target{picture}/labels"])
-        found.append(Target(masks, labels, torch.zeros(len(labels), dtype=torch.bool)))
+        found.append(Target(masks, labels, torch.zeros(len(labels), dtype=torch.bool), padded))
     return found

@@ -54,6 +54,7 @@ def test_padding_is_void_in_the_truth_and_zero_in_the_input() -> None:
     preprocess = Preprocess(mean=(1, 2, 3), std=(1, 1, 1))
     inputs = batch.inputs(preprocess)
     for i, (target, (height, width)) in enumerate(zip(batch.targets(), batch.sizes.tolist(), strict=True)):
+        assert target.size == (height, width)
         assert not target.masks[:, height:].any()
         assert not target.masks[:, :, width:].any()
         assert not inputs[i, :, height:].any()

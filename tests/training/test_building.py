@@ -78,3 +78,30 @@ def test_start_of_another_architecture_is_refused(tmp_path: Path) -> None:
     saved(path, SCENES, proposals=12)
     with pytest.raises(CheckpointError, match=r"another architecture .*mis-shaped"):
         build_model(ModelChoice(config=SMALL, start=str(path)), SCENES)
+
+
+def test_dense_detections_are_built_and_say_what_contradicts(tmp_path: Path) -> None:
+    small = {"depth": 18, "width": 4, "pyramid_channels": 8, "box_channels": 8, "class_channels": 8}
+    model = build_model(ModelChoice(method="dense_detection", config=small), SCENES)
+    assert model.method == "dense_detection"
+    with pytest.raises(InputError, match=r"model\.config: mask_loss needs masks"):
+        build_model(ModelChoice(method="dense_detection", config={"supervision": "boxes"}), SCENES)
+    # weights of ImageNet go through the backbone's own key names
+    path = tmp_path / "r18.pth"
+    body = model.backbone.body  # type: ignore[union-attr]
+    state = {key: torch.rand_like(tensor) for key, tensor in body.state_dict().items()}  # type: ignore[union-attr]
+    assert "layer1.0.bn1.weight" in state
+    torch.save(state, path)
+    filled = build_model(ModelChoice(method="dense_detection", config=small, backbone=path), SCENES)
+    for key, tensor in state.items():
+        assert torch.equal(filled.state_dict()[f"backbone.body.{key}"], tensor), key
+    # class layers alone start anew for other categories
+    native = tmp_path / "start.safetensors"
+    save_native(model, native)
+    others = Categories(list(Categories.builtin("coco"))[:5], "others")
+    choice = ModelChoice(method="dense_detection", config=small, start=str(native))
+    started = build_model(choice, others).state_dict()
+    own = model.state_dict()
+    changed = {key for key in own if started[key].shape != own[key].shape}
+    assert {key.split(".")[1] for key in changed} == {"cls_logits", "box_cls_logits"}
+    assert torch.equal(started["panoptic_head.levelness.weight"], own["panoptic_head.levelness.weight"])

@@ -6,14 +6,14 @@ import pytest
 import yaml
 
 from pansight.errors import InputError
-from pansight.training.config import TEST_SCENES_SEED, VALIDATION_SCENES_SEED, CocoPanopticData, TrainConfig
+from pansight.training.config import TEST_SCENES_SEED, VALIDATION_SCENES_SEED, DataOnDisk, TrainConfig
 from pansight.training.recipes import explained, make_config, read_recipe, recipe_names, to_yaml, with_options
 
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_recipes_of_the_package_are_sound(name: str) -> None:
     config = make_config(
-        with_options(read_recipe(name), [] if name == "yoso-tiny" else ["data.folder=there"])
+        with_options(read_recipe(name), [] if name.endswith("-tiny") else ["data.folder=there"])
     )
     assert make_config(yaml.safe_load(to_yaml(config))) == config
     assert make_config(yaml.safe_load(explained(config))) == config
@@ -30,12 +30,40 @@ def test_recipes_of_the_package_are_sound(name: str) -> None:
 )
 def test_paper_recipes_say_what_the_paper_says(name: str, steps: int, size: tuple[int, int]) -> None:
     config = make_config(with_options(read_recipe(name), ["data.folder=there"]))
-    assert isinstance(config.data, CocoPanopticData)
+    assert isinstance(config.data, DataOnDisk)
     assert (config.steps, config.data.augmentation.size) == (steps, size)
     assert config.optimizer.learning_rate == 1e-4
     assert config.optimizer.weight_decay == 0.05
     assert config.optimizer.gradient_clip == 0.01
     assert config.batch_size * config.accumulate == 16
+
+
+@pytest.mark.parametrize(
+    ("name", "steps", "rate", "drops", "batch"),
+    [
+        ("dense-r50-cityscapes", 48_000, 0.013, (36_000, 44_000), 8),
+        ("dense-r50-coco", 180_000, 0.01, (120_000, 160_000), 16),
+    ],
+)
+def test_dense_detections_recipes_say_what_their_paper_says(
+    name: str, steps: int, rate: float, drops: tuple[int, int], batch: int
+) -> None:
+    config = make_config(with_options(read_recipe(name), ["data.folder=there"]))
+    assert (config.steps, config.optimizer.learning_rate) == (steps, rate)
+    assert (config.optimizer.kind, config.optimizer.momentum) == ("sgd", 0.9)
+    assert config.optimizer.weight_decay == 1e-4
+    schedule = config.optimizer.schedule
+    assert (schedule.kind, schedule.milestones, schedule.gamma) == ("multistep", drops, 0.1)
+    assert (schedule.warmup_steps, schedule.warmup_factor) == (500, 0.3333)
+    assert config.batch_size * config.accumulate == batch
+    assert config.model.preset == name
+
+
+def test_the_tiny_models_have_one_budget() -> None:
+    yoso, dense = (make_config(read_recipe(name)) for name in ("yoso-tiny", "dense-tiny"))
+    model = dense.model
+    assert dense.model_copy(update={"model": yoso.model}) == yoso
+    assert model.preprocess == yoso.model.preprocess
 
 
 def test_every_option_is_explained() -> None:
@@ -69,7 +97,7 @@ def test_options_are_applied_in_order_and_leave_the_recipe_alone() -> None:
             ["validation_images"],
         ),
         (["data.size=[1]"], ["data.size"]),
-        (["data.kind=videos"], ["data", "scenes", "coco-panoptic"]),
+        (["data.kind=videos"], ["data", "scenes", "dataset"]),
         (["data=videos"], ["data"]),
         ([f"seed={VALIDATION_SCENES_SEED}"], ["seed", "choose another"]),
         ([f"seed={TEST_SCENES_SEED}"], ["seed", "choose another"]),

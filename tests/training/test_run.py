@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from pansight.errors import CheckpointError, DataError, InputError, PansightErro
 from pansight.models.yoso import YOSO
 from pansight.training.checkpoints import TrainingInterruptedError, read_checkpoint
 from pansight.training.config import TrainConfig
+from pansight.training.module import TrainingModule
 from pansight.training.run import train
 from pansight.training.sources import Sources
 from pansight.zoo.registry import load_model
@@ -258,3 +260,58 @@ def test_mixed_precision_trains(tiny: Tiny, sources: Sources, tmp_path: Path, pr
     )
     assert all(tensor.isfinite().all() for tensor in model.state_dict().values())
     assert {p.dtype for p in model.parameters()} == {torch.float32}
+
+
+def test_sgd_trains_and_resumes_like_one(tiny: Tiny, sources: Sources, tmp_path: Path) -> None:
+    optimizer = {"kind": "sgd", "learning_rate": 1e-3, "momentum": 0.8, "schedule": {"kind": "constant"}}
+    config = tiny(optimizer=optimizer, steps=4, checkpoint_every=2)
+    model = train(config, tmp_path / "whole", sources=sources, console=quiet())
+    state = read_checkpoint(tmp_path / "whole" / "last.ckpt")["optimizer_states"][0]
+    assert {group["momentum"] for group in state["param_groups"]} == {0.8}
+    assert all("momentum_buffer" in moments for moments in state["state"].values())
+    half = config.model_copy(update={"steps": 2})
+    train(half, tmp_path / "parts", sources=sources, console=quiet())
+    again = train(config, tmp_path / "parts", resume=True, sources=sources, console=quiet())
+    assert equal(model, again)
+
+
+def test_dense_detections_train(tiny: Tiny, sources: Sources, tmp_path: Path) -> None:
+    config = tiny(
+        model={
+            "method": "dense_detection",
+            "config": {
+                "depth": 18,
+                "width": 8,
+                "backbone_norm": "batch",
+                "backbone_eps": 1e-5,
+                "frozen_stages": 0,
+                "pyramid_channels": 16,
+                "box_channels": 16,
+                "class_channels": 16,
+                "level_bounds": [16, 32, 64, 128],
+                "box_start": "level",
+                "stuff_area": 64,
+            },
+        },
+        steps=12,
+        validation={"every": 12, "pictures": 2},
+    )
+    train(config, tmp_path / "run", sources=sources, console=quiet())
+    rows = table(tmp_path / "run" / "training.csv")
+    assert {"box", "centerness", "class", "levelness", "semantic", "mask"} <= set(rows[0])
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    assert len(table(tmp_path / "run" / "validation.csv")) == 1
+    loaded = load_model(tmp_path / "run" / "final.safetensors")
+    assert loaded.method == "dense_detection"
+
+
+@pytest.mark.parametrize("limit", [0.0, 0.5])
+def test_each_gradient_is_bounded(tiny: Tiny, limit: float) -> None:
+    """As Panoptic FCN does: no gradient goes beyond the limit, all others stay."""
+    config = tiny(optimizer={"kind": "sgd", "gradient_clip": 0, "gradient_clip_value": limit})
+    weight = torch.nn.Parameter(torch.zeros(1, 3))
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    weight.grad = torch.tensor([[0.25, -3.0, 7.0]])
+    module: Any = SimpleNamespace(settings=config)
+    TrainingModule.configure_gradient_clipping(module, optimizer)
+    assert weight.grad.tolist() == [[0.25, -limit or -3.0, limit or 7.0]]

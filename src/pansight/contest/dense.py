@@ -29,8 +29,7 @@ class Tile(NamedTuple):
     horizontal: Float[Tensor, "b sw tw"]
 
 
-@lru_cache(maxsize=16)
-def tiles(
+def cut_tiles(
     source: tuple[int, int],
     padded: tuple[int, int],
     valid: tuple[tuple[int, int], ...],
@@ -39,7 +38,7 @@ def tiles(
     tile_width: int,
     device: torch.device,
 ) -> tuple[Tile, ...]:
-    """Cut the output into tiles and build each one's matrices; a video asks for the same ones every frame."""
+    """Cut the output into tiles and build each one's matrices."""
     taps: list[list[Taps]] = []
     for axis in (0, 1):
         axes = [
@@ -65,6 +64,24 @@ def tiles(
     return tuple(cut)
 
 
+remembered_tiles = lru_cache(maxsize=16)(cut_tiles)
+"""a video asks for the same ones every frame"""
+
+constant_tiles = torch.compiler.assume_constant_result(cut_tiles)
+"""compilers would trace the arithmetic in numpy, and fail"""
+
+
+def tiles_of(source: tuple[int, int], masks: int, sizes: Sizes, device: torch.device) -> tuple[Tile, ...]:
+    """Tiles of a size at which `masks` maps of them, all pictures together, suit the device."""
+    height, width = (max(size[axis] for size in sizes.output) for axis in (0, 1))
+    tile_width = min(width, TILE_WIDTH) if device.type == "cpu" else width
+    floats = TILE_FLOATS.get(device.type, TILE_FLOATS_ELSEWHERE)
+    tile_height = min(height, max(1, math.floor(floats / (max(1, masks) * tile_width))))
+    # what is made while a graph is traced is no real tensor, and must not be remembered
+    cut = constant_tiles if torch.compiler.is_compiling() else remembered_tiles
+    return cut(source, sizes.padded, tuple(sizes.valid), tuple(sizes.output), tile_height, tile_width, device)
+
+
 def contest_dense(
     mask_logits: Float[Tensor, "b k h w"],
     scores: Float[Tensor, "b k"],
@@ -75,24 +92,13 @@ def contest_dense(
     batch, count, *source = mask_logits.shape
     device = mask_logits.device
     height, width = (max(size[axis] for size in sizes.output) for axis in (0, 1))
-    tile_width = min(width, TILE_WIDTH) if device.type == "cpu" else width
-    floats = TILE_FLOATS.get(device.type, TILE_FLOATS_ELSEWHERE)
-    tile_height = min(height, max(1, math.floor(floats / (batch * count * tile_width))))
-    inside = _inside(sizes.output, height, width, device) if len(set(sizes.output)) > 1 else None
+    inside = inside_of(sizes, device)
 
     scores = torch.where(kept, scores, -1.0)[:, :, None, None]
     numbers = torch.arange(count, device=device, dtype=torch.int32)[:, None, None]
     won, whole, both = (torch.zeros(batch, count, dtype=torch.int64, device=device) for _ in range(3))
     codes = torch.empty(batch, height, width, dtype=torch.int32, device=device)
-    for tile in tiles(
-        (source[0], source[1]),
-        sizes.padded,
-        tuple(sizes.valid),
-        tuple(sizes.output),
-        tile_height,
-        tile_width,
-        device,
-    ):
+    for tile in tiles_of((source[0], source[1]), batch * count, sizes, device):
         part = mask_logits[:, :, tile.source_rows, tile.source_columns].float()
         logits = tile.vertical[:, None] @ part @ tile.horizontal[:, None]
         solid = logits >= 0
@@ -111,11 +117,12 @@ def contest_dense(
     return Outcome(codes, won, whole, both)
 
 
-def _inside(
-    output: list[tuple[int, int]], height: int, width: int, device: torch.device
-) -> Bool[Tensor, "b h w"]:
-    """Where each picture's map lies in the common batch."""
-    limits = torch.tensor(output, device=device)[:, :, None, None]
+def inside_of(sizes: Sizes, device: torch.device) -> Bool[Tensor, "b h w"] | None:
+    """Where each picture's map lies in the common batch; None: everywhere."""
+    if len(set(sizes.output)) == 1:
+        return None
+    height, width = (max(size[axis] for size in sizes.output) for axis in (0, 1))
+    limits = torch.tensor(sizes.output, device=device)[:, :, None, None]
     rows = torch.arange(height, device=device)[:, None]
     columns = torch.arange(width, device=device)
     return (rows < limits[:, 0]) & (columns < limits[:, 1])

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from pansight.contest.outcome import Outcome
-from pansight.contest.tiling import Tiling, tiling
+from pansight.contest.patches import Grid, bounds, enlarge, grid_of, inside, windows
 from pansight.sizes import Sizes
 
 # Floats that are worked on at a time: 1 MiB, for the cache.
@@ -22,17 +22,6 @@ CHUNK_FLOATS = 1 << 18
 SLACK = 1e-5
 
 Logits = Float[Tensor, "k h w"]
-
-
-class Grid(NamedTuple):
-    """The tiles of one picture, row by row."""
-
-    rows: Tiling
-    columns: Tiling
-
-    def areas(self) -> Int[Tensor, " t"]:
-        """Pixels of each tile within the picture."""
-        return (self.rows.lengths()[:, None] * self.columns.lengths()).flatten()
 
 
 class Plan(NamedTuple):
@@ -59,13 +48,11 @@ def contest_pruned(
     height, width = (max(size[axis] for size in sizes.output) for axis in (0, 1))
     codes = torch.zeros(batch, height, width, dtype=torch.int32)
     counts = torch.zeros(3, batch, count, dtype=torch.int64)
-    for picture, (valid, output) in enumerate(zip(sizes.valid, sizes.output, strict=True)):
-        grid = Grid(*(tiling(source[a], sizes.padded[a], valid[a], output[a]) for a in (0, 1)))
+    for picture, output in enumerate(sizes.output):
+        grid = grid_of((source[0], source[1]), sizes, picture)
         logits = mask_logits[picture].float().contiguous()
         tiles, won, whole = _contest(logits, scores[picture].float(), kept[picture], grid)
-        lines = tiles.reshape(grid.rows.tiles, grid.columns.tiles, grid.rows.tile, grid.columns.tile)
-        lines = lines.transpose(1, 2).flatten(2).flatten(0, 1)
-        codes[picture, : output[0], : output[1]] = lines[: output[0], : output[1]]
+        codes[picture, : output[0], : output[1]] = grid.assemble(tiles)
         counts[:, picture] = torch.stack((won.sum(1), whole, won[:, 1]))
     return Outcome(codes, counts[0], counts[1], counts[2])
 
@@ -94,21 +81,21 @@ def _contest(
             continue
         for part in torch.split(tiles, max(1, CHUNK_FLOATS // (number * codes.shape[1]))):
             masks = mask[begin[part] + torch.arange(number)[:, None]]
-            values = _enlarge(logits, masks, part, grid)
-            inside = _inside(part, grid)
+            values = enlarge(logits, masks, part, grid)
+            within = inside(part, grid)
             solid = (values >= 0).view(torch.uint8)
-            visible = solid if inside is None else solid * inside.view(torch.uint8)
+            visible = solid if within is None else solid * within.view(torch.uint8)
             region = visible.flatten(2).sum(2) * plan.mixed[masks, part]
             whole.index_add_(0, masks.flatten(), region.flatten())
             code = _decide(values, solid, scores[masks], masks)
-            counted = code.flatten() if inside is None else code[inside.flatten(1)]
+            counted = code.flatten() if within is None else code[within.flatten(1)]
             won += torch.bincount(counted, minlength=2 * count)
             codes.index_copy_(0, part, code)
     return codes, won.view(count, 2), whole
 
 
 def _plan(logits: Logits, scores: Float[Tensor, " k"], kept: Bool[Tensor, " k"], grid: Grid) -> Plan:
-    lowest, highest = _bounds(logits, grid)
+    lowest, highest = bounds(logits, grid)
     slack = SLACK * torch.maximum(lowest.abs(), highest.abs())
     lowest, highest = lowest - slack, highest + slack
     scores = torch.where(kept, scores, 0)
@@ -119,19 +106,6 @@ def _plan(logits: Logits, scores: Float[Tensor, " k"], kept: Bool[Tensor, " k"],
     needed = ((reachable >= floor) | mixed) & kept[:, None]
     settled = (needed.sum(0) == 1) & ~(mixed & needed).any(0)
     return Plan(needed, mixed, lowest >= 0, settled | ~needed.any(0))
-
-
-def _windows(x: Float[Tensor, "n l"], windows: Int[Tensor, "t s"]) -> Float[Tensor, "n t s"]:
-    return x.index_select(1, windows.flatten()).view(len(x), *windows.shape)
-
-
-def _bounds(logits: Logits, grid: Grid) -> tuple[Float[Tensor, "k t"], Float[Tensor, "k t"]]:
-    """Smallest and largest value of each mask in each tile's window."""
-    count, _, width = logits.shape
-    rows = logits.index_select(1, grid.rows.windows.flatten()).view(count, *grid.rows.windows.shape, width)
-    lowest = _windows(rows.amin(2).view(-1, width), grid.columns.windows).amin(2)
-    highest = _windows(rows.amax(2).view(-1, width), grid.columns.windows).amax(2)
-    return lowest.view(count, -1), highest.view(count, -1)
 
 
 def _floor(logits: Logits, scores: Float[Tensor, " k"], grid: Grid) -> Float[Tensor, " t"]:
@@ -147,30 +121,9 @@ def _floor(logits: Logits, scores: Float[Tensor, " k"], grid: Grid) -> Float[Ten
     for _ in range(span_x - 1):
         least = torch.minimum(least[:, :, :-1], least[:, :, 1:])
     sure = (least.sigmoid() * scores[:, None, None]).amax(0)
-    sure = _windows(sure.T, grid.rows.windows[:, : grid.rows.windows.shape[1] - span_y + 1]).amin(2)
-    sure = _windows(sure.T, grid.columns.windows[:, : grid.columns.windows.shape[1] - span_x + 1]).amin(2)
+    sure = windows(sure.T, grid.rows.windows[:, : grid.rows.windows.shape[1] - span_y + 1]).amin(2)
+    sure = windows(sure.T, grid.columns.windows[:, : grid.columns.windows.shape[1] - span_x + 1]).amin(2)
     return sure.flatten()
-
-
-def _enlarge(
-    logits: Logits, masks: Int[Tensor, "m t"], tiles: Int[Tensor, " t"], grid: Grid
-) -> Float[Tensor, "m t th tw"]:
-    """The values of `masks` in each of `tiles`."""
-    _, height, width = logits.shape
-    row, column = tiles // grid.columns.tiles, tiles % grid.columns.tiles
-    places = (grid.rows.windows[row] * width)[:, :, None] + grid.columns.windows[column][:, None]
-    places = (masks * (height * width))[:, :, None, None] + places
-    patches = logits.flatten().index_select(0, places.flatten()).view(places.shape)
-    return grid.rows.matrix[row] @ patches @ grid.columns.matrix[column].transpose(1, 2)
-
-
-def _inside(tiles: Int[Tensor, " t"], grid: Grid) -> Bool[Tensor, "t th tw"] | None:
-    """Which pixels of the tiles lie in the picture; None: all."""
-    if grid.rows.even and grid.columns.even:
-        return None
-    row = grid.rows.lengths()[tiles // grid.columns.tiles, None, None]
-    column = grid.columns.lengths()[tiles % grid.columns.tiles, None, None]
-    return (torch.arange(grid.rows.tile)[:, None] < row) & (torch.arange(grid.columns.tile) < column)
 
 
 def _decide(

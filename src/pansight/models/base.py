@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from pansight.categories import Categories
 from pansight.models.preprocess import Preprocess, Sizes
 from pansight.nn.conv import ConvNorm
+from pansight.nn.deform import DeformConvNorm
 from pansight.panoptic import PanopticBatch
 
 
@@ -24,6 +25,8 @@ class Target(NamedTuple):
     """contiguous index of each segment's category"""
     crowd: Bool[Tensor, " n"]
     """true where the segment is a group that annotators did not take apart"""
+    size: tuple[int, int]
+    """height and width of the real picture inside the padded one (top left)"""
 
 
 class PanopticModel(nn.Module, ABC):
@@ -69,7 +72,7 @@ class PanopticModel(nn.Module, ABC):
         """A copy for inference with everything constant folded into the weights; trains no more."""
         model = copy.deepcopy(self).eval()
         for module in model.modules():
-            if isinstance(module, ConvNorm):
+            if isinstance(module, ConvNorm | DeformConvNorm):
                 module.fold()
         model.requires_grad_(False)
         # CPUs convolve a tenth to a fifth faster with channels innermost; GPUs gain in half precision

@@ -12,6 +12,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pansight.nn.conv import FrozenBatchNorm2d, Norm, make_norm, norm_scale_shift
+
+OFFSET_CHANNELS = 27
+"""of the convolution that finds offsets (18) and mask logits (9) of a 3x3"""
+
 # Sampled columns hold kernel^2 times the input; above this many floats rows are done in turns, which
 # bounds memory (16 Mi floats = 64 MiB) and keeps a CPU's caches warm. Shapes decide, never data.
 COLUMN_LIMIT = 1 << 24
@@ -131,6 +136,35 @@ class ModulatedDeformConv2d(nn.Module):
     def pack(self) -> None:
         """Keep the weight in the table form's layout too. For inference alone: changes are not seen."""
         self._rows = self._weight_rows().contiguous()
+
+
+class DeformConvNorm(ModulatedDeformConv2d):
+    """3x3 modulated deformable convolution, then `self.norm`; keys `weight` and `norm.*` (detectron2)."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, norm: Norm = "frozen", eps: float = 1e-5
+    ) -> None:
+        super().__init__(in_channels, out_channels)
+        self.norm: nn.Module = make_norm(norm, out_channels, eps)
+        nn.init.kaiming_normal_(self.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(  # type: ignore[override]
+        self, x: Float[Tensor, "b i h w"], found: Float[Tensor, "b 27 h w"]
+    ) -> Float[Tensor, "b o h w"]:
+        """`found`: the offsets, interleaved, then the mask's logits."""
+        offsets, mask = found.split((18, 9), dim=1)
+        return self.norm(super().forward(x, offsets, mask.sigmoid()))
+
+    @torch.no_grad()
+    def fold(self) -> None:
+        """Fold the norm (in evaluation mode) into weight and bias, see ConvNorm."""
+        if isinstance(self.norm, nn.Identity):
+            return
+        assert isinstance(self.norm, FrozenBatchNorm2d | nn.BatchNorm2d)
+        scale, shift = norm_scale_shift(self.norm)
+        self.weight.copy_(self.weight.double() * scale[:, None, None, None])
+        self.bias = nn.Parameter(shift.to(self.weight.dtype))
+        self.norm = nn.Identity()
 
 
 def _bordered_table(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b hb wb c"]:

@@ -1,7 +1,11 @@
 """Loss terms that several methods share."""
 
-from jaxtyping import Float
+import math
+
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def dice_loss(
@@ -14,3 +18,51 @@ def dice_loss(
     probability = logits.sigmoid()
     overlap = 2 * (probability * targets).sum(-1)
     return 1 - (overlap + smooth) / (probability.sum(-1) + targets.sum(-1) + smooth)
+
+
+def at_least_float32(x: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+    """For losses of what mixed precision computed; double precision stays."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def sigmoid_focal_loss(
+    logits: Float[Tensor, "*n"], targets: Float[Tensor, "*n"], alpha: float = 0.25, gamma: float = 2.0
+) -> Float[Tensor, "*n"]:
+    """-a (1 - p)^gamma ln p, where p is the probability of the right answer; one value an element.
+
+    `targets` are 0 or 1; a is `alpha` for 1 and 1 - `alpha` for 0 (Lin et al., RetinaNet, ICCV 2017).
+    """
+    cross_entropy = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    # the probability of the wrong answer, 1 - p
+    wrong = (logits.sigmoid() - targets).abs()
+    balance = alpha * targets + (1 - alpha) * (1 - targets)
+    return balance * wrong**gamma * cross_entropy
+
+
+def bootstrapped_cross_entropy(
+    logits: Float[Tensor, "b n h w"], labels: Int[Tensor, "b h w"], share: float, ignored: int = -1
+) -> Float[Tensor, ""]:
+    """Mean cross-entropy of each picture's worst pixels, averaged over pictures that have a label at all.
+
+    Of a picture's labelled pixels, `share` (0..1, rounded up to whole pixels) count. 0 where nothing is
+    labelled. (Pohlen et al., FRRN, CVPR 2017; one share a picture.)
+    """
+    pixels = F.cross_entropy(logits, labels, ignore_index=ignored, reduction="none").flatten(1)
+    counts = (labels != ignored).flatten(1).sum(1).tolist()
+    # no loss is negative, so the zeros of unlabelled pixels are never among the worst
+    means = [row.topk(_share_of(share, n)).values.mean() for row, n in zip(pixels, counts, strict=True) if n]
+    return torch.stack(means).mean() if means else pixels.sum()
+
+
+def _share_of(share: float, count: int) -> int:
+    """`share` of `count`, rounded up, but not for the rounding error of a product such as 0.3 * 10."""
+    return min(count, max(1, math.ceil(share * count - 1e-6)))
+
+
+def mean_over_processes(count: Float[Tensor, ""]) -> Float[Tensor, ""]:
+    """A normaliser, averaged over all training processes and at least 1."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        count = count.clone()
+        torch.distributed.all_reduce(count)
+        count = count / torch.distributed.get_world_size()
+    return count.clamp(min=1)

@@ -61,9 +61,14 @@ class TrainingBatch(NamedTuple):
         counts = (self.categories >= 0).sum(1).tolist()
         return [
             Target(
-                rows == torch.arange(1, n + 1, device=rows.device)[:, None, None], categories[:n], crowd[:n]
+                rows == torch.arange(1, n + 1, device=rows.device)[:, None, None],
+                categories[:n],
+                crowd[:n],
+                (height, width),
             )
-            for rows, categories, crowd, n in zip(self.rows, self.categories, self.crowd, counts, strict=True)
+            for rows, categories, crowd, n, (height, width) in zip(
+                self.rows, self.categories, self.crowd, counts, self.sizes.tolist(), strict=True
+            )
         ]
 
     def inputs(self, preprocess: Preprocess) -> Float[Tensor, "b 3 h w"]:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from lightning.pytorch import LightningModule
 from torch import Tensor
-from torch.optim import AdamW, Optimizer
+from torch.optim import SGD, AdamW, Optimizer
 
 from pansight.data.transforms import generator_for
 from pansight.errors import PansightError
@@ -85,17 +85,24 @@ class TrainingModule(LightningModule):
         return rate_factor(self.settings.optimizer.schedule, self.trainer.global_step, self.settings.steps)
 
     def configure_optimizers(self) -> Optimizer:
-        """AdamW over the model's parameter groups."""
+        """AdamW or SGD over the model's parameter groups."""
         settings = self.settings.optimizer
         groups = self.model.parameter_groups(settings.learning_rate, settings.weight_decay)
         if settings.one_rate:
             groups = [{**group, "lr": settings.learning_rate} for group in groups]
         # A checkpoint brings back the groups' old settings; those of now are set again at every step.
-        common = {"weight_decay": settings.weight_decay, "betas": settings.betas, "eps": settings.epsilon}
+        common: dict[str, Any] = {"weight_decay": settings.weight_decay}
+        if settings.kind == "sgd":
+            common |= {"momentum": settings.momentum}
+        else:
+            common |= {"betas": settings.betas, "eps": settings.epsilon}
         groups = [{**common, **group} for group in groups]
         self._groups = [{key: value for key, value in g.items() if key != "params"} for g in groups]
         # Gradient scaling unscales before clipping, which a fused step would do inside itself.
-        return AdamW(groups, lr=settings.learning_rate, fused=self.settings.precision != "16-mixed")
+        fused = self.settings.precision != "16-mixed"
+        if settings.kind == "sgd":
+            return SGD(groups, lr=settings.learning_rate, fused=fused)
+        return AdamW(groups, lr=settings.learning_rate, fused=fused)
 
     def configure_gradient_clipping(
         self,
@@ -103,13 +110,15 @@ class TrainingModule(LightningModule):
         gradient_clip_val: int | float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Bound the L2 norm of all gradients together; refuse a step whose gradients are not finite."""
+        """Bound the L2 norm of all gradients together, then each; refuse a step if any is not finite."""
         limit = self.settings.optimizer.gradient_clip or float("inf")
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         self._norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
         # The scaler of float16 expects overflows and skips such steps by itself.
         if self.settings.precision != "16-mixed" and not torch.isfinite(self._norm):
             raise PansightError(f"{self._place}: the gradients are not finite; {REMEDY}")
+        if self.settings.optimizer.gradient_clip_value:
+            torch.nn.utils.clip_grad_value_(parameters, self.settings.optimizer.gradient_clip_value)
 
     def take_log(self) -> dict[str, float]:
         """Means since the last call: `loss`, its terms; and the last `gradient_norm` and `learning_rate`."""

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 
 from pansight.data.sample import Sample
 from pansight.errors import PansightError
+from pansight.metrics.distributed import all_reduce
 from pansight.metrics.panoptic_quality import PanopticQuality
 from pansight.metrics.results import PanopticQualityResult
 from pansight.models.base import PanopticModel
@@ -97,7 +98,7 @@ class Validation(StepCallback):
         with trainer.precision_plugin.val_step_context():
             quality = measure(model, self._loader(trainer), trainer.strategy.root_device, limit)
         model.train()
-        row = summary(_gathered(quality, trainer.world_size).compute())
+        row = summary(all_reduce(quality).compute())
         self.journal.write("validation", trainer.global_step, row)
         if row["pq"] > self.best:
             self.best = row["pq"]
@@ -132,16 +133,3 @@ def sound(sample: Sample | PansightError) -> Sample:
 
 def _unchanged(samples: list[Sample | PansightError]) -> list[Sample | PansightError]:
     return samples
-
-
-def _gathered(quality: PanopticQuality, world: int) -> PanopticQuality:
-    """The counts of all processes together."""
-    if world == 1:
-        return quality
-    shares: list[PanopticQuality | None] = [None] * world
-    torch.distributed.all_gather_object(shares, quality)
-    whole = PanopticQuality(quality.categories)
-    for share in shares:
-        assert share is not None
-        whole.merge(share)
-    return whole

@@ -46,7 +46,9 @@ def load_backbone(model: nn.Module, path: str | os.PathLike[str]) -> None:
         state = {k: v for k, v in state.items() if not k.endswith(".num_batches_tracked")}
     load_strictly(
         backbone,
-        state,
+        {backbone.key_names.outward(key): tensor for key, tensor in state.items()},
+        # offsets of deformable stages start at none where the file has none
+        may_lack=[key for key in backbone.state_dict() if ".conv2_offset." in key],
         complaint=lambda mismatch: (
             f"{path} does not fit the backbone ({mismatch}); use ImageNet weights of the same depth"
         ),

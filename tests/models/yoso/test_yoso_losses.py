@@ -83,6 +83,7 @@ def targets(*counts: int, seed: int = 1) -> list[Target]:
             torch.rand(n, 4, 6).repeat_interleave(8, 1).repeat_interleave(8, 2) > 0.6,
             torch.randint(0, 4, (n,)),
             torch.zeros(n, dtype=torch.bool),
+            (32, 48),
         )
         for n in counts
     ]
@@ -114,6 +115,7 @@ def test_crowds_are_background(small_config: Make) -> None:
             torch.cat((e.masks, t.masks)),
             torch.cat((e.categories, t.categories)),
             torch.tensor([True] + [False] * len(t.categories)),
+            t.size,
         )
         for t, e in zip(plain, extra, strict=True)
     ]

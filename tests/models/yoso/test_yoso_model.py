@@ -72,7 +72,8 @@ def test_every_backbone_and_order_builds(small_yoso: Make, depth: int, aggregato
 def test_losses_of_any_number_of_stages(small_yoso: Make, stages: int) -> None:
     model = small_yoso(stages=stages).train()
     outputs = model(torch.randn(2, 3, 32, 64))
-    target = Target(torch.rand(3, 32, 64) > 0.5, torch.tensor([0, 2, 3]), torch.tensor([False, True, False]))
+    crowd = torch.tensor([False, True, False])
+    target = Target(torch.rand(3, 32, 64) > 0.5, torch.tensor([0, 2, 3]), crowd, (32, 64))
     losses = model.losses(outputs, [target, target])
     names = {"s0_loss_mask", "s0_loss_dice"}
     names |= {f"s{s}_loss_{kind}" for s in range(1, stages + 1) for kind in ("ce", "mask", "dice")}

@@ -11,7 +11,7 @@ from pansight.models.base import Target
 from pansight.models.yoso.config import YOSOConfig
 from pansight.models.yoso.head import StagePrediction
 from pansight.models.yoso.matching import Pairs, match
-from pansight.nn.losses import dice_loss
+from pansight.nn.losses import dice_loss, mean_over_processes
 from pansight.nn.points import sample_points, uncertain_points
 
 
@@ -31,10 +31,7 @@ def truth_of(target: Target) -> Truth:
 def segment_count(truths: list[Truth]) -> Float[Tensor, ""]:
     """Segments a process, averaged over all processes, at least 1: the normaliser of the mask losses."""
     count = torch.tensor(float(sum(len(t.categories) for t in truths)), device=truths[0].masks.device)
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.all_reduce(count)
-        count = count / torch.distributed.get_world_size()
-    return count.clamp(min=1)
+    return mean_over_processes(count)
 
 
 def class_loss(

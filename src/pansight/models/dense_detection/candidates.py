@@ -1,0 +1,166 @@
+"""Query boxes (Eq. 4): the boxes that survive non-maximum suppression, each of which becomes a mask."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from pansight.merging import data_may_shape, keep_first
+from pansight.models.dense_detection.config import DenseDetectionConfig
+from pansight.models.dense_detection.outputs import STRIDES, DenseOutputs
+from pansight.nn.nms import overlaps_more, suppress
+from pansight.sizes import Sizes
+
+# Candidates that suppression looks at first: the best 100 are nearly always among them.
+FIRST_LOOK = 512
+
+
+class Queries(NamedTuple):
+    """Boxes of b pictures, one row a box, those that are `kept` first; other rows hold anything."""
+
+    boxes: Float[Tensor, "b k 4"]
+    """x1, y1, x2, y2 in pixels of the network's input, clipped to the picture (to 0..width - 1)"""
+    scores: Float[Tensor, "b k"]
+    """class probability times centerness, 0..1, falling"""
+    classes: Int[Tensor, "b k"]
+    """channel of `DenseOutputs.class_logits`"""
+    locations: Int[Tensor, "b k"]
+    """cell that predicted the box: its row-major number on its level, plus the cells of all finer levels"""
+    kept: Bool[Tensor, "b k"]
+
+    def rows(self, index: Int[Tensor, "b m"]) -> "Queries":
+        """These rows of each picture."""
+        boxes = self.boxes.gather(1, index[..., None].expand(-1, -1, 4))
+        return Queries(boxes, *(column.gather(1, index) for column in self[1:]))
+
+    def first(self, count: int) -> "Queries":
+        """The first rows of each picture."""
+        return Queries(*(column[:, :count] for column in self))
+
+
+@torch.no_grad()
+def find_queries(outputs: DenseOutputs, sizes: Sizes, config: DenseDetectionConfig) -> Queries:
+    """Candidates of all levels, thinned class by class, then across classes, then to the best (Sec. 3.2).
+
+    Boxes rank by score; equal scores by class, then by location, as in the released code. Of these, a box is
+    dropped for a better one of its class with IoU above `nms_threshold`, then for a better one of any class
+    above `duplicate_threshold` (two classes of one location give the same box twice). `detections` limits
+    what is left, but boxes that score as the last one stay too. Where `data_may_shape` forbids that, there
+    are just `detections` rows, and of boxes that tie with the last one the first stay.
+
+    Gradients do not pass. Picture sizes are `sizes.valid`; a batch without any candidate has one row, not
+    kept.
+    """
+    candidates = level_candidates(outputs, sizes, config)
+    ranked = _ranked(Queries(*(torch.cat(parts, dim=1) for parts in zip(*candidates, strict=True))))
+    if not data_may_shape(ranked.kept.device):
+        kept = _survivors(ranked, config)
+        return _compact(ranked._replace(kept=_within(ranked.scores, kept, config.detections)), config)
+    # what survives among the best does not depend on the others
+    count = max(1, ranked.kept.shape[1])
+    ranked = _at_least_one_row(ranked)
+    look = min(count, max(FIRST_LOOK, 2 * config.detections))
+    while True:
+        part = ranked.first(look)
+        kept = _within(part.scores, _survivors(part, config), config.detections)
+        if look == count or _complete(part, kept, config.detections):
+            return _compact(part._replace(kept=kept), config)
+        look = min(count, 2 * look)
+
+
+def level_candidates(outputs: DenseOutputs, sizes: Sizes, config: DenseDetectionConfig) -> list[Queries]:
+    """Per level, pairs of location and class of a probability above `score_threshold` (strictly).
+
+    The best `candidates_per_level` of them by score (of equal ones the first), in row-major order (location,
+    then class), rows that are not kept last.
+    """
+    limits = torch.tensor(sizes.valid, device=outputs.semantic_logits.device)
+    levels, first = [], 0
+    for stride, *maps in zip(STRIDES, *outputs[:3], strict=True):
+        classes, centerness, offsets = maps
+        levels.append(_candidates_of_level(classes, centerness, offsets, stride, first, limits, config))
+        first += centerness[0, 0].numel()
+    return levels
+
+
+def _candidates_of_level(
+    class_logits: Float[Tensor, "b t h w"],
+    centerness: Float[Tensor, "b 1 h w"],
+    offsets: Float[Tensor, "b 4 h w"],
+    stride: int,
+    first: int,
+    limits: Int[Tensor, "b 2"],
+    config: DenseDetectionConfig,
+) -> Queries:
+    """`first` is the number of cells on finer levels."""
+    _, things, _, width = class_logits.shape
+    probabilities = class_logits.float().permute(0, 2, 3, 1).flatten(1, 2).sigmoid()
+    scores = probabilities * centerness.float().flatten(1).sigmoid()[..., None]
+    passing = (probabilities > config.score_threshold).flatten(1)
+    scores = scores.flatten(1)
+    chosen = _best(scores, passing, config.candidates_per_level)
+    kept = passing.gather(1, chosen)
+    cell = chosen // things
+    centre = torch.stack((cell % width, cell // width), dim=2) * stride + stride // 2
+    reach = offsets.float().flatten(2).gather(2, cell[:, None].expand(-1, 4, -1)).transpose(1, 2)
+    corners = torch.cat((centre - reach[..., :2], centre + reach[..., 2:]), dim=2)
+    # the last pixel is the farthest corner
+    farthest = (limits.flip(1) - 1).repeat(1, 2)[:, None].to(corners.dtype)
+    boxes = torch.minimum(corners.clamp(min=0), farthest)
+    return Queries(boxes, scores.gather(1, chosen), chosen % things, cell + first, kept)
+
+
+def _best(scores: Float[Tensor, "b n"], passing: Bool[Tensor, "b n"], limit: int) -> Int[Tensor, "b k"]:
+    """Places of the best passing scores, in rising order; of equal ones the first are better."""
+    count = scores.shape[1]
+    rows = min(limit, int(passing.sum(1).max()) if data_may_shape(scores.device) else count)
+    # positive floats rank as their bits do; below them stands the place, so that no two are equal
+    bits = scores.contiguous().view(torch.int32).long() << 32
+    places = torch.arange(count, device=scores.device)
+    best = torch.where(passing, bits - places, -(1 << 62) - places).topk(rows, dim=1).indices
+    order = torch.where(passing.gather(1, best), best, best + count).argsort(dim=1)
+    return best.gather(1, order)
+
+
+def _ranked(queries: Queries) -> Queries:
+    """Best first; equal scores by class, then in the order they have; those not kept last."""
+    by_class = queries.rows(queries.classes.argsort(dim=1, stable=True))
+    scores = torch.where(by_class.kept, by_class.scores, -1.0)
+    return by_class.rows(scores.argsort(dim=1, descending=True, stable=True))
+
+
+def _survivors(ranked: Queries, config: DenseDetectionConfig) -> Bool[Tensor, "b n"]:
+    """Which boxes pass both suppressions."""
+    same = ranked.classes[:, :, None] == ranked.classes[:, None]
+    kept = suppress(overlaps_more(ranked.boxes, config.nms_threshold) & same, ranked.kept)
+    return suppress(overlaps_more(ranked.boxes, config.duplicate_threshold), kept)
+
+
+def _within(scores: Float[Tensor, "b n"], kept: Bool[Tensor, "b n"], detections: int) -> Bool[Tensor, "b n"]:
+    """Of those kept, the first `detections` and all that score as the last of them."""
+    last = kept & (kept.cumsum(1) == detections)
+    least = torch.where(last, scores, -1.0).amax(1, keepdim=True)
+    return kept & (scores >= least)
+
+
+def _complete(part: Queries, kept: Bool[Tensor, "b n"], detections: int) -> bool:
+    """Whether no candidate beyond this part can be kept: enough are, and all the rest score less."""
+    full = kept.sum(1) >= detections
+    least = torch.where(kept, part.scores, 2.0).amin(1)
+    ended = full & (part.scores[:, -1] < least) | ~part.kept[:, -1]
+    return bool(ended.all())
+
+
+def _at_least_one_row(queries: Queries) -> Queries:
+    if queries.kept.shape[1]:
+        return queries
+    return Queries(*(part.new_zeros(part.shape[0], 1, *part.shape[2:]) for part in queries))
+
+
+def _compact(queries: Queries, config: DenseDetectionConfig) -> Queries:
+    """Kept rows first, and no more rows than needed (or allowed)."""
+    order = keep_first(queries.kept)
+    if not data_may_shape(queries.kept.device):
+        order = order[:, : config.detections]
+    return queries.rows(order)

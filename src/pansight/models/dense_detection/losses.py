@@ -1,0 +1,158 @@
+"""The losses (Sec. 4.2, Eq. 11-19), weighted, for a batch."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from pansight.models.base import Target
+from pansight.models.dense_detection.config import DenseDetectionConfig
+from pansight.models.dense_detection.outputs import DenseOutputs
+from pansight.models.dense_detection.targets import (
+    Cells,
+    CellTarget,
+    Things,
+    cell_target,
+    centerness_of,
+    dense_cells,
+    find_things,
+    level_cells,
+    levels_of,
+    owners_by_box,
+    owners_by_mask,
+    semantics_of,
+)
+from pansight.nn.losses import (
+    at_least_float32,
+    bootstrapped_cross_entropy,
+    mean_over_processes,
+    sigmoid_focal_loss,
+)
+
+
+class Truth(NamedTuple):
+    """What a batch should say. Under weak supervision no instance mask went into it, only boxes."""
+
+    things: list[Things]
+    """of each picture"""
+    levels: list[CellTarget]
+    """of each picture: the cells of P3..P7, laid end to end"""
+    dense: list[CellTarget] | None
+    """of each picture: the cells from which masks are made; None where nothing asks for them"""
+    semantics: Int[Tensor, "b h2 w2"]
+
+
+@torch.no_grad()
+def truth_of(
+    targets: list[Target], outputs: DenseOutputs, channels: Int[Tensor, " n"], config: DenseDetectionConfig
+) -> Truth:
+    """The targets of all losses, at the sizes of the outputs' maps.
+
+    `channels` gives each category's thing channel, -1 for stuff.
+    """
+    device = outputs.semantic_logits.device
+    sizes = [(m.shape[2], m.shape[3]) for m in outputs.class_logits]
+    level_grid = level_cells(sizes, config.level_bounds, device)
+    dense_grid = dense_cells((2 * sizes[0][0], 2 * sizes[0][1]), device)
+    boxed = [find_things(target, channels) for target in targets]
+
+    def assigned(cells: Cells) -> list[CellTarget]:
+        if config.supervision == "boxes":
+            owners = [owners_by_box(truth, cells) for truth in boxed]
+        else:
+            owners = [owners_by_mask(target, channels, cells) for target in targets]
+        return [cell_target(o, truth.things, cells) for o, truth in zip(owners, boxed, strict=True)]
+
+    return Truth(
+        [truth.things for truth in boxed],
+        assigned(level_grid),
+        assigned(dense_grid) if config.levelness else None,
+        torch.stack([semantics_of(target, config.semantic_stride) for target in targets]),
+    )
+
+
+def end_to_end(levels: tuple[Float[Tensor, "b c _ _"], ...]) -> Float[Tensor, "b p c"]:
+    """Cells of all levels in one row, each level row by row."""
+    return torch.cat([at_least_float32(level).flatten(2) for level in levels], dim=2).transpose(1, 2)
+
+
+def box_losses(
+    predicted: Float[Tensor, "f 4"], wanted: Float[Tensor, "f 4"], kind: str
+) -> Float[Tensor, " f"]:
+    """How far boxes of the same cell are from each other, given as offsets in pixels (Eq. 11).
+
+    `iou`: -ln IoU; `giou`: 1 - GIoU. Both are smoothed by one pixel of area as in FCOS.
+    """
+    left, top, right, bottom = torch.minimum(predicted, wanted).unbind(1)
+    inner = (left + right) * (top + bottom)
+    union = area_of(predicted) + area_of(wanted) - inner
+    overlap = (inner + 1) / (union + 1)
+    if kind == "iou":
+        return -overlap.log()
+    hull = area_of(torch.maximum(predicted, wanted)) + 1e-7
+    return 1 - (overlap - (hull - union) / hull)
+
+
+def area_of(offsets: Float[Tensor, "f 4"]) -> Float[Tensor, " f"]:
+    """Area of boxes given as offsets."""
+    left, top, right, bottom = offsets.unbind(1)
+    return (left + right) * (top + bottom)
+
+
+def detection_losses(
+    outputs: DenseOutputs, truths: list[CellTarget], config: DenseDetectionConfig
+) -> dict[str, Float[Tensor, ""]]:
+    """`box` (Eq. 11) and `centerness` (Eq. 12) over foreground cells, `class` (focal) over all of P3..P7.
+
+    The first two are divided by the number of foreground cells, where a pixel on two levels counts twice;
+    `class` by that or by the number of valid cells. Numbers are of the whole batch, at least 1.
+    """
+    logits = end_to_end(outputs.class_logits)
+    foreground = torch.stack([truth.foreground for truth in truths])
+    valid = torch.stack([truth.valid for truth in truths])
+    count = mean_over_processes(foreground.sum().float())
+    wanted = torch.stack([truth.offsets for truth in truths])[foreground]
+    boxes = box_losses(end_to_end(outputs.offsets)[foreground], wanted, config.box_loss)
+    centerness = F.binary_cross_entropy_with_logits(
+        end_to_end(outputs.centerness)[foreground][:, 0], centerness_of(wanted), reduction="sum"
+    )
+    labels = torch.stack([truth.labels for truth in truths])
+    one_hot = (labels[..., None] == torch.arange(logits.shape[2], device=labels.device)).float()
+    focal = sigmoid_focal_loss(logits, one_hot, config.focal_alpha, config.focal_gamma)
+    normalizer = count
+    if config.class_normalizer == "locations":
+        normalizer = mean_over_processes(valid.sum().float())
+    return {
+        "box": boxes.sum() / count,
+        "centerness": centerness / count,
+        "class": (focal * valid[..., None]).sum() / normalizer,
+    }
+
+
+def levelness_loss(
+    logits: Float[Tensor, "b l h w"], truths: list[CellTarget], bounds: tuple[float, ...]
+) -> Float[Tensor, ""]:
+    """Cross-entropy of background and the five levels, mean over the batch's valid cells (Eq. 13)."""
+    labels = torch.stack([level_labels(truth, bounds) for truth in truths])
+    total = F.cross_entropy(at_least_float32(logits).flatten(2), labels, ignore_index=-1, reduction="sum")
+    return total / (labels >= 0).sum().clamp(min=1)
+
+
+def level_labels(truth: CellTarget, bounds: tuple[float, ...]) -> Int[Tensor, " p"]:
+    """0: background, 1 to 5: level of the owner's box, -1: ignored."""
+    labels = torch.where(truth.foreground, levels_of(truth.offsets, bounds), 0)
+    return labels.masked_fill(~truth.valid, -1)
+
+
+def semantic_loss(
+    logits: Float[Tensor, "b n h8 w8"], labels: Int[Tensor, "b h2 w2"], stride: int, share: float
+) -> Float[Tensor, ""]:
+    """Cross-entropy over the worst pixels (Eq. 15), logits enlarged to one value every `stride` pixels."""
+    factor = 8 // stride
+    size = (logits.shape[2] * factor, logits.shape[3] * factor)
+    enlarged = F.interpolate(at_least_float32(logits), size=size, mode="bilinear", align_corners=False)
+    # maps of ceil(side / 8) cells can reach beyond the picture
+    height, width = labels.shape[1:]
+    return bootstrapped_cross_entropy(enlarged[:, :, :height, :width], labels, share)

@@ -1,0 +1,68 @@
+"""From the network's maps to panoptic maps: query boxes, their masks, priority painting."""
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from pansight.merging import PriorityRule, SoftMasks, keep_first, merge_by_priority
+from pansight.models.dense_detection.candidates import find_queries
+from pansight.models.dense_detection.config import DenseDetectionConfig
+from pansight.models.dense_detection.dense_boxes import dense_size
+from pansight.models.dense_detection.masks import soft_masks
+from pansight.models.dense_detection.outputs import DENSE_STRIDE, DenseOutputs
+from pansight.panoptic import PanopticBatch
+from pansight.semantics import semantic_argmax
+from pansight.sizes import Sizes
+
+
+@torch.no_grad()
+def merge_dense(
+    outputs: DenseOutputs, sizes: Sizes, config: DenseDetectionConfig, is_thing: Bool[Tensor, " n"]
+) -> PanopticBatch:
+    """Query boxes that score at least `object_threshold` become masks, painted by falling score.
+
+    The released code ends at masks and semantic logits; the merge is Panoptic FPN's (`merge_by_priority`).
+    Stuff is the best category of the semantic logits; a pixel whose best is a thing's, without a mask there,
+    is void, or with `fill_stuff` its best stuff category.
+
+    Returns maps with rows for `detections` things and all categories, or more if more tie at the limit.
+    """
+    thing_indices, stuff_indices = things_and_stuff(is_thing, outputs.class_logits[0].shape[1])
+    queries = find_queries(outputs, sizes, config)
+    queries = queries.rows(keep_first(queries.kept & (queries.scores >= config.object_threshold)))
+    queries = queries._replace(kept=queries.kept & (queries.scores >= config.object_threshold))
+    masks = SoftMasks(
+        soft_masks(outputs, queries, thing_indices, config, reach=1 if sizes.valid == sizes.output else 2),
+        queries.scores,
+        thing_indices[queries.classes],
+        queries.kept,
+    )
+    enlarged = enlarged_sizes(outputs, sizes)
+    semantics = _semantics(outputs, enlarged, stuff_indices if config.fill_stuff else None)
+    rule = PriorityRule(config.sigma, True, config.overlap_threshold, config.stuff_area)
+    rows = config.detections + len(is_thing)
+    return merge_by_priority(masks, semantics, enlarged, is_thing, rule, rows=rows)
+
+
+def things_and_stuff(
+    is_thing: Bool[Tensor, " n"], things: int
+) -> tuple[Int[Tensor, " t"], Int[Tensor, " s"]]:
+    """Category indices of the things, of which there are `things`, and of the rest, both rising."""
+    order = (~is_thing).to(torch.uint8).argsort(stable=True)
+    return order[:things], order[things:]
+
+
+def enlarged_sizes(outputs: DenseOutputs, sizes: Sizes) -> Sizes:
+    """Sizes for maps of the network: enlarged they end at or beyond the padded input."""
+    height, width = dense_size(outputs)
+    return sizes._replace(padded=(DENSE_STRIDE * height, DENSE_STRIDE * width))
+
+
+def _semantics(outputs: DenseOutputs, sizes: Sizes, among: Int[Tensor, " s"] | None) -> Int[Tensor, "b h w"]:
+    """Best category of each pixel, of all or of some; -1 beyond a picture."""
+    if among is None:
+        return semantic_argmax(outputs.semantic_logits, sizes)
+    if not len(among):
+        return torch.full_like(semantic_argmax(outputs.semantic_logits[:, :1], sizes), -1)
+    best = semantic_argmax(outputs.semantic_logits.index_select(1, among), sizes)
+    return torch.where(best < 0, best, among[best.clamp(min=0)].int())

@@ -1,0 +1,135 @@
+"""Real-Time Panoptic Segmentation from Dense Detections (Hou, Li et al., CVPR 2020)."""
+
+from typing import Any, cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pansight.categories import Categories
+from pansight.models.base import PanopticModel, Target
+from pansight.models.dense_detection.backbone import Backbone
+from pansight.models.dense_detection.candidates import find_queries
+from pansight.models.dense_detection.config import DenseDetectionConfig
+from pansight.models.dense_detection.head import PanopticHead
+from pansight.models.dense_detection.losses import (
+    detection_losses,
+    levelness_loss,
+    semantic_loss,
+    truth_of,
+)
+from pansight.models.dense_detection.mask_loss import mask_loss
+from pansight.models.dense_detection.merge import merge_dense
+from pansight.models.dense_detection.outputs import DenseOutputs
+from pansight.models.preprocess import Preprocess, Sizes
+from pansight.panoptic import PanopticBatch
+
+
+class DenseDetection(PanopticModel):
+    """Backbone with feature pyramid, panoptic head, masks from the boxes that suppression would drop.
+
+    Keys are those of the released code.
+
+    Attributes:
+        object_threshold: query boxes that score less become no segment (0..1).
+        overlap_threshold: greatest share of a mask that better ones may hold (0..1).
+    """
+
+    method = "dense_detection"
+    config: DenseDetectionConfig
+
+    def __init__(self, config: DenseDetectionConfig, categories: Categories, preprocess: Preprocess) -> None:
+        super().__init__(categories, preprocess)
+        self.config = config
+        self.object_threshold = config.object_threshold
+        self.overlap_threshold = config.overlap_threshold
+        is_thing = torch.from_numpy(categories.is_thing.copy())
+        self.backbone = Backbone(config)
+        self.panoptic_head = PanopticHead(config, int(is_thing.sum()), len(categories))
+        self.is_thing: Tensor
+        self.thing_indices: Tensor
+        self.thing_channels: Tensor
+        self.register_buffer("is_thing", is_thing, persistent=False)
+        self.register_buffer("thing_indices", is_thing.nonzero()[:, 0], persistent=False)
+        channels = torch.where(is_thing, is_thing.cumsum(0) - 1, -1)
+        self.register_buffer("thing_channels", channels, persistent=False)
+
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> DenseOutputs:
+        """Run the network on normalised images of any size (multiples of 32 keep levels aligned)."""
+        head = self.panoptic_head
+        towers = head.towers(self.backbone(images))
+        return DenseOutputs(
+            tuple(head.box_cls_logits(tower) for tower in towers.classes),
+            tuple(head.centerness(tower) for tower in towers.box),
+            head.offsets(towers.box),
+            head.levels(towers.box),
+            head.semantics(towers.classes),
+        )
+
+    def losses(self, outputs: DenseOutputs, targets: list[Target]) -> dict[str, Float[Tensor, ""]]:
+        """Weighted terms `box`, `centerness`, `class`, `semantic`, if configured `levelness` and `mask`.
+
+        `mask` is 0 until the first query boxes exist, and grows with their quality at first.
+        """
+        config = self.config
+        truth = truth_of(targets, outputs, self.thing_channels, config)
+        losses = detection_losses(outputs, truth.levels, config)
+        semantic = semantic_loss(
+            outputs.semantic_logits, truth.semantics, config.semantic_stride, config.hard_share
+        )
+        losses["semantic"] = config.semantic_weight * semantic
+        if outputs.levelness is not None and truth.dense is not None:
+            losses["levelness"] = levelness_loss(outputs.levelness, truth.dense, config.level_bounds)
+            if config.mask_loss:
+                valid = [target.size for target in targets]
+                height, width = targets[0].masks.shape[1:]
+                queries = find_queries(outputs, Sizes((height, width), valid, valid), config)
+                mask = mask_loss(
+                    outputs,
+                    queries,
+                    self.thing_channels,
+                    truth.things,
+                    truth.levels,
+                    truth.dense,
+                    config,
+                )
+                losses["mask"] = config.mask_weight * mask
+        return losses
+
+    def merge(self, outputs: DenseOutputs, sizes: Sizes) -> PanopticBatch:
+        """Query boxes, their masks from the dense boxes, painted by falling score; stuff from semantics."""
+        config = self.config
+        thresholds = {
+            "object_threshold": self.object_threshold,
+            "overlap_threshold": self.overlap_threshold,
+        }
+        if any(getattr(config, name) != value for name, value in thresholds.items()):
+            config = config.model_copy(update=thresholds)
+        return merge_dense(outputs, sizes, config, self.is_thing)
+
+    def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
+        """FCOS's rules, as the paper names none: biases learn at twice the rate and do not decay.
+
+        Nor do factors of norms and the scales of the levels. Frozen stages are left out.
+        """
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+        for name, parameter in self.named_parameters():
+            if not parameter.requires_grad:
+                continue
+            rate = learning_rate * (2.0 if name.endswith(".bias") else 1.0)
+            decay = weight_decay if parameter.dim() > 1 else 0.0
+            groups.setdefault((rate, decay), []).append(parameter)
+        return [
+            {"params": parameters, "lr": rate, "weight_decay": decay}
+            for (rate, decay), parameters in groups.items()
+        ]
+
+    def optimized(self) -> "DenseDetection":
+        """A copy for inference: norms folded, convolutions across levels done before enlarging.
+
+        Agrees to float32 rounding.
+        """
+        model = cast(DenseDetection, super().optimized())
+        model.panoptic_head.fold()
+        model.requires_grad_(False)
+        return model

@@ -1,0 +1,53 @@
+"""What is to be painted, by which rule, and what comes of it."""
+
+from typing import NamedTuple
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+# Room for rounding in the interpolation, relative to the largest value of a window.
+SLACK = 1e-5
+
+
+class Cut(NamedTuple):
+    """Which enlarged values belong to a mask."""
+
+    threshold: float
+    inclusive: bool = True
+    """whether the threshold itself does"""
+
+    def of(self, values: Float[Tensor, "*s"]) -> Bool[Tensor, "*s"]:
+        """True where a value belongs to its mask."""
+        return values >= self.threshold if self.inclusive else values > self.threshold
+
+
+class Stack(NamedTuple):
+    """Masks in the order in which they are painted, those that are not there last."""
+
+    values: Float[Tensor, "b k h w"]
+    """soft masks before enlargement"""
+    present: Bool[Tensor, "b k"]
+    allowed: Bool[Tensor, "b k"]
+    """present masks that may be painted; the others merely count as covering pixels"""
+
+
+class Painting(NamedTuple):
+    """What was painted."""
+
+    owners: Int[Tensor, "b h w"]
+    """the mask that owns a pixel; k where only dropped masks lie, k + 1 where none does"""
+    accepted: Bool[Tensor, "b k"]
+
+
+def judged(
+    areas: Int[Tensor, "b k"],
+    lost: Int[Tensor, "b k"],
+    allowed: Bool[Tensor, "b k"],
+    overlap_threshold: float,
+) -> Bool[Tensor, "b k"]:
+    """Which masks are accepted, by their pixels and how many of these belong to earlier ones.
+
+    A share of just `overlap_threshold` passes: double precision divides whole numbers to the nearest double,
+    which is what the threshold was read as.
+    """
+    return allowed & (areas > 0) & (lost.double() / areas.clamp(min=1).double() <= overlap_threshold)
