@@ -33,7 +33,7 @@ GRIDS: dict[str, dict[str, tuple[Any, ...]]] = {
     "dense_detection": {
         "location_probability": ("iou", "giou"),
         "sigma": (0.02, 0.05, 0.1, 0.2),
-        "object_threshold": (0.1, 0.15, 0.2, 0.25, 0.3),
+        "object_threshold": (0.05, 0.1, 0.15, 0.2, 0.3),
     },
     "panoptic_fcn": {
         "object_threshold": (0.1, 0.15, 0.2, 0.3),

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from pansight.errors import CheckpointError
+from pansight.nn.resnet import ResNet
 from pansight.zoo import load_backbone
 from pansight.zoo.backbone import as_backbone
 
@@ -115,3 +116,16 @@ def test_another_depth_is_refused_and_changes_nothing(tmp_path: Path, make_model
 def test_a_model_without_a_resnet(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="Linear has no ResNet"):
         load_backbone(torch.nn.Linear(2, 2), tmp_path / "w.pth")
+
+
+def test_deformable_stages_begin_with_the_plain_ones_weights(tmp_path: Path) -> None:
+    """ImageNet files have no offsets: these stay as they start, everything else is filled."""
+    torch.manual_seed(0)
+    plain = ResNet(50, width=4, stride_in_1x1=True)
+    torch.save(plain.state_dict(), tmp_path / "r50.pth")
+    deformable = ResNet(50, width=4, stride_in_1x1=True, deform_stages=(4, 5))
+    load_backbone(torch.nn.Sequential(deformable), tmp_path / "r50.pth")
+    state = deformable.state_dict()
+    assert all(torch.equal(state[key], tensor) for key, tensor in plain.state_dict().items())
+    offsets = [tensor for key, tensor in state.items() if ".conv2_offset." in key]
+    assert len(offsets) == 2 * (6 + 3) and not any(tensor.any() for tensor in offsets)

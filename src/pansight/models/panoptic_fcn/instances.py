@@ -1,0 +1,43 @@
+"""Instances at the pictures' own size, with boxes: what mask AP is measured on."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from pansight.models.panoptic_fcn.merge import Instances
+from pansight.models.panoptic_fcn.targets import boxes_of
+from pansight.semantics import CHUNK_FLOATS, enlarged
+from pansight.sizes import Sizes
+
+
+class InstanceMasks(NamedTuple):
+    """One picture's instances, best first; masks may overlap."""
+
+    masks: Bool[Tensor, "n H W"]
+    boxes: Float[Tensor, "n 4"]
+    """x1, y1, x2, y2 in pixels, x2 and y2 one beyond the last; zeros where the mask is empty"""
+    categories: Int[Tensor, " n"]
+    """contiguous indices"""
+    scores: Float[Tensor, " n"]
+    """0..1"""
+
+
+def cut_instances(
+    instances: Instances, sizes: Sizes, thing_categories: Int[Tensor, " t"], threshold: float
+) -> list[InstanceMasks]:
+    """Enlarge probabilities to each picture's output, twice as the released code does, and cut them."""
+    results = []
+    for picture, (valid, output) in enumerate(zip(sizes.valid, sizes.output, strict=True)):
+        kept = instances.kept[picture]
+        masks = torch.empty(int(kept.sum()), *output, dtype=torch.bool, device=kept.device)
+        # few at a time: enlarged masks are large
+        pixels = max(sizes.padded[0] * sizes.padded[1], output[0] * output[1])
+        part = max(1, CHUNK_FLOATS // pixels)
+        parts = zip(instances.masks[picture][kept].split(part), masks.split(part), strict=True)
+        for some, to in parts if len(masks) else ():
+            to.copy_(enlarged(some[None], sizes.padded, valid, output)[0] > threshold)
+        classes = thing_categories[instances.classes[picture][kept]]
+        results.append(InstanceMasks(masks, boxes_of(masks), classes, instances.scores[picture][kept]))
+    return results

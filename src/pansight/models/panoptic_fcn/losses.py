@@ -1,0 +1,156 @@
+"""Position and segmentation losses (Sec. 3.4), normalised as in the released code."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from pansight.models.panoptic_fcn.config import PanopticFCNConfig
+from pansight.models.panoptic_fcn.heads import Embedding
+from pansight.models.panoptic_fcn.outputs import PanopticFCNOutputs
+from pansight.models.panoptic_fcn.targets import PictureTarget
+
+INSIDE = 0.1
+"""share of a cell that an object must cover for a position in it"""
+EPSILON = 1e-8
+
+
+class Terms(NamedTuple):
+    """The four terms of the loss, weighted."""
+
+    position_things: Float[Tensor, ""]
+    position_stuff: Float[Tensor, ""]
+    segment_things: Float[Tensor, ""]
+    segment_stuff: Float[Tensor, ""]
+
+
+def panoptic_fcn_losses(
+    outputs: PanopticFCNOutputs,
+    targets: list[PictureTarget],
+    thing_embedding: Embedding,
+    stuff_embedding: Embedding,
+    config: PanopticFCNConfig,
+) -> Terms:
+    """Sum of both parts; every pair of an object (or class) and a level counts by itself.
+
+    In single precision at least, as sums over whole maps are beyond half precision.
+    """
+    with torch.autocast(outputs.features.device.type, enabled=False):
+        return _losses(_wide(outputs), targets, thing_embedding, stuff_embedding, config)
+
+
+def _wide(outputs: PanopticFCNOutputs) -> PanopticFCNOutputs:
+    def wide(x: Tensor) -> Tensor:
+        return x.to(torch.promote_types(x.dtype, torch.float32))
+
+    things, stuff, kernels = (tuple(wide(level) for level in levels) for levels in outputs[:3])
+    return PanopticFCNOutputs(things, stuff, kernels, wide(outputs.features))
+
+
+def _losses(
+    outputs: PanopticFCNOutputs,
+    targets: list[PictureTarget],
+    thing_embedding: Embedding,
+    stuff_embedding: Embedding,
+    config: PanopticFCNConfig,
+) -> Terms:
+    things = sum(len(level.things.rows) for target in targets for level in target.levels)
+    regions = sum(len(level.stuff.classes) for target in targets for level in target.levels)
+    heat = outputs.features.new_zeros(())
+    areas = outputs.features.new_zeros(())
+    for number, (thing_logits, stuff_logits) in enumerate(zip(outputs.things, outputs.stuff, strict=True)):
+        heatmaps = torch.stack([target.levels[number].heatmap for target in targets])
+        scores = torch.stack([target.levels[number].scores for target in targets])
+        heat = heat + soft_focal_loss(thing_logits, heatmaps, config).sum()
+        areas = areas + soft_focal_loss(stuff_logits, scores, config).mean((2, 3)).sum()
+    segments, stuff = outputs.features.new_zeros(()), outputs.features.new_zeros(())
+    for picture, target in enumerate(targets):
+        segments = segments + _thing_dice(outputs, picture, target, thing_embedding, config)
+        stuff = stuff + _stuff_dice(outputs, picture, target, stuff_embedding)
+    return Terms(
+        config.position_weight * heat / max(things, 1),
+        config.position_weight * areas / len(targets),
+        config.segment_weight * segments / max(things, 1),
+        config.segment_weight * stuff / max(regions, 1),
+    )
+
+
+def soft_focal_loss(
+    logits: Float[Tensor, "*n"], targets: Float[Tensor, "*n"], config: PanopticFCNConfig
+) -> Float[Tensor, "*n"]:
+    """Focal loss (Lin et al., ICCV 2017) with soft targets, 0..1; one value an element."""
+    probability = logits.sigmoid()
+    right = probability * targets + (1 - probability) * (1 - targets)
+    balance = config.focal_alpha * targets + (1 - config.focal_alpha) * (1 - targets)
+    entropy = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    return balance * (1 - right) ** config.focal_gamma * entropy
+
+
+def dice(masks: Float[Tensor, "*#n p"], truth: Float[Tensor, "*#n p"]) -> Float[Tensor, "*n"]:
+    """1 - 2 sum(P Y) / (sum(P P) + sum(Y Y)), a row each (V-Net's squared form)."""
+    overlap = (masks * truth).sum(-1)
+    total = (masks**2).sum(-1) + (truth**2).sum(-1)
+    return 1 - 2 * overlap / total.clamp(min=EPSILON)
+
+
+def _thing_dice(
+    outputs: PanopticFCNOutputs,
+    picture: int,
+    target: PictureTarget,
+    embedding: Embedding,
+    config: PanopticFCNConfig,
+) -> Float[Tensor, ""]:
+    """Eq. 7: the dice of k kernels of each object and level, weighted by their scores."""
+    kernels, weights, rows = [], [], []
+    for number, level in enumerate(target.levels):
+        if not len(level.things.rows):
+            continue
+        logits, maps = outputs.things[number][picture], outputs.kernels[number][picture]
+        chosen, weight = positions(logits, target, number, config)
+        kernels.append(maps.flatten(1)[:, chosen].permute(1, 2, 0))
+        weights.append(weight)
+        rows.append(level.things.rows)
+    if not rows:
+        return outputs.features.sum() * 0 + sum(parameter.sum() * 0 for parameter in embedding.parameters())
+    # levels may have fewer cells than k
+    k = max(weight.shape[1] for weight in weights)
+    kernel = torch.cat([F.pad(part, (0, 0, 0, k - part.shape[1])) for part in kernels])
+    weight = torch.cat([F.pad(part, (0, k - part.shape[1])) for part in weights])
+    masks = (embedding(kernel) @ outputs.features[picture].flatten(1)).sigmoid()
+    truth = target.masks[torch.cat(rows)].flatten(1)[:, None]
+    return (weight * dice(masks, truth)).sum()
+
+
+def positions(
+    logits: Float[Tensor, "t h w"], target: PictureTarget, number: int, config: PanopticFCNConfig
+) -> tuple[Int[Tensor, "m k"], Float[Tensor, "m k"]]:
+    """Cells of the best scores inside each object of a level, and their weights, which sum to 1 (or 0).
+
+    Weights carry gradient: better masks raise the scores that found them.
+    """
+    things = target.levels[number].things
+    cells = logits[0].numel()
+    if not config.weighted_dice:
+        center = things.centers.clamp(max=cells - 1)[:, None]
+        return center, torch.ones_like(center, dtype=logits.dtype)
+    masks = target.masks[things.rows][None]
+    inside = F.interpolate(masks, size=logits.shape[1:], mode="bilinear", align_corners=False)[0] > INSIDE
+    scores = logits[things.labels].sigmoid() * inside
+    values, chosen = scores.flatten(1).topk(min(config.positions, cells), dim=1)
+    return chosen, values / values.sum(1, keepdim=True).clamp(min=EPSILON)
+
+
+def _stuff_dice(
+    outputs: PanopticFCNOutputs, picture: int, target: PictureTarget, embedding: Embedding
+) -> Float[Tensor, ""]:
+    """The dice of the mean kernel of each class and level."""
+    kernels, classes = [], []
+    for maps, level in zip(outputs.kernels, target.levels, strict=True):
+        # over all cells of the level, not over the region's: as at inference
+        regions = level.stuff.regions.flatten(1).to(maps.dtype)
+        kernels.append(regions @ maps[picture].flatten(1).T / regions.shape[1])
+        classes.append(level.stuff.classes)
+    masks = (embedding(torch.cat(kernels)) @ outputs.features[picture].flatten(1)).sigmoid()
+    return dice(masks, target.labels[torch.cat(classes)].flatten(1)).sum()

@@ -1,0 +1,112 @@
+"""From the network's maps to panoptic maps (Sec. 3.3): find, fuse, make masks, rescore, paint."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from pansight.merging import PriorityRule, SoftMasks, keep_first, merge_by_priority
+from pansight.models.panoptic_fcn.config import PanopticFCNConfig
+from pansight.models.panoptic_fcn.fusion import StuffKernels, ThingKernels
+from pansight.panoptic import PanopticBatch
+from pansight.semantics import semantic_argmax
+from pansight.sizes import Sizes
+
+
+class Instances(NamedTuple):
+    """Soft masks of things at a quarter of the padded input, in the order of their rescored scores."""
+
+    masks: Float[Tensor, "b n h4 w4"]
+    """probabilities"""
+    classes: Int[Tensor, "b n"]
+    """thing channel"""
+    scores: Float[Tensor, "b n"]
+    """of the peak times the mean probability inside the mask, 0..1"""
+    kept: Bool[Tensor, "b n"]
+
+
+def make_instances(
+    kernels: ThingKernels,
+    features: Float[Tensor, "b d h4 w4"],
+    config: PanopticFCNConfig,
+    least: float,
+) -> Instances:
+    """Masks of fused kernels, rescored; those below `least` (or `instance_threshold`) are dropped.
+
+    A rescored score never exceeds the peak's, so kernels of peaks below `least` are not even multiplied
+    where shapes may depend on data.
+    """
+    least = max(least, config.instance_threshold)
+    worth = kernels.kept & (kernels.scores >= least)
+    chosen = keep_first(worth)
+    rows = chosen[..., None].expand(-1, -1, kernels.kernels.shape[2])
+    weights = kernels.kernels.gather(1, rows)
+    kept, classes, scores = (part.gather(1, chosen) for part in (worth, kernels.classes, kernels.scores))
+    masks = make_masks(weights, features)
+    inside = masks > config.mask_threshold
+    scores = scores * (masks * inside).sum((2, 3)) / (inside.sum((2, 3)) + 1e-6)
+    kept = kept & (scores >= least)
+    order = torch.where(kept, scores, -1.0).argsort(dim=1, descending=True, stable=True)[:, : config.top]
+    kept, classes, scores = (part.gather(1, order) for part in (kept, classes, scores))
+    masks = masks.gather(1, order[..., None, None].expand(-1, -1, *masks.shape[2:]))
+    return Instances(masks, classes, scores, kept)
+
+
+def make_masks(
+    kernels: Float[Tensor, "b n d"], features: Float[Tensor, "b d h4 w4"]
+) -> Float[Tensor, "b n h4 w4"]:
+    """Probabilities: kernels convolved with the encoded feature (Eq. 5), in the feature's precision."""
+    logits = kernels.to(features.dtype) @ features.flatten(2)
+    return logits.float().sigmoid().unflatten(2, features.shape[2:])
+
+
+def semantic_labels(
+    kernels: StuffKernels,
+    features: Float[Tensor, "b d h4 w4"],
+    sizes: Sizes,
+    things_as_stuff: bool,
+) -> Int[Tensor, "b H W"]:
+    """The most probable semantic class of each pixel, 0: things; -1 beyond a picture's own output.
+
+    Probabilities are enlarged, not logits, and classes without a kernel are 0 everywhere; where all are 0
+    the answer is 0, too.
+    """
+    wanted = kernels.kept.clone()
+    if things_as_stuff:
+        wanted[:, 0] = True  # first of all, for it wins where nothing is
+    chosen = keep_first(wanted)
+    there = kernels.kept.gather(1, chosen)
+    weights = kernels.kernels.gather(1, chosen[..., None].expand(-1, -1, kernels.kernels.shape[2]))
+    masks = make_masks(weights, features) * there[..., None, None]
+    if not things_as_stuff:
+        masks = torch.cat((torch.zeros_like(masks[:, :1]), masks), dim=1)
+        chosen = torch.cat((torch.zeros_like(chosen[:, :1]), chosen + 1), dim=1)
+    # one more column for what lies beyond
+    best = semantic_argmax(masks, sizes).long()
+    table = torch.cat((chosen, torch.full_like(chosen[:, :1], -1)), dim=1)
+    offsets = torch.arange(len(table), device=table.device)[:, None, None] * table.shape[1]
+    return table.flatten()[torch.where(best < 0, table.shape[1] - 1, best) + offsets]
+
+
+def merge_panoptic_fcn(
+    instances: Instances,
+    labels: Int[Tensor, "b H W"],
+    sizes: Sizes,
+    thing_categories: Int[Tensor, " t"],
+    stuff_categories: Int[Tensor, " s"],
+    rule: PriorityRule,
+) -> PanopticBatch:
+    """Things by falling score, then stuff; `labels` as `semantic_labels` gives them."""
+    count = len(thing_categories) + len(stuff_categories)
+    is_thing = torch.ones(count, dtype=torch.bool, device=labels.device)
+    is_thing[stuff_categories] = False
+    # label 0 is "things", which no pixel becomes: void
+    table = torch.cat((stuff_categories.new_full((1,), -1), stuff_categories))
+    masks = SoftMasks(
+        instances.masks,
+        instances.scores,
+        thing_categories[instances.classes],
+        instances.kept,
+    )
+    return merge_by_priority(masks, table[labels.clamp(min=0)], sizes, is_thing, rule)

@@ -1,0 +1,188 @@
+"""Panoptic FCN (Li et al., Fully Convolutional Networks for Panoptic Segmentation, CVPR 2021)."""
+
+from typing import Any, cast
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from pansight.categories import Categories
+from pansight.merging import PriorityRule
+from pansight.models.base import PanopticModel, Target
+from pansight.models.panoptic_fcn.config import PanopticFCNConfig
+from pansight.models.panoptic_fcn.features import Backbone, FeatureEncoder, SemanticFPN, summed
+from pansight.models.panoptic_fcn.fusion import fuse_stuff, fuse_things
+from pansight.models.panoptic_fcn.heads import Embedding, KernelHead, PositionHead
+from pansight.models.panoptic_fcn.instances import InstanceMasks, cut_instances
+from pansight.models.panoptic_fcn.losses import panoptic_fcn_losses
+from pansight.models.panoptic_fcn.merge import make_instances, merge_panoptic_fcn, semantic_labels
+from pansight.models.panoptic_fcn.oracle import Oracle, true_peaks, true_regions
+from pansight.models.panoptic_fcn.outputs import FEATURE_STRIDE, PanopticFCNOutputs
+from pansight.models.panoptic_fcn.positions import Peaks, Regions, find_peaks, find_regions
+from pansight.models.panoptic_fcn.readings import PatchReading, PlainReading, Reading
+from pansight.models.panoptic_fcn.targets import PictureTarget, encode, truth_of
+from pansight.models.preprocess import Preprocess, Sizes
+from pansight.nn.deform import ModulatedDeformConv2d
+from pansight.panoptic import PanopticBatch
+
+
+class PanopticFCN(PanopticModel):
+    """Backbone with feature pyramid, position head, kernel head, feature encoder.
+
+    Attributes:
+        object_threshold: instances score at least that or are dropped (0..1).
+        overlap_threshold: greatest share of a mask that better ones may hold (0..1).
+        thing_categories, stuff_categories: category of each channel of the position head's two maps (of the
+            second one without the channel for all things, where there is one).
+    """
+
+    method = "panoptic_fcn"
+    config: PanopticFCNConfig
+
+    def __init__(self, config: PanopticFCNConfig, categories: Categories, preprocess: Preprocess) -> None:
+        super().__init__(categories, preprocess)
+        self.config = config
+        self.object_threshold = config.object_threshold
+        self.overlap_threshold = config.overlap_threshold
+        things, stuff = len(categories.thing_indices), len(categories.stuff_indices)
+        if not things or not stuff + config.things_as_stuff:
+            kind = "stuff, or things_as_stuff" if things else "things"
+            raise ValueError(f"Panoptic FCN needs a category of {kind}")
+        self.backbone = Backbone(config)
+        if config.feature == "semantic":
+            self.semantic_fpn = SemanticFPN(config.pyramid_channels, config.norm_group)
+        self.position_head = PositionHead(config, things, stuff + config.things_as_stuff)
+        self.kernel_head = KernelHead(config)
+        self.feature_encoder = FeatureEncoder(config)
+        self.reading: Reading = PlainReading()
+        self.thing_generator = Embedding(config.pyramid_channels, config.encoder_channels)
+        self.stuff_generator = Embedding(config.pyramid_channels, config.encoder_channels)
+        self.thing_categories: Tensor
+        self.stuff_categories: Tensor
+        for name, indices in (
+            ("thing_categories", categories.thing_indices),
+            ("stuff_categories", categories.stuff_indices),
+        ):
+            self.register_buffer(name, torch.from_numpy(indices.copy()), persistent=False)
+        # channels by category: of the thing map (-1: none), and of the stuff map (-1: none)
+        thing_channels = torch.full((len(categories),), -1)
+        thing_channels[self.thing_categories] = torch.arange(things)
+        stuff_channels = torch.full((len(categories),), 0 if config.things_as_stuff else -1)
+        stuff_channels[self.stuff_categories] = torch.arange(stuff) + config.things_as_stuff
+        self.thing_channels: Tensor
+        self.stuff_channels: Tensor
+        self.register_buffer("thing_channels", thing_channels, persistent=False)
+        self.register_buffer("stuff_channels", stuff_channels, persistent=False)
+
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> PanopticFCNOutputs:
+        """Run the network on normalised images whose sides are multiples of 32."""
+        p2, *levels = self.backbone(images)
+        positions = [self.position_head(level) for level in levels]
+        return PanopticFCNOutputs(
+            tuple(things for things, _ in positions),
+            tuple(stuff for _, stuff in positions),
+            tuple(self.kernel_head(level) for level in levels),
+            self.feature_encoder(self._feature((p2, *levels[:3]))),
+        )
+
+    def _feature(self, levels: tuple[Float[Tensor, "b c _ _"], ...]) -> Float[Tensor, "b c h4 w4"]:
+        if self.config.feature == "semantic":
+            return self.semantic_fpn(levels)
+        return levels[0] if self.config.feature == "p2" else summed(levels)
+
+    def losses(self, outputs: PanopticFCNOutputs, targets: list[Target]) -> dict[str, Float[Tensor, ""]]:
+        """Terms `position_things`, `position_stuff`, `segment_things`, `segment_stuff`, weighted."""
+        encoded = self.targets(outputs, targets)
+        return panoptic_fcn_losses(
+            outputs, encoded, self.thing_generator, self.stuff_generator, self.config
+        )._asdict()
+
+    def targets(self, outputs: PanopticFCNOutputs, targets: list[Target]) -> list[PictureTarget]:
+        """The truth of each picture as the losses want it."""
+        sizes = [(level.shape[2], level.shape[3]) for level in outputs.things]
+        quarter = outputs.features.shape[2:]
+        padded = (quarter[0] * FEATURE_STRIDE, quarter[1] * FEATURE_STRIDE)
+        channels = (outputs.things[0].shape[1], outputs.stuff[0].shape[1])
+        truths = [truth_of(target, self.thing_channels, self.stuff_channels) for target in targets]
+        return [encode(truth, sizes, padded, channels, self.config) for truth in truths]
+
+    def merge(self, outputs: PanopticFCNOutputs, sizes: Sizes) -> PanopticBatch:
+        """Positions to kernels, kernels to masks, masks to maps; only what can be painted is made."""
+        peaks = find_peaks(outputs, self.config, self.reading)
+        regions = find_regions(outputs, self.config, self.reading)
+        return self.merge_found(peaks, regions, outputs.features, sizes)
+
+    def merge_found(
+        self, peaks: Peaks, regions: Regions, features: Float[Tensor, "b d h4 w4"], sizes: Sizes
+    ) -> PanopticBatch:
+        """The second half of `merge`, from positions on, wherever these come from."""
+        config = self.config
+        things = fuse_things(peaks, self.thing_generator, config)
+        stuff = fuse_stuff(regions, self.stuff_generator)
+        instances = make_instances(things, features, config, self.object_threshold)
+        labels = semantic_labels(stuff, features, sizes, config.things_as_stuff)
+        rule = PriorityRule(config.mask_threshold, False, self.overlap_threshold, config.stuff_area)
+        return merge_panoptic_fcn(
+            instances, labels, sizes, self.thing_categories, self.stuff_categories, rule
+        )
+
+    @torch.no_grad()
+    def instances(self, outputs: PanopticFCNOutputs, sizes: Sizes) -> list[InstanceMasks]:
+        """Every instance of each picture, down to `instance_threshold`, as mask AP wants them."""
+        peaks = find_peaks(outputs, self.config, self.reading)
+        things = fuse_things(peaks, self.thing_generator, self.config)
+        instances = make_instances(things, outputs.features, self.config, 0.0)
+        return cut_instances(instances, sizes, self.thing_categories, self.config.mask_threshold)
+
+    @torch.no_grad()
+    def semantics(self, outputs: PanopticFCNOutputs, sizes: Sizes) -> Int[Tensor, "b H W"]:
+        """The semantic map: 0 for all things, 1 + k for category `stuff_categories[k]`, -1 beyond."""
+        regions = find_regions(outputs, self.config, self.reading)
+        stuff = fuse_stuff(regions, self.stuff_generator)
+        return semantic_labels(stuff, outputs.features, sizes, self.config.things_as_stuff)
+
+    @torch.no_grad()
+    def merge_with_truth(
+        self,
+        outputs: PanopticFCNOutputs,
+        targets: list[Target],
+        sizes: Sizes,
+        *,
+        classes: bool = False,
+        sure: bool = True,
+    ) -> PanopticBatch:
+        """Like `merge`, but with true positions, or (`classes`) true positions and classes; see `oracle`."""
+        encoded = self.targets(outputs, targets)
+        truth = Oracle(outputs, encoded, self.reading, classes, sure)
+        return self.merge_found(true_peaks(truth), true_regions(truth), outputs.features, sizes)
+
+    def optimized(self) -> "PanopticFCN":
+        """A copy for inference that agrees to rounding; its `outputs.kernels` lack the last convolution.
+
+        Besides norms: both position maps by one convolution; the kernel head's last convolution and the
+        embeddings as one product, for what is read alone; coordinates' part of convolutions remembered.
+        """
+        model = cast(PanopticFCN, super().optimized())
+        model.position_head.fold()
+        model.kernel_head.fold(model.thing_generator, model.stuff_generator)
+        model.feature_encoder.fold()
+        model.reading = PatchReading()
+        for module in model.modules():
+            if isinstance(module, ModulatedDeformConv2d):
+                module.pack()
+        model.requires_grad_(False)
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return model
+
+    def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
+        """The released rule: parameters of norms do not decay, biases do. Frozen stages are left out."""
+        groups: dict[float, list[nn.Parameter]] = {}
+        for module in self.modules():
+            norm = isinstance(module, nn.GroupNorm | nn.modules.batchnorm._NormBase)
+            for parameter in module.parameters(recurse=False):
+                if parameter.requires_grad:
+                    groups.setdefault(0.0 if norm else weight_decay, []).append(parameter)
+        return [
+            {"params": parameters, "lr": learning_rate, "weight_decay": decay}
+            for decay, parameters in groups.items()
+        ]
