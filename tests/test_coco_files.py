@@ -54,6 +54,13 @@ def test_a_damaged_or_missing_picture_is_named(tmp_path: Path) -> None:
         read_ids(tmp_path / "none.png")
 
 
+@pytest.mark.parametrize("name", ["a\0b.png", "\ud800.png"])
+def test_a_name_that_no_file_can_have_is_said(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match="no name of a file") as caught:
+        read_ids(tmp_path / name)
+    str(caught.value).encode("utf-8")  # it can be printed
+
+
 def test_json_that_is_no_coco_file_is_named(tmp_path: Path) -> None:
     for name, content, reason in (
         ("text", "{", "not a JSON file"),

@@ -82,8 +82,55 @@ def test_data_in_many_chunks_and_remarks_between() -> None:
     (length,) = struct.unpack_from(">I", SOUND, place)
     data = SOUND[place + 8 : place + 8 + length]
     cut = b"".join(chunk(b"IDAT", data[i : i + 10]) for i in range(0, len(data), 10))
-    content = SOUND[:place] + chunk(b"tEXt", b"Author\0me") + cut + SOUND[place + 12 + length :]
-    assert repacked(content) == repacked(SOUND) != SOUND
+    end = SOUND[place + 12 + length :]
+    start, note = SOUND[:place], chunk(b"tEXt", b"Author\0me")
+    new = repacked(start + note + cut + note + end)
+    assert new == start + note + repacked(SOUND)[place : -len(end)] + note + end
+    np.testing.assert_array_equal(decode_ids(new, "new"), IDS)
+
+
+FALSE = bytes(4)
+"""No checksum of anything below."""
+
+NOTE = chunk(b"tEXt", b"Author\0me")
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        NOTE,
+        NOTE[:-4] + FALSE,
+        chunk(b"zTXt", b"bomb\0\0" + zlib.compress(bytes(1 << 22))),
+        chunk(b"iCCP", b"x\0\0" + zlib.compress(b"no profile")),
+        chunk(b"tRNS", b"\0"),
+        chunk(b"gAMA", b"\0"),
+        chunk(b"a\0bc", b""),
+        chunk(b"PLTE", bytes(6)),
+        chunk(b"IDAT", b""),
+        chunk(b"IEND", b""),
+    ],
+    ids=lambda extra: repr(extra[4:8]),
+)
+def test_other_chunks_are_judged_by_the_decoder(extra: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = SOUND.index(b"IDAT") - 4
+    (length,) = struct.unpack_from(">I", SOUND, place)
+    data, end = SOUND[place + 8 : place + 8 + length], SOUND[place + 12 + length :]
+    halves = chunk(b"IDAT", data[:9]), chunk(b"IDAT", data[9:])
+    contents = [
+        SOUND[:place] + extra + halves[0] + halves[1] + end,
+        SOUND[:place] + halves[0] + extra + halves[1] + end,
+        SOUND[:place] + halves[0] + halves[1] + extra + end,
+    ]
+
+    def outcome(content: bytes) -> object:
+        try:
+            return decode_ids(content, "ids").tolist()
+        except DataError as error:
+            return str(error)
+
+    with_it = [outcome(content) for content in contents]
+    monkeypatch.setattr(inflating, "_zlib_ng", lambda: None)
+    assert [outcome(content) for content in contents] == with_it
 
 
 @pytest.mark.filterwarnings("ignore:Invalid APNG")

@@ -13,7 +13,6 @@ from types import ModuleType
 from PIL import features
 
 _START = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
-_END = b"\x00\x00\x00\x00IEND\xae\x42\x60\x82"
 _HEADER_END = 33
 _CHANNELS = {2: 3, 6: 4}
 """By colour type: RGB and RGBA. No other holds segment ids."""
@@ -34,9 +33,10 @@ def repacked(content: bytes) -> bytes:
     size = height * (1 + width * _CHANNELS.get(colour, 0))
     if depth != 8 or colour not in _CHANNELS or interlaced or not 0 < size <= _LARGEST:
         return content
-    data = _image_data(content)
-    if data is None:
+    found = _image_data(content)
+    if found is None:
         return content
+    first, end, data = found
     inflater = zlib.decompressobj()
     try:
         # One byte more than there should be, to see whether there is more.
@@ -48,7 +48,8 @@ def repacked(content: bytes) -> bytes:
     stored = zlib.compress(raw, 0)
     checksum = zlib.crc32(stored, zlib.crc32(b"IDAT"))
     length, check = struct.pack(">I", len(stored)), struct.pack(">I", checksum)
-    return b"".join((content[:_HEADER_END], length, b"IDAT", stored, check, _END))
+    # All other chunks stay: the decoder is to refuse what it would have refused.
+    return b"".join((content[:first], length, b"IDAT", stored, check, content[end:]))
 
 
 @cache
@@ -61,18 +62,22 @@ def _zlib_ng() -> ModuleType | None:
     return None if "zlib-ng" in (features.version("zlib") or "") else zlib_ng
 
 
-def _image_data(content: bytes) -> bytes | None:
-    """The compressed stream of a PNG; None where the file is cut, animated or otherwise unusual."""
+def _image_data(content: bytes) -> tuple[int, int, bytes] | None:
+    """Where the chunks of image data begin and end, and the stream in them.
+
+    None where the file is cut, animated or otherwise unusual.
+    """
     parts: list[bytes] = []
-    place = _HEADER_END
+    first = place = _HEADER_END
     while place + 12 <= len(content):
         (length,) = struct.unpack_from(">I", content, place)
         kind = content[place + 4 : place + 8]
-        if kind == b"IEND":
-            return b"".join(parts)
         if kind == b"IDAT":
             parts.append(content[place + 8 : place + 8 + length])
+        elif parts:
+            return first, place, b"".join(parts)
         elif not kind[:1].islower() or kind == b"acTL":
             return None
         place += 12 + length
+        first = first if parts else place
     return None

@@ -147,7 +147,7 @@ def test_label_maps_take_classes_from_the_stuff_json(pansight: Pansight, tmp_pat
         (("polygons", "--things", "car", "--stuff", "car"), "'car' is named among the things and among the"),
         (("polygons", "--things", "car", "--with-stuff", "x"), "--with-stuff means nothing for polygons"),
         (("polygons", "--to", "voc"), "--to voc is no form; use panoptic, cityscapes, semantic or instances"),
-        (("polygons", "--categories", "x.json"), "x.json: no such file, nor a built-in set"),
+        (("polygons", "--categories", "x.json"), "x.json is neither a built-in category set"),
         (("polygons", "--categories", "coco", "--things", "car"), "--things means nothing for --categories"),
         (("polygons", "--to", "semantic", "--things", "car"), "--things means nothing for semantic"),
         (("polygons/a.json",), 'no list "annotations" in it'),
@@ -214,3 +214,12 @@ def test_a_missing_id_picture_is_named(pansight: Pansight, panoptic: Path, tmp_p
     assert run.code == 1
     (line,) = run.failed
     assert "b.png: no such file" in line
+
+
+def test_polygons_without_any_label_are_said_to_be_so(pansight: Pansight, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"shapes": [], "imageHeight": 4, "imageWidth": 4}')
+    run = pansight("data", "convert", tmp_path, tmp_path / "out")
+    assert run.code == 2
+    assert run.err == (
+        "error: no shape in these files has a label; name the classes with --things and --stuff\n"
+    )

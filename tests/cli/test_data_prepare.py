@@ -160,3 +160,22 @@ def test_cityscapes_files_are_the_official_ones(
         assert np.array_equal(
             np.asarray(Image.open(tmp_path / name / file)), np.asarray(Image.open(official / file))
         )
+
+
+def test_no_folder_that_is_read_is_written_into(pansight: Pansight, source: Path, tmp_path: Path) -> None:
+    labels = source.with_suffix("")
+    before = {path: path.read_bytes() for path in labels.iterdir()}
+    assert before
+    for command in (
+        ("convert", source, labels, "--to", "semantic"),
+        ("convert", source, labels, "--to", "cityscapes", "--categories", "cityscapes"),
+        ("prepare", source, source.parent, "--name", labels.name),
+        ("prepare", source, labels.parent, "--name", "fresh", "--panoptic", labels),
+    ):
+        run = pansight("data", *command, "-j", 1)
+        if "fresh" not in command:
+            assert run.code == 2 and len(run.err.splitlines()) >= 1
+    assert {path: path.read_bytes() for path in labels.iterdir()} == before
+    assert pansight("data", "convert", source, labels, "--to", "semantic", "-j", 1).err == (
+        f"error: {labels} would be overwritten while it is read; choose another folder\n"
+    )

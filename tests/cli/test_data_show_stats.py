@@ -37,6 +37,15 @@ def few(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.mark.parametrize("options", [("show", "-o"), ("stats", "--plot")])
+def test_pictures_need_a_format(
+    pansight: Callable[..., Any], tmp_path: Path, few: Path, options: tuple[str, str]
+) -> None:
+    run = pansight("data", options[0], few, options[1], tmp_path / "sheet.nonsense")
+    assert run.code == 2
+    assert run.err.endswith("sheet.nonsense: .nonsense is no format of pictures; call it .png or .jpg\n")
+
+
 def test_show(pansight: Callable[..., Any], tmp_path: Path, few: Path) -> None:
     run = pansight("data", "show", few, "-o", tmp_path / "sheet", "--count", 4, "--width", 64)
     assert run.code == 0 and "4 of 6 samples" in run.out

@@ -152,6 +152,21 @@ def test_files(pansight: Callable[..., Any], files: tuple[Path, Path], tmp_path:
         assert words in run.out, words
 
 
+def test_without_scores_mask_ap_alone_is_left_out(
+    pansight: Callable[..., Any], files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    unscored = write_set(tmp_path / "unscored.json", {f"{n}.jpg": a_map(20) for n in "abc"}, first_id=40)
+    target, report = tmp_path / "score.json", tmp_path / "report.html"
+    run = pansight("evaluate", files[0], unscored, "--ap", "--json", target, "--report", report)
+    assert run.code == 0
+    said = "mask AP: left out: 3 predicted things have no score (segment 1 of a.jpg); write a score with each"
+    assert run.err.splitlines() == [f"remark: {said}"]
+    score = json.loads(target.read_text())
+    assert score["ap"] is None and score["warnings"] == [said]
+    assert score["all"]["pq"] == 1.0
+    assert said in report.read_text(encoding="utf-8")
+
+
 def test_workers_change_nothing(
     pansight: Callable[..., Any], files: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -259,6 +274,7 @@ def test_the_page(pansight: Callable[..., Any], files: tuple[Path, Path], tmp_pa
         (["TRUTH", "PREDICTIONS", "--json", "TRUTH"], "is one of the inputs"),
         (["TRUTH", "PREDICTIONS", "--report", "TRUTH/x.html"], "cannot write"),
         (["TRUTH", "PREDICTIONS", "--json", "."], "cannot write"),
+        (["TRUTH", "PREDICTIONS", "--json", "new.file", "--report", "./new.file"], "a file of its own"),
         (["TRUTH", "PREDICTIONS", "--categories", "cocoo"], "cocoo"),
         (["--model", "yoso-tiny"], "--model needs --data"),
         (["TRUTH", "PREDICTIONS", "--model", "yoso-tiny", "--data", "scenes"], "TRUTH is not with --model"),

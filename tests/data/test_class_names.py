@@ -58,6 +58,12 @@ def test_spellings(name: str, wanted: str, expected: str | None) -> None:
     assert found(name, wanted) == expected
 
 
+def test_signs_tell_names_apart() -> None:
+    assert find_name("C++", named("C", "car")) is None
+    assert find_name("c ++", named("C", "C++")) == 1
+    assert find_name("crack > 2 mm", named("crack < 2 mm", "dent")) is None
+
+
 def test_what_fits_two_categories_fits_none() -> None:
     assert find_name("sky", named("sky-other", "sky-merged")) is None
     assert find_name("SKY", named("sky", "Sky")) is None

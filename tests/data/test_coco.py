@@ -227,3 +227,14 @@ def test_a_picture_stored_as_png(shared_data: Path, tmp_path: Path) -> None:
         "cat",
         "couch",
     ]
+
+
+@pytest.mark.parametrize("name", ["", ".", "/", "..", "x" * 5000, "a\0b"])
+def test_names_that_no_file_can_have_are_missing_files(files: Files, name: str) -> None:
+    files.content["images"] = [{"id": 31, "file_name": name}]
+    data = files.open()
+    with pytest.raises(DataError, match="no such file; check the folder of the pictures"):
+        data[0]
+    files.content["annotations"][0]["file_name"] = name
+    with pytest.raises(DataError, match="no such file; check the folder of the id pictures"):
+        files.open().truth(0)

@@ -155,3 +155,14 @@ def test_every_file_is_found_by_its_whole_path(names: set[str]) -> None:
         assert folder.listing("") == sorted(names)
         for name in names:
             assert content_of(folder, name) == name.encode()
+
+
+def test_the_root_and_this_folder_are_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert existing_folder(Path("/")) == Path("/")
+    assert existing_folder(Path()) == Path()
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "", ".", ".."])
+def test_names_that_no_file_can_have_are_not_found(tmp_path: Path, name: str) -> None:
+    assert DiskFolder(tmp_path).find(name) is None

@@ -248,3 +248,25 @@ def test_shared_sets_score_one_against_themselves(
     else:
         with pytest.raises(DataError):
             data[0]
+
+
+@pytest.mark.parametrize(("within", "table"), [(".", "annotations/panoptic_val2017.json"),
+                                              ("annotations", "panoptic_val2017.json")])  # fmt: skip
+def test_a_json_can_be_named_from_where_one_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, within: str, table: str
+) -> None:
+    write_coco(tmp_path)
+    monkeypatch.chdir(tmp_path / within)
+    check(open_dataset(table))
+
+
+def test_id_pictures_may_lie_beside_the_folder_of_the_json(tmp_path: Path) -> None:
+    table = write_coco(tmp_path)
+    table.with_suffix("").rename(tmp_path / "panoptic_val2017")
+    check(open_dataset(table))
+
+
+def test_the_splits_of_scenes_and_of_unknown_kinds(tmp_path: Path) -> None:
+    assert dataset_splits("scenes") == tuple(HELD_OUT_SCENES)
+    with pytest.raises(DataError, match="no kind of data set is called 'nonsense'; choose from coco,"):
+        dataset_splits(tmp_path, kind="nonsense")

@@ -11,7 +11,6 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pansight.categories import Categories
-from pansight.errors import InputError
 from pansight.metrics.average_precision import AveragePrecision, AveragePrecisionResult
 from pansight.metrics.judged import judge_maps
 from pansight.metrics.remarks import Remarks
@@ -28,7 +27,8 @@ def precision_of(categories: Categories, *pairs: Pair) -> AveragePrecision:
     return precision
 
 
-def numbers(result: AveragePrecisionResult) -> list[float | None]:
+def numbers(result: AveragePrecisionResult | None) -> list[float | None]:
+    assert result is not None
     return [result.ap, result.ap50, result.ap75, result.small, result.medium, result.large, *result.classes]
 
 
@@ -167,7 +167,7 @@ def test_a_crowd_excuses(categories: Categories) -> None:
         categories,
     )
     result = precision_of(categories, (prediction, truth)).compute()
-    assert result.ap == pytest.approx(1.0)
+    assert result is not None and result.ap == pytest.approx(1.0)
     assert result.classes[1] is None and result.medium is None
     assert result.to_json()["classes"].keys() == {"1", "3"}
 
@@ -175,17 +175,26 @@ def test_a_crowd_excuses(categories: Categories) -> None:
 def test_perfect(categories: Categories, make_pair: MakePair) -> None:
     prediction, _ = make_pair(3)
     result = precision_of(categories, (prediction, prediction)).compute()
+    assert result is not None
     assert result.ap == pytest.approx(1.0) and result.ap75 == pytest.approx(1.0)
     assert numbers(AveragePrecision(categories).compute()) == [None] * 10
 
 
 def test_a_missing_score_is_said(categories: Categories) -> None:
     truth = stripes(categories, (4, None), (4, None))
-    with pytest.raises(InputError, match=r"frame 5: predicted segment 1 \(and 1 more\) has no score"):
-        precision_of(categories, (truth, truth))
+    lacking = precision_of(categories, (truth, truth))
+    assert lacking.compute() is None
+    assert lacking.remark == (
+        "left out: 2 predicted things have no score (segment 1 of frame 5); write a score with each"
+    )
+    scored = stripes(categories, (4, 0.5), (4, 0.5))
+    both = precision_of(categories, (scored, truth))
+    assert both.compute() is not None and both.remark == ""
+    both.merge(lacking)
+    assert both.compute() is None and both.remark == lacking.remark
     # Stuff needs none.
     tree = PanopticMap.from_table(np.ones((2, 2), np.int32), [(1, 3)], categories)
-    assert precision_of(categories, (tree, tree)).compute().ap is None
+    assert numbers(precision_of(categories, (tree, tree)).compute())[0] is None
 
 
 @settings(max_examples=30)

@@ -57,7 +57,9 @@ def test_folders_and_categories_may_be_given_apart(write_set: WriteSet, categori
     result = evaluate_coco(truth, prediction, png, predicted, categories=categories)
     assert result.all is not None and result.all.pq == 1.0
     found = problems_of(truth, prediction, png, predicted)
-    assert found == [f'{truth}: no list "categories" in it; add it']
+    assert found == [
+        f'{truth}: no list "categories" in it; add it, or swap the two files: {prediction} has one'
+    ]
 
 
 def test_rgba_counts_and_its_alpha_does_not(write_set: WriteSet, tmp_path: Path) -> None:
@@ -195,3 +197,29 @@ def test_the_error_is_a_data_error_that_survives_a_process_border(tmp_path: Path
     again = pickle.loads(pickle.dumps(caught.value))
     assert isinstance(again, DataProblemsError) and str(again) == str(caught.value)
     assert len(again.problems) == 2
+
+
+def test_a_missing_folder_is_one_problem(write_set: WriteSet, tmp_path: Path) -> None:
+    truth = write_set("truth", {1: (IDS, TRUE), 2: (IDS, TRUE)})
+    prediction = write_set("prediction", {1: (IDS, PREDICTED), 2: (IDS, [{"id": 5}])})
+    (problem, other) = problems_of(truth, prediction, None, tmp_path / "elsewhere")
+    start = f"{tmp_path / 'elsewhere' / '1.png'}: no such file, and 1 more: there is no folder"
+    assert problem.startswith(f"{start} {tmp_path / 'elsewhere'};")
+    assert "segment 5 lacks category_id" in other
+
+
+def test_files_in_the_wrong_places_are_suspected(write_set: WriteSet) -> None:
+    truth = write_set("truth", {1: (IDS, TRUE)})
+    prediction = write_set("prediction", {1: (IDS, PREDICTED)})
+    with pytest.warns(EvaluationWarning, match="truth and prediction at once"):
+        evaluate_coco(truth, truth)
+    for path in (truth, prediction):
+        edit(path, lambda content: content.pop("categories"))
+    assert f'{truth}: no list "categories" in it; add it' in problems_of(truth, prediction)
+
+
+def test_a_crowd_flag_that_is_neither_0_nor_1_is_remarked_on(write_set: WriteSet) -> None:
+    truth = write_set("truth", {1: (IDS, [TRUE[0], {**TRUE[1], "iscrowd": "1"}])})
+    with pytest.warns(EvaluationWarning, match="segment 7 has iscrowd '1', neither 0 nor 1; taken as 0"):
+        result = evaluate_coco(truth, write_set("prediction", {1: (IDS, PREDICTED)}))
+    assert result.all is not None and result.all.pq == 1.0

@@ -129,12 +129,9 @@ def test_what_was_not_asked_for_is_none(categories: Categories, make_pair: MakeP
 
 def test_a_bad_picture_counts_nowhere(categories: Categories, make_pair: MakePair) -> None:
     prediction, truth = make_pair(1)
-    unscored = PanopticMap.from_table(np.ones((24, 32), np.int32), [(1, 0)], categories)
     small = PanopticMap.from_table(np.ones((2, 2), np.int32), [(1, 0)], categories)
     evaluation = evaluation_of(categories, (prediction, truth), **EVERYTHING)
     before = form(evaluation.compute())
-    with pytest.raises(InputError, match=r"b\.png: predicted segment 1 has no score"):
-        evaluation.update(unscored, truth, "b.png")
     with pytest.raises(InputError, match=r"c\.png: the prediction is 2 x 2"):
         evaluation.update(small, truth, "c.png")
     swapped = Categories(list(categories)[::-1], name="swapped")
@@ -202,11 +199,28 @@ def test_a_score_that_is_no_number_is_none(categories: Categories) -> None:
     evaluation = Evaluation(categories, average_precision=True)
     ids = np.ones((2, 2), np.int32)
     truth = [{"id": 1, "category_id": 1, "iscrowd": 0}]
-    with pytest.raises(InputError, match="has no score"):
-        evaluation.update_coco(ids, [{"id": 1, "category_id": 1, "score": "high"}], ids, truth)
     evaluation.update_coco(ids, [{"id": 1, "category_id": 1, "score": 1}], ids, truth)
     ap = evaluation.compute().ap
     assert ap is not None and ap.ap == pytest.approx(1)
+    # All else stands, and the first remark says why there is no AP.
+    evaluation.remarks.add("other", "remark")
+    evaluation.update_coco(ids, [{"id": 1, "category_id": 1, "score": "high"}], ids, truth, name="b.png")
+    result = evaluation.compute()
+    assert result.ap is None and result.panoptic.images == 2
+    assert result.warnings[0] == (
+        "mask AP: left out: 1 predicted thing has no score (segment 1 of b.png); write a score with each"
+    )
+    assert evaluation.compute().warnings == result.warnings
+
+
+def test_numbers_too_large_for_a_float(categories: Categories) -> None:
+    evaluation = Evaluation(categories, average_precision=True, exact=True)
+    ids = np.ones((2, 2), np.int32)
+    truth = [{"id": 1, "category_id": 1, "iscrowd": 0, "area": 10**400}]
+    evaluation.update_coco(ids, [{"id": 1, "category_id": 1, "score": 10**400}], ids, truth)
+    result = evaluation.compute()
+    assert result.panoptic.classes[0].fn == 1
+    assert any("has area inf in the JSON" in line for line in result.warnings)
 
 
 def test_reference_values_and_remarks_in_one_pass(shared_data: Path) -> None:

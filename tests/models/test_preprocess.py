@@ -1,5 +1,7 @@
 """Resizing rules, normalisation and padding."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
+from torch.nn import functional as F
 
 from pansight.errors import InputError
 from pansight.models.preprocess import Preprocess
@@ -96,6 +99,38 @@ def test_resize_is_antialiased_bilinear_on_bytes() -> None:
     board = np.indices((64, 64)).sum(0) % 2 * 255
     small = Preprocess(short=16).resize(np.repeat(board[..., None], 3, 2).astype(np.uint8))
     assert small.std() < 10
+
+
+@pytest.mark.parametrize("channels", ["rgb", "bgr"])
+def test_bilinear_mixes_four_pixels_and_rounds_nothing(channels: Any) -> None:
+    """EPSNet's: float32 from the start, no antialiasing."""
+    rule = Preprocess(squash=(20, 50), divisor=1, channels=channels, resample="bilinear")
+    image = picture(60, 90)
+    tensor, sizes = rule.batch([image])
+    assert sizes == ((20, 50), [(20, 50)], [(60, 90)])
+    pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float()
+    small = F.interpolate(pixels, size=(20, 50), mode="bilinear", align_corners=False)
+    assert torch.equal(tensor, rule.normalise(small))
+    # rows shrink to a third: each new one is the middle one of three, untouched by its neighbours
+    stripes = np.zeros((60, 90, 3), np.uint8)
+    stripes[1::3] = 200
+    plain = rule.model_copy(update={"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)})
+    torch.testing.assert_close(plain.batch([stripes])[0], torch.full((1, 3, 20, 50), 200.0))
+
+
+def test_bilinear_leaves_a_picture_of_the_right_size_alone_and_pads_the_others() -> None:
+    rule = Preprocess(divisor=32, resample="bilinear")
+    images = [picture(61, 90), picture(20, 90)]
+    tensor, sizes = rule.batch(images)
+    expected, same = rule.model_copy(update={"resample": "antialias"}).batch(images)
+    assert sizes == same
+    assert torch.equal(tensor, expected)
+
+
+def test_what_was_written_before_there_was_a_choice_can_be_read() -> None:
+    text = Preprocess(short=9).model_dump_json()
+    assert ',"resample":"antialias"' in text
+    assert Preprocess.model_validate_json(text.replace(',"resample":"antialias"', "")).resample == "antialias"
 
 
 def test_a_picture_of_the_right_size_is_not_touched() -> None:

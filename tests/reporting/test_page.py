@@ -19,6 +19,7 @@ from pansight.reporting.causes import CAUSES
 from pansight.reporting.page import render, write_report
 from pansight.reporting.published import Published, published_figures
 from pansight.reporting.report import Report
+from pansight.reporting.words import sentences
 
 HOSTILE = "<script>alert('x')</script>&\"[bold]"
 
@@ -134,6 +135,21 @@ def test_groups_without_a_value(categories: Categories, pair: tuple[PanopticMap,
 def test_own_figures_are_marked(report: Report) -> None:
     row = Published("my-model", "coco", 48.4, "its README", own=True)
     assert "my-model (this very model)" in render(replace(report, published=(row,)))
+
+
+def test_the_heading_is_short_and_the_paths_are_told(report: Report) -> None:
+    text = render(replace(report, subject="a/long/way/to/mine.json", data="another/truth.json"))
+    assert "<h1>mine.json on truth.json</h1>" in text
+    assert "<dd>a/long/way/to/mine.json</dd>" in text and "<dd>another/truth.json</dd>" in text
+
+
+def test_where_all_is_equal_nothing_is_best(
+    categories: Categories, pair: tuple[PanopticMap, PanopticMap], report: Report
+) -> None:
+    assert any(line.startswith("Best is ") for line in sentences(report.result))
+    evaluation = Evaluation(categories)
+    evaluation.update(pair[1], pair[1], "x.png")
+    assert not any("weakest" in line for line in sentences(evaluation.compute()))
 
 
 def test_written_whole_or_not_at_all(report: Report, tmp_path: Path) -> None:

@@ -101,8 +101,6 @@ def convert(
         _refuse("COCO instances", kind=kind, split=split, panoptic=panoptic)
         made = _instances(source, with_stuff, stuff_offset, categories)
     plan = plan_panoptic(made, output, name or _panoptic_name(source))
-    if plan.table.resolve() == source.resolve():
-        raise InputError(f"{source} would be overwritten; choose another folder or --name")
     run_conversion(Preparation(made, plan, count), "converting", "converted")
 
 

@@ -61,7 +61,6 @@ def prepare(
         raise InputError("--train-ids is for Cityscapes, which this is not; leave it out")
     else:
         plan = plan_panoptic(data, output, name or f"panoptic_{part}")
-    _keep_source(data, plan.table, plan.pictures)
     run_conversion(Preparation(data, plan, workers or default_workers()), "preparing", "prepared")
 
 
@@ -72,11 +71,3 @@ def _split_of(data: "PanopticDataset") -> str:
         return table.stem.rpartition("panoptic_")[2].removesuffix("_trainId")
     parts = folder.parts[-3:] if isinstance(folder, Path) else ()
     return next((part for part in reversed(parts) if part.startswith(("train", "val", "test"))), "")
-
-
-def _keep_source(data: "PanopticDataset", table: Path, pictures: Path) -> None:
-    """Refuse to write over the files that are read."""
-    for attribute, target in (("annotations", table), ("panoptic", pictures)):
-        source = getattr(data, attribute, None)
-        if isinstance(source, Path) and source.resolve() == target.resolve():
-            raise InputError(f"{target} would be overwritten while it is read; choose another folder")

@@ -41,15 +41,14 @@ def show(
     width: Annotated[int, typer.Option(min=32, max=4096, help="Width of each picture, in pixels.")] = 480,
 ) -> None:
     """Draw a sheet of random samples with their labels and a legend."""
-    from PIL import Image
     from rich.console import Console
 
     from pansight.cli.late_progress import late_progress
     from pansight.cli.predict import tell
     from pansight.data.sheet import choose_samples, draw_sheet
     from pansight.errors import InputError
-    from pansight.files import atomic_write
     from pansight.runtime.inputs import printable
+    from pansight.runtime.writing import save_picture
 
     errors = Console(stderr=True, soft_wrap=True, highlight=False)
     opened = open_from_options(data, kind, split, images, panoptic, categories)
@@ -64,8 +63,7 @@ def show(
     if sheet is None:
         raise InputError(f"{data}: none of the {len(chosen)} samples can be shown")
     target = output if output.suffix else output.with_suffix(".png")
-    with atomic_write(target) as temporary:
-        Image.fromarray(sheet).save(temporary)
+    save_picture(target, sheet)
     print(f"{len(chosen) - len(problems)} of {len(opened)} samples; see {printable(target)}")
     if problems:
         raise typer.Exit(1)

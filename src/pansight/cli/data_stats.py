@@ -67,13 +67,12 @@ def stats(
     # in a pipe there is no width to fit
     _print(statistics, Console(highlight=False, width=None if sys.stdout.isatty() else 140))
     if plot is not None:
-        from PIL import Image
-
         from pansight.data.statistics_chart import statistics_chart
+        from pansight.runtime.writing import save_picture
 
-        with atomic_write(plot if plot.suffix else plot.with_suffix(".png")) as temporary:
-            Image.fromarray(statistics_chart(statistics)).save(temporary)
-        print(f"see {printable(plot if plot.suffix else plot.with_suffix('.png'))}")
+        target = plot if plot.suffix else plot.with_suffix(".png")
+        save_picture(target, statistics_chart(statistics))
+        print(f"see {printable(target)}")
 
 
 def _print(statistics: "Statistics", console: "Console") -> None:

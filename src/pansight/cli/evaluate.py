@@ -146,7 +146,11 @@ def evaluate(
     ] = False,
     ap: Annotated[
         bool,
-        typer.Option("--ap", help="Mask AP of the things as well; needs scores.", rich_help_panel=_MEASURED),
+        typer.Option(
+            "--ap",
+            help="Mask AP of the things as well; left out where predictions have no `score`.",
+            rich_help_panel=_MEASURED,
+        ),
     ] = False,
     bootstrap: Annotated[
         int,

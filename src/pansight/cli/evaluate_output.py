@@ -60,7 +60,7 @@ class Output:
     report: Path | None = None
 
     def check(self, inputs: tuple[Path, ...]) -> None:
-        """Raise InputError now, not after an hour, where a file could not be written or is an input."""
+        """Raise InputError now, not after an hour, where a file cannot be written or is another one too."""
         for target in (self.json, self.report):
             if target is None:
                 continue
@@ -69,6 +69,8 @@ class Output:
             folder = next(parent for parent in target.absolute().parents if parent.exists())
             if target.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
                 raise InputError(f"cannot write {target}; choose another file or folder")
+        if self.json and self.report and os.path.realpath(self.json) == os.path.realpath(self.report):
+            raise InputError(f"--json and --report are both {self.json}; give each a file of its own")
 
 
 @dataclass(frozen=True)

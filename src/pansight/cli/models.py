@@ -40,6 +40,7 @@ def describe(spec: "ModelSpec") -> dict[str, Any]:
         "parameters": parameter_count(model),
         "short_side": spec.preprocess.short,
         "longest_side": spec.preprocess.longest,
+        "squashed": spec.preprocess.squash,
         "weights": where(spec),
         "files": [{"url": file.url, "cache": str(weights_folder() / file.name)} for file in spec.weights],
         "figures": [
@@ -89,6 +90,8 @@ def _raised(number: int) -> str:
 
 
 def _input(row: dict[str, Any]) -> str:
+    if row["squashed"] is not None:
+        return "x".join(map(str, reversed(row["squashed"])))
     if row["short_side"] is None:
         return "any"
     if row["longest_side"] is None:

@@ -154,7 +154,8 @@ def open_official(
 ) -> CityscapesPanoptic:
     """An official panoptic JSON with its pictures, looked for in leftImg8bit beside it or above it."""
     split = re.sub(r"_trainId$", "", path.stem.removeprefix("cityscapes_panoptic_"))
-    found = pictures_folder(path.parent, images) or pictures_folder(path.parent.parent, images)
+    above = path.absolute().parents
+    found = pictures_folder(path.parent, images) or pictures_folder(above[min(1, len(above) - 1)], images)
     if found is not None and (found / split).is_dir():
         found = found / split
     return CityscapesPanoptic(path, found, panoptic, categories)

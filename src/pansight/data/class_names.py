@@ -4,7 +4,7 @@ Numbers do not do: each data set, and often each file of it, has its own. Names 
 which are tried from the strictest to the loosest, and a name that fits several categories fits none:
 
 1. as it is;
-2. without regard to case, spaces and punctuation: `Traffic_Light` is traffic light;
+2. without regard to case, spaces and punctuation, but for + # < > = %: `Traffic_Light` is traffic light;
 3. the first of the words that a comma divides, as ADE20K lists them: `building, edifice` is building;
 4. any of these words, and other words for the same: `windowpane` is window, `motorbike` is motorcycle;
 5. the last part of a path, as Mapillary writes: `construction--flat--road` is road;
@@ -112,7 +112,8 @@ _SPELLINGS: tuple[Callable[[str], set[str]], ...] = (_exact, _plain, _first, _sy
 
 
 def _squeezed(name: str) -> str:
-    return re.sub(r"[\W_]+", "", name.casefold())
+    # Signs that tell names apart stay: C++ is not C, and "crack > 2 mm" not "crack < 2 mm".
+    return re.sub(r"(?:[^\w+#<>=%]|_)+", "", name.casefold())
 
 
 @cache

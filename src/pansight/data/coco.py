@@ -18,7 +18,7 @@ from pansight.categories import Categories
 from pansight.coco_files import decode_ids, read_json
 from pansight.codec import ID_LIMIT
 from pansight.data.class_names import match_categories
-from pansight.data.folders import Folder, Source, existing_folder, open_folder
+from pansight.data.folders import DiskFolder, Folder, Source, existing_folder, open_folder
 from pansight.data.pictures import read_file, read_picture
 from pansight.data.sample import Sample
 from pansight.errors import CategoryError, DataError, DataProblemsError, InputError
@@ -28,7 +28,7 @@ PathLike = str | os.PathLike[str]
 
 _SUFFIXES = (".jpg", ".png", ".jpeg", ".webp", ".JPG", ".JPEG", ".PNG")
 """Tried in this order where the listed name of a picture does not exist."""
-_PROBED = 5
+PROBED = 5
 """Samples whose files are looked for to see whether a folder is the one"""
 _CITYSCAPES_ENDING = re.compile(r"_gtFine_(leftImg8bit|panoptic)\.png$")
 
@@ -88,10 +88,10 @@ class CocoPanoptic:
         """Take the pictures from the first of these folders and archives that has some; whether one has."""
         for place in places:
             path = existing_folder(place)
-            if path is None or str(path) == str(self._masks):
+            if path is None or path.absolute() == Path(str(self._masks)).absolute():
                 continue
             folder = open_folder(path)
-            if any(find_picture(folder, name) for name in self._image_names[:_PROBED]):
+            if any(find_picture(folder, name) for name in self._image_names[:PROBED]):
                 self._pictures = folder
                 return True
         return False
@@ -106,6 +106,12 @@ class CocoPanoptic:
         """The id of each picture."""
         return self._image_ids
 
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """The JSON, and the folders on disk that samples are read from: nothing may be written there."""
+        folders = (self._masks, self._pictures)
+        return self.annotations, *(one.path for one in folders if isinstance(one, DiskFolder))
+
     def __len__(self) -> int:
         return len(self._image_ids)
 
@@ -116,7 +122,7 @@ class CocoPanoptic:
         name = self._image_names[position]
         if self._pictures is None:
             raise DataError(
-                f"{name}: where the pictures of {self.annotations} are is not known; name the folder"
+                f"{name}: where the pictures of {self.annotations} are is not known; name their folder (--images)"
             )
         file = find_picture(self._pictures, name)
         if file is None:
@@ -162,13 +168,11 @@ class CocoPanoptic:
         return position % len(self)
 
     def _mask_folder(self) -> Path:
-        """Where id pictures lie: beside the JSON and named like it; else in `panoptic`, or among the JSON."""
-        beside = self.annotations.with_suffix("")
-        places = (beside, beside.parent / "panoptic", beside.parent)
+        places = id_picture_places(self.annotations)
         for place in filter(None, map(existing_folder, places)):
-            if any(open_folder(place).find(name) for name in self._panoptic_names[:_PROBED]):
+            if any(open_folder(place).find(name) for name in self._panoptic_names[:PROBED]):
                 return place
-        return existing_folder(beside) or beside
+        return existing_folder(places[0]) or places[0]
 
     def _read(self, annotations: list[Any], names: dict[Any, Any], index: dict[int, int]) -> None:
         """Check the annotations and keep them as arrays: one row a segment, images one after the other."""
@@ -205,6 +209,16 @@ class CocoPanoptic:
         self._crowd = np.array([row[2] for row in segments], dtype=np.bool_)
 
 
+def id_picture_places(annotations: Path) -> tuple[Path, ...]:
+    """Where the id pictures of a JSON may lie, the likeliest first.
+
+    Beside it and named like it; in `panoptic` beside it; among the JSON; or named like it one folder higher.
+    """
+    beside = annotations.with_suffix("")
+    parent = annotations.parent
+    return beside, parent / "panoptic", parent, parent.absolute().parent / beside.name
+
+
 def find_picture(folder: Folder, name: str) -> Source | None:
     """The picture that is called so in a JSON, or so but for its ending.
 
@@ -215,6 +229,8 @@ def find_picture(folder: Folder, name: str) -> Source | None:
     names = [name] if plain == name else [name, plain, f"{plain.partition('_')[0]}/{plain}"]
     for listed in names:
         path = PurePosixPath(listed)
+        if not path.name:
+            continue
         endings = [path.suffix, *_SUFFIXES] if path.suffix else _SUFFIXES
         for ending in endings:
             found = folder.find(str(path.with_suffix(ending)))

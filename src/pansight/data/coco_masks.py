@@ -34,12 +34,14 @@ def decode_segmentation(segmentation: Any, height: int, width: int) -> Bool[np.n
     if not isinstance(segmentation, dict) or "counts" not in segmentation:
         raise DataError("that is neither a list of polygons nor run lengths with counts")
     size = segmentation.get("size", [height, width])
-    if list(size) != [height, width]:
+    if size != [height, width]:
         raise DataError(f"of size {size}, but the picture has height {height}, width {width}")
     counts = segmentation["counts"]
     runs = _unpacked(counts) if isinstance(counts, str) else _whole(counts)
     if len(runs) and int(runs.min()) < 0:
         raise DataError("with negative run lengths")
+    if len(runs) and int(runs.max()) > height * width:  # their sum could overflow, and fit
+        raise DataError(f"with a run of {int(runs.max())} of {height * width} pixels")
     if int(runs.sum()) != height * width:
         raise DataError(f"whose runs cover {int(runs.sum())} of {height * width} pixels")
     columns = np.repeat((np.arange(len(runs)) & 1).astype(np.bool_), runs)
@@ -131,6 +133,8 @@ def _crossings(
 def _whole(counts: Any) -> Int64[np.ndarray, "n"]:
     if not isinstance(counts, Sequence) or not all(type(count) is int for count in counts):
         raise DataError("whose counts are neither whole numbers nor text")
+    if any(abs(count) >> 62 for count in counts):
+        raise DataError("whose counts hold numbers that are too large")
     return np.array(counts, dtype=np.int64)
 
 

@@ -48,7 +48,7 @@ class DiskFolder:
 
     def find(self, name: str) -> Path | None:
         path = self.path / name
-        return path if path.is_file() else None
+        return path if os.path.isfile(path) else None  # noqa: PTH113  (no error for names that are too long)
 
     def listing(self, ending: str) -> list[str]:
         found = []
@@ -209,9 +209,9 @@ def open_folder(path: PathLike) -> Folder:
 def existing_folder(*paths: Path) -> Path | None:
     """The first of the paths that is a folder, or that with .zip added is an archive; None if none is."""
     for path in paths:
-        archive = path.with_name(f"{path.name}.zip")
         if path.is_dir():
             return path
+        archive = Path(f"{path}.zip")
         if archive.is_file():
             return archive
     return None

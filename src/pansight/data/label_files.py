@@ -14,7 +14,7 @@ from PIL import Image
 
 from pansight.categories import Categories
 from pansight.coco_files import BROKEN_PICTURE
-from pansight.data.folders import Folder, Source
+from pansight.data.folders import DiskFolder, Folder, Source
 from pansight.data.pictures import read_file, read_picture, reason_of
 from pansight.data.sample import Sample
 from pansight.errors import CategoryError, DataError, InputError
@@ -78,6 +78,11 @@ class LabelFiles(ABC):
     def image_ids(self) -> tuple[str, ...]:
         """The data set's own name of each picture."""
         return self._image_ids
+
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """The folders on disk that samples are read from: nothing may be written there."""
+        return tuple(one.path for one in (self.labels, self.images) if isinstance(one, DiskFolder))
 
     def __len__(self) -> int:
         return len(self._entries)

@@ -57,7 +57,7 @@ def open_json(path: Path, places: Places) -> CocoPanoptic:
     own = Categories.builtin("ade20k") if path.stem.startswith("ade20k_panoptic_") else None
     data = CocoPanoptic(path, None, places.panoptic, places.categories, own_categories=own)
     if places.images is None:
-        data.look_for_pictures(_picture_places(path))
+        data.look_for_pictures(picture_places(path))
     else:
         images = Path(places.images)
         within = [images / name for name in _folder_names(split_of(path))]
@@ -71,13 +71,15 @@ def _folder_names(split: str) -> list[str]:
     return [split, *(name for name in _SPLIT_FOLDERS if _short(name) == _short(split) != "")]
 
 
-def _picture_places(path: Path) -> Iterator[Path]:
+def picture_places(path: Path) -> Iterator[Path]:
+    """Where the pictures of a panoptic JSON may lie, the likeliest first."""
     split = split_of(path)
     names = _folder_names(split)
-    for base in (path.parent, path.parent.parent, path.parent.parent.parent):
+    for base in path.absolute().parents[:3]:
         for name in names:
             yield base / "images" / name
             yield base / name
+            yield base / "leftImg8bit" / name
         yield base / f"{split}_img"
         yield base / "images"
         yield base
@@ -194,4 +196,5 @@ def _folders(root: Path) -> list[str]:
 
 def _short(split: str) -> str:
     """train, val or test for any way to write it, else nothing."""
-    return next((name for name in ("train", "val", "test") if split.startswith(name)), "")
+    found = re.search(r"(?<![A-Za-z])(train|val|test)", split)
+    return found[1] if found else ""

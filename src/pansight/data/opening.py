@@ -76,21 +76,21 @@ def open_dataset(
     """Open a data set.
 
     Args:
-        location: a COCO panoptic JSON; or the folder of a data set; or the word "scenes", synthetic ones that
-        no
-            training sees.
+        location: a COCO panoptic JSON; or the folder of a data set; or the word "scenes", synthetic ones
+            that no training sees.
         kind: one of `KINDS`; None: found out from what lies in the folder.
-        split: train, val ... or the data set's own word for it (training, val2017); None: the only one, or
-        val. images: folder or .zip of the pictures, where they do not lie at their usual place. panoptic:
-        folder or .zip of the id pictures or raw labels, likewise. categories: the set to speak in; the
-        classes of the data set are found in it by name (`class_names`).
+        split: train, val ... or the data set's own word for it (training, val2017); None: the only one,
+            or val.
+        images: folder or .zip of the pictures, where they do not lie at their usual place.
+        panoptic: folder or .zip of the id pictures or raw labels, likewise.
+        categories: the set to speak in; the classes of the data set are found in it by name
+            (`class_names`).
 
     Raises DataError, naming what exists, when there is no such kind, split or file, DataProblemsError with
     everything that is wrong in a file, or with all classes that `categories` does not have.
     """
     places = Places(images, panoptic, categories)
-    if kind is not None and kind not in (*KINDS, SCENES):
-        raise DataError(f"no kind of data set is called {kind!r}; choose from {', '.join(KINDS)}, {SCENES}")
+    _check_kind(kind)
     if os.fspath(location) == SCENES or kind == SCENES:
         return _scenes(split, places)
     path = Path(location)
@@ -110,6 +110,9 @@ def dataset_splits(
     location: PathLike, *, kind: str | None = None, panoptic: PathLike | None = None
 ) -> tuple[str, ...]:
     """The splits of the data set in a folder, by its own words. Raises DataError as `open_dataset` does."""
+    _check_kind(kind)
+    if os.fspath(location) == SCENES or kind == SCENES:
+        return tuple(HELD_OUT_SCENES)
     return tuple(_splits(Path(location), kind, Places(panoptic=panoptic))[1])
 
 
@@ -134,6 +137,11 @@ def choose_split(splits: Iterable[str], wanted: str | None, where: object) -> st
     if len(found) != 1:
         raise DataError(f"{where}: has the splits {', '.join(names)}; {remedy}")
     return found[0]
+
+
+def _check_kind(kind: str | None) -> None:
+    if kind is not None and kind not in (*KINDS, SCENES):
+        raise DataError(f"no kind of data set is called {kind!r}; choose from {', '.join(KINDS)}, {SCENES}")
 
 
 def _meant(names: Iterable[str], wanted: str) -> list[str]:

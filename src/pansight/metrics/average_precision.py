@@ -15,7 +15,6 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt8
 
 from pansight.categories import Categories
-from pansight.errors import InputError
 from pansight.metrics.judged import JudgedImage
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -80,20 +79,26 @@ class AveragePrecision:
         self.categories = categories
         self._detections: list[np.ndarray] = []
         self._truths: Int64[np.ndarray, "4 n"] = np.zeros((len(_RANGES), len(categories)), dtype=np.int64)
+        self.unscored = 0
+        self._example = ""
 
-    def check(self, image: JudgedImage) -> None:
-        """Raises InputError when a predicted thing has no score."""
-        lacking = self._things(image.prediction.categories) & np.isnan(image.scores)
-        if lacking.any():
-            more = f" (and {int(lacking.sum()) - 1} more)" if lacking.sum() > 1 else ""
-            raise InputError(
-                f"{image.name}: predicted segment {image.prediction.ids[lacking][0]}{more} has no score; "
-                "average precision needs one for every thing: write scores, or leave it out"
-            )
+    @property
+    def remark(self) -> str:
+        """Why there is no result, in a line; "" where there is one."""
+        if not self.unscored:
+            return ""
+        many = f"{self.unscored:,} predicted things have" if self.unscored > 1 else "1 predicted thing has"
+        return f"left out: {many} no score ({self._example}); write a score with each"
 
     def add(self, image: JudgedImage) -> None:
-        """Count the objects of one image. Raises InputError when a predicted thing has no score."""
-        self.check(image)
+        """Count the objects of one image; nothing of it where a predicted thing has no score."""
+        lacking = self._things(image.prediction.categories) & np.isnan(image.scores)
+        if lacking.any():
+            self.unscored += int(lacking.sum())
+            self._example = (
+                self._example or f"segment {image.prediction.ids[lacking][0]} of {image.name or 'an image'}"
+            )
+            return
         truth, prediction = image.truth, image.prediction
         bits = _range_bits(image.truth_areas)
         real = self._things(truth.categories) & ~truth.crowd & (image.truth_areas > 0)
@@ -137,11 +142,15 @@ class AveragePrecision:
 
     def merge(self, other: "AveragePrecision") -> None:
         """Add what another has seen; its images come after those seen so far."""
+        self.unscored += other.unscored
+        self._example = self._example or other._example
         self._truths += other._truths
         self._detections += other._detections
 
-    def compute(self) -> AveragePrecisionResult:
-        """AP of all objects so far."""
+    def compute(self) -> AveragePrecisionResult | None:
+        """AP of all objects so far; None, and `remark` says why, where a predicted thing had no score."""
+        if self.unscored:
+            return None
         rows = np.concatenate([np.zeros(0, dtype=_DETECTION), *self._detections])
         rows = rows[np.lexsort((-rows["score"], rows["category"]))]
         ends = np.searchsorted(rows["category"], np.arange(len(self.categories) + 1))

@@ -185,7 +185,7 @@ def _score(scorer: Scorer, pair: Pair) -> list[str]:
 
 
 def _read(side: Side | None, problems: list[str]) -> Int32[np.ndarray, "h w"] | None:
-    if side is None:
+    if side is None or side.lost:
         return None
     try:
         return read_ids(side.picture)

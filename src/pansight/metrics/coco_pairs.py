@@ -14,11 +14,15 @@ PathLike = str | os.PathLike[str]
 
 
 class Side(NamedTuple):
-    """One annotation of a JSON: where its picture is, what its `segments_info` says, its name in messages."""
+    """One annotation of a JSON: where its picture is, what its `segments_info` says, its name in messages.
+
+    `lost`: the folder of all pictures is missing, and a problem says so.
+    """
 
     picture: Path
     segments_info: list[Any]
     name: str
+    lost: bool = False
 
 
 class Pair(NamedTuple):
@@ -116,7 +120,10 @@ def pair_files(
         return problems
     annotations = [content["annotations"] for content in contents]
     if categories is None:
-        categories = _categories_of(gt_json, contents[0].get("categories"), problems)
+        hint = "add it"
+        if contents[1].get("categories"):
+            hint += f", or swap the two files: {pred_json} has one"
+        categories = _categories_of(gt_json, contents[0].get("categories"), problems, hint)
     if categories is None:
         categories = _mentioned_categories([*annotations[0], *annotations[1]])
     truth, prediction = (
@@ -126,6 +133,8 @@ def pair_files(
         )
     )
     remarks = Remarks()
+    if os.path.realpath(gt_json) == os.path.realpath(pred_json):
+        remarks.add("same file", f"{gt_json} is truth and prediction at once; such a score says nothing")
     predictions = {}
     for key, label, annotation in prediction.keyed(annotations[1], problems):
         if key in predictions:
@@ -148,7 +157,29 @@ def pair_files(
         pairs.append(Pair(true, predicted, truth.name(annotation["image_id"], annotation)))
     for key in (one for one in predictions if one not in seen):
         remarks.add("extra prediction", f"{pred_json}: image {key!r} is not in the truth; it is ignored")
+    for side, folder in (("truth", truth.folder), ("prediction", prediction.folder)):
+        pairs = _without_folder(pairs, side, folder, problems)
     return Paired(categories, pairs, problems, remarks)
+
+
+def _without_folder(pairs: list[Pair], side: str, folder: Path, problems: list[str]) -> list[Pair]:
+    """The pairs; that there is no folder of the pictures of a side is one problem and not thousands."""
+    if folder.is_dir():
+        return pairs
+    lost = [getattr(pair, side) for pair in pairs]
+    lost = [one for one in lost if one is not None and folder in one.picture.parents]
+    if lost:
+        more = f", and {len(lost) - 1} more" if len(lost) > 1 else ""
+        problems.append(
+            f"{lost[0].picture}: no such file{more}: there is no folder {folder}; "
+            "check the path, or say where the id pictures are"
+        )
+    return [
+        pair._replace(**{side: own._replace(lost=True)})
+        if (own := getattr(pair, side)) is not None and folder in own.picture.parents
+        else pair
+        for pair in pairs
+    ]
 
 
 def _picture_names(content: dict[str, Any]) -> dict[Any, str]:
@@ -163,10 +194,10 @@ def _picture_names(content: dict[str, Any]) -> dict[Any, str]:
     }
 
 
-def _categories_of(path: PathLike, rows: Any, problems: list[str]) -> Categories | None:
+def _categories_of(path: PathLike, rows: Any, problems: list[str], hint: str) -> Categories | None:
     """The categories of the truth. Their names do not matter here, so they may be missing or not unique."""
     if not isinstance(rows, list) or not rows:
-        problems.append(f'{path}: no list "categories" in it; add it')
+        problems.append(f'{path}: no list "categories" in it; {hint}')
         return None
     named = []
     taken = set()

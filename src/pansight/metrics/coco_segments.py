@@ -1,5 +1,6 @@
 """From the `segments_info` of one COCO panoptic annotation to a checked `SegmentTable`."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -34,13 +35,18 @@ def read_truth(
                 f"{name}: segment {id} has category_id {row['category_id']!r}, "
                 f"which {categories.name} does not have; it counts nowhere",
             )
+        if row["iscrowd"] not in (0, 1):
+            remarks.add(
+                "odd iscrowd",
+                f"{name}: segment {id} has iscrowd {row['iscrowd']!r}, neither 0 nor 1; taken as 0",
+            )
     areas = []
     for id, row in rows.items():
         area = row.get("area", float("nan"))
         if not isinstance(area, (int, float)):
             problems.append(f"{name}: segment {id} has area {area!r}, which is no number")
             area = float("nan")
-        areas.append(float(area))
+        areas.append(as_float(area))
     return SegmentTable(
         ids=np.array(list(rows), dtype=np.int64),
         categories=np.array(list(known.values()), dtype=np.int64),
@@ -164,6 +170,14 @@ def _category(row: Mapping[str, Any], categories: Categories) -> int:
     category_id = row["category_id"]
     # A list or object is no key of a dictionary, and no category either; 1.0 is as good a key as 1.
     return categories.dataset_index.get(category_id, -1) if isinstance(category_id, int | float) else -1  # type: ignore[arg-type]
+
+
+def as_float(number: int | float) -> float:
+    """A number of a JSON, which may be too large for a float: infinite then."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
 
 
 def _ids(ids: np.ndarray) -> str:

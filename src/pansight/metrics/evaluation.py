@@ -74,7 +74,7 @@ class Evaluation:
     - `exact`: the rules of the reference implementation to the letter; see `PanopticQuality`.
     - `boundary`: Boundary PQ as well.
     - `bootstrap`: so many samples for confidence intervals; 0 for none. `seed`: of their generator.
-    - `average_precision`: COCO mask AP of the things; every predicted thing must have a score.
+    - `average_precision`: COCO mask AP of the things; None, and a remark, where a predicted one has no score.
     - `keep_worst`: so many of the worst pictures are remembered, by name.
     - `sizes`: where small ends and large begins.
 
@@ -115,9 +115,8 @@ class Evaluation:
     def update(self, prediction: PanopticMap, truth: PanopticMap, name: str = "") -> None:
         """Score one image given as two maps of equal size; `name` is for messages and the worst pictures.
 
-        Raises InputError when they differ in size, or when a predicted thing lacks the score that average
-        precision needs; CategoryError when their categories are not those of this evaluation (names and thing
-        flags, in order). Nothing is counted then.
+        Raises InputError when they differ in size, CategoryError when their categories are not those of this
+        evaluation (names and thing flags, in order). Nothing is counted then.
         """
         name = name or f"image {self.images + 1}"
         remarks = Remarks()
@@ -138,8 +137,7 @@ class Evaluation:
 
         As `PanopticQuality.update_coco`; predicted segments may have a `score`, which only average precision
         looks at. `name`: what the picture is called among the worst, by default `truth_name`. Raises
-        DataProblemsError, listing all that is wrong with this image, or InputError for a missing score, and
-        counts nothing then.
+        DataProblemsError, listing all that is wrong with this image, and counts nothing then.
         """
         remarks = Remarks()
         image = judge_coco(
@@ -186,8 +184,12 @@ class Evaluation:
     def compute(self) -> EvaluationResult:
         """Everything asked for, of all images so far. Emits one EvaluationWarning when there are remarks."""
         panoptic = self._counts.quality(self.categories, self.images)
+        remarks = Remarks()
+        if self._precision and self._precision.remark:
+            remarks.add("mask AP", self._precision.remark)
+        remarks.merge(self.remarks)
         return EvaluationResult(
-            panoptic=with_remarks(panoptic, self.categories, self.remarks),
+            panoptic=with_remarks(panoptic, self.categories, remarks),
             semantic=self._semantic.compute(),
             sizes=self._sizes.compute(self.images),
             losses=self._losses.compute(self._counts),

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float64, Int64, Integer
 from pansight.categories import Categories
 from pansight.errors import CategoryError, DataProblemsError, InputError
 from pansight.metrics.coco_segments import (
+    as_float,
     check_crowds,
     check_pixels_of_prediction,
     check_pixels_of_truth,
@@ -270,4 +271,4 @@ def _scores(segments: Sequence[Any], prediction: SegmentTable) -> Float64[np.nda
     """The `score` of each listed prediction; NaN where there is none that is a number."""
     given = {int(row["id"]): row.get("score") for row in segments}
     values = [given[id] for id in prediction.ids.tolist()]
-    return np.array([one if isinstance(one, int | float) else np.nan for one in values], dtype=np.float64)
+    return np.array([as_float(one) if isinstance(one, int | float) else np.nan for one in values], np.float64)

@@ -13,6 +13,8 @@ from torch.nn import functional as F
 from pansight.errors import InputError
 from pansight.sizes import Sizes as Sizes
 
+Pixels = UInt8[Tensor, "b 3 h w"] | Float[Tensor, "b 3 h w"]
+
 
 class Preprocess(BaseModel):
     """How a method wants its pictures.
@@ -21,6 +23,9 @@ class Preprocess(BaseModel):
     `short` unless its long side then exceeds `longest`, which rules (detectron2's rule); None keeps the
     picture as it is. `squash` (height, width) resizes without regard to the aspect instead. Padding to a
     multiple of `divisor` goes to the bottom and the right, with 0 after normalisation.
+
+    `resample` says how pictures are resized: `antialias` is Pillow's bilinear filter, which gives bytes;
+    `bilinear` mixes the four nearest pixels and rounds nothing (EPSNet's released image mode).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -32,6 +37,7 @@ class Preprocess(BaseModel):
     mean: tuple[float, float, float] = (123.675, 116.280, 103.530)
     std: tuple[float, float, float] = (58.395, 57.120, 57.375)
     channels: Literal["rgb", "bgr"] = "rgb"
+    resample: Literal["antialias", "bilinear"] = "antialias"
 
     def resized(self, resize: Literal["paper", "none"] | int) -> "Preprocess":
         """The same with another resize rule: `paper` (this one), `none`, or a short side in pixels."""
@@ -60,13 +66,13 @@ class Preprocess(BaseModel):
         return max(1, int(new_height + 0.5)), max(1, int(new_width + 0.5))
 
     def resize(self, image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h2 w2 3"]:
-        """The picture at its target size: bilinear with antialiasing, on uint8, as all four papers do."""
+        """The picture at its target size, by the antialiasing filter on bytes, as three of the papers do."""
         height, width = self.target_size(image.shape[0], image.shape[1])
         if (height, width) == image.shape[:2]:
             return image
         return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
 
-    def normalise(self, images: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+    def normalise(self, images: Pixels) -> Float[Tensor, "b 3 h w"]:
         """RGB 0..255 to the network's channel order and scale."""
         if self.channels == "bgr":
             images = images.flip(1)
@@ -80,16 +86,25 @@ class Preprocess(BaseModel):
         """Resize, normalise and pad pictures (RGB) to one input; maps will be as large as the pictures."""
         if not images:
             raise InputError("a batch needs at least one picture")
-        resized = [self.resize(image) for image in images]
-        valid = [(image.shape[0], image.shape[1]) for image in resized]
+        output = [(image.shape[0], image.shape[1]) for image in images]
+        valid = [self.target_size(height, width) for height, width in output]
         padded = self.padded_size(valid)
         batch = []
-        for image, (height, width) in zip(resized, valid, strict=True):
-            # a copy: torch refuses to share memory that is read-only
-            tensor = torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C")).to(device)
+        for image, (height, width) in zip(images, valid, strict=True):
             pad = (0, padded[1] - width, 0, padded[0] - height)
-            batch.append(F.pad(self.normalise(tensor[None]), pad))
-        return torch.cat(batch), Sizes(padded, valid, [(i.shape[0], i.shape[1]) for i in images])
+            batch.append(F.pad(self.normalise(self._pixels(image, device)), pad))
+        return torch.cat(batch), Sizes(padded, valid, output)
+
+    def _pixels(self, image: UInt8[np.ndarray, "_ _ 3"], device: torch.device | str) -> Pixels:
+        """The picture at its target size, 0..255, on the device."""
+        size = self.target_size(image.shape[0], image.shape[1])
+        if self.resample == "antialias":
+            image = self.resize(image)
+        # a copy: torch refuses to share memory that is read-only
+        pixels = torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C")).to(device)[None]
+        if image.shape[:2] == size:
+            return pixels
+        return F.interpolate(pixels.float(), size=size, mode="bilinear", align_corners=False)
 
     def padded_size(self, sizes: list[tuple[int, int]]) -> tuple[int, int]:
         """The smallest multiple of `divisor` in either direction that holds all `sizes`."""

@@ -96,7 +96,7 @@ def _remarks(report: Report) -> Html:
 
 def _made(report: Report) -> Html:
     rows = []
-    for name, value in report.facts:
+    for name, value in (("scored", report.subject), ("truth", report.data), *report.facts):
         rows += [element("dt", name), element("dd", element("code", value) if name == "command" else value)]
     words = [part for word, text in _WORDS for part in (element("dt", word), element("dd", text))]
     return element(

@@ -2,6 +2,7 @@
 
 import os
 from importlib import resources
+from pathlib import Path
 
 from pansight import __version__
 from pansight.files import atomic_write
@@ -23,7 +24,8 @@ def write_report(path: str | os.PathLike[str], report: Report) -> None:
 
 def render(report: Report) -> str:
     """The whole page."""
-    title = f"{report.subject} on {report.data}"
+    # Whole paths, if they are any, stand at the end of the page.
+    title = f"{Path(report.subject).name or report.subject} on {Path(report.data).name or report.data}"
     style = resources.files("pansight").joinpath("assets", "report", "report.css").read_text(encoding="utf-8")
     head = element(
         "head",

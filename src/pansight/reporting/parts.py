@@ -74,7 +74,7 @@ def _percent(fraction: float) -> str:
 
 
 def swatch(kind: str) -> Html:
-    """A small square in the colour of `thing`, `stuff`, `good` or a cause."""
+    """A small square in the colour of `thing`, `stuff`, `good` (points that were reached) or a cause."""
     return element("span", class_=f"swatch {kind}")
 
 

@@ -79,8 +79,9 @@ def groups(report: Report) -> Html:
         table(heads, rows),
         element(
             "p",
-            "Things can be counted (people, cars), stuff cannot (sky, road). The figure of a group is the "
-            "mean over its categories, frequent or rare.",
+            "Things can be counted (people, cars), stuff cannot (sky, road). A segment is one thing, or all "
+            "stuff of a kind in a picture. The figure of a group is the mean over its categories, frequent "
+            "or rare.",
             class_="quiet small",
         ),
         element(

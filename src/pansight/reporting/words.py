@@ -27,8 +27,9 @@ def sentences(result: EvaluationResult) -> list[str]:
             lines.append(f"The largest loss is “{worst.title.lower()}”, {points:.1f} points. {worst.words}")
     if len(counted) > 1:
         best, least = max(counted, key=lambda one: one.pq), min(counted, key=lambda one: one.pq)
-        lines.append(
-            f"Best is {best.category.name} (PQ {100 * best.pq:.1f}), "
-            f"weakest {least.category.name} (PQ {100 * least.pq:.1f})."
-        )
+        if best.pq > least.pq:
+            lines.append(
+                f"Best is {best.category.name} (PQ {100 * best.pq:.1f}), "
+                f"weakest {least.category.name} (PQ {100 * least.pq:.1f})."
+            )
     return lines

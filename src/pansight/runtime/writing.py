@@ -161,6 +161,9 @@ class MapWriter:
 
 def save_picture(path: Path, pixels: UInt8[np.ndarray, "h w 3"]) -> None:
     """Write RGB pixels, JPEG or PNG by the suffix. Raises InputError when that cannot be done."""
+    if path.suffix.lower() not in Image.registered_extensions():
+        ending = path.suffix or "no ending"
+        raise InputError(f"{path}: {ending} is no format of pictures; call it .png or .jpg")
     with atomic_write(path) as temporary:
         if path.suffix == ".jpg":
             # no chroma subsampling: it would smear the thin coloured lines

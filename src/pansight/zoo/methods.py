@@ -1,5 +1,6 @@
 """The methods by name, and the building of a model from its parts."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -13,9 +14,13 @@ from torch.overrides import TorchFunctionMode
 from pansight.categories import Categories
 from pansight.errors import CheckpointError
 from pansight.models.base import PanopticModel
+from pansight.models.dense_detection import DenseDetection, DenseDetectionConfig
+from pansight.models.epsnet import EPSNet, EPSNetConfig
+from pansight.models.panoptic_fcn import PanopticFCN, PanopticFCNConfig
 from pansight.models.preprocess import Preprocess
 from pansight.models.yoso import YOSO, YOSOConfig
 from pansight.zoo.reasons import first_line
+from pansight.zoo.strict import State
 
 
 class Method(NamedTuple):
@@ -27,10 +32,41 @@ class Method(NamedTuple):
     """keys that a file may do without, because the configuration gives their values"""
     may_hold: tuple[str, ...] = ("pixel_mean", "pixel_std")
     """keys that a file may hold though the model has no use for them"""
+    renames: tuple[tuple[str, str], ...] = ()
+    """regular expressions and replacements that make our keys of other spellings"""
+    drops: tuple[str, ...] = ()
+    """ends of keys that files may hold and that are left out"""
+    unread: tuple[str, ...] = ()
+    """regular expressions of more such keys"""
+
+    def adapted(self, state: State) -> State:
+        """A file's tensors under our keys."""
+        for pattern, replacement in self.renames:
+            state = {re.sub(pattern, replacement, key): tensor for key, tensor in state.items()}
+        return {
+            key: tensor
+            for key, tensor in state.items()
+            if not key.endswith(self.drops) and not any(re.match(pattern, key) for pattern in self.unread)
+        }
 
 
 METHODS: dict[str, Method] = {
     "yoso": Method(YOSO, YOSOConfig, may_lack=("yoso_head.criterion.empty_weight",)),
+    "dense_detection": Method(
+        DenseDetection,
+        DenseDetectionConfig,
+        # torchvision since 0.13 wraps the pyramid's convolutions; its unfrozen norms count batches
+        renames=((r"^model\.", ""), (r"\b(inner|layer)_blocks\.(\d)\.0\.", r"\1_blocks.\2.")),
+        drops=(".num_batches_tracked",),
+    ),
+    "panoptic_fcn": Method(PanopticFCN, PanopticFCNConfig),
+    "epsnet": Method(
+        EPSNet,
+        EPSNetConfig,
+        drops=(".num_batches_tracked",),
+        # what the released loader throws away of older files: second names, and levels that are not used
+        unread=(r"backbone\.layer(?!s)", r"fpn\.downsample_layers\.[2-9]"),
+    ),
 }
 
 

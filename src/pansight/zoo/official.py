@@ -144,7 +144,7 @@ def load_official(spec: ModelSpec, state: State, path: str | os.PathLike[str]) -
     model = construct(spec.method, spec.config, spec.categories, spec.preprocess, blank=True)
     load_strictly(
         model,
-        state,
+        method.adapted(state),
         may_lack=method.may_lack,
         may_hold=method.may_hold,
         complaint=lambda mismatch: f"{path} does not fit {spec.name} ({mismatch}); {_REMEDY}",
@@ -163,7 +163,8 @@ def recognise(state: State, path: str | os.PathLike[str], candidates: Iterable[M
     for spec in candidates:
         method = find_method(spec.method)
         model = construct(spec.method, spec.config, spec.categories, spec.preprocess, blank=True)
-        mismatch = compare(model, state, may_lack=method.may_lack, may_hold=method.may_hold)
+        fitted = method.adapted(state)
+        mismatch = compare(model, fitted, may_lack=method.may_lack, may_hold=method.may_hold)
         if not mismatch:
             return spec
         if nearest is None or len(mismatch) < len(nearest[0]):

@@ -1,4 +1,4 @@
-"""The models that have a name: the four of the YOSO paper, and the small one that ships with the package."""
+"""The models that have a name: those of the papers, and the small ones that ship with the package."""
 
 import difflib
 from functools import cache
@@ -10,14 +10,17 @@ from pansight.categories import Categories
 from pansight.errors import CheckpointError, PansightError
 from pansight.models.preprocess import Preprocess
 from pansight.models.yoso import YOSOConfig
+from pansight.zoo.dense_presets import dense_detection_presets
+from pansight.zoo.epsnet_presets import epsnet_presets
 from pansight.zoo.native import read_header
+from pansight.zoo.panoptic_fcn_presets import panoptic_fcn_presets
 from pansight.zoo.spec import Figure, ModelSpec, ReleasedFile
 
 YOSO_RELEASE = "https://github.com/hujiecpp/YOSO/releases/download/v0.1"
 
 ASSETS = Path(str(resources.files("pansight"))) / "assets" / "weights"
 
-EMBEDDED = {"yoso-tiny": "yoso-tiny.safetensors"}
+EMBEDDED = {"yoso-tiny": "yoso-tiny.safetensors", "dense-tiny": "dense-tiny.safetensors"}
 """models whose file ships with the package, in ASSETS; the file says what they are"""
 
 
@@ -47,11 +50,11 @@ def _yoso_r50(
 
 @cache
 def released() -> tuple[ModelSpec, ...]:
-    """Models whose weights their authors published.
+    """The models of the papers, most of them with weights that their authors published.
 
-    What differs between data sets is all from the released configurations. Cityscapes is released with a
-    test size of 512 x 1024 and a comment that names 1024 x 2048: the preset named after the data set is as
-    released, and `-1024` is the comment's, with which the better figure was reached.
+    What differs between YOSO's data sets is all from the released configurations. Cityscapes is released
+    with a test size of 512 x 1024 and a comment that names 1024 x 2048: the preset named after the data set
+    is as released, and `-1024` is the comment's, with which the better figure was reached.
     """
     cityscapes: dict[str, Any] = {
         "backbone_norm": "batch",
@@ -117,6 +120,9 @@ def released() -> tuple[ModelSpec, ...]:
             temperature=0.1,
             object_threshold=0.0,
         ),
+        *dense_detection_presets(),
+        *epsnet_presets(),
+        *panoptic_fcn_presets(),
     )
 
 

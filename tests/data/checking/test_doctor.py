@@ -402,3 +402,21 @@ def test_archives_are_read_in_place(folder: Folder) -> None:
         folder.check(in_place=True)
     again = folder.check(fix=folder.root / "mended")
     assert again.worst() is None and len(list((folder.root / "mended" / "panoptic_val").iterdir())) == 3
+
+
+def test_broken_archives_are_named(folder: Folder) -> None:
+    shutil.rmtree(folder.pictures)
+    folder.pictures.with_name("val.zip").write_bytes(b"PK")
+    report = folder.check()
+    assert [finding.kind.code for finding in report.findings].count("picture-broken") == 1
+    assert "val.zip: cannot be read as a zip archive" in "".join(one.text for one in report.findings)
+
+
+def test_names_that_no_file_can_have_are_missing_files(folder: Folder) -> None:
+    for image, name in zip(folder.content["images"], (".", "x" * 300 + "/a.png", "a\0b"), strict=True):
+        image["file_name"] = name
+    folder.content["annotations"][2]["file_name"] = "y" * 300 + "/b.png"
+    folder.save()
+    report = folder.check(pictures=True)
+    codes = [finding.kind.code for finding in report.findings]
+    assert codes.count("labels-missing") == 1

@@ -169,16 +169,23 @@ def test_everything_that_does_not_fit_is_told_at_once(tmp_path: Path) -> None:
         images=[
             {"id": 7, "file_name": "a.jpg", "height": 10},
             {"id": 9, "file_name": "b", "height": 1, "width": 1},
+            {"id": [9], "file_name": "c", "height": 1, "width": 1},
+            {"id": 10, "file_name": "d", "height": float("inf"), "width": 1},
+            {"id": 11, "file_name": "e", "height": -1, "width": 1},
+            {"id": 12, "file_name": "f", "height": 10**12, "width": 10**12},
         ],
     )
     with pytest.raises(DataProblemsError) as caught:
         CocoMerge(path, None, spoken)
     text = "\n".join(caught.value.problems)
-    assert "image 0 needs id, file_name, height and width" in text
+    for position in (0, 2, 3):
+        assert f"image {position} needs id, file_name, height and width" in text
+    assert "image 4 is 1 x -1 pixels, which none can be" in text
+    assert "image 5 is 1000000000000 x 1000000000000 pixels, which none can be" in text
     assert "annotation 0 has image_id 8, which is not listed" in text
     assert "'car' is a thing here, stuff in mine" in text
     assert "no category 'person' in mine; did you mean 'persons'?" in text
-    assert len(caught.value.problems) == 4
+    assert len(caught.value.problems) == 9
 
 
 def test_a_class_that_is_both_is_refused(tmp_path: Path) -> None:

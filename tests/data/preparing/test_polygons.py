@@ -143,6 +143,7 @@ def test_files_can_be_skipped(tmp_path: Path) -> None:
         (shape("car", [[0, 0], [1, float("nan")], [2, 2]]), "no list of points"),
         (shape("car", [[0, 0], [1, 1e12], [2, 2]]), "a shape with a polygon that reaches out"),
         (shape("car", [[0, 0], [5, 5]], "line"), "is a line, which covers no area"),
+        ({**shape("car", [[0, 0], [5, 5]]), "shape_type": ["line"]}, "which covers no area"),
         (shape("car", [[0, 0], [5, 5]], "mask"), "a mask whose picture cannot be read"),
         (shape("car", [[0, 0], [5, 5]], "mask", mask="AAAA"), "a mask whose picture cannot be read"),
     ],
@@ -158,6 +159,10 @@ def test_a_broken_shape_is_told_by_file_and_number(tmp_path: Path, broken: Any, 
     [
         ("{", "no JSON file"),
         ("[]", 'no list "shapes"'),
+        (
+            '{"shapes": [], "imageHeight": 1000000000000, "imageWidth": 2}',
+            "says that its picture is 2 x 1000000000000 pixels",
+        ),
         ('{"shapes": []}', "says no imageHeight and imageWidth"),
     ],
 )

@@ -87,8 +87,10 @@ def _open(
     classes = read_classes(document.content.get("categories"), notes, categories)
     check_table(classes, notes)
     check_table_ids(classes, notes)
-    labels_at, labels = find_labels(files, [annotation.file_name for annotation in document.annotations])
-    folder = find_pictures(files, document, labels_at) if pictures else None
+    labels_at, labels = find_labels(
+        files, [annotation.file_name for annotation in document.annotations], notes
+    )
+    folder = find_pictures(files, document, labels_at, notes) if pictures else None
     if pictures and folder is None:
         notes.add(kinds.PICTURES_UNSEEN, "no folder near it holds the pictures")
     report.add(notes.findings())

@@ -2,17 +2,20 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from pansight.data.checking import kinds
 from pansight.data.checking.document import Document
-from pansight.data.coco import find_picture
+from pansight.data.checking.findings import Notes
+from pansight.data.checking.kinds import Kind
+from pansight.data.coco import PROBED, find_picture, id_picture_places
 from pansight.data.folders import Folder, existing_folder, open_folder
+from pansight.data.layouts import picture_places
 from pansight.errors import DataError
 
 _SPLIT = re.compile(r"(?<![A-Za-z])(?:train|val|test)(?:ing|idation)?(?![A-Za-z])")
-_PROBED = 5
 
 
 class PanopticFiles(NamedTuple):
@@ -66,45 +69,45 @@ def find_panoptic_files(
     return chosen
 
 
-def find_labels(files: PanopticFiles, names: Sequence[str]) -> tuple[Path, Folder | None]:
+def find_labels(files: PanopticFiles, names: Sequence[str], notes: Notes) -> tuple[Path, Folder | None]:
     """The folder or archive of the id pictures: the one named, else beside the JSON, where some of them lie.
 
-    None in place of the folder where nothing is.
+    None in place of the folder where nothing is. Archives that cannot be read are noted.
     """
-    beside = files.json.with_suffix("")
-    parent = files.json.parent
-    places = [beside, parent, parent / "panoptic", parent.parent / beside.name]
-    if files.panoptic is not None:
-        places = [files.panoptic]
+    places = id_picture_places(files.json) if files.panoptic is None else (files.panoptic,)
     for place in places:
         path = existing_folder(place) or place
-        folder = _opened(path)
+        folder = _opened(path, kinds.LABELS_BROKEN, notes)
         if folder is not None and (files.panoptic is not None or _holds(folder, names)):
             return path, folder
     path = existing_folder(places[0]) or places[0]
     return path, _opened(path)
 
 
-def find_pictures(files: PanopticFiles, document: Document, labels: Path) -> Folder | None:
+def find_pictures(files: PanopticFiles, document: Document, labels: Path, notes: Notes) -> Folder | None:
     """The folder or archive of the pictures: the one named, else where some of the listed ones lie.
 
-    None where nothing is. Raises DataError when the one named does not exist.
+    None where nothing is. Archives that cannot be read are noted. Raises DataError when the one named does
+    not exist.
     """
     if files.images is not None:
         return open_folder(files.images)
-    names = [document.picture_name(annotation) for annotation in document.annotations[:_PROBED]]
-    for place in _picture_places(files):
+    names = [document.picture_name(annotation) for annotation in document.annotations[:PROBED]]
+    for place in dict.fromkeys(picture_places(files.json)):
         path = existing_folder(place)
-        folder = _opened(path) if path is not None and path != labels else None
+        usable = path is not None and path != labels.absolute()
+        folder = _opened(path, kinds.PICTURE_BROKEN, notes) if path is not None and usable else None
         if folder is not None and any(find_picture(folder, name) for name in names):
             return folder
     return None
 
 
-def _opened(path: Path) -> Folder | None:
+def _opened(path: Path, broken: Kind | None = None, notes: Notes | None = None) -> Folder | None:
     try:
         return open_folder(path)
-    except DataError:
+    except DataError as error:
+        if broken is not None and notes is not None and path.is_file():
+            notes.add(broken, str(error).partition(";")[0])
         return None
 
 
@@ -114,18 +117,4 @@ def _is_variant(path: Path) -> bool:
 
 
 def _holds(folder: Folder, names: Sequence[str]) -> bool:
-    return any(folder.find(name) for name in names[:_PROBED])
-
-
-def _picture_places(files: PanopticFiles) -> Iterator[Path]:
-    folder, stem = files.json.parent, files.json.stem
-    word = stem.replace("cityscapes_", "").replace("panoptic_", "").replace("_trainId", "")
-    for base in (folder, folder.parent, folder.parent.parent):
-        yield base / "images" / word
-        yield base / word
-        yield base / f"{word}_img"
-        yield base / "images" / files.split
-        yield base / files.split
-        yield base / "leftImg8bit" / files.split
-        yield base / "images"
-        yield base
+    return any(folder.find(name) for name in names[:PROBED])

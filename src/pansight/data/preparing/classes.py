@@ -5,8 +5,8 @@ import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from pansight.categories import BUILTIN, Categories
-from pansight.errors import CategoryError, InputError
+from pansight.categories import BUILTIN, Categories, read_categories
+from pansight.errors import InputError
 
 PathLike = str | os.PathLike[str]
 
@@ -17,17 +17,15 @@ def load_categories(name_or_file: PathLike, things: Collection[str] = ()) -> Cat
     Categories that do not say whether they are things (COCO's own instances and stuff files do not) are
     things when `things` has their name. Raises CategoryError when there are none to be read.
     """
-    if os.fspath(name_or_file) in BUILTIN:
-        return Categories.builtin(os.fspath(name_or_file))
+    if not things or os.fspath(name_or_file) in BUILTIN:
+        return read_categories(os.fspath(name_or_file))
     path = Path(name_or_file)
-    if not path.exists():
-        raise CategoryError(f"{path}: no such file, nor a built-in set ({', '.join(BUILTIN)})")
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
-        return Categories.from_file(path)  # which says what is wrong
+        return read_categories(os.fspath(path))  # which says what is wrong
     rows = content.get("categories") if isinstance(content, dict) else content
-    if not things or not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         return Categories.from_file(path)
     completed = [{"isthing": int(row.get("name") in things), **row} for row in rows]
     return Categories.from_json(completed, name=path.stem)
@@ -40,6 +38,8 @@ def named_categories(
 
     Raises InputError when both are left out or a name is in both.
     """
+    if things is None and stuff is None and not labels:
+        raise InputError("no shape in these files has a label; name the classes with --things and --stuff")
     if things is None and stuff is None:
         raise InputError(
             f"which of the classes {', '.join(labels[:8])}{' ...' if len(labels) > 8 else ''} are things "

@@ -18,7 +18,7 @@ from pansight.categories import Categories
 from pansight.coco_files import read_json
 from pansight.data.coco_masks import decode_segmentation
 from pansight.data.preparing.label_maps import LabelMaps
-from pansight.data.preparing.layers import Layer, paint_layers
+from pansight.data.preparing.layers import Layer, is_picture_size, paint_layers
 from pansight.errors import CategoryError, DataError, DataProblemsError
 from pansight.panoptic import PanopticMap
 
@@ -76,6 +76,12 @@ class CocoMerge:
         self.image_ids: list[int | str] = list(pictures)
         self.names: list[str] = [picture[0] for picture in pictures.values()]
         self._sizes = [picture[1:] for picture in pictures.values()]
+
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """The JSON files and the folder of maps: nothing may be written there."""
+        maps = () if self._maps is None else (self._maps.folder,)
+        return *(file.path for file, _ in self._files), *maps
 
     def __len__(self) -> int:
         return len(self.names)
@@ -147,7 +153,7 @@ class _CocoFile:
             key: object = ("thing", position) if self.things else ("stuff", category)
             score = row.get("score") if self.things else None
             crowd = self.things and bool(row.get("iscrowd", 0))
-            score = float(score) if isinstance(score, int | float) else None
+            score = float(score) if isinstance(score, int | float) and score == score else None
             layers.append(Layer(mask, category, key, crowd, score))
         return sorted(layers, key=_depth)
 
@@ -162,7 +168,7 @@ def _class_rows(path: Path, rows: Any) -> dict[int, dict[str, Any]]:
         raise DataError(f'{path}: no "categories" in it; give a COCO JSON with them')
     try:
         return {int(row["id"]): {**row, "name": str(row["name"])} for row in rows}
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{path}: a category lacks id or name ({error!r}); correct it") from error
 
 
@@ -190,8 +196,11 @@ def _pictures(path: Path, rows: Any, problems: list[str]) -> dict[int | str, tup
     found: dict[int | str, tuple[str, int, int]] = {}
     for position, row in enumerate(rows if isinstance(rows, list) else []):
         try:
-            found[row["id"]] = (str(row["file_name"]), int(row["height"]), int(row["width"]))
-        except (KeyError, TypeError, ValueError):
+            height, width = int(row["height"]), int(row["width"])
+            if not is_picture_size(height, width):
+                problems.append(f"{path}: image {position} is {width} x {height} pixels, which none can be")
+            found[row["id"]] = (str(row["file_name"]), height, width)
+        except (KeyError, TypeError, ValueError, OverflowError):
             problems.append(f"{path}: image {position} needs id, file_name, height and width")
     return found
 
@@ -199,7 +208,8 @@ def _pictures(path: Path, rows: Any, problems: list[str]) -> dict[int | str, tup
 def _by_picture(path: Path, content: dict[str, Any], problems: list[str]) -> dict[int | str, bytes]:
     """The annotations of each picture, as JSON text."""
     listed = content.get("images")
-    known = {row.get("id") for row in listed if isinstance(row, dict)} if isinstance(listed, list) else set()
+    ids = [row.get("id") for row in listed if isinstance(row, dict)] if isinstance(listed, list) else []
+    known = {id for id in ids if isinstance(id, int | str)}
     grouped: dict[int | str, list[dict[str, Any]]] = {}
     for position, row in enumerate(content["annotations"]):
         image_id = row.get("image_id") if isinstance(row, dict) else None

@@ -19,6 +19,7 @@ from pansight.data.preparing.writing import (
     Conversion,
     Outcome,
     is_hopeless,
+    keep_sources,
     make_folder,
     read_truth,
     write_json,
@@ -50,12 +51,15 @@ class Export(Conversion):
     """
 
     def __init__(self, source: TruthSource, folder: Path, form: Form, workers: int = 1) -> None:
-        """Raises InputError when the folder cannot be made, CategoryError when the classes do not fit."""
+        """Raises InputError when the folder cannot be made, or is one that is read, CategoryError when the
+        classes do not fit.
+        """
         if form is Form.CITYSCAPES and not all(0 < id < 65 for id in source.categories.dataset_ids.tolist()):
             raise CategoryError(
                 f"the ids of {source.categories.name} are no Cityscapes labelIds (1..64); "
                 "open the data with --categories cityscapes or a JSON with such ids"
             )
+        keep_sources(source, folder, folder / "instances.json", folder / "classes.json")
         names, ids = tuple(source.names), tuple(source.image_ids)
         task = _Task(source, folder, form, names, ids, tuple(_stems(names)))
         super().__init__(task, len(names), workers)

@@ -22,7 +22,7 @@ from PIL import Image
 from pansight.categories import Categories
 from pansight.coco_files import BROKEN_PICTURE
 from pansight.data.coco_masks import polygon_mask
-from pansight.data.preparing.layers import Layer, paint_layers
+from pansight.data.preparing.layers import Layer, is_picture_size, paint_layers
 from pansight.errors import CategoryError, DataError, InputError
 from pansight.panoptic import PanopticMap
 
@@ -140,6 +140,8 @@ def _size(file: Path, content: dict[str, Any]) -> tuple[int, int]:
     """Height and width: those that the file says, else those of its picture."""
     height, width = content.get("imageHeight"), content.get("imageWidth")
     if isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0:
+        if not is_picture_size(height, width):
+            raise DataError(f"{file}: says that its picture is {width} x {height} pixels; correct it")
         return height, width
     named = content.get("imagePath")
     picture = file.parent / named.replace("\\", "/") if isinstance(named, str) else file.with_suffix(".jpg")
@@ -167,7 +169,7 @@ def _shape_mask(shape: dict[str, Any], height: int, width: int, where: str) -> B
     if points.ndim != 2 or points.shape[1:] != (2,) or not np.isfinite(points).all():
         raise DataError(f"{where} ({kind}) has no list of points [x, y]; correct it")
     needed = {"polygon": 3, "rectangle": 2, "circle": 2, "mask": 2}
-    if kind not in needed:
+    if not isinstance(kind, str) or kind not in needed:
         raise DataError(f"{where} is a {kind}, which covers no area; draw a polygon instead")
     if len(points) < needed[kind]:
         raise DataError(f"{where} is a {kind} of {len(points)} points, {needed[kind]} are needed; correct it")

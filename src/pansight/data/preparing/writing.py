@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -94,7 +95,8 @@ class Preparation(Conversion):
     """
 
     def __init__(self, source: TruthSource, plan: Plan, workers: int = 1) -> None:
-        """Raises InputError when the folder cannot be made."""
+        """Raises InputError when the folder cannot be made, or holds what is read."""
+        keep_sources(source, plan.table, plan.pictures)
         super().__init__(_Task(source, plan), len(plan.entries), workers)
         self.plan = plan
         make_folder(plan.pictures)
@@ -161,6 +163,14 @@ def write_json(path: Path, content: Any, **style: Any) -> Path:
     return path
 
 
+def keep_sources(source: TruthSource, *targets: Path) -> None:
+    """Raise InputError when one of the files and folders to be written is one that `source` reads."""
+    read = {path.resolve() for path in getattr(source, "reads", ())}
+    for target in targets:
+        if target.resolve() in read:
+            raise InputError(f"{target} would be overwritten while it is read; choose another folder")
+
+
 def make_folder(folder: Path) -> None:
     """Make the folder and those above it. Raises InputError when that cannot be done."""
     try:
@@ -177,7 +187,7 @@ def is_hopeless(error: InputError) -> bool:
 
 def _holds(path: Path, truth: PanopticMap) -> bool:
     """Whether the file is an id picture of exactly this map."""
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113  (no error for names that are too long)
         return False
     try:
         ids = read_ids(path)

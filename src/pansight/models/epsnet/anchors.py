@@ -1,0 +1,61 @@
+"""Anchors, and boxes coded relative to them, as in SSD (Liu et al., ECCV 2016)."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pansight.models.epsnet.config import EPSNetConfig
+
+ASPECTS = (1.0, 0.5, 2.0)
+"""width over height"""
+CENTER_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
+
+Boxes = Float[Tensor, "*n 4"]
+
+
+def make_anchors(
+    levels: list[tuple[int, int]], config: EPSNetConfig, device: torch.device
+) -> Float[Tensor, "a 4"]:
+    """Centre x, y, width, height as shares of the input's sides, for levels of these heights and widths.
+
+    Cells row by row, three aspects a cell. As everything is a share, anchors grow with the input.
+    """
+    parts = []
+    sides = torch.tensor(ASPECTS, dtype=torch.float64).sqrt()
+    for (height, width), scale in zip(levels, config.anchor_scales, strict=True):
+        across = scale * sides / config.anchor_input
+        along = across if config.square_anchors else scale / sides / config.anchor_input
+        y = (torch.arange(height, dtype=torch.float64) + 0.5) / height
+        x = (torch.arange(width, dtype=torch.float64) + 0.5) / width
+        grid = torch.empty(height, width, len(ASPECTS), 4, dtype=torch.float64)
+        grid[..., 0], grid[..., 1] = x[:, None], y[:, None, None]
+        grid[..., 2], grid[..., 3] = across, along
+        parts.append(grid.reshape(-1, 4))
+    return torch.cat(parts).float().to(device)
+
+
+def decode(offsets: Boxes, anchors: Float[Tensor, "*m 4"]) -> Boxes:
+    """Corners x1, y1, x2, y2 as shares of the input's sides, not clipped."""
+    center = anchors[..., :2] + CENTER_VARIANCE * offsets[..., :2] * anchors[..., 2:]
+    size = anchors[..., 2:] * (SIZE_VARIANCE * offsets[..., 2:]).exp()
+    low = center - size / 2
+    return torch.cat((low, low + size), dim=-1)
+
+
+def encode(boxes: Boxes, anchors: Boxes) -> Boxes:
+    """What `decode` makes those corners of; one box an anchor."""
+    center = (boxes[..., :2] + boxes[..., 2:]) / 2 - anchors[..., :2]
+    size = boxes[..., 2:] - boxes[..., :2]
+    return torch.cat(
+        (
+            center / (CENTER_VARIANCE * anchors[..., 2:]),
+            (size / anchors[..., 2:]).log() / SIZE_VARIANCE,
+        ),
+        dim=-1,
+    )
+
+
+def corners(anchors: Boxes) -> Boxes:
+    """x1, y1, x2, y2 of boxes given by centre and size."""
+    half = anchors[..., 2:] / 2
+    return torch.cat((anchors[..., :2] - half, anchors[..., :2] + half), dim=-1)

@@ -1,0 +1,112 @@
+"""From detections and prototypes to panoptic maps (Sec. 3.4)."""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from pansight.merging import PriorityRule, SoftMasks, keep_first, merge_by_priority
+from pansight.models.epsnet.config import EPSNetConfig
+from pansight.models.epsnet.detection import Detections
+from pansight.models.epsnet.outputs import EPSNetOutputs
+from pansight.models.epsnet.stuff import label
+from pansight.panoptic import PanopticBatch
+from pansight.sizes import Sizes
+
+OTHER_INSIDE = 1.0
+"""what 'other' loses inside the masks of things"""
+
+
+def assemble_masks(
+    prototypes: Float[Tensor, "b k h w"],
+    coefficients: Float[Tensor, "b n k"],
+    boxes: Float[Tensor, "b n 4"],
+) -> Float[Tensor, "b n h w"]:
+    """Probabilities: combinations of prototypes (Eq. 3), 0 outside the boxes."""
+    logits = (coefficients.float() @ prototypes.float().flatten(2)).unflatten(2, prototypes.shape[2:])
+    return logits.sigmoid() * inside(boxes, (logits.shape[2], logits.shape[3]))
+
+
+def inside(boxes: Float[Tensor, "*n 4"], size: tuple[int, int]) -> Bool[Tensor, "*n h w"]:
+    """Pixels of a map of `size` within boxes (shares of its sides), which are one pixel larger all around."""
+    sides = []
+    for axis in (0, 1):
+        length = size[1 - axis]
+        ends = boxes[..., axis::2] * length
+        first = (ends.amin(-1) - 1).clamp(min=0)[..., None]
+        last = (ends.amax(-1) + 1).clamp(max=length)[..., None]
+        line = torch.arange(length, device=boxes.device, dtype=boxes.dtype)
+        sides.append((line >= first) & (line < last))
+    return sides[1][..., :, None] & sides[0][..., None, :]
+
+
+@torch.no_grad()
+def merge_epsnet(
+    outputs: EPSNetOutputs,
+    detections: Detections,
+    sizes: Sizes,
+    thing_categories: Int[Tensor, " t"],
+    stuff_categories: Int[Tensor, " s"],
+    rule: PriorityRule,
+    config: EPSNetConfig,
+    *,
+    squashed: bool,
+) -> PanopticBatch:
+    """Masks of detections by falling score, then stuff where neither they nor 'other' are.
+
+    Where all pictures are `squashed` to the input's size their maps are brought to the output's size at once,
+    as in the released code; else through the padded input's size.
+    """
+    found = detections.rows(keep_first(detections.kept))
+    allowed = found.kept & _has_area(found.boxes, sizes)
+    values = assemble_masks(outputs.prototypes, found.coefficients, found.boxes)
+    if squashed and all(valid == sizes.padded for valid in sizes.valid):
+        own = (values.shape[2], values.shape[3])
+        sizes = Sizes(own, [own] * len(values), sizes.output)
+    is_thing = torch.ones(
+        len(thing_categories) + len(stuff_categories), dtype=torch.bool, device=values.device
+    )
+    is_thing[stuff_categories] = False
+    masks = SoftMasks(values, found.scores, thing_categories[found.classes], found.kept)
+    labels, beneath = _semantics(outputs.semantic_logits, found.kept, sizes, stuff_categories, config)
+    return merge_by_priority(
+        masks,
+        labels,
+        sizes,
+        is_thing,
+        rule,
+        rows=config.detections,
+        allowed=allowed,
+        beneath=beneath,
+    )
+
+
+def _semantics(
+    logits: Float[Tensor, "b s h w"],
+    kept: Bool[Tensor, "b n"],
+    sizes: Sizes,
+    stuff_categories: Int[Tensor, " s2"],
+    config: EPSNetConfig,
+) -> tuple[Int[Tensor, "b H W"], Int[Tensor, "b H W"]]:
+    """Stuff category of each pixel, -1 where 'other' wins; and the same for pixels inside masks.
+
+    Without a detection the released code drops 'other' and lets the class of unlabelled pixels, which was
+    never learned, compete in its place; `other_without_things` lets 'other' stay.
+    """
+    rival = logits[:, -1:]
+    if not config.other_without_things:
+        rival = torch.where(kept.any(1)[:, None, None, None], rival, logits[:, :1])
+    labels = label(torch.cat((rival, logits[:, 1:-1]), dim=1), sizes, OTHER_INSIDE)
+    table = torch.cat((stuff_categories.new_full((1,), -1), stuff_categories)).int()
+    outside, within = (table.index_select(0, each.flatten()).view(each.shape) for each in labels)
+    return outside, within
+
+
+def _has_area(boxes: Float[Tensor, "b n 4"], sizes: Sizes) -> Bool[Tensor, "b n"]:
+    """Whether a box, cut to the picture and to whole pixels of the output, has any."""
+    output = boxes.new_tensor(sizes.output)[:, None, [1, 0]]
+    # of boxes on a padded input: shares of the picture inside it
+    scale = output * output.new_tensor(sizes.padded)[[1, 0]] / output.new_tensor(sizes.valid)[:, None, [1, 0]]
+    low = torch.minimum(boxes[..., :2], boxes[..., 2:]) * scale
+    high = torch.maximum(boxes[..., :2], boxes[..., 2:]) * scale
+    low, high = (torch.minimum(end.clamp(min=0), output).long() for end in (low, high))
+    return (high - low).prod(-1) > 0

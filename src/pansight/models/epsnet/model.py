@@ -1,0 +1,151 @@
+"""EPSNet: panoptic segmentation with cross-layer attention fusion (Chang et al., ACCV 2020)."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pansight.categories import Categories
+from pansight.merging import PriorityRule
+from pansight.models.base import PanopticModel, Target
+from pansight.models.epsnet.anchors import make_anchors
+from pansight.models.epsnet.config import EPSNetConfig
+from pansight.models.epsnet.detection import detect
+from pansight.models.epsnet.features import Maps, make_backbone, make_pyramid
+from pansight.models.epsnet.fusion import NormalFusion, make_fusion
+from pansight.models.epsnet.heads import InstanceHead, SemanticHead, make_protohead
+from pansight.models.epsnet.losses import epsnet_losses
+from pansight.models.epsnet.merge import merge_epsnet
+from pansight.models.epsnet.outputs import EPSNetOutputs
+from pansight.models.epsnet.targets import truth_of
+from pansight.models.preprocess import Preprocess, Sizes
+from pansight.panoptic import PanopticBatch
+
+
+class EPSNet(PanopticModel):
+    """Backbone, feature pyramid, cross-layer attention, prototypes, instance head, semantic head.
+
+    Attributes:
+        object_threshold: detections must score above it (0..1); at 0 all of them are merged.
+        overlap_threshold: greatest share of a mask that better ones may hold (0..1).
+    """
+
+    method = "epsnet"
+    config: EPSNetConfig
+
+    def __init__(self, config: EPSNetConfig, categories: Categories, preprocess: Preprocess) -> None:
+        super().__init__(categories, preprocess)
+        self.config = config
+        things, stuff = len(categories.thing_indices), len(categories.stuff_indices)
+        # unlabelled, stuff, 'other'
+        semantic = stuff + 2
+        self.backbone = make_backbone(config)
+        self.fpn = make_pyramid(config, self.backbone.channels[1:])
+        fusion = make_fusion(config)
+        channels = config.pyramid_channels
+        if isinstance(fusion, NormalFusion):
+            channels = config.fusion_channels
+            self.fusion_module = fusion
+        elif fusion is not None:
+            self.CALayer = fusion
+        self.proto_net = make_protohead(channels, config)
+        self.prediction_layers = nn.ModuleList([InstanceHead(config, things)])
+        if config.semantic_head == "prototypes":
+            self.semantic_seg_conv: nn.Module = SemanticHead(config, semantic)
+        else:
+            direct = config.pyramid_channels if config.semantic_head == "direct" else channels
+            self.semantic_seg_conv = nn.Sequential(nn.Conv2d(direct, semantic, 1))
+        self.object_threshold = config.object_threshold
+        self.overlap_threshold = config.overlap_threshold
+        self.thing_categories: Tensor
+        self.stuff_categories: Tensor
+        self.thing_channels: Tensor
+        self.stuff_channels: Tensor
+        thing_categories = torch.from_numpy(categories.thing_indices.copy())
+        stuff_categories = torch.from_numpy(categories.stuff_indices.copy())
+        thing_channels = torch.full((len(categories),), -1)
+        thing_channels[thing_categories] = torch.arange(things)
+        # all things are 'other', the last channel
+        stuff_channels = torch.full((len(categories),), semantic - 1)
+        stuff_channels[stuff_categories] = torch.arange(stuff) + 1
+        for name, tensor in (
+            ("thing_categories", thing_categories),
+            ("stuff_categories", stuff_categories),
+            ("thing_channels", thing_channels),
+            ("stuff_channels", stuff_channels),
+        ):
+            self.register_buffer(name, tensor, persistent=False)
+        for part in (self.fpn, fusion, self.proto_net, self.prediction_layers, self.semantic_seg_conv):
+            for module in part.modules() if part is not None else ():
+                if isinstance(module, nn.Conv2d):
+                    nn.init.xavier_uniform_(module.weight)
+                    assert module.bias is not None
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> EPSNetOutputs:
+        """Run the network on normalised images of any size; the paper squashes them to 550 x 550."""
+        features = self.backbone(images)
+        levels = self.fpn((features.res3, features.res4, features.res5))
+        fused = self._fused(levels)
+        prototypes = self.proto_net(fused)
+        boxes, classes, coefficients = self.prediction_layers[0](levels)
+        sizes = [(level.shape[2], level.shape[3]) for level in levels]
+        return EPSNetOutputs(
+            boxes,
+            classes,
+            coefficients,
+            prototypes,
+            self._semantics(levels, fused, prototypes),
+            make_anchors(sizes, self.config, images.device),
+        )
+
+    def _fused(self, levels: Maps) -> Float[Tensor, "b f h8 w8"]:
+        if self.config.fusion == "attention":
+            return self.CALayer(levels)
+        return self.fusion_module(levels) if self.config.fusion == "normal" else levels[0]
+
+    def _semantics(
+        self, levels: Maps, fused: Float[Tensor, "b f h8 w8"], prototypes: Float[Tensor, "b k hp wp"]
+    ) -> Float[Tensor, "b s hp wp"]:
+        if self.config.semantic_head == "prototypes":
+            coefficients = self.semantic_seg_conv(levels[-1])
+            return torch.einsum("bkhw,bks->bshw", prototypes, coefficients)
+        logits = self.semantic_seg_conv(levels[0] if self.config.semantic_head == "direct" else fused)
+        return F.interpolate(logits, size=prototypes.shape[2:], mode="bilinear", align_corners=False)
+
+    def losses(self, outputs: EPSNetOutputs, targets: list[Target]) -> dict[str, Float[Tensor, ""]]:
+        """Terms `box`, `classes`, `mask`, `semantic`, weighted."""
+        truths = [truth_of(target, self.thing_channels, self.stuff_channels) for target in targets]
+        return epsnet_losses(outputs, truths, self.config)._asdict()
+
+    def merge(self, outputs: EPSNetOutputs, sizes: Sizes) -> PanopticBatch:
+        """Detections by score, their masks from prototypes, painted by falling score; then stuff."""
+        config = self.config
+        detections = detect(outputs, config, self.object_threshold)
+        rule = PriorityRule(config.mask_threshold, False, self.overlap_threshold, config.stuff_area)
+        return merge_epsnet(
+            outputs,
+            detections,
+            sizes,
+            self.thing_categories,
+            self.stuff_categories,
+            rule,
+            config,
+            # then no picture is padded but in a batch of several sizes; else the batch would decide
+            squashed=self.preprocess.divisor == 1,
+        )
+
+    def optimized(self) -> "EPSNet":
+        """See PanopticModel; also without the keys' bias, which adds the same to all that is compared."""
+        model = super().optimized()
+        assert isinstance(model, EPSNet)
+        if model.config.fusion == "attention":
+            model.CALayer.key_conv.bias = None
+        return model
+
+    def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
+        """One group: everything decays, biases and norms as well, as in the released code."""
+        parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        return [{"params": parameters, "lr": learning_rate, "weight_decay": weight_decay}]

@@ -1,0 +1,26 @@
+"""What the network says of a batch."""
+
+from typing import NamedTuple
+
+from jaxtyping import Float
+from torch import Tensor
+
+ANCHORS = 3
+"""a cell"""
+
+
+class EPSNetOutputs(NamedTuple):
+    """Predictions of all anchors of P3..P7 (a of them), prototypes and semantic logits."""
+
+    boxes: Float[Tensor, "b a 4"]
+    """offsets to the anchors, coded"""
+    class_logits: Float[Tensor, "b a t1"]
+    """background first, then things"""
+    coefficients: Float[Tensor, "b a k"]
+    """of the prototypes, -1..1"""
+    prototypes: Float[Tensor, "b k hp wp"]
+    """>= 0; at twice the resolution of P3"""
+    semantic_logits: Float[Tensor, "b s hp wp"]
+    """unlabelled, then stuff, then 'other' (all things)"""
+    anchors: Float[Tensor, "a 4"]
+    """centre x, y, width, height, as shares of the input's sides"""

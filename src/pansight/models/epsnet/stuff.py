@@ -1,0 +1,113 @@
+"""Which stuff is where things are not, twice over: with 'other' as it is, and with 'other' made weaker."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from pansight.contest.patches import Grid, bounds, enlarge, grid_of, windows
+from pansight.merging import data_may_shape
+from pansight.semantics import semantic_argmax
+from pansight.sizes import Sizes
+
+# Floats that are worked on at a time: 1 MiB, for the cache.
+CHUNK_FLOATS = 1 << 18
+# Room for rounding in the interpolation, relative to the largest logit of a picture.
+SLACK = 1e-5
+
+Channels = Int[Tensor, "b H W"]
+
+
+@torch.no_grad()
+def label(logits: Float[Tensor, "b s h w"], sizes: Sizes, handicap: float) -> tuple[Channels, Channels]:
+    """The channel whose enlarged logit is largest, and the same with `handicap` taken off channel 0's.
+
+    Of equal logits the first channel has it. Both are one answer but where channel 0 wins the first.
+
+    Returns int32 channels; beyond a picture's own output anything.
+    """
+    if data_may_shape(logits.device):
+        return _label_pruned(logits, sizes, handicap)
+    weaker = torch.cat((logits[:, :1] - handicap, logits[:, 1:]), dim=1)
+    return tuple(semantic_argmax(some, sizes).clamp(min=0) for some in (logits, weaker))  # type: ignore
+
+
+def _label_pruned(
+    logits: Float[Tensor, "b s h w"], sizes: Sizes, handicap: float
+) -> tuple[Channels, Channels]:
+    """For CPUs: in each tile of the picture only channels that may win there are enlarged."""
+    height, width = (max(size[axis] for size in sizes.output) for axis in (0, 1))
+    full = torch.zeros(2, len(logits), height, width, dtype=torch.int32)
+    for picture, output in enumerate(sizes.output):
+        maps = logits[picture].float().contiguous()
+        grid = grid_of((maps.shape[1], maps.shape[2]), sizes, picture)
+        for answer, tiles in zip(full, _tiles(maps, grid, handicap), strict=True):
+            answer[picture, : output[0], : output[1]] = grid.assemble(tiles)
+    return full[0], full[1]
+
+
+def _tiles(
+    maps: Float[Tensor, "s h w"], grid: Grid, handicap: float
+) -> tuple[Int[Tensor, "t p"], Int[Tensor, "t p"]]:
+    """Both answers for one picture's tiles; those that need equally many channels are done together."""
+    weaker = torch.cat((maps[:1] - handicap, maps[1:]))
+    _, highest = bounds(maps, grid)
+    needed = highest >= _floor(weaker, grid) - SLACK * maps.abs().amax()
+    _, channel = needed.T.nonzero(as_tuple=True)
+    numbers = needed.sum(0)
+    begin = numbers.cumsum(0) - numbers
+    pixels = grid.rows.tile * grid.columns.tile
+    # what wins where one channel is needed; the other tiles are overwritten
+    only = needed.to(torch.uint8).argmax(0).int()
+    answers = [only[:, None].expand(-1, pixels).contiguous() for _ in range(2)]
+    kinds = 2 * numbers + needed[0]
+    for kind, tiles in enumerate(torch.split(kinds.argsort(stable=True), torch.bincount(kinds).tolist())):
+        number, contested = kind // 2, kind % 2 == 1
+        # none at all only where logits are no numbers
+        if number < 2:
+            continue
+        for part in torch.split(tiles, max(1, CHUNK_FLOATS // (number * pixels))):
+            channels = channel[begin[part] + torch.arange(number)[:, None]]
+            values = enlarge(maps, channels, part, grid).flatten(2)
+            top, best = _first_best(values[int(contested) :], channels[int(contested) :])
+            for answer, less in zip(answers, (0.0, handicap), strict=True):
+                won = torch.where(values[0] - less >= top, 0, best) if contested else best
+                answer.index_copy_(0, part, won)
+    return answers[0], answers[1]
+
+
+def _floor(maps: Float[Tensor, "s h w"], grid: Grid) -> Float[Tensor, " t"]:
+    """What the best channel surely has at every pixel of each tile.
+
+    A pixel mixes at most span x span source values, so at the place of each such patch some channel surely
+    has the smallest of its values there; the least of that over the patches of a tile's window is the answer.
+    """
+    span_y, span_x = grid.rows.span, grid.columns.span
+    least = maps
+    for _ in range(span_y - 1):
+        least = torch.minimum(least[:, :-1], least[:, 1:])
+    for _ in range(span_x - 1):
+        least = torch.minimum(least[:, :, :-1], least[:, :, 1:])
+    sure = least.amax(0)
+    sure = windows(sure.T, grid.rows.windows[:, : grid.rows.windows.shape[1] - span_y + 1]).amin(2)
+    sure = windows(sure.T, grid.columns.windows[:, : grid.columns.windows.shape[1] - span_x + 1]).amin(2)
+    return sure.flatten()
+
+
+def _first_best(
+    values: Float[Tensor, "m t p"], channels: Int[Tensor, "m t"]
+) -> tuple[Float[Tensor, "t p"], Int[Tensor, "t p"]]:
+    """The largest values, and the channel of the first of each. Overwrites `values`.
+
+    argmax, and comparisons that give truth values, are several times slower than arithmetic here. What is
+    below the largest has a negative difference to it, whose bits, too, are a negative number, -2^23 at most;
+    the difference of the largest itself is 0. So adding small ranks that fall with the channel singles out
+    the rank of the first.
+    """
+    number = len(values)
+    top = values.amax(0)
+    ranks = torch.arange(number, 0, -1, dtype=torch.int32)[:, None, None]
+    # other than 1..m only where values are no numbers
+    rank = values.sub_(top).view(torch.int32).add_(ranks).amax(0).clamp(1, number)
+    table = channels.flip(0).T.int().contiguous()
+    base = torch.arange(len(table), dtype=torch.int32)[:, None] * number - 1
+    return top, table.flatten().index_select(0, (rank + base).flatten()).view(rank.shape)

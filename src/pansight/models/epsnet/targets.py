@@ -1,0 +1,109 @@
+"""Which anchor is to find which object, as in SSD and YOLACT."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from pansight.models.base import Target
+from pansight.models.epsnet.anchors import corners
+from pansight.models.epsnet.config import EPSNetConfig
+from pansight.nn.nms import pairwise_iou
+
+UNLABELLED = 0
+NEUTRAL = -1
+CERTAIN = 2.0
+"""above any IoU: the anchor that fits an object best is made to find it"""
+
+
+class Truth(NamedTuple):
+    """One picture's annotation in the method's terms."""
+
+    boxes: Float[Tensor, "n 4"]
+    """x1, y1, x2, y2 of single objects, as shares of the input's sides"""
+    labels: Int[Tensor, " n"]
+    """thing channel"""
+    masks: Bool[Tensor, "n h w"]
+    crowds: Float[Tensor, "c 4"]
+    semantics: Int[Tensor, "h w"]
+    """channel of the semantic map: 0 where nothing is labelled, the last on all things"""
+
+
+class Matching(NamedTuple):
+    """What each anchor is to say."""
+
+    labels: Int[Tensor, " a"]
+    """1 + thing channel; 0: background; NEUTRAL: anything"""
+    objects: Int[Tensor, " a"]
+    """the object that fits it best"""
+
+
+def truth_of(target: Target, thing_channels: Int[Tensor, " c"], stuff_channels: Int[Tensor, " c"]) -> Truth:
+    """The annotation; channels are by category, -1: none. In `stuff_channels` things have that of 'other'."""
+    height, width = target.masks.shape[1:]
+    things = thing_channels[target.categories]
+    there = target.masks.flatten(1).any(1) & (things >= 0)
+    single, crowd = there & ~target.crowd, there & target.crowd
+    semantics = torch.zeros(height, width, dtype=torch.int64, device=target.masks.device)
+    if len(target.masks):
+        # small integers: there is one a pixel and segment
+        channels = stuff_channels[target.categories].to(torch.int16)[:, None, None]
+        # masks never overlap: the largest of what covers a pixel is all there is
+        semantics = torch.where(target.masks, channels, UNLABELLED).amax(0).long()
+    return Truth(
+        boxes_of(target.masks[single]),
+        things[single],
+        target.masks[single],
+        boxes_of(target.masks[crowd]),
+        semantics,
+    )
+
+
+def boxes_of(masks: Bool[Tensor, "n h w"]) -> Float[Tensor, "n 4"]:
+    """Tight boxes as shares of the sides; masks must not be empty."""
+    height, width = masks.shape[1:]
+    columns, rows = masks.any(1).int(), masks.any(2).int()
+    ends = (
+        columns.argmax(1) / width,
+        rows.argmax(1) / height,
+        (width - columns.flip(1).argmax(1)) / width,
+        (height - rows.flip(1).argmax(1)) / height,
+    )
+    return torch.stack(ends, dim=1)
+
+
+@torch.no_grad()
+def match(truth: Truth, anchors: Float[Tensor, "a 4"], config: EPSNetConfig) -> Matching:
+    """Objects for anchors by IoU; every object gets the anchor that fits it best.
+
+    Of objects that share their best anchor the last one has it. Anchors on a group, most of whose area is
+    the group's, are neutral unless they are to find something.
+    """
+    boxes = corners(anchors)
+    if not len(truth.boxes):
+        labels = torch.zeros(len(anchors), dtype=torch.int64, device=anchors.device)
+        objects = torch.zeros_like(labels)
+    else:
+        overlaps = pairwise_iou(truth.boxes[None], boxes[None])[0]
+        best, objects = overlaps.max(0)
+        owned = overlaps.argmax(1)
+        numbers = torch.arange(len(owned), device=owned.device)
+        forced = torch.full_like(objects, -1).scatter_reduce(0, owned, numbers, "amax")
+        objects = torch.where(forced >= 0, forced, objects)
+        best = torch.where(forced >= 0, CERTAIN, best)
+        labels = truth.labels[objects] + 1
+        labels = torch.where(best < config.positive_iou, NEUTRAL, labels)
+        labels = torch.where(best < config.negative_iou, 0, labels)
+    if len(truth.crowds):
+        covered = _share_within(boxes, truth.crowds).amax(1) > config.crowd_iou
+        labels = torch.where((labels <= 0) & covered, NEUTRAL, labels)
+    return Matching(labels, objects)
+
+
+def _share_within(boxes: Float[Tensor, "a 4"], crowds: Float[Tensor, "c 4"]) -> Float[Tensor, "a c"]:
+    """Share of each box's area that lies in each crowd's."""
+    high = torch.minimum(boxes[:, None, 2:], crowds[:, 2:])
+    low = torch.maximum(boxes[:, None, :2], crowds[:, :2])
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    return (high - low).clamp(min=0).prod(2) / areas[:, None]
