@@ -55,12 +55,16 @@ def parts(size: int) -> tuple[dict[str, Callable[[], Tensor]], int]:
 
 def peak(size: int, form: str) -> int:
     """Megabytes that a form needs at most, beyond the inputs, in this process."""
-    import resource
-
     forms, _ = parts(size)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _high_water()
     forms[form]()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024
+    return (_high_water() - before) // 1024
+
+
+def _high_water() -> int:
+    """The most kilobytes that this process ever held; unlike getrusage's not also its parent's."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
 
 
 @torch.inference_mode()

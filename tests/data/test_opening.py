@@ -143,7 +143,7 @@ def test_labels_without_pictures(tmp_path: Path) -> None:
     data = open_dataset(table)
     assert len(data.truth(0).segments) == 2
     with pytest.raises(
-        DataError, match=r"0\.jpg: where the pictures of .* are is not known; name the folder"
+        DataError, match=r"0\.jpg: where the pictures of .* are is not known; name their folder"
     ):
         data[0]
     with pytest.raises(DataError, match="nowhere: no such folder"):

@@ -122,7 +122,8 @@ class CocoPanoptic:
         name = self._image_names[position]
         if self._pictures is None:
             raise DataError(
-                f"{name}: where the pictures of {self.annotations} are is not known; name their folder (--images)"
+                f"{name}: where the pictures of {self.annotations} are is not known; "
+                "name their folder (--images)"
             )
         file = find_picture(self._pictures, name)
         if file is None:

@@ -77,3 +77,7 @@ def test_cityscapes_files_are_called_as_the_official_ones(cityscapes: Any) -> No
 def test_cityscapes_files_have_the_official_classes(make_truths: Callable[..., Any]) -> None:
     with pytest.raises(CategoryError, match="own 19 categories"):
         plan_cityscapes(make_truths(1), Path("out"), "val")
+
+
+def test_half_characters_of_a_json_are_replaced() -> None:
+    assert png_names(["\ud800a.jpg", "b\0:c.jpg", "\udc80.jpg"]) == ["_a.png", "b__c.png", "\udc80.png"]

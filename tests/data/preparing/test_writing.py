@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pansight.categories import Categories
 from pansight.coco_files import read_ids
 from pansight.data.coco import CocoPanoptic
 from pansight.data.preparing.plan import plan_panoptic
+from pansight.data.preparing.polygons import LabelmePolygons
 from pansight.data.preparing.writing import Preparation
 from pansight.errors import InputError
 
@@ -122,3 +124,11 @@ def test_problems_of_several_lines_become_one(tmp_path: Path, make_truths: Sourc
     source.truth = lambda index: (_ for _ in ()).throw(InputError("one\n  two"))
     (outcome,) = prepare(source, tmp_path).start()
     assert outcome.problem is not None and "\n" not in outcome.problem
+
+
+def test_names_that_are_too_long_are_told(tmp_path: Path) -> None:
+    content = {"imageHeight": 2, "imageWidth": 2, "shapes": [], "imagePath": "x" * 400 + ".jpg"}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    source = LabelmePolygons(tmp_path, Categories.builtin("scenes"))
+    (outcome,) = Preparation(source, plan_panoptic(source, tmp_path / "out", "panoptic")).start()
+    assert outcome.problem is not None and "File name too long" in outcome.problem

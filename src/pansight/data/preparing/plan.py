@@ -1,5 +1,6 @@
 """What will be written for each picture of a data set, and how it will be called."""
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
@@ -11,6 +12,9 @@ from pansight.categories import Categories
 from pansight.data.cityscapes import train_id_categories
 from pansight.errors import CategoryError, DataError
 from pansight.panoptic import PanopticMap
+
+_NO_NAME = re.compile(r"[:\0\ud800-\udc7f\udd00-\udfff]")
+"""What no file's name may hold, somewhere; half characters from JSON among it."""
 
 
 @runtime_checkable
@@ -125,7 +129,7 @@ def png_names(names: Sequence[str]) -> list[str]:
 def _below(name: str) -> list[str]:
     """The parts of a path that lead downwards: names come from files, and must not lead anywhere else."""
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
-    return [part.replace(":", "_").replace("\0", "_") for part in parts] or ["picture"]
+    return [_NO_NAME.sub("_", part) for part in parts] or ["picture"]
 
 
 def _key(name: str) -> str:
