@@ -27,14 +27,14 @@ def literal(outputs: EPSNetOutputs, config: EPSNetConfig, threshold: float) -> l
         scores = logits.softmax(1)[:, 1:]
         anchors = [a for a in range(len(scores)) if scores[a].max() > config.score_floor]
         boxes = decode(offsets, outputs.anchors)
+        overlaps = pairwise_iou(boxes[None], boxes[None])[0].tolist()
         rows: list[tuple[float, int]] = []
         for one in range(scores.shape[1]):
             ranked = sorted(anchors, key=lambda a: -float(scores[a, one]))[: config.candidates_per_class]
             kept: list[int] = []
             for rank, a in enumerate(ranked):
                 rivals = kept if config.nms == "exact" else ranked[:rank]
-                ious = [float(pairwise_iou(boxes[None, a, None], boxes[None, b, None])) for b in rivals]
-                if all(iou <= config.nms_threshold for iou in ious):
+                if all(overlaps[b][a] <= config.nms_threshold for b in rivals):
                     kept.append(a)
             rows += [(float(scores[a, one]), one) for a in kept]
         rows.sort(key=lambda row: (-row[0], row[1]))
