@@ -124,7 +124,7 @@ def evaluate(
     overlap_threshold: Annotated[
         float | None,
         typer.Option(
-            help="Share of itself to keep, 0 or more; the model's own if not given.",
+            help="YOSO: share of itself that a segment must keep; else: share that better ones may hold.",
             show_default=False,
             rich_help_panel=_MODEL,
         ),

@@ -14,7 +14,6 @@ from pansight.models.dense_detection.targets import (
     BACKGROUND,
     IGNORED,
     CellTarget,
-    boxes_of,
     cell_target,
     centerness_of,
     dense_cells,
@@ -159,14 +158,6 @@ def test_a_thin_thing_has_finite_targets(rectangles: Make, thing_channels: Tenso
     found = assigned(target, cells, thing_channels, by_box=False)
     assert found.offsets[found.foreground].tolist() == [[0, 4, 1, 12], [0, 12, 1, 4]]
     assert centerness_of(found.offsets[found.foreground]).tolist() == [0, 0]
-
-
-def test_boxes_end_one_beyond_and_empty_masks_have_none() -> None:
-    masks = torch.zeros(3, 5, 7, dtype=torch.bool)
-    masks[0, 1:3, 2:6] = True
-    masks[2, 4, 6] = True
-    assert boxes_of(masks).tolist() == [[2, 1, 6, 3], [0, 0, 0, 0], [6, 4, 7, 5]]
-    assert boxes_of(masks[:0]).shape == (0, 4)
 
 
 @pytest.mark.parametrize("stride", [1, 2, 4])

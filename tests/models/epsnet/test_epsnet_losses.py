@@ -14,7 +14,8 @@ from pansight.models.epsnet import EPSNet, EPSNetConfig
 from pansight.models.epsnet.anchors import corners
 from pansight.models.epsnet.losses import epsnet_losses, hard_negatives
 from pansight.models.epsnet.outputs import EPSNetOutputs
-from pansight.models.epsnet.targets import Matching, Truth, boxes_of, match, truth_of
+from pansight.models.epsnet.targets import Matching, Truth, match, truth_of
+from pansight.nn.boxes import boxes_of
 from pansight.nn.nms import pairwise_iou
 
 Make = Callable[..., Any]
@@ -95,7 +96,9 @@ def test_truth_of_a_target(rectangles: Make) -> None:
     assert truth.labels.tolist() == [0]
     assert truth.semantics[0, 5] == 1 and truth.semantics[12, 20] == 3 and truth.semantics[30, 2] == 3
     assert truth.semantics[20, 60] == 0
-    assert torch.equal(boxes_of(truth.masks), truth.boxes)
+    height, width = truth.masks.shape[1:]
+    sides = torch.tensor([width, height, width, height])
+    assert torch.equal(boxes_of(truth.masks) / sides, truth.boxes)
 
 
 @given(st.integers(0, 10**6), st.integers(0, 12), st.integers(0, 12))

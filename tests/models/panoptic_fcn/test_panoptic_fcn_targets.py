@@ -13,7 +13,8 @@ from pansight.models.base import Target
 from pansight.models.panoptic_fcn import PanopticFCN
 from pansight.models.panoptic_fcn.losses import panoptic_fcn_losses, positions
 from pansight.models.panoptic_fcn.outputs import PanopticFCNOutputs
-from pansight.models.panoptic_fcn.targets import Truth, boxes_of, encode, quartered, truth_of
+from pansight.models.panoptic_fcn.targets import Truth, encode, quartered, truth_of
+from pansight.nn.boxes import boxes_of
 
 Make = Callable[..., Any]
 
@@ -135,14 +136,6 @@ def test_quarter_maps_are_those_of_interpolation(size: tuple[int, int]) -> None:
     torch.testing.assert_close(mine, theirs, rtol=0, atol=3e-7)
     theirs = torch.stack([literal.quarter(semantics == number, (16, 24)) for number in range(3)])
     torch.testing.assert_close(labels, theirs, rtol=0, atol=3e-7)
-
-
-def test_boxes() -> None:
-    masks = torch.zeros(3, 7, 9, dtype=torch.bool)
-    masks[0, 2:4, 3:8] = True
-    masks[2, 6, 8] = True
-    assert boxes_of(masks).tolist() == [[3, 2, 8, 4], [0, 0, 0, 0], [8, 6, 9, 7]]
-    assert boxes_of(masks[:0]).shape == (0, 4)
 
 
 def test_groups_are_semantics_but_no_objects(rectangles: Make) -> None:

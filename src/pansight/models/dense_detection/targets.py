@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pansight.models.base import Target
 from pansight.models.dense_detection.outputs import DENSE_STRIDE, STRIDES
+from pansight.nn.boxes import boxes_of
 
 BACKGROUND = -1
 IGNORED = -2
@@ -97,19 +98,6 @@ def at_cells(masks: Bool[Tensor, "n h w"], cells: Cells) -> Bool[Tensor, "n p"]:
     height, width = masks.shape[1:]
     inside = (cells.x < width) & (cells.y < height)
     return masks[:, cells.y.clamp(max=height - 1), cells.x.clamp(max=width - 1)] & inside
-
-
-def boxes_of(masks: Bool[Tensor, "n h w"]) -> Float[Tensor, "n 4"]:
-    """x1, y1, x2, y2 around each mask's pixels, x2 and y2 one beyond the last; empty masks: all zeros."""
-    ends = []
-    for axis in (1, 2):
-        there = masks.any(axis)
-        line = there.to(torch.uint8)  # bool has no argmax
-        first = line.argmax(1)
-        last = line.shape[1] - line.flip(1).argmax(1)
-        ends.append((first, torch.where(there.any(1), last, 0)))
-    (x1, x2), (y1, y2) = ends
-    return torch.stack((x1, y1, x2, y2), dim=1).float()
 
 
 def offsets_to(boxes: Float[Tensor, "*n 4"], cells: Cells) -> Float[Tensor, "*m 4"]:

@@ -9,6 +9,7 @@ from torch import Tensor
 from pansight.models.base import Target
 from pansight.models.epsnet.anchors import corners
 from pansight.models.epsnet.config import EPSNetConfig
+from pansight.nn.boxes import boxes_of
 from pansight.nn.nms import pairwise_iou
 
 UNLABELLED = 0
@@ -52,25 +53,18 @@ def truth_of(target: Target, thing_channels: Int[Tensor, " c"], stuff_channels: 
         # masks never overlap: the largest of what covers a pixel is all there is
         semantics = torch.where(target.masks, channels, UNLABELLED).amax(0).long()
     return Truth(
-        boxes_of(target.masks[single]),
+        _shares(target.masks[single]),
         things[single],
         target.masks[single],
-        boxes_of(target.masks[crowd]),
+        _shares(target.masks[crowd]),
         semantics,
     )
 
 
-def boxes_of(masks: Bool[Tensor, "n h w"]) -> Float[Tensor, "n 4"]:
-    """Tight boxes as shares of the sides; masks must not be empty."""
+def _shares(masks: Bool[Tensor, "n h w"]) -> Float[Tensor, "n 4"]:
+    """Boxes as shares of the sides."""
     height, width = masks.shape[1:]
-    columns, rows = masks.any(1).int(), masks.any(2).int()
-    ends = (
-        columns.argmax(1) / width,
-        rows.argmax(1) / height,
-        (width - columns.flip(1).argmax(1)) / width,
-        (height - rows.flip(1).argmax(1)) / height,
-    )
-    return torch.stack(ends, dim=1)
+    return boxes_of(masks) / torch.tensor((width, height, width, height), device=masks.device)
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from pansight.models.panoptic_fcn.merge import Instances
-from pansight.models.panoptic_fcn.targets import boxes_of
+from pansight.nn.boxes import boxes_of
 from pansight.semantics import CHUNK_FLOATS, enlarged
 from pansight.sizes import Sizes
 

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from pansight.models.base import Target
 from pansight.models.panoptic_fcn.config import PanopticFCNConfig
 from pansight.models.panoptic_fcn.outputs import FEATURE_STRIDE
+from pansight.nn.boxes import boxes_of
 from pansight.nn.resampling import linear_taps
 
 IGNORED = -1
@@ -85,18 +86,6 @@ def truth_of(
         for some, its in zip(masks.split(PART), numbers.split(PART), strict=True):
             semantics = torch.maximum(semantics, (some * its[:, None, None]).amax(0))
     return Truth(boxes[single], things[single], masks[single], semantics.long() - 1)
-
-
-def boxes_of(masks: Bool[Tensor, "n h w"]) -> Float[Tensor, "n 4"]:
-    """Tight boxes: x1, y1, x2, y2, the last two one beyond; zeros of empty masks."""
-    columns, rows = masks.any(1), masks.any(2)
-    ends = [
-        columns.int().argmax(1),
-        rows.int().argmax(1),
-        columns.shape[1] - columns.flip(1).int().argmax(1),
-        rows.shape[1] - rows.flip(1).int().argmax(1),
-    ]
-    return torch.where(rows.any(1, keepdim=True), torch.stack(ends, dim=1), 0).float()
 
 
 @torch.no_grad()
