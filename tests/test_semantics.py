@@ -25,7 +25,10 @@ from pansight.sizes import Sizes
 def test_is_the_argmax_of_the_whole(
     channels: int, size: tuple[int, int], ratio: int, data: st.DataObject, coarse: bool, most: int
 ) -> None:
-    """To the bit, in whatever chunks; whole numbers make ties everywhere, of which the first wins."""
+    """To the bit at once; in chunks as close as torch, which rounds small maps by the number of channels.
+
+    Whole numbers make ties everywhere, of which the first wins.
+    """
     generator = torch.Generator().manual_seed(data.draw(st.integers(0, 10**6)))
     logits = 3 * torch.randn(2, channels, *size, generator=generator)
     logits = logits.round() if coarse else logits
@@ -44,7 +47,22 @@ def test_is_the_argmax_of_the_whole(
     with mock.patch.object(semantics, "CHUNK_FLOATS", most * pixels):
         best = semantic_argmax(logits, Sizes(padded, [valid] * 2, [output] * 2))
     assert best.dtype == torch.int32
-    assert torch.equal(best, whole.argmax(1).int())
+    if most >= channels:
+        assert torch.equal(best, whole.argmax(1).int())
+    else:
+        value = whole.gather(1, best[:, None].long())
+        assert torch.allclose(value, whole.amax(1, keepdim=True), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("output", [(77, 113), (100, 150), (160, 300)])
+@pytest.mark.parametrize("most", [1, 2, 5, 7, 16])
+def test_chunks_of_real_maps_change_no_bit(output: tuple[int, int], most: int) -> None:
+    """From 128 rows and columns together on, as are all that need chunks, torch rounds all channels alike."""
+    logits = (3 * torch.randn(2, 19, 20, 30, generator=torch.Generator().manual_seed(most))).round()
+    sizes = Sizes((80, 120), [(77, 113)] * 2, [output] * 2)
+    with mock.patch.object(semantics, "CHUNK_FLOATS", most * 2 * max(80 * 120, output[0] * output[1])):
+        best = semantic_argmax(logits, sizes)
+    assert torch.equal(best, enlarged(logits, (80, 120), (77, 113), output).argmax(1).int())
 
 
 def test_pictures_of_different_sizes_are_what_they_are_alone() -> None:

@@ -7,22 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from pansight.categories import Categories, Category
-from pansight.models.base import Target
+from pansight.categories import Categories
 from pansight.models.dense_detection import DenseDetection, DenseDetectionConfig, DenseOutputs
 from pansight.models.dense_detection.outputs import STRIDES
 from pansight.models.preprocess import Preprocess
-
-# things stand between stuff, so that nothing can count on where they are
-GARDEN = Categories(
-    [
-        Category("dog", True, 9, (255, 0, 0)),
-        Category("sky", False, 7, (0, 0, 255)),
-        Category("cat", True, 11, (255, 255, 0)),
-        Category("lawn", False, 8, (0, 255, 0)),
-    ],
-    name="garden",
-)
 
 SMALL: dict[str, Any] = {
     "depth": 18,
@@ -40,12 +28,6 @@ SMALL: dict[str, Any] = {
 
 
 @pytest.fixture
-def garden() -> Categories:
-    """Two kinds of things, two of stuff."""
-    return GARDEN
-
-
-@pytest.fixture
 def thing_channels() -> Tensor:
     """Of the garden's categories."""
     return torch.tensor([0, -1, 1, -1])
@@ -58,41 +40,20 @@ def small_config() -> Callable[..., DenseDetectionConfig]:
 
 
 @pytest.fixture
-def small_dense(small_config: Callable[..., DenseDetectionConfig]) -> Callable[..., DenseDetection]:
+def small_dense(
+    garden: Categories, small_config: Callable[..., DenseDetectionConfig]
+) -> Callable[..., DenseDetection]:
     """Models of such configurations, with statistics of norms that do something."""
 
     def make(seed: int = 0, **changes: Any) -> DenseDetection:
         torch.manual_seed(seed)
-        model = DenseDetection(small_config(**changes), GARDEN, Preprocess())
+        model = DenseDetection(small_config(**changes), garden, Preprocess())
         for name, buffer in model.named_buffers():
             if name.endswith("running_mean"):
                 buffer.uniform_(-0.1, 0.1)
             elif name.endswith("running_var"):
                 buffer.uniform_(0.7, 1.4)
         return model.eval()
-
-    return make
-
-
-@pytest.fixture
-def rectangles() -> Callable[..., Target]:
-    """Targets of rectangles, later ones in front; whatever they leave is not labelled."""
-
-    def make(
-        height: int,
-        width: int,
-        *parts: tuple[int, tuple[int, int, int, int]],
-        crowd: tuple[int, ...] = (),
-        size: tuple[int, int] | None = None,
-    ) -> Target:
-        """Parts are category and x1, y1, x2, y2; `crowd` names parts by number."""
-        ids = torch.full((height, width), -1)
-        for number, (_, (x1, y1, x2, y2)) in enumerate(parts):
-            ids[y1:y2, x1:x2] = number
-        masks = ids == torch.arange(len(parts))[:, None, None]
-        categories = torch.tensor([category for category, _ in parts], dtype=torch.int64)
-        is_crowd = torch.tensor([number in crowd for number in range(len(parts))], dtype=torch.bool)
-        return Target(masks, categories, is_crowd, size or (height, width))
 
     return make
 

@@ -7,22 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from pansight.categories import Categories, Category
-from pansight.models.base import Target
+from pansight.categories import Categories
 from pansight.models.epsnet import EPSNet, EPSNetConfig
 from pansight.models.epsnet.outputs import EPSNetOutputs
 from pansight.models.preprocess import Preprocess
-
-# things stand between stuff, so that nothing can count on where they are
-GARDEN = Categories(
-    [
-        Category("dog", True, 9, (255, 0, 0)),
-        Category("sky", False, 7, (0, 0, 255)),
-        Category("cat", True, 11, (255, 255, 0)),
-        Category("lawn", False, 8, (0, 255, 0)),
-    ],
-    name="garden",
-)
 
 SMALL: dict[str, Any] = {
     "depth": 18,
@@ -45,11 +33,11 @@ def small_config() -> Callable[..., EPSNetConfig]:
 
 
 @pytest.fixture
-def small_epsnet(small_config: Callable[..., EPSNetConfig]) -> Callable[..., EPSNet]:
+def small_epsnet(garden: Categories, small_config: Callable[..., EPSNetConfig]) -> Callable[..., EPSNet]:
     """Models of such configurations, with statistics and biases that do something."""
 
     def make(
-        seed: int = 0, categories: Categories = GARDEN, preprocess: Preprocess | None = None, **changes: Any
+        seed: int = 0, categories: Categories = garden, preprocess: Preprocess | None = None, **changes: Any
     ) -> EPSNet:
         torch.manual_seed(seed)
         model = EPSNet(small_config(**changes), categories, preprocess or Preprocess())
@@ -61,28 +49,6 @@ def small_epsnet(small_config: Callable[..., EPSNetConfig]) -> Callable[..., EPS
             elif name.endswith(".bias"):
                 tensor.uniform_(-0.3, 0.3)
         return model.eval()
-
-    return make
-
-
-@pytest.fixture
-def rectangles() -> Callable[..., Target]:
-    """Targets of rectangles, later ones in front; whatever they leave is not labelled."""
-
-    def make(
-        height: int,
-        width: int,
-        *parts: tuple[int, tuple[int, int, int, int]],
-        crowd: tuple[int, ...] = (),
-    ) -> Target:
-        """Parts are category and x1, y1, x2, y2; `crowd` names parts by number."""
-        ids = torch.full((height, width), -1)
-        for number, (_, (x1, y1, x2, y2)) in enumerate(parts):
-            ids[y1:y2, x1:x2] = number
-        masks = ids == torch.arange(len(parts))[:, None, None]
-        categories = torch.tensor([category for category, _ in parts], dtype=torch.int64)
-        is_crowd = torch.tensor([number in crowd for number in range(len(parts))], dtype=torch.bool)
-        return Target(masks, categories, is_crowd, (height, width))
 
     return make
 

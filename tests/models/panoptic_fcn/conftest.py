@@ -7,22 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from pansight.categories import Categories, Category
-from pansight.models.base import Target
+from pansight.categories import Categories
 from pansight.models.panoptic_fcn import PanopticFCN, PanopticFCNConfig
 from pansight.models.panoptic_fcn.outputs import STRIDES, PanopticFCNOutputs
 from pansight.models.preprocess import Preprocess
-
-# things stand between stuff, so that nothing can count on where they are
-GARDEN = Categories(
-    [
-        Category("dog", True, 9, (255, 0, 0)),
-        Category("sky", False, 7, (0, 0, 255)),
-        Category("cat", True, 11, (255, 255, 0)),
-        Category("lawn", False, 8, (0, 255, 0)),
-    ],
-    name="garden",
-)
 
 SMALL: dict[str, Any] = {
     "depth": 18,
@@ -39,22 +27,18 @@ SMALL: dict[str, Any] = {
 
 
 @pytest.fixture
-def garden() -> Categories:
-    """Two kinds of things, two of stuff."""
-    return GARDEN
-
-
-@pytest.fixture
 def small_config() -> Callable[..., PanopticFCNConfig]:
     """Configurations of a few thousand parameters, with changes."""
     return lambda **changes: PanopticFCNConfig(**{**SMALL, **changes})
 
 
 @pytest.fixture
-def small_fcn(small_config: Callable[..., PanopticFCNConfig]) -> Callable[..., PanopticFCN]:
+def small_fcn(
+    garden: Categories, small_config: Callable[..., PanopticFCNConfig]
+) -> Callable[..., PanopticFCN]:
     """Models of such configurations that find something: statistics, offsets and last layers do not sleep."""
 
-    def make(seed: int = 0, categories: Categories = GARDEN, **changes: Any) -> PanopticFCN:
+    def make(seed: int = 0, categories: Categories = garden, **changes: Any) -> PanopticFCN:
         torch.manual_seed(seed)
         model = PanopticFCN(small_config(**changes), categories, Preprocess())
         for name, tensor in model.state_dict().items():
@@ -67,29 +51,6 @@ def small_fcn(small_config: Callable[..., PanopticFCNConfig]) -> Callable[..., P
             elif name.startswith(("position_head.out", "kernel_head.out", "thing_g", "stuff_g")):
                 tensor.uniform_(-0.5, 0.5)
         return model.eval()
-
-    return make
-
-
-@pytest.fixture
-def rectangles() -> Callable[..., Target]:
-    """Targets of rectangles, later ones in front; whatever they leave is not labelled."""
-
-    def make(
-        height: int,
-        width: int,
-        *parts: tuple[int, tuple[int, int, int, int]],
-        crowd: tuple[int, ...] = (),
-        size: tuple[int, int] | None = None,
-    ) -> Target:
-        """Parts are category and x1, y1, x2, y2; `crowd` names parts by number."""
-        ids = torch.full((height, width), -1)
-        for number, (_, (x1, y1, x2, y2)) in enumerate(parts):
-            ids[y1:y2, x1:x2] = number
-        masks = ids == torch.arange(len(parts))[:, None, None]
-        categories = torch.tensor([category for category, _ in parts], dtype=torch.int64)
-        is_crowd = torch.tensor([number in crowd for number in range(len(parts))], dtype=torch.bool)
-        return Target(masks, categories, is_crowd, size or (height, width))
 
     return make
 

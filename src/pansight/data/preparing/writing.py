@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,7 +41,7 @@ class Outcome:
     fatal: bool = False
 
 
-class Conversion:
+class Conversion(ABC):
     """Files for every sample of a data set: `start()` gives the outcomes, in order, `save()` the table.
 
     Attributes:
@@ -67,9 +68,9 @@ class Conversion:
         """
         return self._follow(run_over(self._task, len(self), self._workers))
 
+    @abstractmethod
     def save(self) -> Path:
         """Write the table of all samples that did not fail. Raises InputError when that cannot be done."""
-        raise NotImplementedError
 
     def _follow(self, outcomes: Generator[Outcome, None, None]) -> Generator[Outcome, None, None]:
         try:

@@ -29,8 +29,8 @@ def merge_dense(
     """
     thing_indices, stuff_indices = things_and_stuff(is_thing, outputs.class_logits[0].shape[1])
     queries = find_queries(outputs, sizes, config)
-    queries = queries.rows(keep_first(queries.kept & (queries.scores >= config.object_threshold)))
     queries = queries._replace(kept=queries.kept & (queries.scores >= config.object_threshold))
+    queries = queries.rows(keep_first(queries.kept))
     masks = SoftMasks(
         soft_masks(outputs, queries, thing_indices, config, reach=1 if sizes.valid == sizes.output else 2),
         queries.scores,
