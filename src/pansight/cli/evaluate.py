@@ -211,8 +211,11 @@ def evaluate(
             split=split,
             panoptic=panoptic,
             limit=limit,
+            device=None if device == "auto" else device,
+            resize=None if resize == "paper" else resize,
             object_threshold=object_threshold,
             overlap_threshold=overlap_threshold,
+            batch_size=None if batch_size == 1 else batch_size,
         )
         if truth is None or predictions is None:
             raise InputError(
