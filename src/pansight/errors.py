@@ -46,6 +46,10 @@ class CheckpointError(PansightError):
     """A weights file does not fit the model, or is damaged."""
 
 
+class CheckpointWarning(UserWarning):
+    """A weights file serves, but not only in the way that was taken."""
+
+
 class DownloadError(PansightError):
     """A published file cannot be fetched, or is not what was published."""
 

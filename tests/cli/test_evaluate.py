@@ -10,14 +10,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from pansight.categories import Categories, Category
 from pansight.coco_files import read_ids
 from pansight.data.sample import Sample
 from pansight.data.scenes import render_scene
+from pansight.metrics.evaluation import Evaluation
+from pansight.models.panoptic_fcn import PanopticFCN
 from pansight.models.yoso import YOSO
 from pansight.panoptic import PanopticMap
+from pansight.runtime.segmenter import Segmenter
+from pansight.zoo import save_native
 
 MALFORMED = {
     "m02_pred_unknown_category": 1,
@@ -416,6 +421,46 @@ def test_ctrl_c_tells_the_score_so_far(
     assert f"PARTIAL: stopped after {score['images']} of 5 pictures" in run.out
     assert "stopped by Ctrl-C; the score is of what was finished" in run.err
     assert "This evaluation was stopped" in (tmp_path / "x.html").read_text(encoding="utf-8")
+
+
+def test_mask_ap_is_that_of_the_models_own_instances(
+    pansight: Callable[..., Any],
+    scenes: Path,
+    samples: list[Sample],
+    small_weights: Path,
+    finding_fcn: Callable[[Categories], PanopticFCN],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = finding_fcn(Categories.builtin("scenes"))
+    save_native(model, tmp_path / "fcn.safetensors")
+    forward, calls = PanopticFCN.forward, []
+
+    def counted(model: PanopticFCN, images: torch.Tensor) -> Any:
+        calls.append(len(images))
+        return forward(model, images)
+
+    monkeypatch.setattr(PanopticFCN, "forward", counted)
+    options = ("--data", scenes, "--images", tmp_path / "scenes", "--device", "cpu", "--ap", "--json")
+    page = tmp_path / "x.html"
+    run = pansight("evaluate", "--model", tmp_path / "fcn.safetensors", *options, tmp_path / "x.json")
+    assert run.code == 0, run.err
+    assert sum(calls) == 5, "the network runs once a picture"
+    assert "; from the model's instances" in run.out
+    segmenter = Segmenter(model, device="cpu")
+    expected = Evaluation(segmenter.categories, exact=True, average_precision=True, instances=True)
+    for sample in samples:
+        (panoptic, found), *_ = segmenter.batch_with_instances([sample.image])
+        assert len(found) > len(panoptic.things())
+        expected.update(panoptic, sample.panoptic, sample.file_name, found)
+    score = json.loads((tmp_path / "x.json").read_text())
+    assert score["ap"] == expected.compute().to_json()["ap"]
+    assert score["ap"]["source"] == "instances"
+    run = pansight("evaluate", "--model", small_weights, *options, tmp_path / "y.json", "--report", page)
+    assert run.code == 0, run.err
+    assert "; from panoptic segments" in run.out
+    assert "; from panoptic segments" in page.read_text(encoding="utf-8")
+    assert json.loads((tmp_path / "y.json").read_text())["ap"]["source"] == "segments"
 
 
 @pytest.mark.slow

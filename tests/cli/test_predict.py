@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from pansight.categories import Categories
@@ -21,6 +22,8 @@ from pansight.panoptic import PanopticMap
 from pansight.runtime import pipeline
 from pansight.runtime.images import read_image
 from pansight.runtime.writing import MapWriter
+from pansight.zoo import presets
+from pansight.zoo.spec import ModelSpec
 
 
 def noise(height: int = 24, width: int = 36, seed: int = 0) -> Image.Image:
@@ -350,3 +353,26 @@ def test_help_is_there_at_once() -> None:
     code = "import sys, pansight.cli.main; print(sorted({'torch', 'PIL', 'numpy'} & set(sys.modules)))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_weights_that_fit_several_models_are_named_with_the_one_taken(
+    pansight: Callable[..., Any],
+    small_scenes_model: YOSO,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = small_scenes_model
+    sizes = {"near": model.preprocess, "far": model.preprocess.resized(32)}
+    specs = tuple(
+        ModelSpec(name, "yoso", model.config, model.categories, preprocess, "")
+        for name, preprocess in sizes.items()
+    )
+    monkeypatch.setattr(presets, "released", lambda: specs)
+    monkeypatch.setattr(presets, "EMBEDDED", {})
+    torch.save({"model": model.state_dict()}, tmp_path / "model_final.pth")
+    noise().save(tmp_path / "a.png")
+    weights = tmp_path / "model_final.pth"
+    run = pansight("predict", tmp_path / "a.png", "--weights", weights, "-o", tmp_path / "out")
+    assert run.code == 0
+    assert "note: " in run.err
+    assert "model_final.pth is taken for near; it fits far, too: give the model's name" in run.err

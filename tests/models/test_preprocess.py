@@ -83,7 +83,7 @@ def test_rules_to_choose_from() -> None:
     assert paper.resized(512).target_size(480, 640) == (512, 683)
     assert paper.resized(512).mean == paper.mean
     assert Preprocess(squash=(9, 9)).resized("none").target_size(5, 6) == (5, 6)
-    assert Preprocess(squash=(9, 9)).resized(20).target_size(10, 30) == (20, 60)
+    assert Preprocess(squash=(9, 9)).resized(20).target_size(10, 30) == (20, 20)
     for wrong in (0, -3):
         with pytest.raises(InputError, match="short side in pixels"):
             paper.resized(wrong)

@@ -9,6 +9,7 @@ from jaxtyping import UInt8
 from pansight.categories import Categories, Category
 from pansight.data.sample import Sample
 from pansight.errors import DataError, InputError
+from pansight.instances import Instances
 from pansight.metrics.evaluation import Evaluation
 from pansight.panoptic import PanopticMap
 from pansight.runtime.evaluating import ModelEvaluation, spread
@@ -80,6 +81,38 @@ def test_all_that_can_be_scored_is(batch_size: int) -> None:
     assert max(oracle.batches) <= batch_size
     assert running.seconds.segment > 0
     assert running.seconds.score > 0
+
+
+class Finder(Oracle):
+    """It finds the car twice, which no map can hold."""
+
+    def batch_with_instances(
+        self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]]
+    ) -> list[tuple[PanopticMap, Instances]]:
+        answers = []
+        for panoptic in self.batch(images):
+            car = panoptic.segment(1)
+            box = np.array([[0, 0, car.box[2], car.box[3]]] * 2, dtype=np.float32)
+            scores = np.array([0.9, 0.8], dtype=np.float32)
+            found = Instances(panoptic.masks([1, 1]), box, np.zeros(2, dtype=np.int64), scores)
+            answers.append((panoptic, found))
+        return answers
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_instances_come_with_the_maps(batch_size: int) -> None:
+    finder = Finder(batch_size, refused=[7])
+    evaluation = Evaluation(CATEGORIES, average_precision=True, instances=True)
+    running = ModelEvaluation(finder, Numbers(), translate(CATEGORIES, CATEGORIES), evaluation)
+    assert [one.index for one in running.run(range(9)) if one.problem] == [3, 7]
+    result = running.evaluation.compute()
+    assert sum(finder.batches) == result.panoptic.images == 7
+    assert result.panoptic.all is not None and result.panoptic.all.pq == 1.0
+    # all 7 cars are found before any of the seven that are found once more
+    assert result.ap is not None and result.ap.ap == pytest.approx(1.0)
+    assert result.ap.source == "instances"
+    with pytest.raises(InputError, match="the model gives none"):
+        ModelEvaluation(Oracle(), Numbers(), translate(CATEGORIES, CATEGORIES), evaluation)
 
 
 def test_stopping_keeps_what_was_scored() -> None:

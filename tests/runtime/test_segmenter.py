@@ -17,7 +17,7 @@ from pansight.nn.conv import ConvNorm
 from pansight.panoptic import PanopticMap
 from pansight.runtime.devices import choose_device
 from pansight.runtime.segmenter import Segmenter, load
-from pansight.zoo import save_native
+from pansight.zoo import load_model, save_native
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -126,6 +126,11 @@ def test_thresholds(small_model: YOSO) -> None:
             Segmenter(small_model, device="cpu", **options)
 
 
+def test_a_share_has_an_upper_end() -> None:
+    with pytest.raises(InputError, match=r"--overlap-threshold \(overlap_threshold\) 5 is out of range"):
+        load("epsnet-tiny", device="cpu", overlap_threshold=5.0)
+
+
 def test_values_that_make_no_sense(small_model: YOSO) -> None:
     with pytest.raises(InputError, match="batch size 0"):
         Segmenter(small_model, device="cpu", batch_size=0)
@@ -161,15 +166,24 @@ def test_a_bad_picture_of_a_list_is_named(segmenter: Segmenter, tmp_path: Path) 
         "yoso_head.mask_heads.1.fc_cls.weight",
     ],
 )
-@pytest.mark.parametrize("fold", [True, False])
-def test_damaged_weights_are_an_error_not_a_map(
-    small_model: YOSO, value: float, key: str, fold: bool
-) -> None:
+def test_damaged_weights_are_an_error_not_a_map(small_model: YOSO, value: float, key: str) -> None:
     model = copy.deepcopy(small_model)
+    segmenter = Segmenter(model, device="cpu", fold=False)
     model.state_dict()[key].flatten()[0] = value
-    segmenter = Segmenter(model, device="cpu", fold=fold)
-    with pytest.raises(InputError, match="not finite"):
+    with pytest.raises(InputError, match="not all weights are finite"):
+        Segmenter(model, device="cpu")
+    # what breaks later, or overflows, shows in the outputs
+    segmenter.model.state_dict()[key].flatten()[0] = value
+    with pytest.raises(InputError, match="output is not finite"):
         segmenter(noise(40, 60))
+
+
+@pytest.mark.parametrize("name", ["thing_generator", "stuff_generator"])
+def test_weights_that_the_merge_alone_uses_count_too(name: str) -> None:
+    model = load_model("panoptic-fcn-tiny")
+    model.state_dict()[f"{name}.embed_extractor.weight"][0] = torch.nan
+    with pytest.raises(InputError, match="not all weights are finite"):
+        Segmenter(model, device="cpu")
 
 
 def test_lack_of_memory_is_told(small_model: YOSO, monkeypatch: pytest.MonkeyPatch) -> None:

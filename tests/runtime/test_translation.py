@@ -5,6 +5,7 @@ import pytest
 
 from pansight.categories import Categories, Category
 from pansight.errors import DataProblemsError
+from pansight.instances import Instances
 from pansight.panoptic import PanopticMap
 from pansight.runtime.translation import translate
 
@@ -37,6 +38,18 @@ def test_one_set_is_left_alone() -> None:
     # Other ids in files are another set, but the same order of the same names.
     moved = translate(MODEL, a_set(*MODEL.names, things="car person", first=50))(panoptic)
     assert moved.segments == panoptic.segments
+
+
+def test_instances_of_unknown_categories_are_left_out() -> None:
+    masks = np.arange(3)[:, None, None] == np.arange(3)[None, None]
+    boxes = np.array([[i, 0, i + 1, 1] for i in range(3)], dtype=np.float32)
+    scores = np.array([0.9, 0.8, 0.7], dtype=np.float32)
+    found = Instances(masks, boxes, np.array([3, 1, 3]), scores)
+    assert translate(MODEL, MODEL).instances(found) is found
+    result = translate(MODEL, a_set("person", "road", things="person")).instances(found)
+    assert result.categories.tolist() == [0, 0]
+    assert result.scores.tolist() == scores[[0, 2]].tolist()
+    assert np.array_equal(result.masks, masks[[0, 2]]) and np.array_equal(result.boxes, boxes[[0, 2]])
 
 
 def test_everything_that_does_not_fit_is_told() -> None:

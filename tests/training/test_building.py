@@ -80,6 +80,32 @@ def test_start_of_another_architecture_is_refused(tmp_path: Path) -> None:
         build_model(ModelChoice(config=SMALL, start=str(path)), SCENES)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("channels", "bgr", "channels rgb, here bgr; set model.preprocess.channels to its"),
+        ("std", (1.0, 1.0, 1.0), r"std \[58.395, 57.12, 57.375\], here \[1, 1, 1\]"),
+        ("mean", (0.0, 1.0, 2.0), r"mean \[123.675, 116.28, 103.53\], here \[0, 1, 2\]"),
+    ],
+)
+def test_start_from_other_colours_is_refused(tmp_path: Path, field: str, value: object, message: str) -> None:
+    path = tmp_path / "start.safetensors"
+    saved(path, SCENES)
+    preprocess = Preprocess.model_validate({field: value})
+    with pytest.raises(CheckpointError, match=message):
+        build_model(ModelChoice(config=SMALL, start=str(path), preprocess=preprocess), SCENES)
+
+
+def test_start_with_strides_elsewhere_is_refused(tmp_path: Path) -> None:
+    """The shapes are the same."""
+    small = {"depth": 50, "width": 4, "pyramid_channels": 8, "encoder_channels": 8}
+    path = tmp_path / "start.safetensors"
+    save_native(build_model(ModelChoice(method="panoptic_fcn", config=small), SCENES), path)
+    choice = ModelChoice(method="panoptic_fcn", config={**small, "stride_in_1x1": False}, start=str(path))
+    with pytest.raises(CheckpointError, match=r"stride_in_1x1 True, here False; set model\.config\.stride"):
+        build_model(choice, SCENES)
+
+
 def test_dense_detections_are_built_and_say_what_contradicts(tmp_path: Path) -> None:
     small = {"depth": 18, "width": 4, "pyramid_channels": 8, "box_channels": 8, "class_channels": 8}
     model = build_model(ModelChoice(method="dense_detection", config=small), SCENES)

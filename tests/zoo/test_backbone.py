@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +14,7 @@ from pansight.errors import CheckpointError
 from pansight.nn.resnet import ResNet
 from pansight.zoo import load_backbone
 from pansight.zoo.backbone import as_backbone
+from pansight.zoo.official import read_state
 
 
 def torchvision_key(key: str) -> str:
@@ -91,6 +93,48 @@ def test_a_pickle_as_detectron2_ships_it(
     (tmp_path / "R-50.pkl").write_bytes(pickle.dumps(content, protocol=3))
     load_backbone(model, tmp_path / "R-50.pkl")
     assert same(model.backbone, source.backbone)
+
+
+def caffe2_key(key: str) -> str:
+    """Caffe2's spelling, from our side."""
+    key = key.replace("stem.conv1.norm.", "res_conv1_bn_").replace("stem.conv1.", "conv1_")
+    key = key.replace("shortcut.", "branch1.").replace("norm.", "bn_").replace("bn_weight", "bn_s")
+    for letter, number in zip("abc", "123", strict=True):
+        key = re.sub(rf"^(res\d.*)\.conv{number}\.", rf"\1.branch2{letter}.", key)
+    return key.replace(".", "_").replace("_weight", "_w").replace("_bn_bias", "_bn_b")
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_caffe2s_norms_are_scale_and_shift(
+    tmp_path: Path, make_model: Callable[..., Any], same: Callable[..., bool], wrapped: bool
+) -> None:
+    model, source = make_model(depth=50), make_model(depth=50)
+    state = dict(source.backbone.state_dict())
+    for key, tensor in state.items():
+        tensor.fill_(1) if key.endswith(
+            "running_var"
+        ) else tensor.zero_() if "running" in key else tensor.add_(1)
+    learned = {caffe2_key(key): tensor.numpy() for key, tensor in state.items() if "running" not in key}
+    assert {"conv1_w", "res_conv1_bn_s", "res2_0_branch1_bn_b", "res5_2_branch2c_w"} <= set(learned)
+    rest = {
+        "conv1_b": np.zeros(8, np.float32),
+        "fc1000_w": np.zeros((10, 8)),
+        "conv1_w_momentum": np.zeros(1),
+    }
+    content = {**learned, **rest}
+    (tmp_path / "R-50.pkl").write_bytes(pickle.dumps({"blobs": content} if wrapped else content, protocol=2))
+    load_backbone(model, tmp_path / "R-50.pkl")
+    assert same(model.backbone, source.backbone)
+
+
+def test_a_pickle_of_python_2(tmp_path: Path) -> None:
+    """Keys and raw numbers are both byte strings there."""
+    dtype = b"cnumpy\ndtype\n(U\x02f4K\x00K\x01tR(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+    array = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tU\x01btR(K\x01(K\x02t" + dtype
+    numbers = np.array([1.5, -200.25], "<f4").tobytes()
+    raw = b"\x89U" + bytes([len(numbers)]) + numbers + b"tb"
+    (tmp_path / "old.pkl").write_bytes(b"\x80\x02}U\x07conv1_w" + array + raw + b"s.")
+    assert read_state(tmp_path / "old.pkl")["conv1_w"].tolist() == [1.5, -200.25]
 
 
 def test_the_keys_of_a_whole_resnet_50(make_model: Callable[..., Any]) -> None:

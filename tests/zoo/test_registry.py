@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from pansight.errors import CheckpointError, InputError
+from pansight.errors import CheckpointError, CheckpointWarning, InputError
+from pansight.models.preprocess import Preprocess
 from pansight.zoo import available, build, load_model, preset, presets, registry, save_native
 from pansight.zoo.methods import construct
 from pansight.zoo.spec import ReleasedFile
@@ -79,6 +80,24 @@ def test_a_path_to_a_released_file_is_recognised(
         load_model(tmp_path / "w.pth")
 
 
+def test_a_file_that_fits_several_says_so(
+    zoo: list[Any], tmp_path: Path, make_model: Callable[..., Any]
+) -> None:
+    model: Any = make_model()
+    torch.save(model.state_dict(), tmp_path / "w.pth")
+    with pytest.warns(CheckpointWarning, match=r"w\.pth is taken for small; it fits small-large, too: give"):
+        assert load_model(tmp_path / "w.pth").preprocess == zoo[0].preprocess
+
+
+def test_the_published_name_of_a_file_decides(
+    zoo: list[Any], tmp_path: Path, make_model: Callable[..., Any], recwarn: pytest.WarningsRecorder
+) -> None:
+    zoo[2] = dataclasses.replace(zoo[2], weights=(ReleasedFile("large.pth", "http://127.0.0.1:9/large.pth"),))
+    torch.save(make_model().state_dict(), tmp_path / "large.pth")
+    assert load_model(tmp_path / "large.pth").preprocess.short == 320
+    assert not [note for note in recwarn if note.category is CheckpointWarning]
+
+
 def test_a_name_with_a_released_file(zoo: list[Any], tmp_path: Path, make_model: Callable[..., Any]) -> None:
     torch.save(make_model().state_dict(), tmp_path / "w.pth")
     model = load_model("small-large", weights=tmp_path / "w.pth")
@@ -89,9 +108,12 @@ def test_a_name_with_a_released_file(zoo: list[Any], tmp_path: Path, make_model:
 
 def test_a_name_with_a_native_file(zoo: list[Any], tmp_path: Path, make_model: Callable[..., Any]) -> None:
     path = tmp_path / "mine.safetensors"
-    save_native(make_model(temperature=0.5, object_threshold=0.25), path)
+    trained = make_model(temperature=0.5, object_threshold=0.25)
+    trained.preprocess = Preprocess(short=64, channels="bgr", std=(1.0, 2.0, 3.0), divisor=64)
+    save_native(trained, path)
     model: Any = load_model("small-large", weights=path)
-    assert model.preprocess.short == 320
+    # how large pictures become is the name's; what colours are is the weights'
+    assert model.preprocess == Preprocess(short=320, channels="bgr", std=(1.0, 2.0, 3.0), divisor=64)
     assert (model.config.temperature, model.object_threshold) == (0.5, 0.25)
     with pytest.raises(CheckpointError, match=r"does not fit small-wide .*give no name with it"):
         load_model("small-wide", weights=path)
@@ -150,8 +172,9 @@ def test_the_coco_model_at_full_size_as_it_is_released(tmp_path: Path, same: Cal
         if tensor.is_floating_point():
             tensor.fill_(number + 0.5)
     step = {"state": {0: {"exp_avg": torch.zeros(3)}}, "param_groups": [{"lr": 1e-5, "params": [0]}]}
-    torch.save({"model": model.state_dict(), "optimizer": step, "iteration": 368749}, tmp_path / "w.pth")
-    loaded = load_model(tmp_path / "w.pth")
+    path = tmp_path / "yoso_res50_coco.pth"
+    torch.save({"model": model.state_dict(), "optimizer": step, "iteration": 368749}, path)
+    loaded = load_model(path)
     assert same(loaded, model)
     assert loaded.config == spec.config
     assert loaded.preprocess == spec.preprocess

@@ -109,7 +109,7 @@ def evaluate(
     resize: Annotated[
         str,
         typer.Option(
-            help="paper: the method's rule; none: only padded; or a short side in pixels.",
+            help="paper: the method's rule; none: only padded; or the short side in pixels (EPSNet: both).",
             rich_help_panel=_MODEL,
         ),
     ] = "paper",
@@ -148,7 +148,8 @@ def evaluate(
         bool,
         typer.Option(
             "--ap",
-            help="Mask AP of the things as well; left out where predictions have no `score`.",
+            help="Mask AP of the things as well: of the model's own instances where it finds some beside its "
+            "maps, else of segments; left out where predictions have no `score`.",
             rich_help_panel=_MEASURED,
         ),
     ] = False,

@@ -37,6 +37,7 @@ def run_model(
 ) -> Finished:
     """Segment and score the samples, with a progress bar; Ctrl-C ends it early.
 
+    Mask AP is that of the model's own instances where it has some, else that of its panoptic segments.
     `preset_name`: where the model is that preset as published, weights and input size.
 
     Raises DataProblemsError when the data has categories that the model does not know, DataError when not one
@@ -44,7 +45,8 @@ def run_model(
     """
     errors = Console(stderr=True, soft_wrap=True, highlight=False)
     translation = translate(segmenter.categories, dataset.categories)
-    job = ModelEvaluation(segmenter, dataset, translation, measures.start(dataset.categories))
+    evaluation = measures.start(dataset.categories, instances=segmenter.has_instances)
+    job = ModelEvaluation(segmenter, dataset, translation, evaluation)
     indices = spread(len(dataset), limit)
     # Pillow's remarks on odd files name no file; what matters comes as an error.
     warnings.filterwarnings("ignore", module=r"PIL\.")

@@ -37,8 +37,8 @@ class Measures:
     average_precision: bool = False
     bootstrap: int = 0
 
-    def start(self, categories: "Categories") -> "Evaluation":
-        """An empty evaluation of these."""
+    def start(self, categories: "Categories", instances: bool = False) -> "Evaluation":
+        """An empty evaluation of these; `instances`: mask AP is that of instances given beside maps."""
         from pansight.metrics.evaluation import Evaluation
 
         return Evaluation(
@@ -47,6 +47,7 @@ class Measures:
             boundary=self.boundary,
             bootstrap=self.bootstrap,
             average_precision=self.average_precision,
+            instances=instances,
         )
 
 

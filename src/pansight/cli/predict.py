@@ -57,7 +57,9 @@ def predict(
     ] = None,
     resize: Annotated[
         str,
-        typer.Option(help="paper: the method's rule; none: only padded; or a short side in pixels."),
+        typer.Option(
+            help="paper: the method's rule; none: only padded; or the short side in pixels (EPSNet: both)."
+        ),
     ] = "paper",
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for what is written.")] = Path(
         "pansight-output"

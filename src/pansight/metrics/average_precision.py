@@ -1,20 +1,23 @@
-"""COCO mask AP of the things of panoptic maps, from the overlap table.
+"""COCO mask AP of things: of panoptic maps, from the overlap table, or of instances that may overlap.
 
 The rules are those of the official evaluation (pycocotools, `COCOeval` with `iouType="segm"`): thresholds
 0.50:0.05:0.95 of IoU, at most 100 detections of a class an image, 101 recall points, crowds excuse. Segments
 of one map do not overlap, hence no two of them contest a partner at an IoU above 0.5; at 0.5 exactly, two may
-be the halves of one, and the rules of precedence apply. So matching loops over nothing.
+be the halves of one, and the rules of precedence apply. So matching loops over nothing. Instances that
+overlap are matched one after the other, see `instance_matching`.
 
 Areas are counted in the maps. Void does not count in the union, nor does it excuse: masks know none.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64, UInt8
+from jaxtyping import Bool, Float64, Int64, UInt16
 
 from pansight.categories import Categories
+from pansight.instances import Instances
+from pansight.metrics.instance_matching import match_instances, shared_pixels
 from pansight.metrics.judged import JudgedImage
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -31,12 +34,14 @@ _DETECTION = np.dtype(
     [
         ("score", np.float64),
         ("category", np.int32),
-        ("levels", np.uint8),  # thresholds that the IoU with the partner reaches
-        ("crowd_levels", np.uint8),  # thresholds that the share in a crowd of its class reaches
-        ("partner_ranges", np.uint8),  # bit r: the partner's area is in range r
-        ("ranges", np.uint8),  # idem, its own area
+        # by range of areas; bit t: at threshold t
+        ("found", np.uint16, len(_RANGES)),  # an object that counts
+        ("ignored", np.uint16, len(_RANGES)),  # found none, but is not wrong either
     ]
 )
+
+Source = Literal["segments", "instances"]
+"""What was scored: the segments of panoptic maps, or instances that may overlap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,7 @@ class AveragePrecisionResult:
 
     `ap` averages over thresholds and classes, `ap50` and `ap75` over classes at one threshold; `small`,
     `medium` and `large` are `ap` of objects of that area. `classes`: `ap` of each category by index.
+    `source`: what was scored.
     """
 
     categories: Categories
@@ -55,12 +61,14 @@ class AveragePrecisionResult:
     medium: float | None
     large: float | None
     classes: tuple[float | None, ...]
+    source: Source = "segments"
 
     def to_json(self) -> dict[str, Any]:
-        """The six numbers, and `classes` by data-set category id (things only)."""
+        """The six numbers, `source`, and `classes` by data-set category id (things only)."""
         names = ("ap", "ap50", "ap75", "small", "medium", "large")
         return {
             **{name: getattr(self, name) for name in names},
+            "source": self.source,
             "classes": {
                 str(category.dataset_id): ap
                 for category, ap in zip(self.categories, self.classes, strict=True)
@@ -70,13 +78,15 @@ class AveragePrecisionResult:
 
 
 class AveragePrecision:
-    """Keeps 16 bytes a predicted object and the number of true ones; merges are exact.
+    """Keeps 28 bytes a predicted object and the number of true ones; merges are exact.
 
-    Among objects of equal score the image seen first comes first, as in COCO.
+    Among objects of equal score the image seen first comes first, as in COCO. `source` says which of `add`
+    and `add_instances` is going to be called; they are not to be mixed.
     """
 
-    def __init__(self, categories: Categories) -> None:
+    def __init__(self, categories: Categories, source: Source = "segments") -> None:
         self.categories = categories
+        self.source: Source = source
         self._detections: list[np.ndarray] = []
         self._truths: Int64[np.ndarray, "4 n"] = np.zeros((len(_RANGES), len(categories)), dtype=np.int64)
         self.unscored = 0
@@ -100,11 +110,7 @@ class AveragePrecision:
             )
             return
         truth, prediction = image.truth, image.prediction
-        bits = _range_bits(image.truth_areas)
-        real = self._things(truth.categories) & ~truth.crowd & (image.truth_areas > 0)
-        for index in range(len(_RANGES)):
-            np.add.at(self._truths[index], truth.categories[real & (bits >> index & 1 > 0)], 1)
-
+        self._count_truths(image)
         t, p = image.truth_rows, image.prediction_rows
         alike = (t >= 0) & (p >= 0)
         alike[alike] = truth.categories[t[alike]] == prediction.categories[p[alike]]
@@ -124,17 +130,67 @@ class AveragePrecision:
         order = order[_first_of_each(p[order])]
         partner_iou = np.zeros(len(prediction.ids))
         partner_iou[p[order]] = iou[order]
-        partner_bits = np.zeros(len(prediction.ids), dtype=np.uint8)
-        partner_bits[p[order]] = bits[t[order]]
+        partner_counts = np.zeros((len(prediction.ids), len(_RANGES)), dtype=np.bool_)
+        partner_counts[p[order]] = _in_ranges(image.truth_areas)[t[order]]
 
         chosen = self._best_of_each_class(prediction.categories, rank)
-        rows = np.empty(len(chosen), dtype=_DETECTION)
-        rows["score"] = image.scores[chosen]
-        rows["category"] = prediction.categories[chosen]
-        rows["levels"] = np.searchsorted(_REACHED_AT, partner_iou[chosen], side="right")
-        rows["crowd_levels"] = np.searchsorted(_REACHED_AT, crowd_share[chosen], side="right")
-        rows["partner_ranges"] = partner_bits[chosen]
-        rows["ranges"] = _range_bits(image.prediction_areas)[chosen]
+        partnered = (partner_iou[chosen, None] >= _REACHED_AT)[:, None]
+        excused = partnered | (crowd_share[chosen, None] >= _REACHED_AT)[:, None]
+        self._keep(
+            image.scores[chosen],
+            prediction.categories[chosen],
+            partnered & partner_counts[chosen, :, None],
+            excused | ~_in_ranges(image.prediction_areas)[chosen, :, None],
+        )
+
+    def add_instances(self, image: JudgedImage, instances: Instances) -> None:
+        """Count the true objects of one image, and the instances found in it.
+
+        Masks have the size of the image and `boxes` are theirs; instances of stuff count nowhere.
+        """
+        self._count_truths(image)
+        truth, areas = image.truth, image.truth_areas
+        shared, sizes = shared_pixels(image, instances)
+        counts, own = _in_ranges(areas), _in_ranges(sizes)
+        rank = np.empty(len(instances), dtype=np.int64)
+        rank[np.argsort(-instances.scores, kind="stable")] = np.arange(len(rank))
+        chosen = self._best_of_each_class(instances.categories, rank)
+        for category in np.unique(instances.categories[chosen]).tolist():
+            mine = chosen[instances.categories[chosen] == category]
+            theirs = np.flatnonzero((truth.categories == category) & (areas > 0))
+            crowd, pixels = truth.crowd[theirs], shared[np.ix_(mine, theirs)]
+            unions = sizes[mine, None] + np.where(crowd, 0, areas[theirs] - pixels)
+            found, excused = match_instances(
+                # an empty mask in a crowd has no union
+                pixels / np.maximum(unions, 1),
+                crowd,
+                (crowd[:, None] | ~counts[theirs]).T,
+                _REACHED_AT,
+            )
+            self._keep(
+                instances.scores[mine].astype(np.float64),
+                instances.categories[mine],
+                found,
+                excused | ~own[mine, :, None],
+            )
+
+    def _count_truths(self, image: JudgedImage) -> None:
+        truth = image.truth
+        real = self._things(truth.categories) & ~truth.crowd & (image.truth_areas > 0)
+        counts = _in_ranges(image.truth_areas)
+        for index in range(len(_RANGES)):
+            np.add.at(self._truths[index], truth.categories[real & counts[:, index]], 1)
+
+    def _keep(
+        self,
+        scores: Float64[np.ndarray, "d"],
+        categories: Int64[np.ndarray, "d"],
+        found: Bool[np.ndarray, "d r t"],
+        excused: Bool[np.ndarray, "d r t"],
+    ) -> None:
+        rows = np.empty(len(scores), dtype=_DETECTION)
+        rows["score"], rows["category"] = scores, categories
+        rows["found"], rows["ignored"] = _packed(found), _packed(excused & ~found)
         if len(rows):
             self._detections.append(rows)
             if len(self._detections) >= 256:
@@ -170,6 +226,7 @@ class AveragePrecision:
             medium=_mean(table[:, 2]),
             large=_mean(table[:, 3]),
             classes=tuple(_mean(one) for one in table[:, 0]),
+            source=self.source,
         )
 
     def _things(self, categories: Int64[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
@@ -186,10 +243,16 @@ class AveragePrecision:
         return order[np.arange(len(order)) - first < _LIMIT]
 
 
-def _range_bits(areas: Int64[np.ndarray, "n"]) -> UInt8[np.ndarray, "n"]:
-    """Bit r is set where an area is in range r."""
-    inside = (areas[:, None] >= _RANGES[:, 0]) & (areas[:, None] <= _RANGES[:, 1])
-    return np.packbits(inside, axis=1, bitorder="little")[:, 0]
+def _in_ranges(areas: Int64[np.ndarray, "n"]) -> Bool[np.ndarray, "n 4"]:
+    inside: np.ndarray = (areas[:, None] >= _RANGES[:, 0]) & (areas[:, None] <= _RANGES[:, 1])
+    return inside
+
+
+def _packed(flags: Bool[np.ndarray, "d r t"]) -> UInt16[np.ndarray, "d r"]:
+    """Bit t of the last axis."""
+    bits = np.uint16(1) << np.arange(flags.shape[2], dtype=np.uint16)
+    packed: np.ndarray = (flags * bits).sum(axis=2, dtype=np.uint16)
+    return packed
 
 
 def _first_of_each(values: Int64[np.ndarray, "n"]) -> Int64[np.ndarray, "k"]:
@@ -199,11 +262,8 @@ def _first_of_each(values: Int64[np.ndarray, "n"]) -> Int64[np.ndarray, "k"]:
 
 def _precisions(rows: np.ndarray, index: int, truths: int) -> Float64[np.ndarray, "10"]:
     """AP of one class in one range of areas, at each threshold; `rows` by falling score."""
-    level = np.arange(len(IOU_THRESHOLDS))
-    partnered = rows["levels"][:, None] > level
-    hit = partnered & (rows["partner_ranges"] >> index & 1 > 0)[:, None]
-    outside = (rows["ranges"] >> index & 1 == 0)[:, None]
-    ignored = ~hit & (partnered | (rows["crowd_levels"][:, None] > level) | outside)
+    level = np.arange(len(IOU_THRESHOLDS), dtype=np.uint16)
+    hit, ignored = (rows[name][:, index, None] >> level & 1 > 0 for name in ("found", "ignored"))
     found = np.cumsum(hit, axis=0, dtype=np.float64)
     wrong = np.cumsum(~hit & ~ignored, axis=0, dtype=np.float64)
     precision = found / (found + wrong + np.spacing(1))

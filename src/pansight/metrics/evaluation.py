@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Integer
 
 from pansight.categories import Categories
-from pansight.errors import CategoryError
-from pansight.metrics.average_precision import AveragePrecision, AveragePrecisionResult
+from pansight.errors import CategoryError, InputError
+from pansight.instances import Instances
+from pansight.metrics.average_precision import AveragePrecision, AveragePrecisionResult, Source
 from pansight.metrics.bootstrap import Bootstrap, IntervalsResult
 from pansight.metrics.boundary import BoundaryQuality
 from pansight.metrics.counts import Counts, with_remarks
@@ -75,6 +76,8 @@ class Evaluation:
     - `boundary`: Boundary PQ as well.
     - `bootstrap`: so many samples for confidence intervals; 0 for none. `seed`: of their generator.
     - `average_precision`: COCO mask AP of the things; None, and a remark, where a predicted one has no score.
+    - `instances`: with `average_precision`, that of the instances that `update` is given: they may overlap,
+      and be more than those in the map, as papers score instance segmentation.
     - `keep_worst`: so many of the worst pictures are remembered, by name.
     - `sizes`: where small ends and large begins.
 
@@ -89,6 +92,7 @@ class Evaluation:
         boundary: bool = False,
         bootstrap: int = 0,
         average_precision: bool = False,
+        instances: bool = False,
         keep_worst: int = 12,
         sizes: SizeBounds = COCO_SIZES,
         seed: int = 0,
@@ -97,14 +101,16 @@ class Evaluation:
         self.exact = exact
         self.images = 0
         self.remarks = Remarks()
-        self._options = (boundary, bootstrap, average_precision, keep_worst, sizes, seed)
+        self.takes_instances = average_precision and instances
+        source: Source = "instances" if self.takes_instances else "segments"
+        self._options = (boundary, bootstrap, average_precision, source, keep_worst, sizes, seed)
         self._counts = Counts(len(categories))
         self._semantic = SemanticQuality(categories)
         self._sizes = SizeQuality(categories, sizes)
         self._losses = LossTable(categories)
         self._worst = WorstPictures(categories, keep_worst)
         self._boundary = BoundaryQuality(categories) if boundary else None
-        self._precision = AveragePrecision(categories) if average_precision else None
+        self._precision = AveragePrecision(categories, source) if average_precision else None
         self._bootstrap = Bootstrap(categories, bootstrap, seed=seed) if bootstrap else None
 
     @property
@@ -112,15 +118,25 @@ class Evaluation:
         """Whether any segment of a known category was matched, missed or false so far."""
         return self._counts.any
 
-    def update(self, prediction: PanopticMap, truth: PanopticMap, name: str = "") -> None:
+    def update(
+        self,
+        prediction: PanopticMap,
+        truth: PanopticMap,
+        name: str = "",
+        instances: Instances | None = None,
+    ) -> None:
         """Score one image given as two maps of equal size; `name` is for messages and the worst pictures.
 
-        Raises InputError when they differ in size, CategoryError when their categories are not those of this
-        evaluation (names and thing flags, in order). Nothing is counted then.
+        `instances`: those found in it, of the same size, where this evaluation takes them.
+
+        Raises InputError when they differ in size, or instances are missing or not wanted, CategoryError when
+        their categories are not those of this evaluation (names and thing flags, in order). Nothing is
+        counted then.
         """
         name = name or f"image {self.images + 1}"
         remarks = Remarks()
-        self._add(judge_maps(prediction, truth, self.categories, name, self.exact, remarks))
+        self._check_instances(instances, truth, name)
+        self._add(judge_maps(prediction, truth, self.categories, name, self.exact, remarks), instances)
         self.remarks.merge(remarks)
 
     def update_coco(
@@ -137,8 +153,11 @@ class Evaluation:
 
         As `PanopticQuality.update_coco`; predicted segments may have a `score`, which only average precision
         looks at. `name`: what the picture is called among the worst, by default `truth_name`. Raises
-        DataProblemsError, listing all that is wrong with this image, and counts nothing then.
+        DataProblemsError, listing all that is wrong with this image, and counts nothing then; InputError
+        where this evaluation takes instances, which such files do not hold.
         """
+        if self.takes_instances:
+            raise InputError("COCO panoptic files hold no instances; make an Evaluation without `instances`")
         remarks = Remarks()
         image = judge_coco(
             prediction_ids,
@@ -199,9 +218,31 @@ class Evaluation:
             intervals=self._bootstrap.compute() if self._bootstrap else None,
         )
 
-    def _add(self, image: JudgedImage) -> None:
+    def _check_instances(self, instances: Instances | None, truth: PanopticMap, name: str) -> None:
+        if (instances is not None) != self.takes_instances:
+            takes, given = ("takes", "none are") if self.takes_instances else ("takes no", "some are")
+            raise InputError(f"{name}: this evaluation {takes} instances, and {given} given; see Evaluation")
+        if instances is None:
+            return
+        height, width = instances.masks.shape[1:]
+        if (height, width) != (truth.height, truth.width):
+            size = f"{truth.width} x {truth.height}"
+            raise InputError(
+                f"{name}: instances of {width} x {height} pixels for a map of {size}; give masks of its size"
+            )
+        wrong = (instances.categories < 0) | (instances.categories >= len(self.categories))
+        if wrong.any():
+            raise CategoryError(
+                f"{name}: an instance has category {instances.categories[wrong][0]}; "
+                f"{self.categories.name} has 0..{len(self.categories) - 1}"
+            )
+
+    def _add(self, image: JudgedImage, instances: Instances | None = None) -> None:
         if self._precision:
-            self._precision.add(image)
+            if instances is not None:
+                self._precision.add_instances(image, instances)
+            else:
+                self._precision.add(image)
         if self._boundary:
             self._boundary.add(image)
         if self._bootstrap:

@@ -2,7 +2,8 @@
 
 import copy
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -78,3 +79,26 @@ class PanopticModel(nn.Module, ABC):
         # CPUs convolve a tenth to a fifth faster with channels innermost; GPUs gain in half precision
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return model
+
+
+InstanceTensors: TypeAlias = tuple[
+    Bool[Tensor, "n H W"], Float[Tensor, "n 4"], Int[Tensor, " n"], Float[Tensor, " n"]
+]
+"""One picture's instances, best first, as `pansight.instances.Instances` has them on the host: masks of the
+picture's size, boxes, contiguous categories, scores."""
+
+
+@runtime_checkable
+class HasInstances(Protocol):
+    """A model that finds objects as such, before it decides which of them a pixel belongs to."""
+
+    def instances(self, outputs: Any, sizes: Sizes) -> Sequence[InstanceTensors]:
+        """Every instance of each picture, also those that become no segment; masks may overlap."""
+
+
+@runtime_checkable
+class HasSemantics(Protocol):
+    """A model that has a semantic map of its own, in which things are not told apart by category."""
+
+    def semantics(self, outputs: Any, sizes: Sizes) -> Int[Tensor, "b H W"]:
+        """Maps at `sizes.output`: 1 + k for the k-th stuff category, 0 for all else, -1 beyond a picture."""

@@ -40,7 +40,10 @@ class Preprocess(BaseModel):
     resample: Literal["antialias", "bilinear"] = "antialias"
 
     def resized(self, resize: Literal["paper", "none"] | int) -> "Preprocess":
-        """The same with another resize rule: `paper` (this one), `none`, or a short side in pixels."""
+        """The same with another resize rule: `paper` (this one), `none`, or a short side in pixels.
+
+        Where pictures are squashed to a square, the number is its side: such models know nothing else.
+        """
         if resize == "paper":
             return self
         if resize == "none":
@@ -49,7 +52,9 @@ class Preprocess(BaseModel):
             raise InputError(
                 f"resize {resize!r} is no rule; use 'paper', 'none' or a short side in pixels, such as 512"
             )
-        return self.model_copy(update={"short": resize, "longest": None, "squash": None})
+        if self.squash is not None:
+            return self.model_copy(update={"squash": (resize, resize)})
+        return self.model_copy(update={"short": resize, "longest": None})
 
     def target_size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width to which a picture of height x width is resized."""

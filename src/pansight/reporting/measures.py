@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pansight.metrics.evaluation import EvaluationResult
 from pansight.metrics.sizes import SIZES
 from pansight.reporting.markup import Html, element
-from pansight.reporting.parts import bar, figure, table, value_of
+from pansight.reporting.parts import AP_SOURCES, bar, figure, table, value_of
 from pansight.reporting.report import Report
 
 
@@ -68,7 +68,8 @@ def _measures(result: EvaluationResult) -> Iterator[tuple[str, float | None, str
         yield "boundary PQ", value_of(result.boundary.all), words
     if result.ap is not None:
         ap = result.ap
-        yield "mask AP", ap.ap, "COCO's average precision of the objects, over overlaps of 0.50 to 0.95"
+        words = "COCO's average precision of the objects, over overlaps of 0.50 to 0.95"
+        yield "mask AP", ap.ap, f"{words}; {AP_SOURCES[ap.source]}"
         yield "AP50", ap.ap50, "at an overlap of 0.50"
         yield "AP75", ap.ap75, "at an overlap of 0.75"
         for name, value in (("small", ap.small), ("medium", ap.medium), ("large", ap.large)):

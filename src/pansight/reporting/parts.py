@@ -1,10 +1,16 @@
 """Small parts that several sections share: figures, bars, tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pansight.metrics.bootstrap import Interval, IntervalsResult, QualityIntervals
 from pansight.metrics.results import Quality
 from pansight.reporting.markup import Html, element
+
+AP_SOURCES: Mapping[str, str] = {
+    "segments": "from panoptic segments",
+    "instances": "from the model's instances, before any becomes a panoptic segment",
+}
+"""What mask AP was measured on."""
 
 
 def value_of(group: Quality | None, key: str = "pq") -> float | None:

@@ -11,7 +11,7 @@ from pansight.metrics.evaluation import EvaluationResult
 from pansight.metrics.results import PanopticQualityResult
 from pansight.metrics.sizes import SIZES
 from pansight.reporting.causes import CAUSES
-from pansight.reporting.parts import figure, interval_of, span, value_of
+from pansight.reporting.parts import AP_SOURCES, figure, interval_of, span, value_of
 from pansight.reporting.published import Published, sources_of
 
 
@@ -84,7 +84,8 @@ def _measures(result: EvaluationResult) -> Iterator[tuple[str, str]]:
         parts = (f"{name} {figure(getattr(ap, name))}" for name in ("small", "medium", "large"))
         yield (
             "mask AP",
-            f"{figure(ap.ap)}, AP50 {figure(ap.ap50)}, AP75 {figure(ap.ap75)}, {', '.join(parts)}",
+            f"{figure(ap.ap)}, AP50 {figure(ap.ap50)}, AP75 {figure(ap.ap75)}, {', '.join(parts)}; "
+            f"{AP_SOURCES[ap.source]}",
         )
 
 

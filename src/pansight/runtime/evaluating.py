@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -14,6 +14,7 @@ from jaxtyping import UInt8
 from pansight.data.opening import PanopticDataset
 from pansight.data.sample import Sample
 from pansight.errors import InputError, PansightError
+from pansight.instances import Instances
 from pansight.metrics.evaluation import Evaluation
 from pansight.panoptic import PanopticMap
 from pansight.runtime.pipeline import read_ahead
@@ -30,6 +31,19 @@ class Segmenting(Protocol):
 
     def batch(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> list[PanopticMap]:
         """One map each; raises InputError where a picture is of no use."""
+
+
+@runtime_checkable
+class SegmentingInstances(Segmenting, Protocol):
+    """What also has the instances that may overlap, at the price of one run of the network."""
+
+    def batch_with_instances(
+        self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]]
+    ) -> list[tuple[PanopticMap, Instances]]:
+        """A map and the instances of each; raises InputError where a picture is of no use."""
+
+
+Answer: TypeAlias = tuple[PanopticMap, Instances | None]
 
 
 @dataclass
@@ -53,7 +67,7 @@ class Scored:
 class _Item:
     index: int
     sample: Sample | None = None
-    panoptic: PanopticMap | None = None
+    answer: Answer | None = None
     problem: str | None = None
 
 
@@ -62,6 +76,8 @@ class ModelEvaluation:
     """Runs `segmenter` on samples of `dataset` and scores them into `evaluation`, of the same categories.
 
     `translation` brings the model's maps to those. Samples are read ahead of the network, scored behind it.
+
+    Raises InputError where `evaluation` takes instances and `segmenter` has none.
     """
 
     segmenter: Segmenting
@@ -69,6 +85,10 @@ class ModelEvaluation:
     translation: Translation
     evaluation: Evaluation
     seconds: Seconds = field(default_factory=Seconds)
+
+    def __post_init__(self) -> None:
+        if self.evaluation.takes_instances and not isinstance(self.segmenter, SegmentingInstances):
+            raise InputError("the evaluation takes instances, and the model gives none; see Evaluation")
 
     def run(self, indices: Sequence[int]) -> Generator[Scored, None, None]:
         """Score these samples; outcomes come in order, as soon as they are known.
@@ -118,27 +138,37 @@ class ModelEvaluation:
         samples = [item.sample for item in items if item.sample is not None]
         started = time.perf_counter()
         try:
-            maps: list[PanopticMap | None] = list(self.segmenter.batch([one.image for one in samples]))
+            answers: list[Answer | None] = list(self._answers([one.image for one in samples]))
         except InputError:
-            maps = [None] * len(samples)  # who of them was it?
+            answers = [None] * len(samples)  # who of them was it?
         self.seconds.segment += time.perf_counter() - started
-        found = iter(maps)
+        found = iter(answers)
         for item in items:
-            yield item if item.sample is None else self._with_map(item, item.sample, next(found))
+            yield item if item.sample is None else self._with_answer(item, item.sample, next(found))
 
-    def _with_map(self, item: _Item, sample: Sample, panoptic: PanopticMap | None) -> _Item:
-        if panoptic is None:
+    def _with_answer(self, item: _Item, sample: Sample, answer: Answer | None) -> _Item:
+        if answer is None:
             try:
-                panoptic = self.segmenter.batch([sample.image])[0]
+                answer = self._answers([sample.image])[0]
             except InputError as error:
                 return _Item(item.index, problem=f"{sample.file_name}: {error}")
-        return _Item(item.index, sample, panoptic)
+        return _Item(item.index, sample, answer)
+
+    def _answers(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Sequence[Answer]:
+        if self.evaluation.takes_instances and isinstance(self.segmenter, SegmentingInstances):
+            return self.segmenter.batch_with_instances(images)
+        return [(panoptic, None) for panoptic in self.segmenter.batch(images)]
 
     def _score(self, item: _Item) -> Scored:
         started = time.thread_time()
-        if item.sample is not None and item.panoptic is not None:
-            name = self.dataset.names[item.index]
-            self.evaluation.update(self.translation(item.panoptic), item.sample.panoptic, name)
+        if item.sample is not None and item.answer is not None:
+            panoptic, instances = item.answer
+            self.evaluation.update(
+                self.translation(panoptic),
+                item.sample.panoptic,
+                self.dataset.names[item.index],
+                None if instances is None else self.translation.instances(instances),
+            )
         self.seconds.score += time.thread_time() - started
         return Scored(item.index, item.problem)
 

@@ -1,33 +1,44 @@
 """One call from a picture to its panoptic map."""
 
 import copy
-import math
 import os
-from collections.abc import Iterator, Sequence
-from typing import Any, Literal, TypeAlias, overload
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, TypeAlias, TypeVar, overload
 
 import numpy as np
 import torch
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Int32, UInt8
+from pydantic import ValidationError
 from torch import Tensor
 
 from pansight.categories import Categories
 from pansight.errors import InputError
-from pansight.models.base import PanopticModel
+from pansight.instances import Instances
+from pansight.models.base import HasInstances, HasSemantics, PanopticModel
+from pansight.models.preprocess import Sizes
 from pansight.panoptic import PanopticMap
 from pansight.runtime.devices import choose_device
 from pansight.runtime.images import MAX_PIXELS, Picture, read_image
 
 Resize: TypeAlias = Literal["paper", "none"] | int
-"""`paper`: the method's own rule; `none`: as it is, padded; a number: the short side, in pixels."""
+"""`paper`: the method's own rule; `none`: as it is, padded; a number: the short side, in pixels
+(of models that squash pictures, the side of the square)."""
 
 Pictures: TypeAlias = list[Any] | tuple[Any, ...]
 """Several of Picture; not a `Sequence`, for a path is one, too."""
+
+Rgb: TypeAlias = UInt8[np.ndarray, "_ _ 3"]
+SemanticMap: TypeAlias = Int32[np.ndarray, "_ _"]
+
+_Answer = TypeVar("_Answer")
+_Decide: TypeAlias = Callable[[Any, Sizes], Callable[[], list[_Answer]]]
+"""From a network's outputs to what each picture gets, in two steps: work on the device, then wait for it."""
 
 _MAX_INPUT_PIXELS = 64_000_000
 """Largest input of the network; a short side of 512 would make 1.3 gigapixels of a picture of 1 x 5000."""
 
 
+_DAMAGED = "not all weights are finite numbers; they are damaged, fetch or train them anew"
 _NOT_FINITE = "the network's output is not finite; its weights are damaged, fetch or train them anew"
 
 
@@ -68,14 +79,14 @@ class Segmenter:
         self.preprocess = model.preprocess.resized(resize)
         self.batch_size = batch_size
         self.max_pixels = max_pixels
+        # outputs show what is wrong with the network alone, not with what the merge does with its weights
+        if not _sound(model):
+            raise InputError(_DAMAGED)
         self.model = model.optimized() if fold else copy.deepcopy(model).eval().requires_grad_(False)
         self.model.to(self.device)
-        for name, value, top in (
-            ("object_threshold", object_threshold, 1.0),
-            ("overlap_threshold", overlap_threshold, math.inf),
-        ):
+        for name, value in (("object_threshold", object_threshold), ("overlap_threshold", overlap_threshold)):
             if value is not None:
-                _set_threshold(self.model, name, value, top)
+                _set_threshold(self.model, name, value)
 
     @property
     def categories(self) -> Categories:
@@ -94,7 +105,73 @@ class Segmenter:
         """
         if not isinstance(pictures, list | tuple):
             return self.batch([read_image(pictures, max_pixels=self.max_pixels)])[0]
-        maps: list[PanopticMap] = []
+        return self._list(pictures, self.batch)
+
+    @overload
+    def instances(self, pictures: Picture) -> Instances: ...
+    @overload
+    def instances(self, pictures: Pictures) -> list[Instances]: ...
+    def instances(self, pictures: Picture | Pictures) -> Instances | list[Instances]:
+        """The objects that the model finds, best first, of one picture or of each in a list.
+
+        They may overlap, and are more than those in the map: the object and overlap thresholds do not apply.
+        Masks have the size of the picture. Raises InputError where the model finds none as such (see
+        `has_instances`), and as calling the Segmenter does.
+        """
+        self._need(HasInstances, "instance", "take the things of its maps, segmenter(picture).things()")
+        if not isinstance(pictures, list | tuple):
+            return self._batch([read_image(pictures, max_pixels=self.max_pixels)], self._instances)[0]
+        return self._list(pictures, lambda images: self._batch(images, self._instances))
+
+    @overload
+    def semantics(self, pictures: Picture) -> SemanticMap: ...
+    @overload
+    def semantics(self, pictures: Pictures) -> list[SemanticMap]: ...
+    def semantics(self, pictures: Picture | Pictures) -> SemanticMap | list[SemanticMap]:
+        """The model's semantic map (height x width), made before things are painted, of one picture or each.
+
+        Contiguous indices of stuff categories, -1 where the model sees something else: a thing, for its
+        semantic map does not tell those apart, or nothing. Things and stuff together are
+        `segmenter(picture).semantic()`. Raises InputError where the model has no such map, and as calling the
+        Segmenter does.
+        """
+        self._need(HasSemantics, "semantic", "take that of its maps, segmenter(picture).semantic()")
+        if not isinstance(pictures, list | tuple):
+            return self._batch([read_image(pictures, max_pixels=self.max_pixels)], self._semantics)[0]
+        return self._list(pictures, lambda images: self._batch(images, self._semantics))
+
+    @property
+    def has_instances(self) -> bool:
+        """Whether the model finds objects as such, which `instances` gives."""
+        return isinstance(self.model, HasInstances)
+
+    def batch(self, images: Sequence[Rgb]) -> list[PanopticMap]:
+        """Segment RGB pictures, uint8, of any sizes; one map each, in order.
+
+        Raises InputError when the network's input would be too large or its output is not finite.
+        """
+        return self._batch(images, self._maps)
+
+    def batch_with_instances(self, images: Sequence[Rgb]) -> list[tuple[PanopticMap, Instances]]:
+        """As `batch`, and the `instances` of each picture beside its map; the network runs once for both.
+
+        Raises InputError as `batch` and `instances` do.
+        """
+        self._need(HasInstances, "instance", "use batch")
+
+        def both(outputs: Any, sizes: Sizes) -> Callable[[], list[tuple[PanopticMap, Instances]]]:
+            maps, instances = self._maps(outputs, sizes), self._instances(outputs, sizes)
+            return lambda: list(zip(maps(), instances(), strict=True))
+
+        return self._batch(images, both)
+
+    def _need(self, output: type[HasInstances] | type[HasSemantics], kind: str, remedy: str) -> None:
+        if not isinstance(self.model, output):
+            raise InputError(f"{self.model.method} has no {kind} output of its own; {remedy}")
+
+    def _list(self, pictures: Pictures, batch: Callable[[Sequence[Rgb]], list[_Answer]]) -> list[_Answer]:
+        """Read a batch of pictures at a time, so that no more are held than that."""
+        answers: list[_Answer] = []
         for start in range(0, len(pictures), self.batch_size):
             images = []
             for number, picture in enumerate(pictures[start : start + self.batch_size], start + 1):
@@ -104,23 +181,48 @@ class Segmenter:
                     if isinstance(picture, str | os.PathLike):  # named in the message already
                         raise
                     raise InputError(f"picture {number} of {len(pictures)}: {error}") from error
-            maps += self.batch(images)
-        return maps
+            answers += batch(images)
+        return answers
 
-    def batch(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> list[PanopticMap]:
-        """Segment RGB pictures, uint8, of any sizes; one map each, in order.
-
-        Raises InputError when the network's input would be too large or its output is not finite.
-        """
+    def _batch(self, images: Sequence[Rgb], decide: _Decide[_Answer]) -> list[_Answer]:
         groups: dict[tuple[int, int], list[int]] = {}
         for index, image in enumerate(images):
             groups.setdefault(self._padded_size(image), []).append(index)
-        maps: dict[int, PanopticMap] = {}
+        answers: dict[int, _Answer] = {}
         for members in groups.values():
             for start in range(0, len(members), self.batch_size):
                 chunk = members[start : start + self.batch_size]
-                maps.update(zip(chunk, self._segment([images[index] for index in chunk]), strict=True))
-        return [maps[index] for index in range(len(images))]
+                found = self._run([images[index] for index in chunk], decide)
+                answers.update(zip(chunk, found, strict=True))
+        return [answers[index] for index in range(len(images))]
+
+    def _maps(self, outputs: Any, sizes: Sizes) -> Callable[[], list[PanopticMap]]:
+        merged = self.model.merge(outputs, sizes)
+        return lambda: merged.to_maps(self.model.categories, sizes.output)
+
+    def _instances(self, outputs: Any, sizes: Sizes) -> Callable[[], list[Instances]]:
+        assert isinstance(self.model, HasInstances)
+        found = self.model.instances(outputs, sizes)
+        return lambda: [
+            Instances(
+                masks.cpu().numpy(),
+                boxes.float().cpu().numpy(),
+                categories.long().cpu().numpy(),
+                scores.float().cpu().numpy(),
+            )
+            for masks, boxes, categories, scores in found
+        ]
+
+    def _semantics(self, outputs: Any, sizes: Sizes) -> Callable[[], list[SemanticMap]]:
+        assert isinstance(self.model, HasSemantics)
+        labels = self.model.semantics(outputs, sizes)
+        categories = np.append(-1, self.categories.stuff_indices).astype(np.int32)
+
+        def fetch() -> list[SemanticMap]:
+            maps = categories[labels.clamp(min=0).cpu().numpy()]
+            return [one[:height, :width] for one, (height, width) in zip(maps, sizes.output, strict=True)]
+
+        return fetch
 
     def _padded_size(self, image: UInt8[np.ndarray, "h w 3"]) -> tuple[int, int]:
         size = self.preprocess.target_size(image.shape[0], image.shape[1])
@@ -132,16 +234,16 @@ class Segmenter:
         return self.preprocess.padded_size([size])
 
     @torch.inference_mode()
-    def _segment(self, images: list[UInt8[np.ndarray, "_ _ 3"]]) -> list[PanopticMap]:
+    def _run(self, images: list[Rgb], decide: _Decide[_Answer]) -> list[_Answer]:
         inputs, sizes = self.preprocess.batch(images, self.device)
         try:
             outputs = self.model(inputs)
             finite = _all_finite(outputs)
-            merged = self.model.merge(outputs, sizes)
+            fetch = decide(outputs, sizes)
             # asked for only now: on a GPU the answer is waited for, and the merge is under way meanwhile
             if not bool(finite):
                 raise InputError(_NOT_FINITE)
-            return merged.to_maps(self.model.categories, sizes.output)
+            return fetch()
         except RuntimeError as error:
             if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
                 # what is no number is no place to read at, either, and may end in an error half-way
@@ -188,13 +290,16 @@ def load(
     )
 
 
-def _set_threshold(model: PanopticModel, name: str, value: float, top: float) -> None:
+def _set_threshold(model: PanopticModel, name: str, value: float) -> None:
     option = f"--{name.replace('_', '-')} ({name})"
     if not hasattr(model, name):
         raise InputError(f"{model.method} has no {option}; leave it out")
-    if not 0 <= value <= top:  # false for NaN, too
-        limits = "0 or more" if math.isinf(top) else f"0..{top:g}"
-        raise InputError(f"{option} {value:g} is out of range; use {limits}")
+    try:
+        # the configuration knows the range: of YOSO's overlap it has no upper end
+        type(model.config).model_validate({**model.config.model_dump(), name: value})
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].lower()
+        raise InputError(f"{option} {value:g} is out of range: {reason}") from error
     setattr(model, name, value)
 
 

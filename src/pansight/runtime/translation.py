@@ -8,6 +8,7 @@ from jaxtyping import Int64
 from pansight.categories import Categories
 from pansight.data.class_names import match_categories
 from pansight.errors import DataProblemsError
+from pansight.instances import Instances
 from pansight.panoptic import PanopticMap
 
 
@@ -38,6 +39,16 @@ class Translation:
             if self.index[one.category] >= 0
         ]
         return PanopticMap.from_table(panoptic.ids, table, self.target, unlisted="void")
+
+    def instances(self, instances: Instances) -> Instances:
+        """The instances in the target's categories, without those of unknown ones."""
+        if self.source == self.target:
+            return instances
+        categories = self.index[instances.categories]
+        known = categories >= 0
+        return Instances(
+            instances.masks[known], instances.boxes[known], categories[known], instances.scores[known]
+        )
 
 
 def translate(source: Categories, target: Categories) -> Translation:

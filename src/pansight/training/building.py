@@ -40,9 +40,11 @@ def start_from(model: PanopticModel, name_or_path: str) -> None:
     """Copy the weights of a model of the zoo or of a file into `model`, which may have other categories.
 
     Layers whose size follows the number of categories are left as they are if the categories differ.
-    Raises CheckpointError when the architectures differ in anything else.
+    Raises CheckpointError when the architectures differ in anything else, or the colours that the weights
+    were learned with.
     """
     source = load_model(name_or_path)
+    _same_reading(source, model, name_or_path)
     state = source.state_dict()
     if source.categories.names != model.categories.names:
         fresh = model.state_dict()
@@ -52,6 +54,26 @@ def start_from(model: PanopticModel, name_or_path: str) -> None:
         raise CheckpointError(f"{name_or_path} is of another architecture ({mismatch}); change model.config")
     with torch.no_grad():
         model.load_state_dict(state, strict=False)
+
+
+def _same_reading(source: PanopticModel, model: PanopticModel, name: str) -> None:
+    """What shapes do not tell: how pictures are normalised, and in which convolution strides are."""
+    for field in ("channels", "mean", "std"):
+        learned, wanted = getattr(source.preprocess, field), getattr(model.preprocess, field)
+        if learned != wanted:
+            raise CheckpointError(
+                f"{name} learned from pictures with {field} {_brief(learned)}, here {_brief(wanted)}; "
+                f"set model.preprocess.{field} to its"
+            )
+    learned, wanted = (getattr(each.config, "stride_in_1x1", None) for each in (source, model))
+    if learned != wanted:
+        raise CheckpointError(
+            f"{name} has stride_in_1x1 {learned}, here {wanted}; set model.config.stride_in_1x1={learned}"
+        )
+
+
+def _brief(value: str | tuple[float, ...]) -> str:
+    return value if isinstance(value, str) else f"[{', '.join(f'{number:g}' for number in value)}]"
 
 
 def _class_layers(model: PanopticModel) -> list[str]:

@@ -1,9 +1,10 @@
-"""ImageNet weights of torchvision or detectron2 into a model's residual network, to train from."""
+"""ImageNet weights of torchvision, detectron2 or Caffe2 into a model's residual network, to train from."""
 
 import os
 import re
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from pansight.errors import CheckpointError
@@ -12,7 +13,7 @@ from pansight.nn.resnet import ResNet
 from pansight.zoo.official import read_state
 from pansight.zoo.strict import State, load_strictly
 
-CLASSIFIER = ("fc.", "stem.fc.", "linear.", "stem.linear.")
+CLASSIFIER = ("fc.", "stem.fc.", "linear.", "stem.linear.", "fc1000_", "pred_")
 """the classifier that ImageNet models end with; no part of a backbone"""
 
 PREFIXES = ("backbone.bottom_up.", "backbone.")
@@ -25,14 +26,28 @@ _TORCHVISION = (
     (re.compile(r"^layer(\d)\.(\d+)\.bn(\d)\."), r"layer\1.\2.conv\3.norm."),
 )
 
+_CAFFE2 = (
+    (re.compile(r"^(?:res_)?conv1_"), "stem.conv1_"),
+    (re.compile(r"^res(\d)_(\d+)_branch1_"), r"res\1.\2.shortcut_"),
+    (re.compile(r"^res(\d)_(\d+)_branch2a_"), r"res\1.\2.conv1_"),
+    (re.compile(r"^res(\d)_(\d+)_branch2b_"), r"res\1.\2.conv2_"),
+    (re.compile(r"^res(\d)_(\d+)_branch2c_"), r"res\1.\2.conv3_"),
+    (re.compile(r"_bn_s$"), ".norm.weight"),
+    (re.compile(r"_bn_b(ias)?$"), ".norm.bias"),
+    (re.compile(r"_bn_rm$"), ".norm.running_mean"),
+    (re.compile(r"_bn_riv$"), ".norm.running_var"),
+    (re.compile(r"_w$"), ".weight"),
+)
+
 
 def load_backbone(model: nn.Module, path: str | os.PathLike[str]) -> None:
-    """Fill the ResNet inside `model` from a file with torchvision's or detectron2's keys; all else stays.
+    """Fill the ResNet inside `model` from a file with torchvision's, detectron2's or Caffe2's keys.
 
-    The classifier is left out, and a prefix "backbone." or "backbone.bottom_up." is taken off, together
-    with everything that does not have it. torchvision's weights, in either spelling, are for RGB pictures
-    with its mean and deviation and for `stride_in_1x1=False`; others (MSRA's: BGR, `stride_in_1x1=True`) have
-    the same keys and shapes, so the caller must know.
+    All else in the model stays. The classifier is left out, and a prefix "backbone." or "backbone.bottom_up."
+    is taken off, together with everything that does not have it. Caffe2's files (MSRA's weights) hold norms
+    as scale and shift, so their mean becomes 0 and their variance 1. torchvision's weights, in either
+    spelling, are for RGB pictures with its mean and deviation and for `stride_in_1x1=False`; others (MSRA's:
+    BGR, `stride_in_1x1=True`) have the same shapes, so the caller must know.
 
     Raises CheckpointError when the file cannot be read or does not fit, naming the keys.
     """
@@ -57,12 +72,30 @@ def load_backbone(model: nn.Module, path: str | os.PathLike[str]) -> None:
 
 def as_backbone(state: Mapping[str, Tensor]) -> State:
     """Only the residual network's tensors, under detectron2's keys, such as `res2.0.conv1.norm.bias`."""
+    if "conv1_w" in state:
+        return _of_caffe2(state)
     for prefix in PREFIXES:
         inside = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
         if inside:
             state = inside
             break
     return {_detectron2_key(key): tensor for key, tensor in state.items() if not key.startswith(CLASSIFIER)}
+
+
+def _of_caffe2(state: Mapping[str, Tensor]) -> State:
+    result: State = {}
+    for key, tensor in state.items():
+        # momenta of the training; and the first convolution's bias, all zero, as a norm follows
+        if key.startswith(CLASSIFIER) or key.endswith("_momentum") or key == "conv1_b":
+            continue
+        for pattern, replacement in _CAFFE2:
+            key = pattern.sub(replacement, key)
+        result[key] = tensor
+    for key in [key for key in result if key.endswith(".norm.weight")]:
+        norm = key.removesuffix("weight")
+        result.setdefault(f"{norm}running_mean", torch.zeros_like(result[key]))
+        result.setdefault(f"{norm}running_var", torch.ones_like(result[key]))
+    return result
 
 
 def _detectron2_key(key: str) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pansight.errors import CheckpointError
+from pansight.errors import CheckpointError, CheckpointWarning
 from pansight.models.base import PanopticModel
 from pansight.zoo.methods import construct, find_method
 from pansight.zoo.native import read_tensors
@@ -21,8 +21,8 @@ from pansight.zoo.reasons import first_line
 from pansight.zoo.spec import ModelSpec
 from pansight.zoo.strict import Mismatch, State, compare, load_strictly
 
-WRAPPERS = ("model", "state_dict")
-"""keys under which trainers put the weights, beside optimizer, scheduler and iteration"""
+WRAPPERS = ("model", "state_dict", "blobs")
+"""keys under which trainers (Caffe2's the last) put the weights, beside optimizer, scheduler and iteration"""
 
 TORCH_LEGACY = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 """with this number, pickled, the files of torch before 1.6 begin"""
@@ -51,7 +51,8 @@ def read_state(path: str | os.PathLike[str]) -> State:
     """The tensors in a weights file by key, whatever its kind; no code in it is run.
 
     Takes torch files (zip or older), plain pickles of arrays, and safetensors. In them: a dictionary of
-    tensors or numpy arrays, bare or under "model" or "state_dict"; "module." before every key is taken off.
+    tensors or numpy arrays, bare or under "model", "state_dict" or "blobs"; "module." before every key is
+    taken off.
 
     Raises CheckpointError, naming the file, what is wrong with it and what to do.
     """
@@ -153,19 +154,21 @@ def load_official(spec: ModelSpec, state: State, path: str | os.PathLike[str]) -
 
 
 def recognise(state: State, path: str | os.PathLike[str], candidates: Iterable[ModelSpec]) -> ModelSpec:
-    """The first of `candidates` into which `state` fits.
+    """The candidate into which `state` fits; of several, one whose published file has the name of `path`.
 
-    Numbers of classes, proposals and layers and the kind of norm tell them apart.
+    Numbers of classes, proposals and layers and the kind of norm tell models apart. Where neither they nor
+    the file's name do, the first is taken, and a CheckpointWarning says so if another input size fits, too.
 
     Raises CheckpointError, naming the nearest, when none fits.
     """
+    known = list(candidates)
+    named = [spec for spec in known if Path(path).name in [file.name for file in spec.weights]]
     nearest: tuple[Mismatch, ModelSpec] | None = None
-    for spec in candidates:
-        method = find_method(spec.method)
-        model = construct(spec.method, spec.config, spec.categories, spec.preprocess, blank=True)
-        fitted = method.adapted(state)
-        mismatch = compare(model, fitted, may_lack=method.may_lack, may_hold=method.may_hold)
+    for spec in [*named, *(spec for spec in known if spec not in named)]:
+        mismatch = _mismatch(spec, state)
         if not mismatch:
+            if spec not in named:
+                _warn_of_others(spec, state, path, known)
             return spec
         if nearest is None or len(mismatch) < len(nearest[0]):
             nearest = mismatch, spec
@@ -174,6 +177,27 @@ def recognise(state: State, path: str | os.PathLike[str], candidates: Iterable[M
     raise CheckpointError(
         f"{path} fits no known model; nearest is {nearest[1].name} ({nearest[0]}); {_REMEDY}"
     )
+
+
+def _mismatch(spec: ModelSpec, state: State) -> Mismatch:
+    method = find_method(spec.method)
+    model = construct(spec.method, spec.config, spec.categories, spec.preprocess, blank=True)
+    return compare(model, method.adapted(state), may_lack=method.may_lack, may_hold=method.may_hold)
+
+
+def _warn_of_others(
+    taken: ModelSpec, state: State, path: str | os.PathLike[str], known: Iterable[ModelSpec]
+) -> None:
+    others = [spec for spec in known if spec.method == taken.method and spec.preprocess != taken.preprocess]
+    fitting = [spec.name for spec in others if not _mismatch(spec, state)]
+    if fitting:
+        more = f" and {len(fitting) - 2} more" if len(fitting) > 2 else ""
+        warnings.warn(
+            f"{path} is taken for {taken.name}; it fits {', '.join(fitting[:2])}{more}, too: "
+            "give the model's name with the file",
+            CheckpointWarning,
+            stacklevel=2,
+        )
 
 
 _REMEDY = "name the model it was made for"

@@ -13,7 +13,8 @@ from typing import Any
 
 from pansight.errors import CheckpointError
 
-_STRINGS = {"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"}
+_STRINGS = {"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "SHORT_BINSTRING", "BINSTRING"}
+"""those of Python 2 as well, read as Latin-1: numpy takes an array's bytes as such text, too"""
 _BYTES = {"SHORT_BINBYTES", "BINBYTES", "BINBYTES8"}
 _PUTS = {"MEMOIZE", "BINPUT", "LONG_BINPUT"}
 _GETS = {"BINGET", "LONG_BINGET"}

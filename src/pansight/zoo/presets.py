@@ -20,7 +20,9 @@ YOSO_RELEASE = "https://github.com/hujiecpp/YOSO/releases/download/v0.1"
 
 ASSETS = Path(str(resources.files("pansight"))) / "assets" / "weights"
 
-EMBEDDED = {"yoso-tiny": "yoso-tiny.safetensors", "dense-tiny": "dense-tiny.safetensors"}
+EMBEDDED = {
+    name: f"{name}.safetensors" for name in ("yoso-tiny", "dense-tiny", "panoptic-fcn-tiny", "epsnet-tiny")
+}
 """models whose file ships with the package, in ASSETS; the file says what they are"""
 
 

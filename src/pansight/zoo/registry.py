@@ -10,7 +10,7 @@ from pansight.models.base import PanopticModel
 from pansight.zoo.cache import weights_folder
 from pansight.zoo.download import fetch
 from pansight.zoo.methods import construct
-from pansight.zoo.native import FORMAT, load_native, read_metadata
+from pansight.zoo.native import FORMAT, load_native, read_header, read_metadata
 from pansight.zoo.official import load_official, read_state, recognise
 from pansight.zoo.presets import available, embedded_path, names, preset
 from pansight.zoo.spec import ModelSpec
@@ -79,7 +79,9 @@ def _load_file(path: Path) -> PanopticModel:
 def _load_into(spec: ModelSpec, path: Path) -> PanopticModel:
     if not is_native(path):
         return load_official(spec, read_state(path), path)
-    model = load_native(path, preprocess=spec.preprocess)
+    # the named model says how large pictures become; colours stay as the weights learned them
+    size = spec.preprocess.model_dump(include={"short", "longest", "squash"})
+    model = load_native(path, preprocess=read_header(path).preprocess.model_copy(update=size))
     wanted = construct(spec.method, spec.config, spec.categories, spec.preprocess, blank=True)
     mismatch = compare(wanted, model.state_dict())
     if mismatch:
