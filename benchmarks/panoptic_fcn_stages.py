@@ -2,9 +2,10 @@
 
     python benchmarks/panoptic_fcn_stages.py --model panoptic-fcn-r50-coco --size 512x683 --threads 2
 
-Weights are random unless `--weights` names a file; then `--peaks` cells spread over the levels are given
-probabilities of 0.9, and the semantic map patches, as a trained model has them, because the merge's cost
-depends on both. Each stage is timed in both forms, interleaved, so that ratios mean something.
+Weights are random unless `--weights` names a file. The merge's cost depends on what the position maps say,
+and random ones say nothing: without `--weights`, `--peaks` cells spread over the levels are given
+probabilities near 1, and the semantic map patches, as a trained model has them; with `--weights` the maps are
+the model's own. Each stage is timed in both forms, interleaved, so that ratios mean something.
 """
 
 import argparse
@@ -45,11 +46,15 @@ def enliven(outputs: PanopticFCNOutputs, peaks: int, classes: int) -> PanopticFC
     return outputs._replace(things=tuple(things), stuff=tuple(stuff))
 
 
-def stages_of(model: PanopticFCN, images: Tensor, sizes: Any, peaks: int) -> dict[str, Callable[[], Any]]:
-    """Each stage by itself, fed with what comes before."""
+def stages_of(
+    model: PanopticFCN, images: Tensor, sizes: Any, peaks: int | None
+) -> dict[str, Callable[[], Any]]:
+    """Each stage by itself, fed with what comes before; `peaks` made up (None: the model's own maps)."""
     levels = model.backbone(images)
     semantic = model.semantic_fpn(levels[:4])
-    outputs = enliven(model(images), peaks, 12)
+    outputs = model(images)
+    if peaks is not None:
+        outputs = enliven(outputs, peaks, 12)
 
     def kernels() -> Any:
         things = fuse_things(
@@ -91,7 +96,7 @@ def main() -> None:
     parser.add_argument("--model", default="panoptic-fcn-r50-coco")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--size", default="512x683", help="height x width of the picture; it is not resized")
-    parser.add_argument("--peaks", type=int, default=80)
+    parser.add_argument("--peaks", type=int, default=80, help="made up, without --weights")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path)
@@ -106,8 +111,9 @@ def main() -> None:
     assert isinstance(model, PanopticFCN)
     picture = render_scene(0, 0, height, width).image
     images, sizes = model.preprocess.resized("none").batch([picture])
+    made_up = None if options.weights else options.peaks
     forms = {
-        name: stages_of(each, images, sizes, options.peaks)
+        name: stages_of(each, images, sizes, made_up)
         for name, each in (("as trained", model), ("optimized", model.optimized()))
     }
     times = measure(forms, options.rounds)
@@ -116,7 +122,8 @@ def main() -> None:
     times["network"] = {form: sum(times[stage][form] for stage in network) for form in forms}
     merge = times["merge (with these kernels)"]
     times["picture to map"] = {form: times["network"][form] + merge[form] for form in forms}
-    print(f"{options.model}, {width} x {height}, {options.peaks} peaks, {options.threads} threads; ms")
+    peaks = "its own peaks" if made_up is None else f"{made_up} peaks"
+    print(f"{options.model}, {width} x {height}, {peaks}, {options.threads} threads; ms")
     print(f"{'':28} {'as trained':>10} {'optimized':>10}   ratio")
     for stage, row in times.items():
         plain, folded = row["as trained"], row["optimized"]

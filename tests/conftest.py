@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,8 @@ settings.load_profile("unhurried")
 install_import_hook("pansight", "beartype.beartype")
 
 if TYPE_CHECKING:
+    from pansight.categories import Categories
+    from pansight.models.panoptic_fcn import PanopticFCN
     from pansight.models.yoso import YOSOConfig
 
 
@@ -54,6 +56,37 @@ def small_config() -> "YOSOConfig":
         object_threshold=0,
         overlap_threshold=0,
     )
+
+
+@pytest.fixture(scope="session")
+def finding_fcn() -> "Callable[[Categories], PanopticFCN]":
+    """A Panoptic FCN as small, of these categories, that finds instances in any picture."""
+    import torch
+
+    from pansight.models.panoptic_fcn import PanopticFCN, PanopticFCNConfig
+    from pansight.models.preprocess import Preprocess
+
+    config = PanopticFCNConfig(
+        depth=18,
+        width=8,
+        backbone_norm="batch",
+        pyramid_channels=16,
+        norm_group=4,
+        encoder_channels=8,
+        top=12,
+        object_threshold=0.3,
+        stuff_area=16,
+    )
+
+    def make(categories: "Categories") -> PanopticFCN:
+        torch.manual_seed(4)
+        model = PanopticFCN(config, categories, Preprocess(short=64, longest=107))
+        for name, tensor in model.state_dict().items():
+            if name.startswith(("position_head.out", "kernel_head.out", "thing_g", "stuff_g")):
+                tensor.uniform_(-0.5, 0.5)
+        return model.eval()
+
+    return make
 
 
 @pytest.fixture

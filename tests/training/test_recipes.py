@@ -54,7 +54,7 @@ def test_dense_detections_recipes_say_what_their_paper_says(
     assert config.optimizer.weight_decay == 1e-4
     schedule = config.optimizer.schedule
     assert (schedule.kind, schedule.milestones, schedule.gamma) == ("multistep", drops, 0.1)
-    assert (schedule.warmup_steps, schedule.warmup_factor) == (500, 0.3333)
+    assert schedule.warmup_steps == 500 and schedule.warmup_factor == pytest.approx(1 / 3)
     assert config.batch_size * config.accumulate == batch
     assert config.model.preset == name
 
@@ -101,6 +101,7 @@ def test_options_are_applied_in_order_and_leave_the_recipe_alone() -> None:
         (["data=videos"], ["data"]),
         ([f"seed={VALIDATION_SCENES_SEED}"], ["seed", "choose another"]),
         ([f"seed={TEST_SCENES_SEED}"], ["seed", "choose another"]),
+        (["data.augmentation={kind: lsj, flip: false}"], ["data.augmentation: lsj always mirrors", "squash"]),
     ],
 )
 def test_wrong_options_are_named_in_one_line(options: list[str], words: list[str]) -> None:

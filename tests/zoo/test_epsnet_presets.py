@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from pansight.categories import Categories
+from pansight.data.transforms import Compose, Squash, WindowWithCenter
 from pansight.errors import CheckpointError
 from pansight.models.epsnet import EPSNetConfig
 from pansight.models.preprocess import Preprocess
 from pansight.training.config import DataOnDisk
+from pansight.training.data_module import augmentation
 from pansight.training.recipes import make_config, read_recipe, with_options
 from pansight.zoo import available, load_model, preset
 from pansight.zoo.methods import construct, parameter_count
@@ -80,6 +82,9 @@ def test_what_the_released_code_says() -> None:
         assert spec.config.anchor_input == side
     square: list[Any] = [spec.config.square_anchors for spec in (r50, r101, larger)]  # type: ignore[attr-defined]
     assert square == [True, False, True]
+    assert isinstance(larger.config, EPSNetConfig)
+    assert list(larger.config.anchor_scales) == [28, 56, 113, 226, 453]
+    assert larger.config.masks_to_train == 300
     assert [[(f.pq, f.fps) for f in spec.figures] for spec in (r50, r101)] == [[(35.8, 20.6)], [(38.6, 19.6)]]
     assert all("drive.usercontent.google.com" in spec.weights[0].url for spec in (r50, r101))
     with pytest.raises(CheckpointError, match="no published weights"):
@@ -107,13 +112,27 @@ def older(state: State) -> State:
     return {**counted(state), **unread}
 
 
-@pytest.mark.parametrize("spelled", [dict, counted, older], ids=["bare", "as released", "older"])
-def test_files_in_any_spelling(tmp_path: Path, spelled: Callable[[State], State]) -> None:
+def without_attention(state: State) -> State:
+    """As the released code saves its normal fusion: with layers that it never calls."""
+    numbers = (0, 1, 3, 4, 6, 7)
+    unused = {
+        f"fusion_module.fusion_subnet.{n}.{end}": torch.zeros(3)
+        for n in numbers
+        for end in ("weight", "bias")
+    }
+    return {**counted(state), **unused}
+
+
+@pytest.mark.parametrize(
+    ("spelled", "fusion"),
+    [(dict, "attention"), (counted, "attention"), (older, "attention"), (without_attention, "normal")],
+    ids=["bare", "as released", "older", "normal fusion"],
+)
+def test_files_in_any_spelling(tmp_path: Path, spelled: Callable[[State], State], fusion: str) -> None:
     spec = preset("epsnet-r50-coco")
     torch.manual_seed(0)
-    small = spec.config.model_copy(
-        update={"depth": 18, "width": 4, "pyramid_channels": 8, "norm_groups": 4, "fusion_channels": 4}
-    )
+    sides = {"depth": 18, "width": 4, "pyramid_channels": 8, "norm_groups": 4, "fusion_channels": 4}
+    small = spec.config.model_copy(update={**sides, "fusion": fusion})
     spec = replace(spec, config=small)
     model = construct(spec.method, small, spec.categories, spec.preprocess)
     path = tmp_path / "released.pth"
@@ -158,9 +177,28 @@ def test_recipes_say_what_the_released_code_says(depth: int, steps: int, drops: 
     assert (schedule.kind, schedule.milestones, schedule.gamma) == ("multistep", drops, 0.1)
     assert (schedule.warmup_steps, schedule.warmup_factor) == (500, 0.1)
     assert isinstance(config.data, DataOnDisk)
-    augmentation = config.data.augmentation
-    assert (augmentation.kind, augmentation.size, augmentation.scales) == ("squash", (550, 550), (1.0, 1.5))
-    assert augmentation.color
+    augmented = config.data.augmentation
+    assert (augmented.kind, augmented.size, augmented.scales) == ("squash", (550, 550), (1.0, 1.5))
+    assert augmented.color and augmented.flip
+
+
+@pytest.mark.parametrize("depth", [50, 101])
+def test_recipes_train_with_anchors_of_true_aspect(depth: int) -> None:
+    """The preset of ResNet-50 has the released weights' square ones."""
+    config = make_config(with_options(read_recipe(f"epsnet-r{depth}-coco"), ["data.folder=there"]))
+    assert config.model.preset is not None
+    spec = preset(config.model.preset)
+    assert not EPSNetConfig(**{**spec.config.model_dump(), **config.model.config}).square_anchors
+
+
+@pytest.mark.parametrize("depth", [50, 101])
+def test_training_can_do_without_augmentation(depth: int) -> None:
+    """The paper's Table 1."""
+    options = ["data.folder=there", "data.augmentation.scales=[1,1]", "data.augmentation.flip=false"]
+    options.append("data.augmentation.color=false")
+    config = make_config(with_options(read_recipe(f"epsnet-r{depth}-coco"), options))
+    steps = (Squash((550, 550), 1.0, 1.0), WindowWithCenter((550, 550)))
+    assert augmentation(config.data.augmentation) == Compose(steps)
 
 
 def test_the_small_model_has_the_budget_of_the_others() -> None:

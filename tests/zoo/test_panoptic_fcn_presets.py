@@ -137,26 +137,42 @@ def test_a_checkpoint_of_detectron2_is_taken_as_it_is(tmp_path: Path) -> None:
     assert recognise(state, path, candidates).name == "panoptic-fcn-r50-coco"
 
 
+CROPS: dict[str, dict[str, Any]] = {
+    "r50-coco": {"sides": (640, 672, 704, 736, 768, 800), "longest": 1333, "window": None},
+    "r50-512-coco": {"sides": (352, 384, 416, 448, 480, 512), "longest": 854, "window": None},
+    "r50-cityscapes": {"sides": tuple(range(512, 2049, 128)), "longest": 4096, "window": (512, 1024)},
+    "r50-mapillary": {"sides": tuple(range(1024, 2049, 128)), "longest": 4096, "window": (1024, 1024)},
+}
+
+
 @pytest.mark.parametrize(
-    ("name", "steps", "rate", "clip", "pictures"),
+    ("name", "steps", "rate", "clip", "pictures", "warmup", "saved"),
     [
-        ("r50-coco", 270_000, 0.01, 35, 16),
-        ("r50-512-coco", 270_000, 0.01, 35, 16),
-        ("r50-cityscapes", 65_000, 0.02, 5, 32),
-        ("r50-mapillary", 150_000, 0.02, 5, 32),
+        ("r50-coco", 270_000, 0.01, 35, 16, 1000, 10_000),
+        ("r50-512-coco", 270_000, 0.01, 35, 16, 1000, 10_000),
+        ("r50-cityscapes", 65_000, 0.02, 5, 32, 1000, 5000),
+        ("r50-mapillary", 150_000, 0.02, 5, 32, 2000, 10_000),
     ],
 )
-def test_recipes_say_what_is_known(name: str, steps: int, rate: float, clip: float, pictures: int) -> None:
+def test_recipes_say_what_is_known(
+    name: str, steps: int, rate: float, clip: float, pictures: int, warmup: int, saved: int
+) -> None:
     config = make_config(with_options(read_recipe(f"panoptic-fcn-{name}"), ["data.folder=there"]))
     optimizer, schedule = config.optimizer, config.optimizer.schedule
     assert (config.steps, optimizer.learning_rate, optimizer.gradient_clip_value) == (steps, rate, clip)
     assert (optimizer.kind, optimizer.momentum, optimizer.weight_decay) == ("sgd", 0.9, 1e-4)
     assert optimizer.gradient_clip == 0 and (schedule.kind, schedule.power) == ("poly", 0.9)
-    assert schedule.warmup_factor == 0.001
-    assert config.batch_size * config.accumulate == pictures
-    assert config.model.preset == f"panoptic-fcn-{name}"
-    assert isinstance(config.data, DataOnDisk) and config.data.augmentation.kind == "sides"
+    assert (schedule.warmup_steps, schedule.warmup_factor) == (warmup, 0.001)
+    assert (config.batch_size * config.accumulate, config.checkpoint_every) == (pictures, saved)
+    assert isinstance(config.data, DataOnDisk) and config.data.categories == name.split("-")[-1]
+    augmentation = config.data.augmentation
+    assert augmentation.kind == "sides"
+    assert {key: getattr(augmentation, key) for key in CROPS[name]} == CROPS[name]
     spec = preset(f"panoptic-fcn-{name}")
-    assert config.model.preprocess is not None
-    size = (config.model.preprocess.short, config.model.preprocess.longest)
-    assert size == (spec.preprocess.short, spec.preprocess.longest)
+    assert config.model.preset == spec.name
+    # the weights that they start from are torchvision's
+    assert config.model.config == {"stride_in_1x1": False}
+    preprocess = config.model.preprocess
+    assert preprocess is not None
+    assert (preprocess.short, preprocess.longest) == (spec.preprocess.short, spec.preprocess.longest)
+    assert (preprocess.channels, preprocess.std) == ("rgb", (58.395, 57.12, 57.375))

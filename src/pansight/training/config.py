@@ -39,7 +39,7 @@ class Augmentation(_Section):
     kind: Literal["none", "flip", "lsj", "crop", "sides", "window", "squash"] = "none"
     """`lsj`: YOSO's for COCO; `crop`: YOSO's for Cityscapes, ADE20K and Mapillary; `sides`: detectron2's, of
     Panoptic FCN and, for COCO, of dense detections; `window`: dense detections' for Cityscapes; `squash`:
-    EPSNet's. All of them flip."""
+    EPSNet's. All but `none` mirror left and right half of the time (`squash`: see `flip`)."""
     size: Size = (1024, 1024)
     """height and width that `lsj`, `squash` and `crop` give (`crop`: at most, unless it pads), and of
     `window`'s window before it is rescaled"""
@@ -51,12 +51,20 @@ class Augmentation(_Section):
     """height and width of a crop around a random object that ends `sides`; None: no crop"""
     color: bool = True
     """whether `squash` changes colours"""
+    flip: bool = True
+    """whether `squash` mirrors; the other kinds always do"""
     short: PositiveInt = 640
     """short side before `crop`, times 0.5 .. 2.0"""
     longest: PositiveInt = 2560
     """bound on the long side of `sides`, and before `crop`"""
     pad: bool = False
     """whether `crop` fills smaller pictures up to `size`"""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Augmentation":
+        if not self.flip and self.kind not in ("none", "squash"):
+            raise ValueError(f"{self.kind} always mirrors; flip=false is for kind=squash")
+        return self
 
 
 class SceneData(_Section):

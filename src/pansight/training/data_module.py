@@ -39,7 +39,7 @@ def augmentation(settings: Augmentation) -> Transform:
     if settings.kind == "window":
         return window_and_rescale(settings.size, *settings.scales)
     if settings.kind == "squash":
-        return squash_and_crop(settings.size, *settings.scales, settings.color)
+        return squash_and_crop(settings.size, *settings.scales, settings.color, settings.flip)
     return Compose()
 
 

@@ -64,8 +64,13 @@ METHODS: dict[str, Method] = {
         EPSNet,
         EPSNetConfig,
         drops=(".num_batches_tracked",),
-        # what the released loader throws away of older files: second names, and levels that are not used
-        unread=(r"backbone\.layer(?!s)", r"fpn\.downsample_layers\.[2-9]"),
+        unread=(
+            # what the released loader throws away of older files: second names, and levels that are not used
+            r"backbone\.layer(?!s)",
+            r"fpn\.downsample_layers\.[2-9]",
+            # made with the normal fusion, and never called
+            r"fusion_module\.fusion_subnet\.",
+        ),
     ),
 }
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pansight.data.transforms import (
+    ColorJitter,
     Compose,
     HorizontalFlip,
     Labelled,
@@ -23,6 +24,7 @@ from pansight.data.transforms import (
     squash_and_crop,
     window_and_rescale,
 )
+from pansight.models.preprocess import Preprocess
 
 sides = st.integers(1, 30)
 seeds = st.integers(0, 2**32)
@@ -134,6 +136,20 @@ def test_rescale_and_squash_have_their_sides() -> None:
     assert Squash((55, 33))(labelled, generator_for((0,))).size == (55, 33)
 
 
+@pytest.mark.parametrize("size", [(40, 40), (90, 31), (12, 200), (1, 1), (70, 91)], ids=str)
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_squashed_pictures_are_what_inference_makes_of_them(size: tuple[int, int], mirrored: bool) -> None:
+    """But for the rounding to whole levels."""
+    image = np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)
+    image.setflags(write=False)
+    image = image[:, ::-1] if mirrored else image
+    squashed = Squash(size)(Labelled(image, np.ones((70, 90), dtype=np.int32)), generator_for((0,)))
+    preprocess = Preprocess(squash=size, divisor=1, mean=(0, 0, 0), std=(1, 1, 1), resample="bilinear")
+    wanted = preprocess.batch([image])[0][0].permute(1, 2, 0).numpy()
+    assert squashed.image.shape == (*size, 3)
+    assert np.abs(squashed.image - wanted).max() <= 0.5
+
+
 @pytest.mark.parametrize(
     ("sequence", "size"),
     [
@@ -168,4 +184,9 @@ def test_papers_sequences_are_what_the_papers_say() -> None:
         Squash((550, 550), 1.0, 1.5),
         WindowWithCenter((550, 550)),
     )
-    assert len(squash_and_crop().steps) == 4
+    assert squash_and_crop().steps[:2] == (ColorJitter(hue=9), flip)
+    assert squash_and_crop().steps[2:] == squash_and_crop(color=False).steps[1:]
+    assert squash_and_crop(minimum=1.0, maximum=1.0, color=False, flip=False).steps == (
+        Squash((550, 550), 1.0, 1.0),
+        WindowWithCenter((550, 550)),
+    )

@@ -148,6 +148,13 @@ def test_optimized_agrees_and_the_original_stays(small_dense: Make) -> None:
     assert not any(p.requires_grad for p in model.optimized().parameters())
 
 
+def test_the_optimized_copy_of_a_copy_is_the_same(small_dense: Make) -> None:
+    fast = small_dense().optimized()
+    images = torch.randn(1, 3, 72, 104)
+    with torch.no_grad():
+        torch.testing.assert_close(fast.optimized()(images), fast(images), rtol=0, atol=0)
+
+
 def test_things_are_where_the_categories_say(small_dense: Make) -> None:
     model = small_dense()
     assert model.thing_indices.tolist() == [0, 2]

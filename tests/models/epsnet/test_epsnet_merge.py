@@ -187,6 +187,42 @@ def test_without_things_other_is_dropped_unless_told(
     assert ids_by_category(model, outputs)[0] == expected
 
 
+@pytest.mark.parametrize("direct", [True, False])
+def test_logits_of_another_size_than_prototypes_are_enlarged_from_their_own(
+    crafted: Make, small_epsnet: Make, direct: bool
+) -> None:
+    """As the direct semantic heads give them; at once where pictures are squashed, else through the input."""
+    preprocess = Preprocess(squash=(64, 64), divisor=1) if direct else Preprocess(divisor=32)
+    model: EPSNet = small_epsnet(preprocess=preprocess, stuff_area=0, other_without_things=True)
+    maps = torch.randn(4, 9, 7, generator=torch.Generator().manual_seed(0))
+    outputs = crafted(box(0, 0, 9, 9)[None], certain(0.1), torch.zeros(1, SIDE, SIDE), maps)
+    output = (45, 51)
+    _, ids = ids_by_category(model, outputs, SIZES._replace(output=[output]))
+    expected = maps[[OTHER, SKY_CHANNEL, LAWN_CHANNEL]][None]
+    for size in [output] if direct else [(64, 64), output]:
+        expected = F.interpolate(expected, size=size, mode="bilinear", align_corners=False)
+    # nothing but stuff: the first id is the sky's, the second the lawn's, and 'other' is void
+    assert torch.equal(ids, expected[0].argmax(0).to(ids))
+    assert len(ids.unique()) == 3
+
+
+def test_pictures_that_are_squashed_fill_any_input_of_their_size(crafted: Make, small_epsnet: Make) -> None:
+    """The divisor that they are a multiple of does not matter: no picture of theirs is ever padded."""
+    generator = torch.Generator().manual_seed(1)
+    outputs = crafted(
+        torch.stack([box(2, 3, 20, 17), box(9, 9, 31, 30)]),
+        certain(0.9, 0.8),
+        torch.rand(2, SIDE, SIDE, generator=generator),
+        torch.randn(4, 9, 7, generator=generator),
+    )
+    sizes = SIZES._replace(output=[(45, 51)])
+    maps = [
+        small_epsnet(preprocess=Preprocess(squash=(64, 64), divisor=divisor)).merge(outputs, sizes).ids
+        for divisor in (1, 32)
+    ]
+    assert torch.equal(maps[0], maps[1])
+
+
 def test_just_half_of_a_mask_may_be_taken(crafted: Make, squashing: EPSNet) -> None:
     first = rectangle(0, 0, 10, 10)
     squashing.config = squashing.config.model_copy(update={"nms_threshold": 1.0})
@@ -214,19 +250,35 @@ def test_stuff_needs_its_area_of_the_output(crafted: Make, squashing: EPSNet) ->
 
 @pytest.mark.parametrize("output", [(32, 32), (1, 1), (3, 200), (200, 3)])
 def test_two_hundred_objects(crafted: Make, squashing: EPSNet, output: tuple[int, int]) -> None:
-    """On a grid; also where most of them have no pixel."""
+    """On a grid, against a loop that paints one after another; also where most of them have no pixel."""
     places = [(x, y) for y in range(0, SIDE, 2) for x in range(0, SIDE, 2)][:200]
     masks = torch.stack([rectangle(x, y, x + 2, y + 2) for x, y in places])
     boxes = torch.stack([box(x, y, x + 2, y + 2) for x, y in places])
     outputs = crafted(
         boxes, certain(*torch.linspace(0.9, 0.3, 200).tolist()), masks, semantics(LAWN_CHANNEL=1.0)
     )
+    # pixels beside a mask are below one half, not just at it, so rounding decides nothing
+    outputs = outputs._replace(prototypes=outputs.prototypes - 1)
     squashing.config = squashing.config.model_copy(update={"detections": 200})
     categories, ids = ids_by_category(squashing, outputs, SIZES._replace(output=[output]))
-    assert ids.shape == output
-    if output == (32, 32):
-        assert categories == [DOG] * 200 + [LAWN]
-        assert int(ids[0, 0]) == 1 and torch.equal(ids == 200, masks[-1])
+
+    probabilities = assemble_masks(outputs.prototypes, outputs.coefficients, boxes[None])
+    large = F.interpolate(probabilities, size=output, mode="bilinear", align_corners=False)[0]
+    assert ((large - 0.5).abs() > 1e-5).all()
+    expected, painted = [], torch.zeros(output, dtype=ids.dtype)
+    for (x1, y1, x2, y2), mask in zip(boxes.tolist(), large > 0.5, strict=True):
+        width, height = int(x2 * output[1]) - int(x1 * output[1]), int(y2 * output[0]) - int(y1 * output[0])
+        taken = mask & (painted > 0)
+        if width * height > 0 and mask.any() and 2 * taken.sum() <= mask.sum():
+            expected.append(DOG)
+            painted[mask & ~taken] = len(expected)
+    free = painted == 0
+    if free.sum() >= squashing.config.stuff_area:
+        expected.append(LAWN)
+        painted[free] = len(expected)
+    assert categories == expected
+    assert torch.equal(ids, painted)
+    assert (len(expected) == 201) == (output == (32, 32))
 
 
 def test_pictures_of_a_padded_batch_are_what_they_are_alone(small_epsnet: Make) -> None:

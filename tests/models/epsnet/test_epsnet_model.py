@@ -1,5 +1,6 @@
 """The model as a whole: sizes, options of the ablations, precision, graphs, training."""
 
+import copy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from torch import Tensor
+from torch.nn import functional as F
 
 from pansight.categories import Categories, Category
 from pansight.models.epsnet import EPSNet, EPSNetConfig
@@ -25,7 +28,13 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "one layer": {"fusion_layers": 1},
     "normal fusion": {"fusion": "normal"},
     "no fusion": {"fusion": "none"},
-    "EPSNet-D": {"fusion": "none", "semantic_head": "direct"},
+    "EPSNet-D": {
+        "fusion": "normal",
+        "semantic_head": "direct",
+        "box_weight": 1.0,
+        "mask_weight": 1.0,
+        "semantic_weight": 1.0,
+    },
     "direct, fused": {"fusion": "normal", "semantic_head": "direct-fused"},
     "direct, attended": {"semantic_head": "direct-fused"},
     "no balance": {"box_weight": 1.0, "mask_weight": 1.0, "semantic_weight": 1.0},
@@ -104,6 +113,57 @@ def test_normal_fusion_brings_all_to_the_finest_size() -> None:
     assert keys == {f"layer_modules.{level}.{n}" for level, ns in blocks.items() for n in ns}
 
 
+def test_normal_fusion_is_the_literal_one() -> None:
+    """P3: a block; P4: block, doubling, block; P5: three blocks, two doublings; all at P3's size, added."""
+    torch.manual_seed(0)
+    fusion = NormalFusion(6, 4, 2)
+    for parameter in fusion.parameters():
+        torch.nn.init.uniform_(parameter, -0.5, 0.5)
+    weights = {key.removeprefix("layer_modules."): tensor for key, tensor in fusion.state_dict().items()}
+
+    def block(x: Tensor, level: int, place: int) -> Tensor:
+        convolution, norm = (f"{level}.{place + i}" for i in (0, 1))
+        x = F.conv2d(x, weights[f"{convolution}.weight"], weights[f"{convolution}.bias"], padding=1)
+        groups = x.unflatten(1, (2, 2))
+        variance, mean = torch.var_mean(groups, (2, 3, 4), correction=0, keepdim=True)
+        x = ((groups - mean) / (variance + 1e-5).sqrt()).flatten(1, 2)
+        scale, shift = (weights[f"{norm}.{name}"][:, None, None] for name in ("weight", "bias"))
+        return (x * scale + shift).clamp(min=0)
+
+    def to(x: Tensor, *size: int) -> Tensor:
+        return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+
+    p3, p4, p5, p6 = (torch.randn(2, 6, *size) for size in ((5, 7), (3, 4), (2, 2), (1, 1)))
+    middle = block(to(block(p4, 1, 0), 6, 8), 1, 4)
+    coarse = block(to(block(to(block(p5, 2, 0), 4, 4), 2, 4), 8, 8), 2, 8)
+    expected = block(p3, 0, 0) + to(middle, 5, 7) + to(coarse, 5, 7)
+    with torch.no_grad():
+        torch.testing.assert_close(fusion((p3, p4, p5, p6)), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("fusion", ["attention", "normal"])
+@pytest.mark.parametrize("head", ["direct", "direct-fused"])
+def test_direct_logits_are_a_convolution_of_p3_and_nothing_more(
+    small_epsnet: Make, fusion: str, head: str
+) -> None:
+    """At P3's size: nothing enlarges them before losses and maps do, once."""
+    model: EPSNet = small_epsnet(fusion=fusion, semantic_head=head)
+    images = torch.randn(2, 3, 72, 96)
+    with torch.no_grad():
+        features = model.backbone(images)
+        levels = model.fpn((features.res3, features.res4, features.res5))
+        source = levels[0]
+        if head == "direct-fused":
+            source = model.CALayer(levels) if fusion == "attention" else model.fusion_module(levels)
+        weight, bias = model.semantic_seg_conv.parameters()
+        expected = torch.einsum("bchw,sc->bshw", source, weight[:, :, 0, 0])
+        expected = expected + bias[:, None, None]
+        outputs = model(images)
+    assert outputs.semantic_logits.shape == (2, 4, 9, 12)
+    assert outputs.prototypes.shape[2:] == (18, 24)
+    torch.testing.assert_close(outputs.semantic_logits, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_anchors_by_hand() -> None:
     """Sides are shares of the input's in both directions; centres are in the midst of cells."""
     levels = [(69, 69), (35, 35), (18, 18), (9, 9), (5, 5)]
@@ -116,6 +176,37 @@ def test_anchors_by_hand() -> None:
     torch.testing.assert_close(square[:3, 2:] * 550, torch.tensor([(w, w) for w, _ in expected]))
     torch.testing.assert_close(true[3 * 70, :2], torch.tensor([1.5 / 69, 1.5 / 69]))
     torch.testing.assert_close(true[-1], torch.tensor([0.9, 0.9, 384 * root / 550, 384 / root / 550]))
+
+
+def test_anchors_are_made_once() -> None:
+    levels, cpu = [(13, 7), (7, 4), (4, 2), (2, 1), (1, 1)], torch.device("cpu")
+    first = make_anchors(levels, EPSNetConfig(), cpu)
+    # what they do not depend on does not make them anew
+    assert make_anchors(list(levels), EPSNetConfig(depth=50, stuff_area=1), cpu) is first
+    others = [
+        make_anchors([(7, 13), *levels[1:]], EPSNetConfig(), cpu),
+        make_anchors(levels, EPSNetConfig(square_anchors=True), cpu),
+        make_anchors(levels, EPSNetConfig(anchor_input=650), cpu),
+        make_anchors(levels, EPSNetConfig(anchor_scales=(24, 48, 96, 192, 400)), cpu),
+    ]
+    assert not any(torch.equal(first, other) for other in others)
+    assert make_anchors(levels, EPSNetConfig(), torch.device("meta")).is_meta
+
+
+def test_inference_before_training_leaves_anchors_that_can_be_trained_with(
+    small_epsnet: Make, rectangles: Make
+) -> None:
+    """Of a size that nothing else here has; a copy of the model comes to the same."""
+    model: EPSNet = small_epsnet()
+    images = torch.randn(1, 3, 40, 72)
+    with torch.inference_mode():
+        model(images)
+    model = copy.deepcopy(model).train()
+    outputs = model(images)
+    assert not outputs.anchors.is_inference()
+    losses = model.losses(outputs, [rectangles(40, 72, (0, (10, 5, 60, 30)))])
+    torch.stack(list(losses.values())).sum().backward()
+    assert all(p.grad is not None for p in model.parameters())
 
 
 @pytest.mark.parametrize(
@@ -198,6 +289,9 @@ def test_everything_decays_at_one_rate(small_epsnet: Make) -> None:
     [
         ({"negative_iou": 0.6}, "must not exceed"),
         ({"fusion_layers": 2}, "fusion_layers"),
+        ({"fusion_layers": 1, "fusion": "normal"}, "fusion is normal"),
+        ({"fusion_layers": 1, "fusion": "none"}, "fusion is none"),
+        ({"semantic_head": "direct-fused", "fusion": "none"}, "use semantic_head direct"),
         ({"anchor_scales": (1, 2, 3)}, "anchor_scales"),
         ({"nms": "soft"}, "nms"),
         ({"prototype": 3}, "prototype"),

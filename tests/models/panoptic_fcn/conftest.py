@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pansight.categories import Categories
+from pansight.models.base import Target
 from pansight.models.panoptic_fcn import PanopticFCN, PanopticFCNConfig
 from pansight.models.panoptic_fcn.outputs import STRIDES, PanopticFCNOutputs
 from pansight.models.preprocess import Preprocess
@@ -53,6 +54,15 @@ def small_fcn(
         return model.eval()
 
     return make
+
+
+@pytest.fixture
+def two_pictures(rectangles: Callable[..., Target]) -> list[Target]:
+    """64 x 96, full and padded."""
+    return [
+        rectangles(64, 96, (1, (0, 0, 96, 30)), (0, (10, 5, 60, 50)), (2, (30, 30, 52, 60))),
+        rectangles(64, 96, (3, (0, 30, 80, 60)), (2, (20, 20, 32, 33)), size=(60, 80)),
+    ]
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pansight.models.base import Target
 from pansight.models.panoptic_fcn import PanopticFCN
 from pansight.models.panoptic_fcn.losses import panoptic_fcn_losses, positions
 from pansight.models.panoptic_fcn.outputs import PanopticFCNOutputs
-from pansight.models.panoptic_fcn.targets import Truth, encode, quartered, truth_of
+from pansight.models.panoptic_fcn.targets import Truth, _radii, encode, quartered, truth_of
 from pansight.nn.boxes import boxes_of
 
 Make = Callable[..., Any]
@@ -83,8 +83,11 @@ def test_heat_maps_against_loops(small_fcn: Make, rectangles: Make, overlap: flo
 
 
 def test_radii_grow_with_boxes() -> None:
-    assert literal.radius(100, 100, 0.7) == 27
-    assert literal.radius(8, 8, 0.7) in (0, 1, 2)
+    spans = [(100.0, 100.0), (8.0, 8.0), (60.0, 7.0), (7.0, 60.0), (400.0, 150.0)]
+    found = _radii(torch.tensor(spans, dtype=torch.float64), 0.7).tolist()
+    assert found[0] == 27
+    assert found == [literal.radius(height, width, 0.7) for width, height in spans]
+    assert found[1] <= 2 < found[2] == found[3] < found[4]
 
 
 def test_level_limits_belong_to_both_levels(small_config: Make, rectangles: Make) -> None:

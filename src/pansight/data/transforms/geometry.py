@@ -84,7 +84,8 @@ class Rescale:
 class Squash:
     """Resize to `size` (height, width) times s ~ U(minimum, maximum), whatever the aspect was.
 
-    With `minimum` = `maximum` one size serves the whole run.
+    Pictures are not antialiased, as those that EPSNet is given are not. With `minimum` = `maximum` one size
+    serves the whole run.
     """
 
     size: tuple[int, int]
@@ -93,7 +94,8 @@ class Squash:
 
     def __call__(self, labelled: Labelled, generator: np.random.Generator) -> Labelled:
         s = generator.uniform(self.minimum, self.maximum)
-        return resize(labelled, max(1, int(self.size[0] * s)), max(1, int(self.size[1] * s)))
+        height, width = (max(1, int(side * s)) for side in self.size)
+        return resize(labelled, height, width, antialias=False)
 
 
 @dataclass(frozen=True)

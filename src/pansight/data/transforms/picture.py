@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from jaxtyping import Int32, UInt8
 from PIL import Image
+from torch.nn import functional as F
 
 NO_OBJECTS: Int32[np.ndarray, "k"] = np.zeros(0, dtype=np.int32)
 
@@ -52,14 +54,26 @@ def generator_for(numbers: Iterable[int]) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(tuple(numbers))))
 
 
-def resize(labelled: Labelled, height: int, width: int) -> Labelled:
-    """Picture by antialiased bilinear filter, ids by nearest neighbour (both Pillow's), to height x width."""
+def resize(labelled: Labelled, height: int, width: int, *, antialias: bool = True) -> Labelled:
+    """Picture by antialiased bilinear filter, ids by nearest neighbour (both Pillow's), to height x width.
+
+    Without `antialias` a pixel of the picture mixes the four nearest ones, in float32, and is rounded once.
+    """
     if labelled.size == (height, width):
         return labelled
-    image = Image.fromarray(labelled.image).resize((width, height), Image.Resampling.BILINEAR)
     # mode I holds 32 bits: no id is rounded, and NEAREST makes no new ones
-    ids = Image.fromarray(labelled.ids).resize((width, height), Image.Resampling.NEAREST)
-    return labelled._replace(image=np.asarray(image), ids=np.asarray(ids))
+    ids = np.asarray(Image.fromarray(labelled.ids).resize((width, height), Image.Resampling.NEAREST))
+    if antialias:
+        image = Image.fromarray(labelled.image).resize((width, height), Image.Resampling.BILINEAR)
+        return labelled._replace(image=np.asarray(image), ids=ids)
+    return labelled._replace(image=_mixed(labelled.image, height, width), ids=ids)
+
+
+def _mixed(image: UInt8[np.ndarray, "_ _ 3"], height: int, width: int) -> UInt8[np.ndarray, "h w 3"]:
+    # a copy: torch takes neither mirrored arrays nor read-only ones
+    pixels = torch.from_numpy(image.astype(np.float32, order="C")).permute(2, 0, 1)[None]
+    resized = F.interpolate(pixels, size=(height, width), mode="bilinear", align_corners=False)
+    return resized[0].permute(1, 2, 0).round().to(torch.uint8).numpy()
 
 
 def crop(labelled: Labelled, top: int, left: int, height: int, width: int) -> Labelled:

@@ -55,12 +55,24 @@ def window_and_rescale(
 
 
 def squash_and_crop(
-    size: tuple[int, int] = (550, 550), minimum: float = 1.0, maximum: float = 1.5, color: bool = True
+    size: tuple[int, int] = (550, 550),
+    minimum: float = 1.0,
+    maximum: float = 1.5,
+    color: bool = True,
+    flip: bool = True,
 ) -> Compose:
     """EPSNet's sequence: colours, flip, squash to s * `size`, s ~ U(minimum, maximum), crop of `size`.
 
-    The released code draws s once a run, the paper once a picture, as here; equal bounds give the former.
-    It turns hues by at most 18 degrees, half of what detectron2 makes of the same number.
+    `minimum` = `maximum` = 1 without `flip` is the paper's "without data augmentation"; whether that leaves
+    colours alone as well the paper does not say. The released code draws s once a run, the paper once a
+    picture, as here; equal bounds give the former. It turns hues by at most 18 degrees, half of what
+    detectron2 makes of the same number.
+
+    Two departures from the released code: colours are cut to 0..255 and rounded down to whole levels after
+    every step, where it keeps fractions and cuts nothing; and an object whose centre the crop cuts off is
+    treated as a group, neither to be found nor background, where it drops the object, whose remains become
+    background.
     """
     jitter: tuple[Transform, ...] = (ColorJitter(hue=9),) if color else ()
-    return Compose((*jitter, HorizontalFlip(), Squash(size, minimum, maximum), WindowWithCenter(size)))
+    mirror: tuple[Transform, ...] = (HorizontalFlip(),) if flip else ()
+    return Compose((*jitter, *mirror, Squash(size, minimum, maximum), WindowWithCenter(size)))

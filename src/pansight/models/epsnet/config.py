@@ -42,7 +42,7 @@ class EPSNetConfig(BaseModel):
     semantic_head: Literal["prototypes", "direct", "direct-fused"] = "prototypes"
     """combinations of prototypes; or a 1x1 convolution of P3 (EPSNet-D), or of what prototypes are made of"""
     # anchors
-    anchor_scales: Scales = (24, 48, 96, 192, 384)
+    anchor_scales: Scales = (24.0, 48.0, 96.0, 192.0, 384.0)
     """side in pixels at an input of `anchor_input`, of P3..P7"""
     anchor_input: PositiveInt = 550
     square_anchors: bool = False
@@ -51,7 +51,9 @@ class EPSNetConfig(BaseModel):
     score_floor: float = Field(default=0.05, ge=0, le=1)
     """best foreground probability that an anchor must exceed"""
     nms: Literal["fast", "exact"] = "fast"
-    """`fast`: boxes that are suppressed themselves suppress others too"""
+    """`fast`: boxes that are suppressed themselves suppress others too. `exact`: greedy, by IoU above the
+    threshold, of plain areas; the released code's "traditional" one also adds a pixel to every side, and
+    suppresses at the threshold itself"""
     nms_threshold: float = Field(default=0.5, ge=0, le=1)
     candidates_per_class: PositiveInt = 200
     detections: PositiveInt = 100
@@ -81,4 +83,8 @@ class EPSNetConfig(BaseModel):
     def _consistent(self) -> "EPSNetConfig":
         if self.negative_iou > self.positive_iou:
             raise ValueError("negative_iou must not exceed positive_iou")
+        if self.fusion_layers == 1 and self.fusion != "attention":
+            raise ValueError(f"fusion_layers is of attention; fusion is {self.fusion}, so leave it out")
+        if self.semantic_head == "direct-fused" and self.fusion == "none":
+            raise ValueError("direct-fused needs something fused; with fusion none use semantic_head direct")
         return self

@@ -49,35 +49,42 @@ def merge_epsnet(
     rule: PriorityRule,
     config: EPSNetConfig,
     *,
-    squashed: bool,
+    direct: bool,
 ) -> PanopticBatch:
     """Masks of detections by falling score, then stuff where neither they nor 'other' are.
 
-    Where all pictures are `squashed` to the input's size their maps are brought to the output's size at once,
-    as in the released code; else through the padded input's size.
+    With `direct`, and where all pictures fill the input, maps are brought to the output's size at once, as in
+    the released code; else through the padded input's size.
     """
     found = detections.rows(keep_first(detections.kept))
     allowed = found.kept & _has_area(found.boxes, sizes)
     values = assemble_masks(outputs.prototypes, found.coefficients, found.boxes)
-    if squashed and all(valid == sizes.padded for valid in sizes.valid):
-        own = (values.shape[2], values.shape[3])
-        sizes = Sizes(own, [own] * len(values), sizes.output)
+    direct = direct and all(valid == sizes.padded for valid in sizes.valid)
     is_thing = torch.ones(
         len(thing_categories) + len(stuff_categories), dtype=torch.bool, device=values.device
     )
     is_thing[stuff_categories] = False
     masks = SoftMasks(values, found.scores, thing_categories[found.classes], found.kept)
-    labels, beneath = _semantics(outputs.semantic_logits, found.kept, sizes, stuff_categories, config)
+    logits = outputs.semantic_logits
+    # the two need not be of one size
+    mask_sizes, logit_sizes = (_from_own(maps, sizes) if direct else sizes for maps in (values, logits))
+    labels, beneath = _semantics(logits, found.kept, logit_sizes, stuff_categories, config)
     return merge_by_priority(
         masks,
         labels,
-        sizes,
+        mask_sizes,
         is_thing,
         rule,
         rows=config.detections,
         allowed=allowed,
         beneath=beneath,
     )
+
+
+def _from_own(maps: Float[Tensor, "b n h w"], sizes: Sizes) -> Sizes:
+    """Sizes with which outputs are made of the maps directly."""
+    own = (maps.shape[2], maps.shape[3])
+    return Sizes(own, [own] * len(maps), sizes.output)
 
 
 def _semantics(

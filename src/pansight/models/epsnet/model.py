@@ -5,7 +5,6 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from pansight.categories import Categories
 from pansight.merging import PriorityRule
@@ -108,12 +107,11 @@ class EPSNet(PanopticModel):
 
     def _semantics(
         self, levels: Maps, fused: Float[Tensor, "b f h8 w8"], prototypes: Float[Tensor, "b k hp wp"]
-    ) -> Float[Tensor, "b s hp wp"]:
+    ) -> Float[Tensor, "b s hs ws"]:
         if self.config.semantic_head == "prototypes":
             coefficients = self.semantic_seg_conv(levels[-1])
             return torch.einsum("bkhw,bks->bshw", prototypes, coefficients)
-        logits = self.semantic_seg_conv(levels[0] if self.config.semantic_head == "direct" else fused)
-        return F.interpolate(logits, size=prototypes.shape[2:], mode="bilinear", align_corners=False)
+        return self.semantic_seg_conv(levels[0] if self.config.semantic_head == "direct" else fused)
 
     def losses(self, outputs: EPSNetOutputs, targets: list[Target]) -> dict[str, Float[Tensor, ""]]:
         """Terms `box`, `classes`, `mask`, `semantic`, weighted."""
@@ -133,8 +131,8 @@ class EPSNet(PanopticModel):
             self.stuff_categories,
             rule,
             config,
-            # then no picture is padded but in a batch of several sizes; else the batch would decide
-            squashed=self.preprocess.divisor == 1,
+            # whether a picture fills its input is then a matter of the preprocessing; else it is chance
+            direct=self.preprocess.squash is not None or self.preprocess.divisor == 1,
         )
 
     def optimized(self) -> "EPSNet":

@@ -20,7 +20,8 @@ class EPSNetOutputs(NamedTuple):
     """of the prototypes, -1..1"""
     prototypes: Float[Tensor, "b k hp wp"]
     """>= 0; at twice the resolution of P3"""
-    semantic_logits: Float[Tensor, "b s hp wp"]
-    """unlabelled, then stuff, then 'other' (all things)"""
+    semantic_logits: Float[Tensor, "b s hs ws"]
+    """unlabelled, then stuff, then 'other' (all things); as large as the prototypes that they combine, or as
+    P3 where a 1x1 convolution makes them: losses and maps enlarge them once, from there"""
     anchors: Float[Tensor, "a 4"]
     """centre x, y, width, height, as shares of the input's sides"""

@@ -101,7 +101,8 @@ class Tower(nn.Module):
 class PlaneConv(nn.Module):
     """A trained 3x3 convolution of features and coordinates, given the features alone. For inference.
 
-    What coordinates (and the bias) contribute depends on the map's size alone and is remembered.
+    What coordinates (and the bias) contribute depends on the map's size alone and is remembered, in the
+    weights' own precision.
     """
 
     def __init__(self, convolution: nn.Conv2d) -> None:
@@ -114,22 +115,26 @@ class PlaneConv(nn.Module):
         self._known: dict[tuple[object, ...], Tensor] = {}
 
     def forward(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h w"]:
-        return F.conv2d(x, self.weight, padding=1) + self._plane(x)
+        y = F.conv2d(x, self.weight, padding=1)
+        return y + self._plane(x).to(y.dtype)
 
     def _plane(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "1 o h w"]:
         if torch.compiler.is_compiling():  # a constant there, or as good as one
             return self._worked_out(x)
-        key = (*x.shape[2:], x.device, x.dtype)
+        key = (*x.shape[2:], x.device, self.planes.dtype)
         known = self._known
         plane = known.get(key)
         if plane is None:
             if len(known) >= KEPT_PLANES:
                 known = {}
-            plane = self._worked_out(x)
+            # whoever comes next may want more than the half precision of an autocast region
+            with torch.autocast(x.device.type, enabled=False):
+                plane = self._worked_out(x)
             # another dictionary, not a change of this one: threads may share the model
             self._known = {**known, key: plane}
         return plane
 
     def _worked_out(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "1 o h w"]:
-        coordinates = coordinate_channels(x[:1]).flip(1).contiguous(memory_format=torch.channels_last)
+        like = x.new_empty((1, 1, *x.shape[2:]), dtype=self.planes.dtype)
+        coordinates = coordinate_channels(like).flip(1).contiguous(memory_format=torch.channels_last)
         return F.conv2d(coordinates, self.planes, self.bias, padding=1)

@@ -21,7 +21,7 @@ class PanopticFCNConfig(BaseModel):
 
     The ablations of the paper's tables are options: 1 `position_deform`, `head_layers`; 2
     `kernel_coordinates`, `feature_coordinates`; 3 `similarity_threshold`, `class_aware_fusion`; 4
-    `encoder_channels`; 5 `feature`; 6 `positions`, `weighted_dice`; 8 `encoder_deform`.
+    `encoder_channels`; 5 `feature`; 6 `positions`, `weighted_dice`; 8 `encoder_deform`, `encoder_channels`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,12 +42,14 @@ class PanopticFCNConfig(BaseModel):
     norm_group: PositiveInt = 8
     """channels a group of the heads' norms"""
     head_layers: PositiveInt = 3
-    """convolutions of the position head, of the kernel head and of the encoder"""
+    """convolutions of the position head and of the kernel head, which Table 1 varies together"""
     position_deform: bool = True
     kernel_coordinates: bool = True
     feature_coordinates: bool = True
     feature: Literal["semantic", "summed", "p2"] = "semantic"
     """what the encoder reads: a semantic FPN, the sum of P2..P5 at stride 4, or P2"""
+    encoder_layers: PositiveInt = 3
+    """convolutions of the feature encoder"""
     encoder_channels: PositiveInt = 64
     encoder_deform: bool = False
     things_as_stuff: bool = True
@@ -68,7 +70,7 @@ class PanopticFCNConfig(BaseModel):
     instance_threshold: float = Field(default=0.05, ge=0, le=1)
     """rescored instances below it are dropped"""
     object_threshold: float = Field(default=0.2, ge=0, le=1)
-    """rescored instances below it become no segment"""
+    """rescored instances below it become no segment; of this and `instance_threshold` the higher counts"""
     overlap_threshold: float = Field(default=0.5, ge=0, le=1)
     """a mask is dropped when more than this share of it is taken already"""
     stuff_area: NonNegativeInt = 4096

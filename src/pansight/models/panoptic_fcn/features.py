@@ -106,7 +106,7 @@ class FeatureEncoder(nn.Module):
             "encode_head",
             config.pyramid_channels + 2 * self.coordinates,
             config.encoder_channels,
-            config.head_layers,
+            config.encoder_layers,
             None,
             config.encoder_deform,
         )
@@ -115,7 +115,7 @@ class FeatureEncoder(nn.Module):
         return self.encode_head(with_coordinates(x) if self.coordinates else x)
 
     def fold(self) -> None:
-        """Keep apart what coordinates contribute; not where they are read at learned offsets."""
+        """Keep apart what coordinates contribute, once; not where they are read at learned offsets."""
         if self.coordinates and not self.deform:
             self.encode_head.split_coordinates()
             self.coordinates = False

@@ -42,7 +42,9 @@ class PositionHead(nn.Module):
 
     @torch.no_grad()
     def fold(self) -> None:
-        """Make one convolution of the last two."""
+        """Make one convolution of the last two; what is one already stays."""
+        if self.joined is not None:
+            return
         weight, bias = (
             torch.cat([getattr(layer, name) for layer in (self.out_inst, self.out_sem)])
             for name in ("weight", "bias")
@@ -77,8 +79,12 @@ class KernelHead(nn.Module):
         return self.out_conv(self.kernel_head(with_coordinates(x) if self.coordinates else x))
 
     def fold(self, *embeddings: "Embedding") -> None:
-        """Leave the last convolution out; the embeddings do it, for what is read by `PatchReading`."""
-        assert isinstance(self.out_conv, nn.Conv2d)
+        """Leave the last convolution out; the embeddings do it, for what is read by `PatchReading`.
+
+        Where they do so already, all stays as it is.
+        """
+        if isinstance(self.out_conv, nn.Identity):
+            return
         for embedding in embeddings:
             embedding.take_over(self.out_conv)
         self.out_conv = nn.Identity()

@@ -27,7 +27,12 @@ class InstanceMasks(NamedTuple):
 def cut_instances(
     instances: Instances, sizes: Sizes, thing_categories: Int[Tensor, " t"], threshold: float
 ) -> list[InstanceMasks]:
-    """Enlarge probabilities to each picture's output, twice as the released code does, and cut them."""
+    """Enlarge probabilities to each picture's output, twice as the released code does, and cut them.
+
+    The one loop over pictures between network and result, and it reads each one's number of instances from
+    the device: pictures differ in output size and in how many masks they get, and the lists are on their way
+    to an evaluation on the host anyway. `PanopticFCN.merge` has no part in it.
+    """
     results = []
     for picture, (valid, output) in enumerate(zip(sizes.valid, sizes.output, strict=True)):
         kept = instances.kept[picture]

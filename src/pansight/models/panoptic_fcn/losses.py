@@ -88,10 +88,16 @@ def soft_focal_loss(
     return balance * (1 - right) ** config.focal_gamma * entropy
 
 
-def dice(masks: Float[Tensor, "*#n p"], truth: Float[Tensor, "*#n p"]) -> Float[Tensor, "*n"]:
-    """1 - 2 sum(P Y) / (sum(P P) + sum(Y Y)), a row each (V-Net's squared form)."""
-    overlap = (masks * truth).sum(-1)
-    total = (masks**2).sum(-1) + (truth**2).sum(-1)
+def dice(
+    masks: Float[Tensor, "m k p"], truth: Float[Tensor, "m p"], area: Float[Tensor, " m"]
+) -> Float[Tensor, "m k"]:
+    """1 - 2 sum(P Y) / (sum(P P) + sum(Y Y)) of k masks for each of m true ones (V-Net's squared form).
+
+    As products of matrices, for `masks` is the largest tensor of the losses: none of its size is made beside
+    it. `area` is sum(Y Y), which objects share that are the truth of several rows.
+    """
+    overlap = torch.einsum("mkp,mp->mk", masks, truth)
+    total = torch.einsum("mkp,mkp->mk", masks, masks) + area[:, None]
     return 1 - 2 * overlap / total.clamp(min=EPSILON)
 
 
@@ -119,8 +125,8 @@ def _thing_dice(
     kernel = torch.cat([F.pad(part, (0, 0, 0, k - part.shape[1])) for part in kernels])
     weight = torch.cat([F.pad(part, (0, k - part.shape[1])) for part in weights])
     masks = (embedding(kernel) @ outputs.features[picture].flatten(1)).sigmoid()
-    truth = target.masks[torch.cat(rows)].flatten(1)[:, None]
-    return (weight * dice(masks, truth)).sum()
+    truth, chosen = target.masks.to(masks.dtype).flatten(1), torch.cat(rows)
+    return (weight * dice(masks, truth[chosen], truth.square().sum(1)[chosen])).sum()
 
 
 def positions(
@@ -153,4 +159,5 @@ def _stuff_dice(
         kernels.append(regions @ maps[picture].flatten(1).T / regions.shape[1])
         classes.append(level.stuff.classes)
     masks = (embedding(torch.cat(kernels)) @ outputs.features[picture].flatten(1)).sigmoid()
-    return dice(masks, target.labels[torch.cat(classes)].flatten(1)).sum()
+    truth, present = target.labels.to(masks.dtype).flatten(1), torch.cat(classes)
+    return dice(masks[:, None], truth[present], truth.square().sum(1)[present]).sum()

@@ -30,7 +30,8 @@ class PanopticFCN(PanopticModel):
     """Backbone with feature pyramid, position head, kernel head, feature encoder.
 
     Attributes:
-        object_threshold: instances score at least that or are dropped (0..1).
+        object_threshold: instances score at least that or become no segment (0..1). Below the configuration's
+            `instance_threshold` (0.05) it has no effect: that one drops them before.
         overlap_threshold: greatest share of a mask that better ones may hold (0..1).
         thing_categories, stuff_categories: category of each channel of the position head's two maps (of the
             second one without the channel for all things, where there is one).
@@ -161,6 +162,7 @@ class PanopticFCN(PanopticModel):
 
         Besides norms: both position maps by one convolution; the kernel head's last convolution and the
         embeddings as one product, for what is read alone; coordinates' part of convolutions remembered.
+        Of a copy that is optimized already it makes an equal one.
         """
         model = cast(PanopticFCN, super().optimized())
         model.position_head.fold()
