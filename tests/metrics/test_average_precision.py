@@ -1,17 +1,16 @@
 """Mask AP against pycocotools, number by number."""
 
-import contextlib
-import io
 from collections.abc import Callable
-from typing import Any
 
+import coco_judge
 import numpy as np
 import pytest
+from coco_judge import assert_same, numbers
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pansight.categories import Categories
-from pansight.metrics.average_precision import AveragePrecision, AveragePrecisionResult
+from pansight.metrics.average_precision import AveragePrecision
 from pansight.metrics.judged import judge_maps
 from pansight.metrics.remarks import Remarks
 from pansight.panoptic import PanopticMap
@@ -27,61 +26,13 @@ def precision_of(categories: Categories, *pairs: Pair) -> AveragePrecision:
     return precision
 
 
-def numbers(result: AveragePrecisionResult | None) -> list[float | None]:
-    assert result is not None
-    return [result.ap, result.ap50, result.ap75, result.small, result.medium, result.large, *result.classes]
-
-
 def judge(categories: Categories, *pairs: Pair) -> list[float | None]:
-    """The answer of pycocotools."""
-    from pycocotools import mask as masks
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
-    truths: list[dict[str, Any]] = []
-    detections: list[dict[str, Any]] = []
-    for image, (prediction, truth) in enumerate(pairs, start=1):
-        for panoptic, rows in ((truth, truths), (prediction, detections)):
-            for segment in panoptic.things():
-                mask = np.asfortranarray(panoptic.mask(segment.id), dtype=np.uint8)
-                rows.append(
-                    {
-                        "id": len(rows) + 1,
-                        "image_id": image,
-                        "category_id": segment.category + 1,
-                        "segmentation": masks.encode(mask),
-                        "area": segment.area,
-                        "iscrowd": int(segment.is_crowd),
-                        "score": segment.score,
-                    }
-                )
-    coco = COCO()
-    coco.dataset = {
-        "info": {},
-        "images": [
-            {"id": image, "height": truth.height, "width": truth.width}
-            for image, (_, truth) in enumerate(pairs, start=1)
-        ],
-        "categories": [{"id": int(index) + 1, "name": str(index)} for index in categories.thing_indices],
-        "annotations": truths,
-    }
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco.createIndex()
-        evaluation = COCOeval(coco, coco.loadRes(detections), "segm")
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    per_class: list[float | None] = [None] * len(categories)
-    for position, index in enumerate(categories.thing_indices.tolist()):
-        table = evaluation.eval["precision"][:, :, position, 0, 2]
-        per_class[index] = table.mean()
-    whole = [float(value) for value in evaluation.stats[:6]]
-    return [None if value is None or value == -1 else float(value) for value in [*whole, *per_class]]
-
-
-def assert_same(ours: list[float | None], theirs: list[float | None]) -> None:
-    assert [one is None for one in ours] == [one is None for one in theirs]
-    assert ours == pytest.approx(theirs, abs=1e-12)
+    """Of the things of predicted maps."""
+    images = (
+        ([(predicted.mask(s.id), s.category, s.score) for s in predicted.things()], truth)
+        for predicted, truth in pairs
+    )
+    return coco_judge.judge(categories, images)
 
 
 @settings(max_examples=60)

@@ -1,12 +1,12 @@
 """Mask AP of instances that overlap, against pycocotools, number by number."""
 
-import contextlib
-import io
 from collections.abc import Callable
 from typing import Any
 
+import coco_judge
 import numpy as np
 import pytest
+from coco_judge import assert_same, numbers
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -66,60 +66,13 @@ def result_of(categories: Categories, *pairs: Pair) -> AveragePrecisionResult:
     return result
 
 
-def numbers(result: AveragePrecisionResult) -> list[float | None]:
-    return [result.ap, result.ap50, result.ap75, result.small, result.medium, result.large, *result.classes]
-
-
 def judge(categories: Categories, *pairs: Pair) -> list[float | None]:
-    """The answer of pycocotools."""
-    from pycocotools import mask as coding
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
-    def row(rows: list[dict[str, Any]], image: int, mask: np.ndarray, category: int) -> dict[str, Any]:
-        packed = coding.encode(np.asfortranarray(mask, dtype=np.uint8))
-        return {
-            "id": len(rows) + 1,
-            "image_id": image,
-            "category_id": category + 1,
-            "segmentation": packed,
-            "area": int(mask.sum()),
-        }
-
-    truths: list[dict[str, Any]] = []
-    detections: list[dict[str, Any]] = []
-    for image, (found, truth) in enumerate(pairs, start=1):
-        for thing in truth.things():
-            crowd = {"iscrowd": int(thing.is_crowd)}
-            truths.append(row(truths, image, truth.mask(thing.id), thing.category) | crowd)
-        for mask, category, score in zip(found.masks, found.categories, found.scores, strict=True):
-            detections.append(row(detections, image, mask, int(category)) | {"score": float(score)})
-    coco = COCO()
-    coco.dataset = {
-        "info": {},
-        "images": [
-            {"id": image, "height": truth.height, "width": truth.width}
-            for image, (_, truth) in enumerate(pairs, start=1)
-        ],
-        "categories": [{"id": int(index) + 1, "name": str(index)} for index in categories.thing_indices],
-        "annotations": truths,
-    }
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco.createIndex()
-        evaluation = COCOeval(coco, coco.loadRes(detections), "segm")
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    per_class: list[float | None] = [None] * len(categories)
-    for position, index in enumerate(categories.thing_indices.tolist()):
-        per_class[index] = evaluation.eval["precision"][:, :, position, 0, 2].mean()
-    whole = [float(value) for value in evaluation.stats[:6]]
-    return [None if value is None or value == -1 else float(value) for value in [*whole, *per_class]]
-
-
-def assert_same(ours: list[float | None], theirs: list[float | None]) -> None:
-    assert [one is None for one in ours] == [one is None for one in theirs]
-    assert ours == pytest.approx(theirs, abs=1e-12)
+    """Of instances."""
+    images = (
+        (zip(found.masks, found.categories.tolist(), found.scores.tolist(), strict=True), truth)
+        for found, truth in pairs
+    )
+    return coco_judge.judge(categories, images)
 
 
 @settings(max_examples=60)
