@@ -181,14 +181,18 @@ def test_merge_by_itself(subject: Subject) -> None:
         assert found == {row["id"]: row["category_id"] for row in settings["segments_info"]}
 
 
-@pytest.mark.parametrize("name", ["MHCA", "SDCA", "DCA", "PDCA", "DDCA"])
+@pytest.mark.parametrize(
+    ("subject", "name"),
+    [
+        *(("extract", name) for name in ("DCA", "PDCA", "DDCA")),
+        # two are too large for the extract
+        *(("full", name) for name in ("MHCA", "SDCA", "DCA", "PDCA", "DDCA")),
+    ],
+    indirect=["subject"],
+)
 def test_attention_variants(subject: Subject, name: str, record_property: Any) -> None:
     case = subject.case("attention")
     state = {path: torch.from_numpy(case[f"{name}/state/{path}"]) for path in case.paths(f"{name}/state/")}
-    if not state:
-        # left out of the extract for their size; the full file has all five
-        assert name in ("MHCA", "SDCA") and subject.golden.digest is not None
-        return
     attention = ATTENTIONS[name.lower()](256, 100, 3, 8).eval()
     attention.load_state_dict(state, strict=True)
     value = torch.from_numpy(case["value"])
