@@ -86,6 +86,8 @@ def test_all_that_can_be_scored_is(batch_size: int) -> None:
 class Finder(Oracle):
     """It finds the car twice, which no map can hold."""
 
+    has_instances = True
+
     def batch_with_instances(
         self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]]
     ) -> list[tuple[PanopticMap, Instances]]:
@@ -111,8 +113,11 @@ def test_instances_come_with_the_maps(batch_size: int) -> None:
     # all 7 cars are found before any of the seven that are found once more
     assert result.ap is not None and result.ap.ap == pytest.approx(1.0)
     assert result.ap.source == "instances"
-    with pytest.raises(InputError, match="the model gives none"):
-        ModelEvaluation(Oracle(), Numbers(), translate(CATEGORIES, CATEGORIES), evaluation)
+    mute = Finder()
+    mute.has_instances = False  # as a Segmenter of a method without them
+    for segmenter in (Oracle(), mute):
+        with pytest.raises(InputError, match="the model gives none"):
+            ModelEvaluation(segmenter, Numbers(), translate(CATEGORIES, CATEGORIES), evaluation)
 
 
 def test_stopping_keeps_what_was_scored() -> None:

@@ -83,9 +83,9 @@ def test_start_of_another_architecture_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("channels", "bgr", "channels rgb, here bgr; set model.preprocess.channels to its"),
-        ("std", (1.0, 1.0, 1.0), r"std \[58.395, 57.12, 57.375\], here \[1, 1, 1\]"),
-        ("mean", (0.0, 1.0, 2.0), r"mean \[123.675, 116.28, 103.53\], here \[0, 1, 2\]"),
+        ("channels", "bgr", "add --set 'model.preprocess.channels=rgb'$"),
+        ("std", (1.0, 1.0, 1.0), r"add --set 'model.preprocess.std=\[58.395, 57.12, 57.375\]'"),
+        ("mean", (0.0, 1.0, 2.0), r"add --set 'model.preprocess.mean=\[123.675, 116.28, 103.53\]'"),
     ],
 )
 def test_start_from_other_colours_is_refused(tmp_path: Path, field: str, value: object, message: str) -> None:
@@ -102,8 +102,10 @@ def test_start_with_strides_elsewhere_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "start.safetensors"
     save_native(build_model(ModelChoice(method="panoptic_fcn", config=small), SCENES), path)
     choice = ModelChoice(method="panoptic_fcn", config={**small, "stride_in_1x1": False}, start=str(path))
-    with pytest.raises(CheckpointError, match=r"stride_in_1x1 True, here False; set model\.config\.stride"):
+    with pytest.raises(CheckpointError, match=r"add --set 'model\.config\.stride_in_1x1=true'$"):
         build_model(choice, SCENES)
+    with pytest.raises(CheckpointError, match=r"is a panoptic_fcn, the model a yoso; start from its kind"):
+        build_model(ModelChoice(config=SMALL, start=str(path)), SCENES)
 
 
 def test_dense_detections_are_built_and_say_what_contradicts(tmp_path: Path) -> None:

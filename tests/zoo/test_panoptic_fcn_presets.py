@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from pansight.errors import CheckpointError
+from pansight.errors import CheckpointError, CheckpointWarning
 from pansight.models.panoptic_fcn import PanopticFCNConfig
 from pansight.training.config import DataOnDisk
 from pansight.training.recipes import make_config, read_recipe, with_options
@@ -143,6 +143,22 @@ CROPS: dict[str, dict[str, Any]] = {
     "r50-cityscapes": {"sides": tuple(range(512, 2049, 128)), "longest": 4096, "window": (512, 1024)},
     "r50-mapillary": {"sides": tuple(range(1024, 2049, 128)), "longest": 4096, "window": (1024, 1024)},
 }
+
+
+@pytest.mark.filterwarnings("ignore::pansight.errors.CheckpointWarning")
+@pytest.mark.parametrize("name", ["r50-512-coco", "r50-600-coco", "r50-1x-coco", "star-r50-coco"])
+def test_published_files_are_of_the_model_they_are_named_after(name: str) -> None:
+    spec = preset(f"panoptic-fcn-{name}")
+    state = blank(spec.name).state_dict()
+    assert recognise(state, spec.weights[0].name, panoptic_fcn_presets()).name == spec.name
+
+
+def test_weights_for_two_sizes_say_so() -> None:
+    spec = preset("panoptic-fcn-r50-512-coco")
+    with pytest.warns(
+        CheckpointWarning, match=r"taken for panoptic-fcn-r50-512-coco; it fits .*r50-400-coco"
+    ):
+        recognise(blank(spec.name).state_dict(), spec.weights[0].name, panoptic_fcn_presets())
 
 
 @pytest.mark.parametrize(

@@ -174,7 +174,8 @@ def test_the_coco_model_at_full_size_as_it_is_released(tmp_path: Path, same: Cal
     step = {"state": {0: {"exp_avg": torch.zeros(3)}}, "param_groups": [{"lr": 1e-5, "params": [0]}]}
     path = tmp_path / "yoso_res50_coco.pth"
     torch.save({"model": model.state_dict(), "optimizer": step, "iteration": 368749}, path)
-    loaded = load_model(path)
+    with pytest.warns(CheckpointWarning, match="it fits yoso-r50-coco-512, too"):
+        loaded = load_model(path)
     assert same(loaded, model)
     assert loaded.config == spec.config
     assert loaded.preprocess == spec.preprocess

@@ -109,7 +109,8 @@ def evaluate(
     resize: Annotated[
         str,
         typer.Option(
-            help="paper: the method's rule; none: only padded; or the short side in pixels (EPSNet: both).",
+            help="paper: the method's rule; none: only padded; or pixels of the short side "
+            "(of both where the method squashes).",
             rich_help_panel=_MODEL,
         ),
     ] = "paper",

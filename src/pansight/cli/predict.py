@@ -58,7 +58,8 @@ def predict(
     resize: Annotated[
         str,
         typer.Option(
-            help="paper: the method's rule; none: only padded; or the short side in pixels (EPSNet: both)."
+            help="paper: the method's rule; none: only padded; or pixels of the short side "
+            "(of both where the method squashes)."
         ),
     ] = "paper",
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for what is written.")] = Path(

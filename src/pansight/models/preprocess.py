@@ -42,7 +42,7 @@ class Preprocess(BaseModel):
     def resized(self, resize: Literal["paper", "none"] | int) -> "Preprocess":
         """The same with another resize rule: `paper` (this one), `none`, or a short side in pixels.
 
-        Where pictures are squashed to a square, the number is its side: such models know nothing else.
+        Where pictures are squashed to a square, the number is its side.
         """
         if resize == "paper":
             return self

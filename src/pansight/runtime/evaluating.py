@@ -37,6 +37,10 @@ class Segmenting(Protocol):
 class SegmentingInstances(Segmenting, Protocol):
     """What also has the instances that may overlap, at the price of one run of the network."""
 
+    @property
+    def has_instances(self) -> bool:
+        """Whether its model finds instances."""
+
     def batch_with_instances(
         self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]]
     ) -> list[tuple[PanopticMap, Instances]]:
@@ -87,7 +91,8 @@ class ModelEvaluation:
     seconds: Seconds = field(default_factory=Seconds)
 
     def __post_init__(self) -> None:
-        if self.evaluation.takes_instances and not isinstance(self.segmenter, SegmentingInstances):
+        able = isinstance(self.segmenter, SegmentingInstances) and self.segmenter.has_instances
+        if self.evaluation.takes_instances and not able:
             raise InputError("the evaluation takes instances, and the model gives none; see Evaluation")
 
     def run(self, indices: Sequence[int]) -> Generator[Scored, None, None]:

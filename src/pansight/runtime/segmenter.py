@@ -52,7 +52,8 @@ class Segmenter:
         device: `auto` (cuda, else mps, else cpu), or its name.
         resize: see Resize. Maps always have the size of their picture.
         object_threshold: score that a segment must exceed (0..1); None: what the model was trained for.
-        overlap_threshold: share of itself that a segment must keep against others (0..); None: idem.
+        overlap_threshold: YOSO: share of itself that a segment must keep against others (0..); else: share of
+            a mask that better ones may hold (0..1); None: idem.
         batch_size: most pictures that go through the network at once. It changes speed and memory, not
             results: only pictures of equal padded size go together.
         fold: fold norms into the convolutions before them; results change by rounding alone.

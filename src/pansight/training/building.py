@@ -58,21 +58,22 @@ def start_from(model: PanopticModel, name_or_path: str) -> None:
 
 def _same_reading(source: PanopticModel, model: PanopticModel, name: str) -> None:
     """What shapes do not tell: how pictures are normalised, and in which convolution strides are."""
-    for field in ("channels", "mean", "std"):
-        learned, wanted = getattr(source.preprocess, field), getattr(model.preprocess, field)
-        if learned != wanted:
-            raise CheckpointError(
-                f"{name} learned from pictures with {field} {_brief(learned)}, here {_brief(wanted)}; "
-                f"set model.preprocess.{field} to its"
-            )
-    learned, wanted = (getattr(each.config, "stride_in_1x1", None) for each in (source, model))
-    if learned != wanted:
-        raise CheckpointError(
-            f"{name} has stride_in_1x1 {learned}, here {wanted}; set model.config.stride_in_1x1={learned}"
-        )
+    if source.method != model.method:
+        raise CheckpointError(f"{name} is a {source.method}, the model a {model.method}; start from its kind")
+    changes = [
+        f"model.preprocess.{field}={_written(learned)}"
+        for field in ("channels", "mean", "std")
+        if (learned := getattr(source.preprocess, field)) != getattr(model.preprocess, field)
+    ]
+    strides = getattr(source.config, "stride_in_1x1", None)
+    if strides != getattr(model.config, "stride_in_1x1", None):
+        changes.append(f"model.config.stride_in_1x1={str(strides).lower()}")
+    if changes:
+        settings = " ".join(f"--set '{change}'" for change in changes)
+        raise CheckpointError(f"{name} learned with other pictures or strides; add {settings}")
 
 
-def _brief(value: str | tuple[float, ...]) -> str:
+def _written(value: str | tuple[float, ...]) -> str:
     return value if isinstance(value, str) else f"[{', '.join(f'{number:g}' for number in value)}]"
 
 

@@ -160,6 +160,7 @@ class Schedule(_Section):
     warmup_steps: NonNegativeInt = 0
     """steps over which the factor rises linearly from `warmup_factor` (onecycle: with a cosine)"""
     warmup_factor: NonNegativeFloat = 0.0
+    """0: the first step changes nothing (but onecycle's, which is a step ahead)"""
     power: PositiveFloat = 0.9
     """of `poly`"""
     milestones: tuple[PositiveInt, ...] = ()

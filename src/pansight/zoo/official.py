@@ -156,8 +156,9 @@ def load_official(spec: ModelSpec, state: State, path: str | os.PathLike[str]) -
 def recognise(state: State, path: str | os.PathLike[str], candidates: Iterable[ModelSpec]) -> ModelSpec:
     """The candidate into which `state` fits; of several, one whose published file has the name of `path`.
 
-    Numbers of classes, proposals and layers and the kind of norm tell models apart. Where neither they nor
-    the file's name do, the first is taken, and a CheckpointWarning says so if another input size fits, too.
+    Numbers of classes, proposals and layers and the kind of norm tell models apart. Of those that neither
+    they nor the file's name tell apart the first is taken, and a CheckpointWarning says so where another one
+    has another input size.
 
     Raises CheckpointError, naming the nearest, when none fits.
     """
@@ -167,8 +168,7 @@ def recognise(state: State, path: str | os.PathLike[str], candidates: Iterable[M
     for spec in [*named, *(spec for spec in known if spec not in named)]:
         mismatch = _mismatch(spec, state)
         if not mismatch:
-            if spec not in named:
-                _warn_of_others(spec, state, path, known)
+            _warn_of_others(spec, state, path, named if spec in named else known)
             return spec
         if nearest is None or len(mismatch) < len(nearest[0]):
             nearest = mismatch, spec

@@ -121,8 +121,9 @@ def panoptic_fcn_presets() -> tuple[ModelSpec, ...]:
             "the same, trained for two thirds of the time; no weights are published",
             (Figure(43.2, PAPER),),
         ),
-        *_twins("r50-400", "short side 400", "512", (41.0, 22.5), (40.8, 26.1), (400, 666), **small),
+        # before the other one that has its weights: who gives the file alone gets the size it is named after
         *_twins("r50-512", "short side 512", "512", (42.3, 19.8), (42.3, 22.0), (512, 854), **small),
+        *_twins("r50-400", "short side 400", "512", (41.0, 22.5), (40.8, 26.1), (400, 666), **small),
         *_twins("r50-600", "short side 600", "600", (42.7, 17.5), (42.7, 19.1), (600, 1000), positions=5),
         *_twins(
             "star-r50",
