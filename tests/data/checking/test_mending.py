@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pansight.data.checking.findings import Notes
@@ -35,6 +35,10 @@ rows: st.SearchStrategy[list[Any]] = st.lists(
 )
 
 
+@example(
+    segments=[{"id": 3, "category_id": 3}, {"id": 2, "category_id": 1}, {"id": 2, "category_id": 3}],
+    pixels=[0] * 10 + [2, 3],
+)
 @given(segments=rows, pixels=st.lists(st.sampled_from([0, 1, 2, 3, 4, 70_000]), min_size=12, max_size=12))
 def test_mended_annotations_are_healthy(segments: list[Any], pixels: list[int]) -> None:
     picture = np.array(pixels, dtype=np.int32).reshape(3, 4)

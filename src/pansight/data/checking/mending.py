@@ -1,5 +1,6 @@
 """Mending of one annotation: what follows from the pixels is measured, what nobody can use left out."""
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -80,9 +81,11 @@ def _merged(keep: list[tuple[Row, int]], classes: Classes, moves: dict[int, int]
     """One segment a stuff category, and one crowd a category: the later ones move into the first."""
     first: dict[tuple[int, bool], int] = {}
     left = []
+    # of an id with two meanings nobody knows which pixels to move
+    count = Counter(id for _, id in keep)
     for row, id in keep:
         assert row.category is not None
-        if row.crowd or classes.is_stuff(row.category):
+        if count[id] == 1 and (row.crowd or classes.is_stuff(row.category)):
             target = first.setdefault((row.category, row.crowd), id)
             if target != id:
                 # An id that came from 0 has its pixels there still.

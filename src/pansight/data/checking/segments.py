@@ -101,17 +101,20 @@ def _check_repeats(rows: list[Row], classes: Classes, present: dict[int, int] | 
     crowds: Counter[int] = Counter()
     stuff: Counter[int] = Counter()
     seen = set()
+    # an id with two meanings is named as such, and its segments cannot be joined with others
+    meanings = {(row.id, row.category, row.crowd) for row in rows if row.usable}
+    times = Counter(id for id, _, _ in meanings)
     for row in rows:
         if not row.usable or row.id in seen or (present is not None and row.id not in present):
             continue
         assert row.category is not None
         seen.add(row.id)
         if row.crowd:
-            crowds[row.category] += 1
+            crowds[row.category] += times[row.id] == 1
             if classes.is_stuff(row.category):
                 notes.add(kinds.CROWD_STUFF, f"segment {row.id} of {_called(row, classes)}")
         elif classes.is_stuff(row.category):
-            stuff[row.category] += 1
+            stuff[row.category] += times[row.id] == 1
     for kind, found in ((kinds.CROWD_REPEATED, crowds), (kinds.STUFF_REPEATED, stuff)):
         for category, count in found.items():
             if count > 1:
