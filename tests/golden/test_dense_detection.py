@@ -18,6 +18,7 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
+from comparison import check
 from dense_subject import LEVELS, Run, Subject, inputs, load, stored_outputs
 from reader import Array, Case, read
 from torch import Tensor
@@ -73,15 +74,6 @@ def form(name: str) -> Iterator[None]:
                 mock.patch(f"pansight.{module}.data_may_shape", return_value=name == FORMS[0])
             )
         yield
-
-
-def check(case: Case, answers: dict[str, Tensor], record: Any, tolerance: float) -> None:
-    """Compare tensors with the case's answers by path; name every one that is off."""
-    assert answers, "nothing to compare"
-    errors = {path: case.answers[path].error(value.detach().numpy()) for path, value in answers.items()}
-    record("largest error", max(errors.values()))
-    wrong = {path: f"{error:.1e}" for path, error in errors.items() if not error <= tolerance}
-    assert not wrong, f"{case.name}: off by more than {tolerance:.0e}: {wrong}"
 
 
 def test_weights_are_recomputed_to_the_bit(subject: Subject) -> None:

@@ -5,11 +5,13 @@ hand. Errors are relative to the answer's root mean square. Bounds that are wide
 those of the reference itself: what it answers with another number of threads, and in float64.
 """
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import comparison
 import numpy as np
 import pytest
 import torch
@@ -69,13 +71,7 @@ def optimized(request: pytest.FixtureRequest) -> bool:
     return bool(request.param == "optimized")
 
 
-def check(case: Case, answers: dict[str, Tensor], record: Any, tolerance: float = TOLERANCE) -> None:
-    """Compare tensors with the case's answers by path; name every one that is off."""
-    assert answers, "nothing to compare"
-    errors = {path: case.answers[path].error(value.detach().numpy()) for path, value in answers.items()}
-    record("largest error", max(errors.values()))
-    wrong = {path: f"{error:.1e}" for path, error in errors.items() if not error <= tolerance}
-    assert not wrong, f"{case.name}: off by more than {tolerance:.0e}: {wrong}"
+check = functools.partial(comparison.check, tolerance=TOLERANCE)
 
 
 def test_weights_are_recomputed_to_the_bit(subject: Subject) -> None:
@@ -97,7 +93,7 @@ def test_the_released_preprocessing(subject: Subject, record_property: Any) -> N
     case = subject.case("image")
     images, sizes = inputs(case, subject.model)
     assert sizes == ((550, 550), [(550, 550)], [(480, 640)])
-    check(case, {"input": images}, record_property, 2e-6)
+    check(case, {"input": images}, record_property, tolerance=2e-6)
 
 
 def test_the_network_stage_by_stage(subject: Subject, optimized: bool, record_property: Any) -> None:
@@ -109,9 +105,9 @@ def test_the_network_stage_by_stage(subject: Subject, optimized: bool, record_pr
     peaky = {f"intermediates/attn_rows/{source}": taps[f"attn/{source}"][:, rows] for source in range(3)}
     stages = {path for path in case.answers if path.startswith("intermediates/")}
     assert stages == answers.keys() | peaky.keys() | {"intermediates/attn_row_index"}
-    check(case, peaky, record_property, PEAKY)
+    check(case, peaky, record_property, tolerance=PEAKY)
     check(case, answers, record_property)
-    check(case, {"intermediates/priors": taps["priors"]}, record_property, 1e-7)
+    check(case, {"intermediates/priors": taps["priors"]}, record_property, tolerance=1e-7)
 
 
 def in_order(found: Detections, case: Case) -> Detections:
@@ -160,7 +156,7 @@ def test_instances(subject: Subject, name: str, record_property: Any) -> None:
     assert found.kept.sum() == 53
     found = found.rows(torch.arange(53)[None])
     assert found.classes[0].tolist() == case[f"{path}/classes"].tolist()
-    check(case, {f"{path}/scores": found.scores[0]}, record_property, 1e-4)
+    check(case, {f"{path}/scores": found.scores[0]}, record_property, tolerance=1e-4)
     height, width = sizes.output[0]
     ends = found.boxes[0].view(-1, 2, 2)
     limits = torch.tensor([width, height])

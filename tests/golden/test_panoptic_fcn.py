@@ -5,10 +5,12 @@ All tests but that of losses, whose pictures are too large for it, run on the ex
 to the answer's root mean square.
 """
 
+import functools
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import comparison
 import numpy as np
 import pytest
 import torch
@@ -79,13 +81,7 @@ def optimized(request: pytest.FixtureRequest) -> bool:
     return bool(request.param == "optimized")
 
 
-def check(case: Case, answers: dict[str, Tensor], record: Any, tolerance: float = TOLERANCE) -> None:
-    """Compare tensors with the case's answers by path; name every one that is off."""
-    assert answers, "nothing to compare"
-    errors = {path: case.answers[path].error(value.detach().numpy()) for path, value in answers.items()}
-    record("largest error", max(errors.values()))
-    wrong = {path: f"{error:.1e}" for path, error in errors.items() if not error <= tolerance}
-    assert not wrong, f"{case.name}: off by more than {tolerance:.0e}: {wrong}"
+check = functools.partial(comparison.check, tolerance=TOLERANCE)
 
 
 def test_weights_are_recomputed_to_the_bit(subject: Subject) -> None:
@@ -132,7 +128,7 @@ def test_peaks_of_every_level(subject: Subject, name: str, record_property: Any)
     case, run, config = subject.case(name), subject.run(name), subject.config(name)
     for level, logits in enumerate(run.outputs.things):
         peaks = steadied_peaks(logits, POOLING[level])
-        check(case, {f"nms_map/{level}": peaks}, record_property, PEAK_TOLERANCE)
+        check(case, {f"nms_map/{level}": peaks}, record_property, tolerance=PEAK_TOLERANCE)
         scores, classes, cells = level_peaks(logits, POOLING[level], config.top // 2)
         check(case, {f"topk/{level}/0": scores}, record_property)
         count = int((scores > config.thing_threshold).sum())

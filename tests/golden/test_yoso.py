@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from comparison import check
 from reader import Array, Case, read
 from subject import Run, Subject, inputs, load, targets
 from taps import watched
@@ -61,15 +62,6 @@ def subject(request: pytest.FixtureRequest) -> Subject:
     if request.param == "full":
         path = request.getfixturevalue("shared_data") / "golden" / "yoso.npz"
     return load(path)
-
-
-def check(case: Case, answers: dict[str, Tensor], record: Any, tolerance: float) -> None:
-    """Compare tensors with the case's answers by path; name every one that is off."""
-    assert answers, "nothing to compare"
-    errors = {path: case.answers[path].error(value.detach().numpy()) for path, value in answers.items()}
-    record("largest error", max(errors.values()))
-    wrong = {path: f"{error:.1e}" for path, error in errors.items() if not error <= tolerance}
-    assert not wrong, f"{case.name}: off by more than {tolerance:.0e}: {wrong}"
 
 
 def test_weights_are_recomputed_to_the_bit(subject: Subject) -> None:
