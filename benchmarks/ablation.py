@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pansight.bench.scene_scores import best_settings, predictions, quality
-from pansight.data.scenes import SceneDataset
+from pansight.scenes import SceneDataset
 from pansight.training.config import TEST_SCENES_SEED, VALIDATION_SCENES_SEED
 from pansight.zoo import load_native
 

@@ -22,6 +22,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pansight.merging import PriorityRule, SoftMasks, merge_by_priority
+from pansight.merging.semantics import semantic_argmax
+from pansight.merging.sizes import Sizes
 from pansight.models.dense_detection import DenseDetection, DenseDetectionConfig, DenseOutputs
 from pansight.models.dense_detection.candidates import Queries, find_queries, level_candidates
 from pansight.models.dense_detection.dense_boxes import dense_boxes, pair_giou
@@ -29,8 +31,6 @@ from pansight.models.dense_detection.masks import class_probability, soft_masks
 from pansight.models.dense_detection.merge import enlarged_sizes, merge_dense
 from pansight.models.dense_detection.outputs import STRIDES
 from pansight.nn.nms import pairwise_iou
-from pansight.semantics import semantic_argmax
-from pansight.sizes import Sizes
 from pansight.zoo import build, load_model, preset
 
 MODEL = "dense-r50-cityscapes"

@@ -20,10 +20,10 @@ from rich.progress import track
 from rich.table import Table
 
 from pansight.bench.scene_scores import Predictions, predictions, quality
-from pansight.data.scenes import SceneDataset
 from pansight.metrics import PanopticQuality, PanopticQualityResult
 from pansight.models.panoptic_fcn import PanopticFCN
 from pansight.models.panoptic_fcn.oracle import true_target
+from pansight.scenes import SceneDataset
 from pansight.training.config import TEST_SCENES_SEED
 from pansight.zoo import load_model
 

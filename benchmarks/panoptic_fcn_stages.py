@@ -21,11 +21,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pansight.data.scenes import render_scene
 from pansight.models.panoptic_fcn import PanopticFCN
 from pansight.models.panoptic_fcn.fusion import fuse_stuff, fuse_things
 from pansight.models.panoptic_fcn.outputs import PanopticFCNOutputs
 from pansight.models.panoptic_fcn.positions import find_peaks, find_regions
+from pansight.scenes import render_scene
 from pansight.zoo import build, load_model, preset
 
 

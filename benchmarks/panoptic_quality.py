@@ -28,12 +28,12 @@ import numpy as np
 import PIL
 from PIL import Image
 
-from pansight import inflating
 from pansight.categories import Categories
-from pansight.coco_files import read_ids
-from pansight.freed_memory import reuse_freed_memory
+from pansight.formats import inflating
+from pansight.formats.coco_files import read_ids
 from pansight.metrics.coco_evaluation import score_pairs
 from pansight.metrics.coco_pairs import Pair, Paired, pair_files
+from pansight.metrics.freed_memory import reuse_freed_memory
 from pansight.metrics.panoptic_quality import PanopticQuality
 from pansight.metrics.remarks import EvaluationWarning
 

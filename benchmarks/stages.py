@@ -25,11 +25,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pansight import draw
-from pansight.data.scenes import render_scene
 from pansight.models.preprocess import Sizes
 from pansight.models.yoso import YOSO, YOSOOutputs
 from pansight.models.yoso.head import class_scores
 from pansight.runtime.images import read_image
+from pansight.scenes import render_scene
 from pansight.zoo import build, load_model, preset
 
 

@@ -11,7 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pansight import draw
+    from pansight import drawing as draw
     from pansight.categories import Categories, Category
     from pansight.errors import PansightError
     from pansight.panoptic import PanopticBatch, PanopticMap, Segment
@@ -30,8 +30,8 @@ _HOMES = {
     "load": "pansight.runtime.segmenter",
 }
 
-_MODULES = ("draw",)
-"""Modules that are spoken of as `pansight.NAME`."""
+_MODULES = {"draw": "pansight.drawing"}
+"""Modules by their public names, `pansight.NAME`."""
 
 __all__ = [
     "Categories",
@@ -49,7 +49,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        return importlib.import_module(f"pansight.{name}")
+        return importlib.import_module(_MODULES[name])
     if name not in _HOMES:
         raise AttributeError(f"module 'pansight' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

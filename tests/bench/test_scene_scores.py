@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from pansight.bench.scene_scores import best_settings, predictions, quality
-from pansight.data.scenes import SceneDataset
 from pansight.metrics import PanopticQuality
 from pansight.models.base import PanopticModel
 from pansight.runtime.segmenter import Segmenter
+from pansight.scenes import SceneDataset
 from pansight.zoo import load_model
 
 SCENES = list(SceneDataset(5, (96, 128), 3))

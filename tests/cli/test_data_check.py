@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pansight.codec import ids_to_rgb
+from pansight.panoptic.ids import ids_to_rgb
 
 TABLE = [
     {"id": 1, "name": "person", "isthing": 1},
@@ -128,7 +128,7 @@ def test_what_is_no_data_set(pansight: Callable[..., Any], tmp_path: Path) -> No
 
 def test_synthetic_scenes_are_healthy(pansight: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     from pansight.data import opening
-    from pansight.data.scenes import SceneDataset
+    from pansight.scenes import SceneDataset
 
     monkeypatch.setattr(opening, "open_dataset", lambda *_, **__: SceneDataset(1, (32, 32), 3))
     run = pansight("data", "check", "scenes")

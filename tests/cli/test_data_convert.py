@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pansight.coco_files import read_ids
+from pansight.formats.coco_files import read_ids
 
 Pansight = Callable[..., Any]
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pansight.coco_files import read_ids
-from pansight.codec import ids_to_rgb
+from pansight.formats.coco_files import read_ids
+from pansight.panoptic.ids import ids_to_rgb
 
 Pansight = Callable[..., Any]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pansight.codec import ids_to_rgb
+from pansight.panoptic.ids import ids_to_rgb
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from pansight.cli.demo import SIZE
-from pansight.data.scenes import render_scene
 from pansight.models.yoso import YOSO
 from pansight.runtime import segmenter
 from pansight.runtime.segmenter import Segmenter
+from pansight.scenes import render_scene
 
 
 @pytest.fixture

@@ -14,14 +14,14 @@ import torch
 from PIL import Image
 
 from pansight.categories import Categories, Category
-from pansight.coco_files import read_ids
 from pansight.data.sample import Sample
-from pansight.data.scenes import render_scene
+from pansight.formats.coco_files import read_ids
 from pansight.metrics.evaluation import Evaluation
 from pansight.models.panoptic_fcn import PanopticFCN
 from pansight.models.yoso import YOSO
 from pansight.panoptic import PanopticMap
 from pansight.runtime.segmenter import Segmenter
+from pansight.scenes import render_scene
 from pansight.zoo import save_native
 
 MALFORMED = {

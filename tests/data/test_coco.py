@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from pansight.categories import Categories, Category
-from pansight.codec import ids_to_rgb
 from pansight.data.coco import CocoPanoptic
 from pansight.errors import DataError, DataProblemsError
 from pansight.metrics import PanopticQuality
+from pansight.panoptic.ids import ids_to_rgb
 
 ROWS = [{"id": 1, "name": "person", "isthing": 1}, {"id": 184, "name": "tree", "isthing": 0}]
 IDS = np.array([[70000, 70000, 0, 9], [70000, 9, 9, 9]], dtype=np.int32)

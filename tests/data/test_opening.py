@@ -19,9 +19,9 @@ from pansight.data.opening import (
     has_split,
     open_dataset,
 )
-from pansight.data.scenes import HELD_OUT_SCENES, SceneDataset
 from pansight.errors import DataError, DataProblemsError, InputError
 from pansight.metrics import PanopticQuality
+from pansight.scenes import HELD_OUT_SCENES, SceneDataset
 
 ROWS = [{"id": 7, "name": "road", "isthing": 0}, {"id": 26, "name": "car", "isthing": 1}]
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pansight.categories import Categories
-from pansight.colors import from_oklab, oklab
+from pansight.categories.colors import from_oklab, oklab
 from pansight.drawing.shades import VOID_COLOR, lightened, segment_colors, shades
 from pansight.panoptic import PanopticMap
 

@@ -8,8 +8,8 @@ import torch
 from reader import Case, Golden, read, state_digest
 from torch import Tensor
 
+from pansight.merging.sizes import Sizes
 from pansight.models.dense_detection import DenseDetection, DenseDetectionConfig, DenseOutputs
-from pansight.sizes import Sizes
 from pansight.zoo import preset
 
 MERGE = {"object_threshold": 0.1, "overlap_threshold": 0.5, "stuff_area": 256}

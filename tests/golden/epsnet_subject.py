@@ -9,12 +9,12 @@ from reader import Case, Golden, read, state_digest
 from torch import Tensor
 from torch.nn import functional as F
 
+from pansight.merging.sizes import Sizes
 from pansight.models.epsnet import EPSNet
 from pansight.models.epsnet.anchors import decode
 from pansight.models.epsnet.heads import InstanceHead
 from pansight.models.epsnet.outputs import EPSNetOutputs
 from pansight.models.epsnet.targets import Truth
-from pansight.sizes import Sizes
 from pansight.zoo import preset
 from pansight.zoo.methods import METHODS, construct
 

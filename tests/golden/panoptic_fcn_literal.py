@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pansight.merging.sizes import Sizes
 from pansight.models.panoptic_fcn import PanopticFCN
 from pansight.models.panoptic_fcn.outputs import PanopticFCNOutputs
 from pansight.models.panoptic_fcn.targets import Truth
-from pansight.sizes import Sizes
 
 Found = list[tuple[float, int, Tensor]]
 """score, class, kernel"""

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pansight.categories import Categories
+from pansight.merging.sizes import Sizes
 from pansight.models.panoptic_fcn import PanopticFCN, PanopticFCNConfig
 from pansight.models.panoptic_fcn.outputs import PanopticFCNOutputs
 from pansight.models.panoptic_fcn.targets import Truth
-from pansight.sizes import Sizes
 from pansight.zoo import preset
 
 OVERRIDES = {

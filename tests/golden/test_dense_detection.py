@@ -24,14 +24,14 @@ from reader import Array, Case, read
 from torch import Tensor
 from torch.nn import functional as F
 
+from pansight.merging.semantics import enlarged, semantic_argmax
+from pansight.merging.sizes import Sizes
 from pansight.models.dense_detection import DenseDetectionConfig, DenseOutputs
 from pansight.models.dense_detection.candidates import Queries, find_queries, level_candidates
 from pansight.models.dense_detection.dense_boxes import dense_boxes
 from pansight.models.dense_detection.masks import soft_masks
 from pansight.models.dense_detection.merge import merge_dense
 from pansight.panoptic import PanopticBatch
-from pansight.semantics import enlarged, semantic_argmax
-from pansight.sizes import Sizes
 
 EXTRACT = Path(__file__).with_name("dense_detection.npz")
 
@@ -67,7 +67,7 @@ def subject(request: pytest.FixtureRequest) -> Subject:
 @contextmanager
 def form(name: str) -> Iterator[None]:
     """Let shapes depend on data, or not, whatever the device."""
-    modules = ("merging", "models.dense_detection.candidates", "models.dense_detection.masks")
+    modules = ("merging.rules", "models.dense_detection.candidates", "models.dense_detection.masks")
     with ExitStack() as stack:
         for module in modules:
             stack.enter_context(

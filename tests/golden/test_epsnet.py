@@ -21,13 +21,13 @@ from reader import Case, read
 from torch import Tensor
 
 from pansight.cli import main
+from pansight.merging.semantics import enlarged
 from pansight.models.epsnet.detection import Detections, detect
 from pansight.models.epsnet.losses import epsnet_losses
 from pansight.models.epsnet.merge import assemble_masks
 from pansight.models.epsnet.stuff import label
 from pansight.models.epsnet.targets import match
 from pansight.panoptic import PanopticBatch
-from pansight.semantics import enlarged
 
 EXTRACT = Path(__file__).with_name("epsnet.npz")
 
@@ -206,7 +206,7 @@ def compare_maps(subject: Subject, batch: PanopticBatch, name: str) -> None:
 @pytest.mark.parametrize("name", MAPS)
 def test_panoptic_maps(subject: Subject, name: str, form: str) -> None:
     outputs, _ = subject.run()
-    modules = ("merging", "models.epsnet.detection", "models.epsnet.stuff")
+    modules = ("merging.rules", "models.epsnet.detection", "models.epsnet.stuff")
     patches = [
         mock.patch(f"pansight.{module}.data_may_shape", return_value=form == FORMS[0]) for module in modules
     ]

@@ -18,6 +18,7 @@ from panoptic_fcn_subject import Subject, load, network_input, truths
 from reader import Array, Case, read
 from torch import Tensor
 
+from pansight.merging.semantics import enlarged
 from pansight.models.panoptic_fcn import PanopticFCN
 from pansight.models.panoptic_fcn.fusion import StuffKernels, ThingKernels, fuse_stuff, fuse_things
 from pansight.models.panoptic_fcn.losses import panoptic_fcn_losses
@@ -31,7 +32,6 @@ from pansight.models.panoptic_fcn.positions import (
 )
 from pansight.models.panoptic_fcn.targets import PictureTarget, encode
 from pansight.runtime.segmenter import load as load_segmenter
-from pansight.semantics import enlarged
 
 EXTRACT = Path(__file__).with_name("panoptic_fcn.npz")
 

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from pansight.categories import Categories, Category
-from pansight.codec import ids_to_rgb
 from pansight.panoptic import PanopticMap
+from pansight.panoptic.ids import ids_to_rgb
 
 ROWS = [
     {"id": 1, "name": "person", "isthing": 1},

@@ -10,12 +10,12 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from pansight.categories import Categories
-from pansight.codec import ID_LIMIT
 from pansight.errors import InputError
 from pansight.metrics.boundary import BoundaryQuality, boundary_width, find_boundaries
 from pansight.metrics.judged import judge_coco, judge_maps
 from pansight.metrics.remarks import Remarks
 from pansight.panoptic import PanopticMap
+from pansight.panoptic.ids import ID_LIMIT
 
 MakePair = Callable[..., tuple[PanopticMap, PanopticMap]]
 Tally = dict[int, list[float]]

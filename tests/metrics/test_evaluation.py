@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pansight.categories import Categories, Category
-from pansight.coco_files import read_ids, read_json
 from pansight.errors import CategoryError, DataProblemsError, InputError
+from pansight.formats.coco_files import read_ids, read_json
 from pansight.metrics import EvaluationWarning, PanopticQuality
 from pansight.metrics.evaluation import Evaluation, EvaluationResult
 from pansight.metrics.losses import CAUSES

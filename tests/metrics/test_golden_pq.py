@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from pansight.categories import Categories
-from pansight.coco_files import read_ids, read_json
 from pansight.errors import DataProblemsError
+from pansight.formats.coco_files import read_ids, read_json
 from pansight.metrics import EvaluationWarning, PanopticQuality, PanopticQualityResult, evaluate_coco
 
 ROOT = Path(os.environ.get("PANSIGHT_TEST_DATA", "")) / "golden" / "pq"

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from pansight.categories import Categories
 from pansight.errors import CategoryError, InputError
-from pansight.instances import Instances
 from pansight.metrics.average_precision import AveragePrecisionResult
 from pansight.metrics.evaluation import Evaluation
 from pansight.panoptic import PanopticMap
+from pansight.panoptic.instances import Instances
 
 pytestmark = pytest.mark.filterwarnings("ignore::pansight.metrics.remarks.EvaluationWarning")
 

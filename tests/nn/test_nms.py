@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pansight.nn import nms, settling
+from pansight.nn import fixed_point, nms
 from pansight.nn.nms import overlaps_more, pairwise_iou, suppress
 
 
@@ -66,7 +66,7 @@ def test_a_chain_as_long_as_the_list(steps: int) -> None:
     count = 37
     overlaps = torch.zeros(1, count, count, dtype=torch.bool)
     overlaps[0, torch.arange(count - 1), torch.arange(1, count)] = True
-    with mock.patch.dict(settling.STEPS_BETWEEN_LOOKS, {"cpu": steps}):
+    with mock.patch.dict(fixed_point.STEPS_BETWEEN_LOOKS, {"cpu": steps}):
         kept = suppress(overlaps, torch.ones(1, count, dtype=torch.bool))
     assert kept[0].tolist() == [i % 2 == 0 for i in range(count)]
 

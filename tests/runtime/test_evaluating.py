@@ -9,9 +9,9 @@ from jaxtyping import UInt8
 from pansight.categories import Categories, Category
 from pansight.data.sample import Sample
 from pansight.errors import DataError, InputError
-from pansight.instances import Instances
 from pansight.metrics.evaluation import Evaluation
 from pansight.panoptic import PanopticMap
+from pansight.panoptic.instances import Instances
 from pansight.runtime.evaluating import ModelEvaluation, spread
 from pansight.runtime.translation import translate
 

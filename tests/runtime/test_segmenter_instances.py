@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from pansight.errors import InputError
-from pansight.instances import Instances
 from pansight.models.panoptic_fcn import PanopticFCN
 from pansight.models.yoso import YOSO
+from pansight.panoptic.instances import Instances
 from pansight.runtime.segmenter import Segmenter
 
 SIZES = [(40, 60), (60, 40), (40, 60), (44, 66)]

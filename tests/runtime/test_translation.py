@@ -5,8 +5,8 @@ import pytest
 
 from pansight.categories import Categories, Category
 from pansight.errors import DataProblemsError
-from pansight.instances import Instances
 from pansight.panoptic import PanopticMap
+from pansight.panoptic.instances import Instances
 from pansight.runtime.translation import translate
 
 

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from pansight.categories import Categories, Category
-from pansight.coco_files import read_ids
 from pansight.errors import InputError
+from pansight.formats.coco_files import read_ids
 from pansight.panoptic import PanopticMap
 from pansight.runtime import writing
 from pansight.runtime.writing import Format, MapWriter, make_folder, make_jobs

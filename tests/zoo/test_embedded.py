@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pansight.data.scenes import SceneDataset
 from pansight.metrics import PanopticQuality
+from pansight.scenes import SceneDataset
 from pansight.training.config import TEST_SCENES_SEED
 from pansight.training.validation import batches_of_one_size, measure
 from pansight.zoo import load_model

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from pansight.data.preparing.writing import Conversion
+    from pansight.datatools.preparing.writing import Conversion
 
 WorkersOption = Annotated[
     int | None,

@@ -20,7 +20,7 @@ from pansight.errors import InputError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pansight.data.checking import Report
+    from pansight.datatools.checking import Report
 
 
 def check(
@@ -63,9 +63,9 @@ def check(
     from rich.console import Console
 
     from pansight.cli.late_progress import late_progress
-    from pansight.data.checking import Report, check_files, check_samples, find_panoptic_files
-    from pansight.data.preparing.classes import load_categories
-    from pansight.data.preparing.workers import default_workers
+    from pansight.datatools.checking import Report, check_files, check_samples, find_panoptic_files
+    from pansight.datatools.preparing.classes import load_categories
+    from pansight.datatools.preparing.workers import default_workers
     from pansight.files import atomic_write
 
     if fix is not None and in_place:

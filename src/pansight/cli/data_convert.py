@@ -11,7 +11,7 @@ from pansight.cli.threads import share_cores
 from pansight.errors import InputError
 
 if TYPE_CHECKING:
-    from pansight.data.preparing.plan import TruthSource
+    from pansight.datatools.preparing.plan import TruthSource
 
 _FORMS = ("panoptic", "cityscapes", "semantic", "instances")
 
@@ -77,10 +77,10 @@ def convert(
     Exit code: 0 all went well, 1 some pictures failed, 2 nothing could be done.
     """
     share_cores()
-    from pansight.data.preparing.exporting import Export, Form
-    from pansight.data.preparing.plan import plan_panoptic
-    from pansight.data.preparing.workers import default_workers
-    from pansight.data.preparing.writing import Preparation
+    from pansight.datatools.preparing.exporting import Export, Form
+    from pansight.datatools.preparing.plan import plan_panoptic
+    from pansight.datatools.preparing.workers import default_workers
+    from pansight.datatools.preparing.writing import Preparation
 
     if to not in _FORMS:
         raise InputError(f"--to {to} is no form; use {', '.join(_FORMS[:-1])} or {_FORMS[-1]}")
@@ -112,8 +112,8 @@ def _polygons(
     labels: Path | None,
     table: Path,
 ) -> "TruthSource":
-    from pansight.data.preparing.classes import load_categories, named_categories, read_names
-    from pansight.data.preparing.polygons import VOID_LABELS, LabelmePolygons, find_labels
+    from pansight.datatools.preparing.classes import load_categories, named_categories, read_names
+    from pansight.datatools.preparing.polygons import VOID_LABELS, LabelmePolygons, find_labels
 
     skip = [table] + ([Path(categories)] if categories is not None else [])
     if categories is not None:
@@ -129,9 +129,9 @@ def _polygons(
 
 
 def _instances(source: Path, with_stuff: Path | None, offset: int, categories: str | None) -> "TruthSource":
-    from pansight.coco_files import read_json
-    from pansight.data.preparing.classes import load_categories
-    from pansight.data.preparing.coco_merge import CocoMerge
+    from pansight.datatools.preparing.classes import load_categories
+    from pansight.datatools.preparing.coco_merge import CocoMerge
+    from pansight.formats.coco_files import read_json
 
     content = read_json(source)
     if any(isinstance(row, dict) and "segments_info" in row for row in content["annotations"][:1]):

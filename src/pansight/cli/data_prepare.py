@@ -49,9 +49,9 @@ def prepare(
     share_cores()
     data = open_from_options(location, kind, split, images, panoptic, categories)
     from pansight.categories import Categories
-    from pansight.data.preparing.plan import plan_cityscapes, plan_panoptic
-    from pansight.data.preparing.workers import default_workers
-    from pansight.data.preparing.writing import Preparation
+    from pansight.datatools.preparing.plan import plan_cityscapes, plan_panoptic
+    from pansight.datatools.preparing.workers import default_workers
+    from pansight.datatools.preparing.writing import Preparation
 
     part = _split_of(data) or split or Path(location).stem
     named = all(isinstance(id, str) for id in data.image_ids)

@@ -45,7 +45,7 @@ def show(
 
     from pansight.cli.late_progress import late_progress
     from pansight.cli.predict import tell
-    from pansight.data.sheet import choose_samples, draw_sheet
+    from pansight.datatools.sheet import choose_samples, draw_sheet
     from pansight.errors import InputError
     from pansight.runtime.inputs import printable
     from pansight.runtime.writing import save_picture

@@ -22,7 +22,7 @@ from pansight.errors import DataError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pansight.data.statistics import Statistics
+    from pansight.datatools.statistics import Statistics
 
 
 def stats(
@@ -49,8 +49,8 @@ def stats(
     from rich.console import Console
 
     from pansight.cli.late_progress import late_progress
-    from pansight.data.preparing.workers import default_workers
-    from pansight.data.statistics import gather_statistics
+    from pansight.datatools.preparing.workers import default_workers
+    from pansight.datatools.statistics import gather_statistics
     from pansight.files import atomic_write
     from pansight.runtime.inputs import printable
 
@@ -67,7 +67,7 @@ def stats(
     # in a pipe there is no width to fit
     _print(statistics, Console(highlight=False, width=None if sys.stdout.isatty() else 140))
     if plot is not None:
-        from pansight.data.statistics_chart import statistics_chart
+        from pansight.datatools.statistics_chart import statistics_chart
         from pansight.runtime.writing import save_picture
 
         target = plot if plot.suffix else plot.with_suffix(".png")
@@ -79,7 +79,7 @@ def _print(statistics: "Statistics", console: "Console") -> None:
     from rich import box
     from rich.table import Table
 
-    from pansight.data.statistics import summary
+    from pansight.datatools.statistics import summary
     from pansight.runtime.inputs import printable
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, show_edge=False)

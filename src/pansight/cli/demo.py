@@ -52,10 +52,10 @@ def demo(
     found, problems = find_pictures(pictures or [])
 
     share_cores()
-    from pansight.data.scenes import SceneDataset
     from pansight.runtime.pipeline import segment_files
     from pansight.runtime.segmenter import load
     from pansight.runtime.writing import Format, MapWriter, make_folder, make_jobs
+    from pansight.scenes import SceneDataset
 
     make_folder(output)
     segmenter = load(DEFAULT_MODEL, device=device)

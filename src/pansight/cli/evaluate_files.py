@@ -14,11 +14,11 @@ from rich.console import Console
 from pansight.categories import Categories
 from pansight.cli.evaluate_output import Finished, Measures
 from pansight.cli.progress import progress_bar
-from pansight.coco_files import read_ids
 from pansight.data.coco import find_picture
 from pansight.data.folders import Folder, open_folder
 from pansight.data.pictures import read_picture
 from pansight.errors import PansightError
+from pansight.formats.coco_files import read_ids
 from pansight.metrics.coco_evaluation import refusal, score_pairs
 from pansight.metrics.coco_pairs import Pair, Paired, Side, pair_files
 from pansight.metrics.evaluation import Evaluation

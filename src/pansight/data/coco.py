@@ -15,14 +15,14 @@ import numpy as np
 from jaxtyping import Int64
 
 from pansight.categories import Categories
-from pansight.coco_files import decode_ids, read_json
-from pansight.codec import ID_LIMIT
 from pansight.data.class_names import match_categories
 from pansight.data.folders import DiskFolder, Folder, Source, existing_folder, open_folder
 from pansight.data.pictures import read_file, read_picture
 from pansight.data.sample import Sample
 from pansight.errors import CategoryError, DataError, DataProblemsError, InputError
+from pansight.formats.coco_files import decode_ids, read_json
 from pansight.panoptic import PanopticMap
+from pansight.panoptic.ids import ID_LIMIT
 
 PathLike = str | os.PathLike[str]
 

@@ -13,11 +13,11 @@ from jaxtyping import Int32, UInt8
 from PIL import Image
 
 from pansight.categories import Categories
-from pansight.coco_files import BROKEN_PICTURE
 from pansight.data.folders import DiskFolder, Folder, Source
 from pansight.data.pictures import read_file, read_picture, reason_of
 from pansight.data.sample import Sample
 from pansight.errors import CategoryError, DataError, InputError
+from pansight.formats.coco_files import BROKEN_PICTURE
 from pansight.panoptic import PanopticMap
 
 _PICTURE_ENDINGS = (".jpg", ".png", ".jpeg", ".webp", ".JPG", ".JPEG", ".PNG")

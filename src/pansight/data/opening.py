@@ -18,8 +18,8 @@ from pansight.data.layouts import (
     mapillary_splits,
     open_json,
 )
-from pansight.data.scenes import HELD_OUT_SCENES, SceneDataset
 from pansight.errors import DataError, InputError
+from pansight.scenes import HELD_OUT_SCENES, SceneDataset
 
 __all__ = [
     "DETECTED",

@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pansight.coco_files import BROKEN_PICTURE
 from pansight.data.folders import Source
 from pansight.errors import DataError
+from pansight.formats.coco_files import BROKEN_PICTURE
 
 
 def read_picture(

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from pansight.colors import from_oklab, oklab
+from pansight.categories.colors import from_oklab, oklab
 from pansight.panoptic import PanopticMap
 
 Color = tuple[int, int, int]

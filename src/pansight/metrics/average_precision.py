@@ -16,9 +16,9 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt16
 
 from pansight.categories import Categories
-from pansight.instances import Instances
 from pansight.metrics.instance_matching import match_instances, shared_pixels
 from pansight.metrics.judged import JudgedImage
+from pansight.panoptic.instances import Instances
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 _REACHED_AT = np.minimum(IOU_THRESHOLDS, 1 - 1e-10)

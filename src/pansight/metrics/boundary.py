@@ -13,13 +13,13 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int32, Integer
 
 from pansight.categories import Categories
-from pansight.codec import ID_LIMIT
 from pansight.errors import InputError
 from pansight.metrics.counts import Counts
 from pansight.metrics.judged import JudgedImage, find_pairs, predicted_areas
 from pansight.metrics.matching import areas_of, match_segments, rows_of
 from pansight.metrics.overlaps import count_overlaps
 from pansight.metrics.results import PanopticQualityResult
+from pansight.panoptic.ids import ID_LIMIT
 
 DILATION_RATIO = 0.02
 """Width of a boundary, as a fraction of the picture's diagonal."""

@@ -12,11 +12,11 @@ import numpy as np
 from jaxtyping import Int32, Integer
 
 from pansight.categories import Categories
-from pansight.coco_files import read_ids
 from pansight.errors import DataError, DataProblemsError, InputError
-from pansight.freed_memory import reuse_freed_memory
+from pansight.formats.coco_files import read_ids
 from pansight.metrics.coco_pairs import Pair, PathLike, Side, pair_files
 from pansight.metrics.coco_segments import check_pixels_of_prediction, read_prediction, read_truth
+from pansight.metrics.freed_memory import reuse_freed_memory
 from pansight.metrics.overlaps import count_overlaps
 from pansight.metrics.panoptic_quality import PanopticQuality
 from pansight.metrics.remarks import Remarks

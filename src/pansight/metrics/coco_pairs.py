@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pansight.categories import Categories, Category
-from pansight.coco_files import picture_folder, read_json
 from pansight.errors import CategoryError, DataError
+from pansight.formats.coco_files import picture_folder, read_json
 from pansight.metrics.remarks import Remarks
 
 PathLike = str | os.PathLike[str]

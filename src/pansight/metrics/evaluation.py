@@ -9,7 +9,6 @@ from jaxtyping import Integer
 
 from pansight.categories import Categories
 from pansight.errors import CategoryError, InputError
-from pansight.instances import Instances
 from pansight.metrics.average_precision import AveragePrecision, AveragePrecisionResult, Source
 from pansight.metrics.bootstrap import Bootstrap, IntervalsResult
 from pansight.metrics.boundary import BoundaryQuality
@@ -22,6 +21,7 @@ from pansight.metrics.semantic import SemanticQuality, SemanticResult
 from pansight.metrics.sizes import COCO_SIZES, SizeBounds, SizeQuality, SizesResult
 from pansight.metrics.worst import WorstPicture, WorstPictures
 from pansight.panoptic import PanopticMap
+from pansight.panoptic.instances import Instances
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ most; only where none that counts is left, one that does not count, which excuse
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from pansight.instances import Instances
 from pansight.metrics.judged import JudgedImage
+from pansight.panoptic.instances import Instances
 
 
 def shared_pixels(

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int64, Integer
 
-from pansight.codec import ID_LIMIT
 from pansight.errors import InputError
+from pansight.panoptic.ids import ID_LIMIT
 
 _ID_BITS = 24
 _LENGTH_BITS = 15

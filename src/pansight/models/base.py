@@ -84,7 +84,7 @@ class PanopticModel(nn.Module, ABC):
 InstanceTensors: TypeAlias = tuple[
     Bool[Tensor, "n H W"], Float[Tensor, "n 4"], Int[Tensor, " n"], Float[Tensor, " n"]
 ]
-"""One picture's instances, best first, as `pansight.instances.Instances` has them on the host: masks of the
+"""One picture's instances, best first, as `pansight.panoptic.Instances` has them on the host: masks of the
 picture's size, boxes, contiguous categories, scores."""
 
 

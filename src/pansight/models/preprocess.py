@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pansight.errors import InputError
-from pansight.sizes import Sizes as Sizes
+from pansight.merging.sizes import Sizes as Sizes
 
 Pixels = UInt8[Tensor, "b 3 h w"] | Float[Tensor, "b 3 h w"]
 

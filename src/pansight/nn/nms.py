@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from pansight.nn.settling import settle
+from pansight.nn.fixed_point import settle
 
 # Rows of the pairwise matrix worked on at a time: bounds the memory of its intermediate results.
 ROWS = 1024

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import UInt8
 
-from pansight.draw import overlay
+from pansight.drawing.overlays import overlay
 from pansight.metrics.evaluation import EvaluationResult
 from pansight.panoptic import PanopticMap
 from pansight.reporting.mistakes import find_mistakes

@@ -14,9 +14,9 @@ from jaxtyping import UInt8
 from pansight.data.opening import PanopticDataset
 from pansight.data.sample import Sample
 from pansight.errors import InputError, PansightError
-from pansight.instances import Instances
 from pansight.metrics.evaluation import Evaluation
 from pansight.panoptic import PanopticMap
+from pansight.panoptic.instances import Instances
 from pansight.runtime.pipeline import read_ahead
 from pansight.runtime.translation import Translation
 

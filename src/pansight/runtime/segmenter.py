@@ -13,10 +13,10 @@ from torch import Tensor
 
 from pansight.categories import Categories
 from pansight.errors import InputError
-from pansight.instances import Instances
 from pansight.models.base import HasInstances, HasSemantics, PanopticModel
 from pansight.models.preprocess import Sizes
 from pansight.panoptic import PanopticMap
+from pansight.panoptic.instances import Instances
 from pansight.runtime.devices import choose_device
 from pansight.runtime.images import MAX_PIXELS, Picture, read_image
 

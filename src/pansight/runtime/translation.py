@@ -8,8 +8,8 @@ from jaxtyping import Int64
 from pansight.categories import Categories
 from pansight.data.class_names import match_categories
 from pansight.errors import DataProblemsError
-from pansight.instances import Instances
 from pansight.panoptic import PanopticMap
+from pansight.panoptic.instances import Instances
 
 
 @dataclass(frozen=True, eq=False)

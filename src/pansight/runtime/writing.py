@@ -18,7 +18,7 @@ from PIL import Image
 
 from pansight import __version__
 from pansight.categories import Categories
-from pansight.draw import overlay
+from pansight.drawing.overlays import overlay
 from pansight.errors import InputError, PansightError
 from pansight.files import atomic_write
 from pansight.panoptic import PanopticMap

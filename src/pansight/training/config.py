@@ -17,8 +17,8 @@ from pydantic import (
     model_validator,
 )
 
-from pansight.data.scenes import HELD_OUT_SCENES
 from pansight.models.preprocess import Preprocess
+from pansight.scenes import HELD_OUT_SCENES
 
 Size = tuple[PositiveInt, PositiveInt]
 

@@ -6,7 +6,7 @@ from pansight.categories import Categories, read_categories
 from pansight.data.coco import CocoPanoptic
 from pansight.data.opening import PanopticDataset, has_split, open_dataset
 from pansight.data.sample import Sample
-from pansight.data.scenes import SceneDataset
+from pansight.scenes import SceneDataset
 from pansight.training.config import (
     VALIDATION_SCENES_SEED,
     DataOnDisk,

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from pansight.merging.sizes import Sizes
 from pansight.models.dense_detection import DenseDetectionConfig, DenseOutputs, candidates
 from pansight.models.dense_detection.candidates import Queries, find_queries
 from pansight.models.dense_detection.outputs import STRIDES
 from pansight.nn.nms import pairwise_iou
-from pansight.sizes import Sizes
 
 Row = tuple[float, int, int, tuple[float, ...]]
 """score, class, location, box"""
@@ -112,7 +112,7 @@ def test_is_the_literal_procedure(case: tuple[DenseOutputs, Sizes, DenseDetectio
     assert queries.kept.shape[1] == max(1, *map(len, wanted), 1)
     with (
         mock.patch("pansight.models.dense_detection.candidates.data_may_shape", return_value=False),
-        mock.patch("pansight.merging.data_may_shape", return_value=False),
+        mock.patch("pansight.merging.rules.data_may_shape", return_value=False),
     ):
         fixed = find_queries(outputs, sizes, config)
     # without shapes that depend on data, ties beyond the limit are cut off

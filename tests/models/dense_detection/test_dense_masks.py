@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pansight.merging.semantics import enlarged
+from pansight.merging.sizes import Sizes
 from pansight.models.dense_detection import DenseDetectionConfig, DenseOutputs
 from pansight.models.dense_detection.candidates import find_queries
 from pansight.models.dense_detection.dense_boxes import boxes_of_levels, dense_boxes, pair_giou
 from pansight.models.dense_detection.masks import soft_masks
-from pansight.semantics import enlarged
-from pansight.sizes import Sizes
 
 THINGS = torch.tensor([0, 2])
 Make = Callable[..., Any]

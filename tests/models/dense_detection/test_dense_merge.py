@@ -6,10 +6,10 @@ from unittest import mock
 import pytest
 import torch
 
+from pansight.merging.sizes import Sizes
 from pansight.models.dense_detection import DenseDetectionConfig, DenseOutputs
 from pansight.models.dense_detection.merge import merge_dense
 from pansight.models.dense_detection.outputs import STRIDES
-from pansight.sizes import Sizes
 
 IS_THING = torch.tensor([True, False, True, False])
 LAWN = 3
@@ -116,7 +116,7 @@ def test_more_than_a_hundred_objects() -> None:
     outputs = outputs_for(240, 288, *objects)
     batch = merge_dense(outputs, same_size(240, 288), config(sigma=0.3), IS_THING)
     assert int((batch.categories[0] == 0).sum()) == 120
-    modules = ("merging", "models.dense_detection.candidates", "models.dense_detection.masks")
+    modules = ("merging.rules", "models.dense_detection.candidates", "models.dense_detection.masks")
     patches = [mock.patch(f"pansight.{module}.data_may_shape", return_value=False) for module in modules]
     with patches[0], patches[1], patches[2]:
         fixed = merge_dense(outputs, same_size(240, 288), config(sigma=0.3), IS_THING)

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
+from pansight.merging.sizes import Sizes
 from pansight.models.epsnet import EPSNet
 from pansight.models.epsnet.merge import assemble_masks, inside
 from pansight.models.epsnet.stuff import label
 from pansight.models.preprocess import Preprocess
-from pansight.sizes import Sizes
 
 Make = Callable[..., Any]
 
@@ -306,7 +306,7 @@ def test_both_forms_give_one_map(small_epsnet: Make, threshold: float) -> None:
     sizes = Sizes((64, 96), [(64, 96), (60, 90)], [(64, 96), (33, 47)])
     maps = [model.merge(outputs, sizes)]
     with (
-        mock.patch("pansight.merging.data_may_shape", return_value=False),
+        mock.patch("pansight.merging.rules.data_may_shape", return_value=False),
         mock.patch("pansight.models.epsnet.detection.data_may_shape", return_value=False),
         mock.patch("pansight.models.epsnet.stuff.data_may_shape", return_value=False),
     ):

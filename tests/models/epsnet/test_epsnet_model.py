@@ -14,11 +14,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pansight.categories import Categories, Category
+from pansight.merging.sizes import Sizes
 from pansight.models.epsnet import EPSNet, EPSNetConfig
 from pansight.models.epsnet.anchors import make_anchors
 from pansight.models.epsnet.fusion import CrossLayerAttention, NormalFusion
 from pansight.models.preprocess import Preprocess
-from pansight.sizes import Sizes
 from pansight.zoo.methods import construct, parameter_count
 
 Make = Callable[..., Any]
@@ -327,7 +327,7 @@ import torch
 from pansight.categories import Categories, Category
 from pansight.models.epsnet import EPSNet, EPSNetConfig
 from pansight.models.preprocess import Preprocess
-from pansight.sizes import Sizes
+from pansight.merging.sizes import Sizes
 torch.manual_seed(0)
 config = EPSNetConfig(
     depth=18, width=8, pyramid_channels=16, norm_groups=4, prototypes=8, fusion_channels=8,

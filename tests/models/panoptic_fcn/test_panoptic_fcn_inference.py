@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pansight.categories import Categories, Category
 from pansight.merging import PriorityRule
+from pansight.merging.sizes import Sizes
 from pansight.models.panoptic_fcn import PanopticFCN, PanopticFCNConfig
 from pansight.models.panoptic_fcn.fusion import first_alike, fuse_things
 from pansight.models.panoptic_fcn.merge import Instances, merge_panoptic_fcn
@@ -27,7 +28,6 @@ from pansight.models.panoptic_fcn.positions import (
     steadied_peaks,
 )
 from pansight.models.preprocess import Preprocess
-from pansight.sizes import Sizes
 
 Make = Callable[..., Any]
 
@@ -41,7 +41,7 @@ OUTPUTS = {
 @contextmanager
 def fixed_shapes() -> Iterator[None]:
     """As on an accelerator: no shape depends on data."""
-    places = ("pansight.merging", "pansight.models.panoptic_fcn.positions")
+    places = ("pansight.merging.rules", "pansight.models.panoptic_fcn.positions")
     with (
         mock.patch(f"{places[0]}.data_may_shape", return_value=False),
         mock.patch(f"{places[1]}.data_may_shape", return_value=False),

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from pansight.categories import Categories
+from pansight.merging.sizes import Sizes
 from pansight.models.base import Target
 from pansight.models.panoptic_fcn import PanopticFCN
 from pansight.models.panoptic_fcn.oracle import true_target
 from pansight.models.panoptic_fcn.readings import PatchReading, PlainReading
 from pansight.panoptic import PanopticMap
 from pansight.runtime.segmenter import Segmenter
-from pansight.sizes import Sizes
 
 Make = Callable[..., Any]
 
@@ -227,7 +227,7 @@ import torch
 from pansight.categories import Categories, Category
 from pansight.models.panoptic_fcn import PanopticFCN, PanopticFCNConfig
 from pansight.models.preprocess import Preprocess
-from pansight.sizes import Sizes
+from pansight.merging.sizes import Sizes
 torch.manual_seed(0)
 config = PanopticFCNConfig(
     depth=18, width=8, pyramid_channels=16, encoder_channels=8, top=6, thing_threshold=0, stuff_threshold=0

@@ -8,11 +8,11 @@ import torch
 from pydantic import ValidationError
 
 from pansight.categories import Categories
+from pansight.merging.sizes import Sizes
 from pansight.models.base import Target
 from pansight.models.panoptic_fcn import PanopticFCN, PanopticFCNConfig
 from pansight.models.panoptic_fcn.blocks import DeformConv, GroupNormConv
 from pansight.models.preprocess import Preprocess
-from pansight.sizes import Sizes
 
 Make = Callable[..., Any]
 

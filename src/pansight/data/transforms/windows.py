@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int32, Int64
 
 from pansight.data.transforms.picture import Labelled, crop
-from pansight.regions import measure_regions
+from pansight.panoptic.regions import measure_regions
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from pansight.merging import data_may_shape, keep_first
+from pansight.merging.sizes import Sizes
 from pansight.models.dense_detection.config import DenseDetectionConfig
 from pansight.models.dense_detection.outputs import STRIDES, DenseOutputs
 from pansight.nn.nms import overlaps_more, suppress
-from pansight.sizes import Sizes
 
 # Candidates that suppression looks at first: the best 100 are nearly always among them.
 FIRST_LOOK = 512

@@ -5,14 +5,14 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from pansight.merging import PriorityRule, SoftMasks, keep_first, merge_by_priority
+from pansight.merging.semantics import semantic_argmax
+from pansight.merging.sizes import Sizes
 from pansight.models.dense_detection.candidates import find_queries
 from pansight.models.dense_detection.config import DenseDetectionConfig
 from pansight.models.dense_detection.dense_boxes import dense_size
 from pansight.models.dense_detection.masks import soft_masks
 from pansight.models.dense_detection.outputs import DENSE_STRIDE, DenseOutputs
 from pansight.panoptic import PanopticBatch
-from pansight.semantics import semantic_argmax
-from pansight.sizes import Sizes
 
 
 @torch.no_grad()

@@ -5,12 +5,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from pansight.merging import PriorityRule, SoftMasks, keep_first, merge_by_priority
+from pansight.merging.sizes import Sizes
 from pansight.models.epsnet.config import EPSNetConfig
 from pansight.models.epsnet.detection import Detections
 from pansight.models.epsnet.outputs import EPSNetOutputs
 from pansight.models.epsnet.stuff import label
 from pansight.panoptic import PanopticBatch
-from pansight.sizes import Sizes
 
 OTHER_INSIDE = 1.0
 """what 'other' loses inside the masks of things"""

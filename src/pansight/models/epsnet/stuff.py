@@ -4,10 +4,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from pansight.contest.patches import Grid, bounds, enlarge, grid_of, windows
 from pansight.merging import data_may_shape
-from pansight.semantics import semantic_argmax
-from pansight.sizes import Sizes
+from pansight.merging.semantics import semantic_argmax
+from pansight.merging.sizes import Sizes
+from pansight.merging.tiles import Grid, bounds, enlarge, grid_of, windows
 
 # Floats that are worked on at a time: 1 MiB, for the cache.
 CHUNK_FLOATS = 1 << 18

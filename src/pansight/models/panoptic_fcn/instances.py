@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from pansight.merging.semantics import CHUNK_FLOATS, enlarged
+from pansight.merging.sizes import Sizes
 from pansight.models.panoptic_fcn.merge import Instances
 from pansight.nn.boxes import boxes_of
-from pansight.semantics import CHUNK_FLOATS, enlarged
-from pansight.sizes import Sizes
 
 
 class InstanceMasks(NamedTuple):

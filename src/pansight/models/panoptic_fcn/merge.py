@@ -7,11 +7,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from pansight.merging import PriorityRule, SoftMasks, keep_first, merge_by_priority
+from pansight.merging.semantics import semantic_argmax
+from pansight.merging.sizes import Sizes
 from pansight.models.panoptic_fcn.config import PanopticFCNConfig
 from pansight.models.panoptic_fcn.fusion import StuffKernels, ThingKernels
 from pansight.panoptic import PanopticBatch
-from pansight.semantics import semantic_argmax
-from pansight.sizes import Sizes
 
 
 class Instances(NamedTuple):

@@ -1,0 +1,1 @@
+"""Work on data sets as files: check, prepare, convert, statistics, sheets."""

@@ -1,0 +1,199 @@
+"""The doctor of panoptic data: looks at every file of its sets, and mends what is safe to mend.
+
+It reads the files themselves, not through a reader: a reader must refuse broken data, this must name it.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+from pansight.categories import Categories
+from pansight.datatools.checking import kinds
+from pansight.datatools.checking.confusion import (
+    check_places,
+    check_street_ids,
+    check_table_ids,
+    check_used_ids,
+)
+from pansight.datatools.checking.document import Labelled, read_document
+from pansight.datatools.checking.examination import Examined, PanopticSet, examine
+from pansight.datatools.checking.findings import Notes, Report, SelfScore
+from pansight.datatools.checking.locate import PanopticFiles, find_labels, find_pictures
+from pansight.datatools.checking.numbers import whole
+from pansight.datatools.checking.orphans import find_orphans
+from pansight.datatools.checking.output import mended_places
+from pansight.datatools.checking.scoring import OwnScore, scoring_categories
+from pansight.datatools.checking.tables import check_table, read_classes
+from pansight.datatools.checking.tally import Tally, compare_splits
+from pansight.datatools.preparing.workers import run_over
+
+_AT_ONCE = 16
+"""Most images that a worker looks at before it reports."""
+
+
+def check_files(
+    sets: Sequence[PanopticFiles],
+    *,
+    location: str | os.PathLike[str] = "",
+    categories: Categories | None = None,
+    pictures: bool = True,
+    fix: Path | None = None,
+    in_place: bool = False,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Check panoptic sets (several: the splits of one data set), and mend them if told where to.
+
+    `categories`: for a JSON that has none. `pictures`: whether the pictures are looked at, too; they are
+    decoded whole. `fix`: the folder to write mended copies of the JSON and the id pictures to; `in_place`:
+    write them over the originals. `progress` is called with (images done, images in all). In memory are the
+    JSON files, what was found, and 16 bytes a picture.
+
+    Raises InputError when the mended files cannot be written; nothing is then.
+    """
+    report = Report(str(location or (sets[0].json if sets else "")))
+    opened = [_open(files, categories, pictures, report) for files in sets]
+    subjects = [(files, subject) for files, subject in zip(sets, opened, strict=True) if subject is not None]
+    homes = [(files.json, subject.labels_at) for files, subject in subjects]
+    with mended_places(homes, fix, in_place) as places:
+        for number, (_, subject) in enumerate(subjects):
+            subject.places = places[number] if places is not None else None
+        tallies = _examine_all(subjects, report, workers, progress)
+        if places is not None:
+            report.fixed = str(fix if fix is not None else homes[0][0].parent if homes else "")
+    for family in dict.fromkeys(files.family for files, _ in subjects):
+        members = [
+            tally for (files, _), tally in zip(subjects, tallies, strict=True) if files.family == family
+        ]
+        for notes in compare_splits(members):
+            report.add(notes.findings())
+    for notes in find_orphans(subjects):
+        report.add(notes.findings())
+    return report
+
+
+def _open(
+    files: PanopticFiles, categories: Categories | None, pictures: bool, report: Report
+) -> PanopticSet | None:
+    """Read the JSON of a set and find its folders; None when there is nothing to go on with."""
+    notes = Notes(files.json)
+    document = read_document(files.json, notes)
+    if document is None:
+        report.add(notes.findings())
+        return None
+    classes = read_classes(document.content.get("categories"), notes, categories)
+    check_table(classes, notes)
+    check_table_ids(classes, notes)
+    labels_at, labels = find_labels(
+        files, [annotation.file_name for annotation in document.annotations], notes
+    )
+    folder = find_pictures(files, document, labels_at, notes) if pictures else None
+    if pictures and folder is None:
+        notes.add(kinds.PICTURES_UNSEEN, "no folder near it holds the pictures")
+    report.add(notes.findings())
+    report.images += len(document.annotations)
+    report.segments += sum(len(annotation.segments) for annotation in document.annotations)
+    used = {
+        id
+        for annotation in document.annotations
+        for row in annotation.segments
+        if isinstance(row, dict) and (id := whole(row.get("category_id")).value) is not None
+    }
+    named = Counter(annotation.file_name for annotation in document.annotations)
+    return PanopticSet(
+        document=document,
+        labels_at=labels_at,
+        labels=labels,
+        pictures=folder,
+        classes=classes,
+        categories=scoring_categories(classes, sorted(used)),
+        shared=frozenset(name for name, count in named.items() if count > 1),
+    )
+
+
+def _examine_all(
+    subjects: Sequence[tuple[PanopticFiles, PanopticSet]],
+    report: Report,
+    workers: int,
+    progress: Callable[[int, int], None] | None,
+) -> list[Tally]:
+    """Examine the images of all sets, a few at a time, spread over the workers."""
+    total = sum(len(subject.document.annotations) for _, subject in subjects)
+    step = max(min(_AT_ONCE, total // (4 * max(workers, 1))), 1)
+    jobs = [
+        (number, start)
+        for number, (_, subject) in enumerate(subjects)
+        for start in range(0, len(subject.document.annotations), step)
+    ]
+    gathered = [
+        (
+            Tally(str(files.json), files.split, subject.classes),
+            Examined(OwnScore(subject.categories), OwnScore(subject.categories)),
+        )
+        for files, subject in subjects
+    ]
+    task = partial(_work, [subject for _, subject in subjects], jobs, step)
+    done = 0
+    with closing(run_over(task, len(jobs), workers)) as results:
+        for (number, start), found in zip(jobs, results, strict=True):
+            _gather(found, *gathered[number], report)
+            done += len(_part(subjects[number][1], start, step))
+            if progress is not None:
+                progress(done, total)
+    for (_, subject), (tally, whole_set) in zip(subjects, gathered, strict=True):
+        _conclude(subject, tally, whole_set, report)
+    return [tally for tally, _ in gathered]
+
+
+def _work(subjects: list[PanopticSet], jobs: list[tuple[int, int]], step: int, index: int) -> Examined:
+    number, start = jobs[index]
+    return examine(subjects[number], _part(subjects[number], start, step))
+
+
+def _part(subject: PanopticSet, start: int, step: int) -> list[Labelled]:
+    return subject.document.annotations[start : start + step]
+
+
+def _gather(found: Examined, tally: Tally, whole_set: Examined, report: Report) -> None:
+    report.add(found.findings)
+    report.rewritten += found.rewritten
+    for seen in found.seen:
+        tally.add(seen)
+    for photo in found.photos:
+        twin = tally.add_picture(photo.digest, photo.file)
+        if twin is not None:
+            notes = Notes(photo.file)
+            notes.add(kinds.PICTURE_REPEATED, f"shows the same as {twin}")
+            report.add(notes.findings())
+    whole_set.score.merge(found.score)
+    whole_set.mended_score.merge(found.mended_score)
+    whole_set.segments |= found.segments
+    whole_set.sizes |= found.sizes
+
+
+def _conclude(subject: PanopticSet, tally: Tally, whole_set: Examined, report: Report) -> None:
+    """What only the whole set shows, its score, and its mended JSON."""
+    notes = Notes(tally.file)
+    tally.check(notes)
+    check_used_ids(subject.classes, tally.segments, notes)
+    check_street_ids(subject.classes, tally.labels, notes)
+    check_places(subject.classes, tally.heights(), notes)
+    score = SelfScore(
+        tally.file,
+        whole_set.score.pq(),
+        whole_set.score.images,
+        whole_set.score.refused,
+        whole_set.mended_score.pq(),
+        whole_set.mended_score.refused,
+    )
+    report.scores.append(score)
+    if not score.perfect:
+        quality = "nothing to score" if score.pq is None else f"PQ {100 * score.pq:.2f}"
+        refused = f", {score.refused} images refused" if score.refused else ""
+        notes.add(kinds.SELF_SCORE, f"{quality}{refused}", fixable=score.perfect_mended)
+    report.add(notes.findings())
+    if subject.places is not None:
+        subject.places.write_json(subject.document, whole_set.segments, whole_set.sizes)

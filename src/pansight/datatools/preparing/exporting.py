@@ -1,0 +1,168 @@
+"""Panoptic truth in the forms that other tools want: Cityscapes, a semantic map, COCO instances.
+
+What is exported loses what the form has no place for: Cityscapes joins the crowds of a class, a semantic map
+knows no objects, COCO instances no stuff.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8, UInt16
+
+from pansight.data.coco_masks import encode_mask
+from pansight.datatools.preparing.plan import TruthSource, png_names
+from pansight.datatools.preparing.writing import (
+    Conversion,
+    Outcome,
+    is_hopeless,
+    keep_sources,
+    make_folder,
+    read_truth,
+    write_json,
+    write_png,
+)
+from pansight.errors import CategoryError, InputError
+from pansight.panoptic import PanopticMap, Segment
+
+_NO_CLASS = 255
+"""Value of void in a semantic map of 8 bits; 65535 in one of 16 bits."""
+
+
+class Form(str, Enum):
+    """What is written: NAME_instanceIds.png and NAME_labelIds.png, NAME.png of classes, or instances.json."""
+
+    CITYSCAPES = "cityscapes"
+    SEMANTIC = "semantic"
+    INSTANCES = "instances"
+
+
+class Export(Conversion):
+    """Writes every sample of a data set in another form.
+
+    `cityscapes`: NAME_gtFine_instanceIds.png and NAME_gtFine_labelIds.png as in the data set's gtFine, for
+    which the category ids must be labelIds 1..64. `semantic`: NAME.png, the contiguous index of every pixel,
+    void 255 (16 bits and 65535 for more than 255 classes), and classes.json, the categories in this order.
+    `instances`: instances.json, every thing an annotation with its mask as packed run lengths; FiftyOne, CVAT
+    and others import it.
+    """
+
+    def __init__(self, source: TruthSource, folder: Path, form: Form, workers: int = 1) -> None:
+        """Raises InputError when the folder cannot be made, or is one that is read, CategoryError when the
+        classes do not fit.
+        """
+        if form is Form.CITYSCAPES and not all(0 < id < 65 for id in source.categories.dataset_ids.tolist()):
+            raise CategoryError(
+                f"the ids of {source.categories.name} are no Cityscapes labelIds (1..64); "
+                "open the data with --categories cityscapes or a JSON with such ids"
+            )
+        keep_sources(source, folder, folder / "instances.json", folder / "classes.json")
+        names, ids = tuple(source.names), tuple(source.image_ids)
+        task = _Task(source, folder, form, names, ids, tuple(_stems(names)))
+        super().__init__(task, len(names), workers)
+        self.folder = folder
+        self.form = form
+        self._categories = source.categories
+        make_folder(folder)
+
+    def save(self) -> Path:
+        if self.form is Form.INSTANCES:
+            return write_json(self.folder / "instances.json", self._instances())
+        if self.form is Form.SEMANTIC:
+            write_json(self.folder / "classes.json", self._categories.to_json())
+        return self.folder
+
+    def _instances(self) -> dict[str, Any]:
+        annotations = [row for _, rows in self.rows for row in rows]
+        return {
+            "images": [image for image, _ in self.rows],
+            "annotations": [{"id": number, **row} for number, row in enumerate(annotations, start=1)],
+            "categories": [
+                {"id": item.dataset_id, "name": item.name, "supercategory": item.supercategory}
+                for item in self._categories
+                if item.is_thing
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class _Task:
+    source: TruthSource
+    folder: Path
+    form: Form
+    names: tuple[str, ...]
+    image_ids: tuple[int | str, ...]
+    stems: tuple[str, ...]
+
+    def __call__(self, index: int) -> Outcome:
+        name = self.names[index]
+        truth = read_truth(self.source, index, name)
+        if isinstance(truth, Outcome):
+            return truth
+        stem = self.folder / self.stems[index]
+        try:
+            if self.form is Form.INSTANCES:
+                return Outcome(name, self._instances(index, truth))
+            if self.form is Form.SEMANTIC:
+                write_png(stem.with_name(f"{stem.name}.png"), semantic_picture(truth))
+            else:
+                instance_ids, label_ids = cityscapes_pictures(truth)
+                write_png(stem.with_name(f"{stem.name}_gtFine_instanceIds.png"), instance_ids)
+                write_png(stem.with_name(f"{stem.name}_gtFine_labelIds.png"), label_ids)
+        except InputError as error:
+            return Outcome(name, problem=str(error), fatal=is_hopeless(error))
+        return Outcome(name)
+
+    def _instances(self, index: int, truth: PanopticMap) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        id = self.image_ids[index]
+        rows = [
+            {
+                "image_id": id,
+                "category_id": truth.categories[segment.category].dataset_id,
+                "segmentation": encode_mask(truth.mask(segment.id)),
+                "area": segment.area,
+                "bbox": list(segment.box),
+                "iscrowd": int(segment.is_crowd),
+                **({} if segment.score is None else {"score": segment.score}),
+            }
+            for segment in truth.things()
+        ]
+        size = {"width": truth.width, "height": truth.height}
+        return {"id": id, **size, "file_name": self.names[index]}, rows
+
+
+def semantic_picture(panoptic: PanopticMap) -> UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"]:
+    """The contiguous index of every pixel's category; void is 255, with more than 255 categories 65535."""
+    if len(panoptic.categories) <= _NO_CLASS:
+        return panoptic.semantic(_NO_CLASS).astype(np.uint8)
+    return panoptic.semantic(65535).astype(np.uint16)
+
+
+def cityscapes_pictures(panoptic: PanopticMap) -> tuple[UInt16[np.ndarray, "h w"], UInt8[np.ndarray, "h w"]]:
+    """instanceIds (labelId, for objects labelId * 1000 + n) and labelIds; void is 0.
+
+    The n of objects are their own where the map's ids are such numbers already, else counted from 0.
+    Raises InputError when a category has more than 1000 objects.
+    """
+    labels = panoptic.categories.dataset_ids.tolist()
+    ready = all(
+        segment.id // (1000 if _is_counted(panoptic, segment) else 1) == labels[segment.category]
+        for segment in panoptic.segments
+    )
+    instance_ids = panoptic.ids if ready else panoptic.to_cityscapes()
+    label_ids = panoptic.paint([labels[segment.category] for segment in panoptic.segments])
+    return instance_ids.astype(np.uint16), label_ids.astype(np.uint8)
+
+
+def _is_counted(panoptic: PanopticMap, segment: Segment) -> bool:
+    return panoptic.categories[segment.category].is_thing and not segment.is_crowd
+
+
+def _stems(names: Sequence[str]) -> list[str]:
+    """Where a sample's files go; Cityscapes' own pictures lose the part that says what they are."""
+    stems = [str(PurePosixPath(name).with_suffix("")) for name in png_names(names)]
+    shorter = [stem.removesuffix("_leftImg8bit").removesuffix("_gtFine") for stem in stems]
+    return shorter if len(set(shorter)) == len(shorter) else stems

@@ -1,0 +1,1 @@
+"""Panoptic labels in the forms of other tools: COCO, Cityscapes, detectron2, Hugging Face, supervision."""

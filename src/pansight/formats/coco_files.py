@@ -1,0 +1,88 @@
+"""Reading the two files of the COCO panoptic format: the JSON and the PNG of segment ids.
+
+Source: https://cocodataset.org/#format-data, section 4. Both the data sets and the evaluator stand on this.
+"""
+
+import io
+import json
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int32
+from PIL import Image, UnidentifiedImageError
+
+from pansight.errors import DataError
+from pansight.formats.inflating import repacked
+
+BROKEN_PICTURE = (
+    OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
+"""What Pillow raises for files that are no pictures, or damaged ones."""
+
+
+def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The content of a COCO-style JSON file: an object with a list `annotations`.
+
+    Raises DataError, naming the file, when it cannot be read or is something else.
+    """
+    path = Path(path)
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not a JSON file ({error}); give a COCO panoptic JSON") from error
+    if not isinstance(content, dict) or not isinstance(content.get("annotations"), list):
+        raise DataError(f'{path}: no list "annotations" in it; give a COCO panoptic JSON')
+    return content
+
+
+def picture_folder(json_path: str | os.PathLike[str], folder: str | os.PathLike[str] | None) -> Path:
+    """The folder of the id pictures: `folder`, by default beside the JSON and named like it."""
+    return Path(folder) if folder is not None else Path(json_path).with_suffix("")
+
+
+def read_ids(path: str | os.PathLike[str]) -> Int32[np.ndarray, "h w"]:
+    """Decode the PNG of one image: id = R + 256 G + 65536 B at each pixel, 0..2**24-1; alpha is ignored.
+
+    Raises DataError, naming the file, when it is missing or damaged, or is a palette, gray or 16-bit gray
+    picture, which hold no such ids.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file; check the folder of the id pictures") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error}); replace the file") from error
+    except ValueError as error:  # a null byte in it, or half of a character
+        raise DataError(f"{str(path)!r}: no name of a file ({error}); correct it") from error
+    return decode_ids(content, str(path))
+
+
+def decode_ids(content: bytes, name: str) -> Int32[np.ndarray, "h w"]:
+    """Decode the bytes of a PNG as `read_ids` does; `name` is for messages."""
+    try:
+        with Image.open(io.BytesIO(repacked(content))) as picture:
+            if picture.mode not in ("RGB", "RGBA"):
+                raise DataError(
+                    f"{name}: a picture of mode {picture.mode} holds no segment ids; "
+                    "save it as 8-bit RGB with id = R + 256 G + 65536 B"
+                )
+            width, height = picture.size
+            # Four bytes a pixel is how Pillow keeps it: no repacking, and a pixel is one little-endian word.
+            words = picture.tobytes("raw", "RGBX" if picture.mode == "RGB" else "RGBA")
+    except BROKEN_PICTURE as error:
+        reason = _reason(error)
+        raise DataError(f"{name}: cannot be read ({reason}); replace the file") from error
+    ids: np.ndarray = np.frombuffer(words, dtype="<u4") & np.uint32(0xFFFFFF)
+    return ids.view(np.int32).reshape(height, width)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "it is no picture"  # Pillow's own words name a buffer in memory.
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)

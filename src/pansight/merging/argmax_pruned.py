@@ -1,0 +1,154 @@
+"""The contest for pixels on a CPU: most of the picture is decided at the masks' own resolution.
+
+Interpolation never leaves the range of the values that it mixes. So the smallest and largest logit in a
+tile's window bound what a mask can be anywhere in the tile, and a mask that cannot reach what some other mask
+surely has needs no look there. Where one mask is left and is clearly above or below one half, nothing is
+enlarged at all. Exact: only masks that cannot win are left out.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor
+
+from pansight.merging.outcome import Outcome
+from pansight.merging.sizes import Sizes
+from pansight.merging.tiles import Grid, bounds, enlarge, grid_of, inside, windows
+
+# Floats that are worked on at a time: 1 MiB, for the cache.
+CHUNK_FLOATS = 1 << 18
+# Room for rounding in the interpolation, relative to the largest logit of a window.
+SLACK = 1e-5
+
+Logits = Float[Tensor, "k h w"]
+
+
+class Plan(NamedTuple):
+    """What has to be looked at."""
+
+    needed: Bool[Tensor, "k t"]
+    """masks that may win pixels of a tile, or whose own region ends in it"""
+    mixed: Bool[Tensor, "k t"]
+    """masks that may be on both sides of one half in a tile"""
+    solid: Bool[Tensor, "k t"]
+    """masks that are at least one half all over a tile"""
+    settled: Bool[Tensor, " t"]
+    """tiles in which one mask is needed, and is clear"""
+
+
+def contest_pruned(
+    mask_logits: Float[Tensor, "b k h w"],
+    scores: Float[Tensor, "b k"],
+    kept: Bool[Tensor, "b k"],
+    sizes: Sizes,
+) -> Outcome:
+    """See Outcome. Shapes of intermediate tensors depend on the data; for CPUs only."""
+    batch, count, *source = mask_logits.shape
+    height, width = (max(size[axis] for size in sizes.output) for axis in (0, 1))
+    codes = torch.zeros(batch, height, width, dtype=torch.int32)
+    counts = torch.zeros(3, batch, count, dtype=torch.int64)
+    for picture, output in enumerate(sizes.output):
+        grid = grid_of((source[0], source[1]), sizes, picture)
+        logits = mask_logits[picture].float().contiguous()
+        tiles, won, whole = _contest(logits, scores[picture].float(), kept[picture], grid)
+        codes[picture, : output[0], : output[1]] = grid.assemble(tiles)
+        counts[:, picture] = torch.stack((won.sum(1), whole, won[:, 1]))
+    return Outcome(codes, counts[0], counts[1], counts[2])
+
+
+def _contest(
+    logits: Logits, scores: Float[Tensor, " k"], kept: Bool[Tensor, " k"], grid: Grid
+) -> tuple[Int[Tensor, "t p"], Int[Tensor, "k 2"], Int[Tensor, " k"]]:
+    """One picture: each tile's codes, won pixels below and above one half, and own regions' sizes."""
+    count = len(logits)
+    plan = _plan(logits, scores, kept, grid)
+    areas = grid.areas()
+    whole = (plan.solid * areas).sum(1)
+    # the code of settled tiles; the others are overwritten
+    first = plan.needed.to(torch.uint8).argmax(0)
+    code = 2 * first + plan.solid.gather(0, first[None])[0]
+    won = torch.zeros(2 * count, dtype=torch.int64).index_add_(0, code, areas * plan.settled)
+    codes = code.int()[:, None].expand(-1, grid.rows.tile * grid.columns.tile).contiguous()
+
+    # tiles that need equally many masks are done together
+    numbers = torch.where(plan.settled, 0, plan.needed.sum(0))
+    tile, mask = plan.needed.T.nonzero(as_tuple=True)
+    begin = torch.searchsorted(tile, torch.arange(len(areas)))
+    order = numbers.argsort(stable=True)
+    for number, tiles in enumerate(torch.split(order, torch.bincount(numbers).tolist())):
+        if number == 0:
+            continue
+        for part in torch.split(tiles, max(1, CHUNK_FLOATS // (number * codes.shape[1]))):
+            masks = mask[begin[part] + torch.arange(number)[:, None]]
+            values = enlarge(logits, masks, part, grid)
+            within = inside(part, grid)
+            solid = (values >= 0).view(torch.uint8)
+            visible = solid if within is None else solid * within.view(torch.uint8)
+            region = visible.flatten(2).sum(2) * plan.mixed[masks, part]
+            whole.index_add_(0, masks.flatten(), region.flatten())
+            code = _decide(values, solid, scores[masks], masks)
+            counted = code.flatten() if within is None else code[within.flatten(1)]
+            won += torch.bincount(counted, minlength=2 * count)
+            codes.index_copy_(0, part, code)
+    return codes, won.view(count, 2), whole
+
+
+def _plan(logits: Logits, scores: Float[Tensor, " k"], kept: Bool[Tensor, " k"], grid: Grid) -> Plan:
+    lowest, highest = bounds(logits, grid)
+    slack = SLACK * torch.maximum(lowest.abs(), highest.abs())
+    lowest, highest = lowest - slack, highest + slack
+    scores = torch.where(kept, scores, 0)
+    reachable = highest.sigmoid() * scores[:, None]
+    mixed = (highest >= 0) & (lowest < 0)
+    # the interpolation rounds as if a logit changed by `slack`, the sigmoid in its last digits
+    floor = _floor(logits, scores, grid) * (-slack.amax()).exp() * (1 - 1e-6)
+    needed = ((reachable >= floor) | mixed) & kept[:, None]
+    settled = (needed.sum(0) == 1) & ~(mixed & needed).any(0)
+    return Plan(needed, mixed, lowest >= 0, settled | ~needed.any(0))
+
+
+def _floor(logits: Logits, scores: Float[Tensor, " k"], grid: Grid) -> Float[Tensor, " t"]:
+    """A score * probability that some mask surely has, at every pixel of each tile.
+
+    A pixel mixes at most span x span source values, so at the place of each such patch some mask surely has
+    what its smallest value there makes; the least of that over the patches of a tile's window is the answer.
+    """
+    span_y, span_x = grid.rows.span, grid.columns.span
+    least = logits
+    for _ in range(span_y - 1):
+        least = torch.minimum(least[:, :-1], least[:, 1:])
+    for _ in range(span_x - 1):
+        least = torch.minimum(least[:, :, :-1], least[:, :, 1:])
+    sure = (least.sigmoid() * scores[:, None, None]).amax(0)
+    sure = windows(sure.T, grid.rows.windows[:, : grid.rows.windows.shape[1] - span_y + 1]).amin(2)
+    sure = windows(sure.T, grid.columns.windows[:, : grid.columns.windows.shape[1] - span_x + 1]).amin(2)
+    return sure.flatten()
+
+
+def _decide(
+    values: Float[Tensor, "m t th tw"],
+    solid: UInt8[Tensor, "m t th tw"],
+    scores: Float[Tensor, "m t"],
+    masks: Int[Tensor, "m t"],
+) -> Int[Tensor, "t p"]:
+    """Codes of tiles that need m masks each. Overwrites `values`.
+
+    argmax and comparisons across types are 20 to 1000 times slower than arithmetic on small integers here, so
+    the first of the best is found as the largest of small ranks that fall with the mask's number.
+    """
+    number = len(values)
+    if number == 1:
+        return (2 * masks[0])[:, None].int() + solid[0].flatten(1)
+    worth = values.sigmoid_().mul_(scores[:, :, None, None])
+    best = (worth == worth.amax(0)).view(torch.uint8)
+    if number > 127:
+        best = best.to(torch.int32)
+    rank = torch.arange(2 * number, 0, -2, dtype=best.dtype)[:, None, None, None]
+    top = (best * (solid + rank)).amax(0).flatten(1).int()
+    # ranks to codes: 2 and 3 belong to the last mask; 0 and 1 appear only where values are no numbers
+    falling = masks.flip(0)
+    table = torch.stack((2 * falling, 2 * falling + 1), 1).flatten(0, 1).int()
+    table = torch.cat((torch.zeros_like(table[:2]), table)).T.contiguous()
+    base = torch.arange(table.shape[0], dtype=torch.int32)[:, None] * table.shape[1]
+    return table.flatten().index_select(0, (top + base).flatten()).view(top.shape)

@@ -1,0 +1,209 @@
+"""Painting on a CPU: only the edges of masks are enlarged, and runs of equal pixels are judged, not pixels.
+
+Interpolation never leaves the range of the values that it mixes, so the smallest and largest value in a
+tile's window say of most masks that the tile has none of them or is full of them. Where that leaves a
+question, pixels are looked at, and at once put together to runs: neighbours in a row that the same masks
+cover. There are few of those, so the rounds of judging cost little.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor
+
+from pansight.merging.priority_rule import SLACK, Cut, Painting, Stack, judged
+from pansight.merging.sizes import Sizes
+from pansight.merging.tiles import Grid, enlarge, grid_of, inside, windows
+from pansight.nn.fixed_point import settle
+
+# Floats that are worked on at a time: 1 MiB, for the cache.
+CHUNK_FLOATS = 1 << 18
+# Pixels, and pairs of run and mask, that may be remembered (4 and 16 bytes each); what lies beyond is worked
+# out anew in every round.
+PIXELS = 1 << 24
+PAIRS = 1 << 22
+
+
+class Work(NamedTuple):
+    """Tiles of one picture that the same number of masks may cover."""
+
+    maps: Float[Tensor, "k h w"]
+    grid: Grid
+    tiles: Int[Tensor, " t"]
+    masks: Int[Tensor, "m t"]
+    """rising in every tile"""
+    clear: bool
+    """whether each of the masks surely covers the whole tile"""
+    picture: int
+
+
+class Runs(NamedTuple):
+    """Runs of pixels that the same masks cover."""
+
+    lengths: Int[Tensor, " r"]
+    """pixels; of a run without masks it may count pixels beyond the picture"""
+    run: Int[Tensor, " e"]
+    mask: Int[Tensor, " e"]
+    """pairs of a run and a mask that covers it, counted through all pictures (k a picture); sorted by run"""
+
+    def areas(self, count: int) -> Int[Tensor, " n"]:
+        """Pixels of each of `count` masks."""
+        return _added(count, self.mask, self.lengths[self.run])
+
+    def first(self, accepted: Bool[Tensor, " n"]) -> Int[Tensor, " r"]:
+        """The first accepted mask of each run, or n."""
+        here = torch.where(accepted[self.mask], self.mask, len(accepted))
+        none = torch.full_like(self.lengths, len(accepted))
+        return none.scatter_reduce_(0, self.run, here, "amin")
+
+    def lost(self, accepted: Bool[Tensor, " n"]) -> Int[Tensor, " n"]:
+        """Pixels of each mask that an accepted earlier one covers."""
+        late = self.mask > self.first(accepted)[self.run]
+        return _added(len(accepted), self.mask[late], self.lengths[self.run[late]])
+
+    def shared(self) -> "Runs":
+        """Only those that several masks cover."""
+        several = torch.bincount(self.run, minlength=len(self.lengths)) > 1
+        number = several.cumsum(0) - 1
+        chosen = several[self.run]
+        return Runs(self.lengths[several], number[self.run[chosen]], self.mask[chosen])
+
+
+def _added(count: int, index: Int[Tensor, " e"], amounts: Int[Tensor, " e"]) -> Int[Tensor, " n"]:
+    return torch.zeros(count, dtype=torch.int64).index_add_(0, index, amounts)
+
+
+class Finding(NamedTuple):
+    """What a look at some tiles gave."""
+
+    runs: Runs
+    numbers: Int[Tensor, "t _"]
+    """the run of each pixel; one a tile where all its pixels are one run"""
+
+
+def paint_pruned(stack: Stack, sizes: Sizes, cut: Cut, overlap_threshold: float) -> Painting:
+    """See Painting. Shapes of intermediate tensors depend on the data; for CPUs only."""
+    batch, count, *source = stack.values.shape
+    grids = [grid_of((source[0], source[1]), sizes, picture) for picture in range(batch)]
+    works = [work for picture, grid in enumerate(grids) for work in _plan(stack, picture, grid, cut)]
+    areas = torch.zeros(batch * count, dtype=torch.int64)
+    findings: list[Finding | None] = []
+    pixels, pairs = PIXELS, PAIRS
+    for work in works:
+        finding = _look(work, cut)
+        areas += finding.runs.areas(len(areas))
+        pixels -= finding.numbers.numel()
+        pairs -= len(finding.runs.run)
+        findings.append(finding if min(pixels, pairs) >= 0 else None)
+    known = _joined([finding.runs.shared() for finding in findings if finding])
+    forgotten = [work for work, finding in zip(works, findings, strict=True) if finding is None]
+
+    def step(accepted: Bool[Tensor, "b k"]) -> Bool[Tensor, "b k"]:
+        flat = accepted.flatten()
+        lost = known.lost(flat)
+        for work in forgotten:
+            lost = lost + _look(work, cut).runs.lost(flat)
+        return judged(areas.view(batch, count), lost.view(batch, count), stack.allowed, overlap_threshold)
+
+    accepted = settle(step, stack.allowed & (areas > 0).view(batch, count))
+    height, width = (max(size[axis] for size in sizes.output) for axis in (0, 1))
+    owners = torch.full((batch, height, width), count + 1, dtype=torch.int32)
+    for picture, (grid, output) in enumerate(zip(grids, sizes.output, strict=True)):
+        tiles = owners.new_full((len(grid.areas()), grid.rows.tile * grid.columns.tile), count + 1)
+        for work, found in zip(works, findings, strict=True):
+            if work.picture == picture:
+                tiles[work.tiles] = _owners(found or _look(work, cut), picture, accepted)
+        owners[picture, : output[0], : output[1]] = grid.assemble(tiles)
+    return Painting(owners, accepted)
+
+
+def _plan(stack: Stack, picture: int, grid: Grid, cut: Cut) -> list[Work]:
+    """Work for all tiles that some mask may cover; those that need equally many masks are done together."""
+    maps = stack.values[picture].float().contiguous()
+    needed, ragged = _possible(maps, stack.present[picture], grid, cut)
+    clear = ~ragged.any(0)
+    _, mask = needed.T.nonzero(as_tuple=True)
+    numbers = needed.sum(0)
+    begin = numbers.cumsum(0) - numbers
+    kinds = 2 * numbers + clear
+    works = []
+    order = kinds.argsort(stable=True)
+    for kind, tiles in enumerate(torch.split(order, torch.bincount(kinds).tolist())):
+        number, is_clear = kind // 2, kind % 2 == 1
+        if number == 0:
+            continue
+        pixels = 1 if is_clear else grid.rows.tile * grid.columns.tile
+        for part in torch.split(tiles, max(1, CHUNK_FLOATS // (number * pixels))):
+            masks = mask[begin[part] + torch.arange(number)[:, None]]
+            works.append(Work(maps, grid, part, masks, is_clear, picture))
+    return works
+
+
+def _possible(
+    maps: Float[Tensor, "k h w"], present: Bool[Tensor, " k"], grid: Grid, cut: Cut
+) -> tuple[Bool[Tensor, "k t"], Bool[Tensor, "k t"]]:
+    """Whether a mask may cover pixels of a tile, and whether it may cover some but not all of them."""
+    count, height, width = maps.shape
+    # most masks reach few rows of tiles, so only these are looked at closer
+    tops = windows(maps.amax(2), grid.rows.windows).amax(2)
+    mask, row = ((tops + SLACK * tops.abs() >= cut.threshold) & present[:, None]).nonzero(as_tuple=True)
+    places = mask[:, None] * height + grid.rows.windows[row]
+    lines = maps.view(-1, width).index_select(0, places.flatten()).view(*places.shape, width)
+    lowest = windows(lines.amin(1), grid.columns.windows).amin(2)
+    highest = windows(lines.amax(1), grid.columns.windows).amax(2)
+    slack = SLACK * torch.maximum(lowest.abs(), highest.abs())
+    needed, ragged = torch.zeros(2, count, grid.rows.tiles, grid.columns.tiles, dtype=torch.bool)
+    needed[mask, row] = highest + slack >= cut.threshold
+    ragged[mask, row] = needed[mask, row] & (lowest - slack <= cut.threshold)
+    return needed.flatten(1), ragged.flatten(1)
+
+
+def _look(work: Work, cut: Cut) -> Finding:
+    """The runs of some tiles, and the number of the run that each pixel belongs to."""
+    offset = work.picture * len(work.maps)
+    count, tiles = work.masks.shape
+    if work.clear:
+        numbers = torch.arange(tiles)
+        run = numbers.repeat_interleave(count)
+        runs = Runs(work.grid.areas()[work.tiles], run, work.masks.T.flatten() + offset)
+        return Finding(runs, numbers[:, None].int())
+    bits = cut.of(enlarge(work.maps, work.masks, work.tiles, work.grid))
+    within = inside(work.tiles, work.grid)
+    if within is not None:
+        bits &= within
+    covered = bits.view(torch.uint8).flatten(2)
+    starts = _starts(covered)
+    first = starts.flatten().nonzero()[:, 0]
+    lengths = torch.diff(first, append=torch.tensor([starts.numel()]))
+    run, place = covered.flatten(1)[:, first].T.nonzero(as_tuple=True)
+    mask = work.masks[place, (first // covered.shape[2])[run]] + offset
+    numbers = starts.flatten().cumsum(0, dtype=torch.int32) - 1
+    return Finding(Runs(lengths, run, mask), numbers.view(starts.shape))
+
+
+def _starts(covered: UInt8[Tensor, "m t p"]) -> UInt8[Tensor, "t p"]:
+    """1 where a run begins; every tile begins one."""
+    starts = torch.ones_like(covered[0])
+    starts[:, 1:] = (covered[..., 1:] ^ covered[..., :-1]).amax(0)
+    return starts
+
+
+def _joined(parts: list[Runs]) -> Runs:
+    if not parts:
+        empty = torch.zeros(0, dtype=torch.int64)
+        return Runs(empty, empty, empty)
+    offsets = [0]
+    for part in parts:
+        offsets.append(offsets[-1] + len(part.lengths))
+    run = torch.cat([part.run + offset for part, offset in zip(parts, offsets[:-1], strict=True)])
+    return Runs(torch.cat([part.lengths for part in parts]), run, torch.cat([part.mask for part in parts]))
+
+
+def _owners(finding: Finding, picture: int, accepted: Bool[Tensor, "b k"]) -> Int[Tensor, "t _"]:
+    """Owner of each pixel of some tiles, as Painting says it."""
+    count = accepted.shape[1]
+    first = finding.runs.first(accepted.flatten()) - picture * count
+    bare = torch.bincount(finding.runs.run, minlength=len(first)) == 0
+    owner = torch.where(bare, count + 1, first.clamp(max=count)).int()
+    return owner.index_select(0, finding.numbers.flatten()).view(finding.numbers.shape)

@@ -1,0 +1,32 @@
+"""Panoptic maps: on arrays (`PanopticMap`) and, where torch is at work, on tensors (`PanopticBatch`).
+
+`PanopticBatch` is imported when it is first asked for: evaluating files needs no torch.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from pansight.panoptic.ids import ID_LIMIT, ids_to_rgb, rgb_to_ids
+from pansight.panoptic.instances import Instances
+from pansight.panoptic.map import VOID, PanopticMap, Segment
+
+if TYPE_CHECKING:
+    from pansight.panoptic.batch import PanopticBatch
+
+__all__ = [
+    "ID_LIMIT",
+    "VOID",
+    "Instances",
+    "PanopticBatch",
+    "PanopticMap",
+    "Segment",
+    "ids_to_rgb",
+    "rgb_to_ids",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "PanopticBatch":
+        from pansight.panoptic.batch import PanopticBatch
+
+        return PanopticBatch
+    raise AttributeError(f"module 'pansight.panoptic' has no attribute {name!r}")

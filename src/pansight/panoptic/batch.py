@@ -1,0 +1,73 @@
+"""`PanopticBatch`: panoptic maps on tensors of fixed shape, as models give them."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Int, Int32
+from torch import Tensor
+
+from pansight.categories import Categories
+from pansight.errors import InputError
+from pansight.panoptic.map import PanopticMap
+
+
+class PanopticBatch(NamedTuple):
+    """Panoptic maps of b pictures on tensors of fixed shape; s rows a picture, most of them often empty.
+
+    `ids` is 0 for void, else 1 + row; `categories` is the contiguous index, -1 in empty rows; `areas` counts
+    pixels.
+    """
+
+    ids: Int[Tensor, "b h w"]
+    categories: Int[Tensor, "b s"]
+    scores: Float[Tensor, "b s"]
+    areas: Int[Tensor, "b s"]
+
+    def to_maps(
+        self, categories: Categories, sizes: Sequence[tuple[int, int]] | None = None
+    ) -> list[PanopticMap]:
+        """Bring the batch to the host, in one transfer, as maps; id = 1 + row as it is in the tensors.
+
+        `sizes` are (height, width) to crop each map to, from its upper left corner. Rows with category -1 are
+        dropped. Maps of a batch that lies on the CPU share its memory. Raises InputError when a pixel points
+        at an empty row or there is not one size a picture.
+        """
+        if self.ids.device.type == "cpu":
+            ids, rows = (part.to(torch.int32).numpy() for part in (self.ids, self.categories))
+            scores = self.scores.detach().to(torch.float32).numpy()
+        else:
+            block = _packed(self.ids, self.categories, self.scores)
+            ids, rows, scores = _unpacked(block, self.ids.shape, self.categories.shape[1])
+        if sizes is None:
+            sizes = [(ids.shape[1], ids.shape[2])] * len(ids)
+        if len(sizes) != len(ids):
+            raise InputError(f"{len(sizes)} sizes for a batch of {len(ids)} pictures; give one a picture")
+        maps = []
+        for picture, row, score, (height, width) in zip(ids, rows, scores, sizes, strict=True):
+            table = [(1 + i, int(row[i]), float(score[i])) for i in np.flatnonzero(row >= 0).tolist()]
+            maps.append(PanopticMap.from_table(picture[:height, :width], table, categories))
+        return maps
+
+
+def _packed(
+    ids: Int[Tensor, "b h w"], categories: Int[Tensor, "b s"], scores: Float[Tensor, "b s"]
+) -> Int32[Tensor, "n"]:
+    """All three in one block, the scores as their bits: every copy from a device waits for the device."""
+    bits = scores.detach().to(torch.float32).view(torch.int32)
+    return torch.cat([part.to(torch.int32).flatten() for part in (ids, categories, bits)])
+
+
+def _unpacked(
+    block: Int32[Tensor, "n"], shape: Sequence[int], rows: int
+) -> tuple[Int32[np.ndarray, "b h w"], Int32[np.ndarray, "b s"], Float32[np.ndarray, "b s"]]:
+    """Bring the block of `_packed` to the host; `shape` is that of the ids."""
+    values = block.cpu().numpy()
+    pixels, end = math.prod(shape), math.prod(shape) + shape[0] * rows
+    return (
+        values[:pixels].reshape(shape),
+        values[pixels:end].reshape(shape[0], rows),
+        values[end:].view(np.float32).reshape(shape[0], rows),
+    )

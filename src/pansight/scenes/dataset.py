@@ -1,0 +1,152 @@
+"""Scenes and clips as samples: pictures with their panoptic truth."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Int32, UInt8
+
+from pansight.categories import Categories
+from pansight.data.sample import Sample
+from pansight.errors import InputError
+from pansight.panoptic import PanopticMap
+from pansight.scenes.layout import sample_world
+from pansight.scenes.render import code_names, render
+
+_SHORTEST, _LONGEST = 32, 8192
+
+HELD_OUT_SCENES = {"val": (1_000_001, 100), "test": (1_000_002, 300)}
+"""Seeds that no training uses, and how many scenes: to choose weights by, and for the final figure."""
+
+
+def render_scene(seed: int, index: int, height: int, width: int) -> Sample:
+    """Scene `index` of the endless series that a seed stands for.
+
+    The same arguments give the same bytes in any process and in any order of calls. Segment ids are 1..n,
+    stuff first; every pixel belongs to a segment. A thing is left out of the scene unless it covers 0.25 % of
+    the picture and 30 % of its own outline is seen, a kind of stuff unless it covers 0.6 % (`layers.seen`).
+
+    Args:
+        seed, index: not negative.
+        height, width: pixels, 32..8192.
+
+    Raises InputError for arguments out of range.
+    """
+    _check(seed, index, height, width)
+    world = sample_world(seed, index, height, width)
+    image, codes = render(world, height, width)
+    present = np.flatnonzero(np.bincount(codes.ravel())).tolist()
+    new_id = np.zeros(256, np.int32)
+    new_id[present] = np.arange(1, len(present) + 1)
+    names = code_names(world)
+    table = [(int(new_id[code]), names[code]) for code in present]
+    return _sample(image, new_id[codes], table, index, _name(seed, index))
+
+
+def render_clip(seed: int, index: int, height: int, width: int, frames: int) -> list[Sample]:
+    """Scene `index` in motion: vehicles drive, people and animals walk, birds fly, the camera pans.
+
+    The first picture is `render_scene`'s. A thing, and a kind of stuff, has the same id in all frames in
+    which it is seen, and no other ever has it, so ids have gaps. A clip is the beginning of every longer one.
+
+    Args:
+        seed, index, height, width: as for `render_scene`. frames: at least 1; 25 a second look natural.
+
+    Raises InputError for arguments out of range.
+    """
+    _check(seed, index, height, width)
+    if frames < 1:
+        raise InputError(f"a clip of {frames} frames is empty; ask for at least 1")
+    world = sample_world(seed, index, height, width)
+    names = code_names(world)
+    clip = []
+    for frame in range(frames):
+        image, codes = render(world, height, width, frame)
+        table = [(code, names[code]) for code in np.flatnonzero(np.bincount(codes.ravel())).tolist()]
+        name = f"clip-{seed}-{index:06d}-{frame:04d}"
+        clip.append(_sample(image, codes.astype(np.int32), table, name, f"{name}.png"))
+    return clip
+
+
+class SceneDataset(Sequence[Sample]):
+    """The scenes offset .. offset + length - 1 of a seed as a map-style data set.
+
+    Holds numbers only, so it is cheap to send to the workers of a loader. Disjoint ranges of one seed share
+    no scene: train on one, test on another.
+    """
+
+    def __init__(self, seed: int, size: tuple[int, int], length: int, offset: int = 0) -> None:
+        """`size` is (height, width) in pixels. Raises InputError for arguments out of range."""
+        height, width = size
+        _check(seed, offset, height, width)
+        if length < 0:
+            raise InputError(f"a data set of {length} scenes cannot be; give a length of 0 or more")
+        self.seed = seed
+        self.size = (height, width)
+        self.length = length
+        self.offset = offset
+
+    @property
+    def categories(self) -> Categories:
+        """The built-in set "scenes": 10 kinds of things, 8 of stuff."""
+        return Categories.builtin("scenes")
+
+    @property
+    def names(self) -> Sequence[str]:
+        """What the picture of each scene would be called."""
+        return _Names(self)
+
+    @property
+    def image_ids(self) -> range:
+        """The number of each scene in the series of its seed."""
+        return range(self.offset, self.offset + self.length)
+
+    def truth(self, position: int) -> PanopticMap:
+        """The panoptic map of a scene, which is rendered for it. Raises IndexError outside the range."""
+        return self[position].panoptic
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, position: int) -> Sample:  # type: ignore[override]
+        """The scene at a position, counted from the end if negative. Raises IndexError outside the range."""
+        if not -self.length <= position < self.length:
+            raise IndexError(f"scene {position} of {self.length}")
+        return render_scene(self.seed, self.offset + position % self.length, *self.size)
+
+
+class _Names(Sequence[str]):
+    """The names of a data set's scenes, which may be too many for a list."""
+
+    def __init__(self, scenes: SceneDataset) -> None:
+        self._scenes = scenes
+
+    def __len__(self) -> int:
+        return len(self._scenes)
+
+    def __getitem__(self, position: int) -> str:  # type: ignore[override]
+        return _name(self._scenes.seed, self._scenes.image_ids[position])
+
+
+def _name(seed: int, index: int) -> str:
+    return f"scene-{seed}-{index:06d}.png"
+
+
+def _sample(
+    image: UInt8[np.ndarray, "h w 3"],
+    ids: Int32[np.ndarray, "h w"],
+    table: list[tuple[int, str]],
+    image_id: int | str,
+    file_name: str,
+) -> Sample:
+    categories = Categories.builtin("scenes")
+    rows = [(id, categories.index(name)) for id, name in table]
+    return Sample(image, PanopticMap.from_table(ids, rows, categories), image_id, file_name)
+
+
+def _check(seed: int, index: int, height: int, width: int) -> None:
+    if seed < 0 or index < 0:
+        raise InputError(f"scene {index} of seed {seed} does not exist; both start at 0")
+    if not (_SHORTEST <= height <= _LONGEST and _SHORTEST <= width <= _LONGEST):
+        raise InputError(
+            f"no scene of {width} x {height} pixels; both sides must be {_SHORTEST} to {_LONGEST}"
+        )
