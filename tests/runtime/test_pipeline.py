@@ -15,6 +15,7 @@ from PIL import Image
 from pansight.errors import InputError
 from pansight.models.yoso import YOSO
 from pansight.panoptic import PanopticMap
+from pansight.runtime.engines import TorchEngine
 from pansight.runtime.pipeline import read_ahead, segment_files
 from pansight.runtime.segmenter import Segmenter
 from pansight.runtime.writing import Format, MapWriter, make_jobs
@@ -36,7 +37,7 @@ def test_bad_pictures_spoil_no_others(small_model: YOSO, tmp_path: Path, batch_s
         paths[bad].write_bytes(paths[bad].read_bytes()[:100])
     paths.insert(2, tmp_path / "gone.png")
     jobs = make_jobs(paths)
-    segmenter = Segmenter(small_model, device="cpu", batch_size=batch_size)
+    segmenter = Segmenter(TorchEngine(small_model, device="cpu"), batch_size=batch_size)
     with MapWriter(tmp_path / "out", Format.COCO, jobs, segmenter.categories) as writer:
         outcomes = list(segment_files(segmenter, jobs, writer))
     assert [outcome.job for outcome in outcomes] == jobs
@@ -48,7 +49,7 @@ def test_bad_pictures_spoil_no_others(small_model: YOSO, tmp_path: Path, batch_s
     for annotation in content["annotations"]:
         with Image.open(tmp_path / "out/predictions" / annotation["file_name"]) as png:
             back = PanopticMap.from_coco(np.asarray(png), annotation, segmenter.categories)
-        alone = Segmenter(small_model, device="cpu")(tmp_path / annotation["file_name"])
+        alone = Segmenter(TorchEngine(small_model, device="cpu"))(tmp_path / annotation["file_name"])
         assert np.mean(back.semantic() != alone.semantic()) < 0.01
 
 
@@ -57,7 +58,7 @@ def test_what_the_network_refuses_spoils_no_others(small_model: YOSO, tmp_path: 
     Image.new("RGB", (3000, 1)).save(paths[1])
     jobs = make_jobs(paths)
     # the short side becomes 256: 768000 x 256 is more than any network should be given
-    segmenter = Segmenter(small_model, device="cpu", batch_size=3, resize=256)
+    segmenter = Segmenter(TorchEngine(small_model, device="cpu", resize=256), batch_size=3)
     with MapWriter(tmp_path / "out", Format.COCO, jobs, segmenter.categories) as writer:
         outcomes = list(segment_files(segmenter, jobs, writer))
     assert [outcome.problem is None for outcome in outcomes] == [True, False, True]
@@ -77,7 +78,7 @@ def test_what_cannot_be_written_ends_it(
         return write(writer, job, *rest)
 
     monkeypatch.setattr(MapWriter, "write", full)
-    segmenter = Segmenter(small_model, device="cpu")
+    segmenter = Segmenter(TorchEngine(small_model, device="cpu"))
     writer = MapWriter(tmp_path / "out", Format.COCO, jobs, segmenter.categories)
     with pytest.raises(InputError, match="No space left"), writer:
         list(segment_files(segmenter, jobs, writer))
@@ -88,7 +89,7 @@ def test_what_cannot_be_written_ends_it(
 
 def test_stopping_keeps_what_was_done(small_model: YOSO, tmp_path: Path) -> None:
     jobs = make_jobs(pictures(tmp_path, 6))
-    segmenter = Segmenter(small_model, device="cpu")
+    segmenter = Segmenter(TorchEngine(small_model, device="cpu"))
     writer = MapWriter(tmp_path / "out", Format.COCO, jobs, segmenter.categories)
     with (
         pytest.raises(KeyboardInterrupt),
