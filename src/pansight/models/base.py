@@ -35,12 +35,18 @@ class PanopticModel(nn.Module, ABC):
 
     Attributes:
         method: name of the method, as the zoo knows it.
+        outputs: the NamedTuple that `forward` gives.
+        training_outputs: fields of it that losses alone read; exported networks do without.
+        merge_parts: modules with weights that `merge` needs; of exported networks they travel beside the graph.
         config: everything that its constructor was told; travels inside checkpoints.
         categories: what it can name; contiguous indices are positions in it.
         preprocess: how it wants its pictures.
     """
 
     method: ClassVar[str]
+    outputs: ClassVar[type]
+    training_outputs: ClassVar[tuple[str, ...]] = ()
+    merge_parts: ClassVar[tuple[str, ...]] = ()
     config: BaseModel
 
     def __init__(self, categories: Categories, preprocess: Preprocess) -> None:

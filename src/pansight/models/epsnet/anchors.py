@@ -1,5 +1,6 @@
 """Anchors, and boxes coded relative to them, as in SSD (Liu et al., ECCV 2016)."""
 
+import math
 from functools import lru_cache
 
 import torch
@@ -25,7 +26,7 @@ def make_anchors(
     """
     arguments = (tuple(levels), config.anchor_scales, config.anchor_input, config.square_anchors)
     # a graph makes its own, from sides that may be symbols
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return _make(*arguments).to(device)
     return _remembered(*arguments, device)
 
@@ -43,17 +44,17 @@ def _make(
     levels: tuple[tuple[int, int], ...], scales: Scales, side: int, square: bool
 ) -> Float[Tensor, "a 4"]:
     parts = []
-    sides = torch.tensor(ASPECTS, dtype=torch.float64).sqrt()
     for (height, width), scale in zip(levels, scales, strict=True):
-        across = scale * sides / side
-        along = across if square else scale / sides / side
-        y = (torch.arange(height, dtype=torch.float64) + 0.5) / height
-        x = (torch.arange(width, dtype=torch.float64) + 0.5) / width
-        grid = torch.empty(height, width, len(ASPECTS), 4, dtype=torch.float64)
-        grid[..., 0], grid[..., 1] = x[:, None], y[:, None, None]
-        grid[..., 2], grid[..., 3] = across, along
-        parts.append(grid.reshape(-1, 4))
-    return torch.cat(parts).float()
+        sides = [math.sqrt(aspect) for aspect in ASPECTS]
+        across = torch.tensor([scale * one / side for one in sides])
+        along = across if square else torch.tensor([scale / one / side for one in sides])
+        # exact in single precision: one division of numbers that it holds
+        y = (torch.arange(height, dtype=torch.float32) + 0.5) / height
+        x = (torch.arange(width, dtype=torch.float32) + 0.5) / width
+        shape = (height, width, len(ASPECTS))
+        columns = (x[:, None], y[:, None, None], across, along)
+        parts.append(torch.stack([column.expand(shape) for column in columns], dim=-1).reshape(-1, 4))
+    return torch.cat(parts)
 
 
 def decode(offsets: Boxes, anchors: Float[Tensor, "*m 4"]) -> Boxes:

@@ -32,6 +32,7 @@ class EPSNet(PanopticModel):
     """
 
     method = "epsnet"
+    outputs = EPSNetOutputs
     config: EPSNetConfig
 
     def __init__(self, config: EPSNetConfig, categories: Categories, preprocess: Preprocess) -> None:

@@ -38,6 +38,8 @@ class PanopticFCN(PanopticModel):
     """
 
     method = "panoptic_fcn"
+    outputs = PanopticFCNOutputs
+    merge_parts = ("thing_generator", "stuff_generator")
     config: PanopticFCNConfig
 
     def __init__(self, config: PanopticFCNConfig, categories: Categories, preprocess: Preprocess) -> None:

@@ -45,6 +45,8 @@ class YOSO(PanopticModel):
     """
 
     method = "yoso"
+    outputs = YOSOOutputs
+    training_outputs = ("earlier",)
     config: YOSOConfig
 
     def __init__(self, config: YOSOConfig, categories: Categories, preprocess: Preprocess) -> None:
