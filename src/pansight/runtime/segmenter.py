@@ -120,7 +120,7 @@ class Segmenter:
         self._need("instances")
 
         def find(images: Sequence[Rgb]) -> list[Instances]:
-            return self._grouped(images, lambda chunk: _given(self._answers(chunk, ("instances",)).instances))
+            return self._grouped(images, lambda chunk: _given(self._answers(chunk, ["instances"]).instances))
 
         return self._one_or_list(pictures, find)
 
@@ -139,7 +139,7 @@ class Segmenter:
         self._need("semantics")
 
         def find(images: Sequence[Rgb]) -> list[SemanticMap]:
-            return self._grouped(images, lambda chunk: _given(self._answers(chunk, ("semantics",)).semantics))
+            return self._grouped(images, lambda chunk: _given(self._answers(chunk, ["semantics"]).semantics))
 
         return self._one_or_list(pictures, find)
 
@@ -155,7 +155,7 @@ class Segmenter:
         self._need("instances", "use batch")
 
         def both(chunk: Sequence[Rgb]) -> list[tuple[PanopticMap, Instances]]:
-            answers = self._answers(chunk, ("panoptic", "instances"))
+            answers = self._answers(chunk, ["panoptic", "instances"])
             maps = self._maps(_given(answers.panoptic), chunk)
             return list(zip(maps, _given(answers.instances), strict=True))
 

@@ -133,7 +133,7 @@ class TorchEngine:
 
     def __call__(self, frames: Sequence[Rgb], sizes: Sequence[Size] | None = None) -> PanopticBatch:
         """Panoptic maps of one batch, on the device; see Engine."""
-        panoptic = self.answers(frames, ("panoptic",), sizes).panoptic
+        panoptic = self.answers(frames, ["panoptic"], sizes).panoptic
         assert panoptic is not None
         return panoptic
 
