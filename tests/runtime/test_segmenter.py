@@ -101,7 +101,7 @@ def test_the_model_given_stays_as_it_was(small_model: YOSO) -> None:
         assert small_model.training
     finally:
         small_model.eval()
-    assert small_model.object_threshold == 0
+    assert small_model.merge_settings.object_threshold == 0
     assert all(parameter.requires_grad for parameter in small_model.parameters())
     after = small_model.state_dict()
     assert before.keys() == after.keys()
@@ -135,13 +135,12 @@ def test_thresholds(small_model: YOSO) -> None:
         == ()
     )
     assert (
-        Segmenter(TorchEngine(small_model, device="cpu", merge={"overlap_threshold": 1e9}))(picture).segments
-        == ()
+        Segmenter(TorchEngine(small_model, device="cpu", merge={"keep_share": 1e9}))(picture).segments == ()
     )
     wrong: list[dict[str, Any]] = [
         {"object_threshold": 1.5},
         {"object_threshold": float("nan")},
-        {"overlap_threshold": -0.1},
+        {"keep_share": -0.1},
     ]
     for options in wrong:
         with pytest.raises(InputError, match="out of range"):
@@ -149,8 +148,8 @@ def test_thresholds(small_model: YOSO) -> None:
 
 
 def test_a_share_has_an_upper_end() -> None:
-    with pytest.raises(InputError, match=r"--overlap-threshold \(overlap_threshold\) 5 is out of range"):
-        load("epsnet-tiny", device="cpu", merge={"overlap_threshold": 5.0})
+    with pytest.raises(InputError, match=r"merge.max_occlusion 5.0 is out of range"):
+        load("epsnet-tiny", device="cpu", merge={"max_occlusion": 5.0})
 
 
 def test_values_that_make_no_sense(small_model: YOSO) -> None:
@@ -229,7 +228,7 @@ def test_load(small_model: YOSO, tmp_path: Path) -> None:
     path = tmp_path / "small.safetensors"
     save_native(small_model, path)
     picture = noise(40, 60)
-    segmenter = pansight.load(path, device="cpu", merge={"overlap_threshold": 0.0})
+    segmenter = pansight.load(path, device="cpu", merge={"keep_share": 0.0})
     assert segmenter.categories == small_model.categories
     assert segmenter(picture).same_as(Segmenter(TorchEngine(small_model, device="cpu"))(picture))
     assert load(str(path), merge={"object_threshold": 1.0}, device="cpu")(picture).segments == ()
