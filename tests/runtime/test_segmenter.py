@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 import pansight
-from pansight.errors import InputError, PansightError
+from pansight.errors import CheckpointError, DeviceError, InputError, PansightError
 from pansight.models.yoso import YOSO
 from pansight.nn.conv import ConvNorm
 from pansight.panoptic import PanopticMap
@@ -90,20 +90,18 @@ def test_the_model_given_stays_as_it_was(small_model: YOSO) -> None:
     small_model.train()
     try:
         for fold in (True, False):
-            segmenter = Segmenter(
-                TorchEngine(
-                    small_model,
-                    device="cpu",
-                    mode="folded" if fold else "eager",
-                    merge={"object_threshold": 0.9},
-                )
+            engine = TorchEngine(
+                small_model,
+                device="cpu",
+                mode="folded" if fold else "eager",
+                merge={"object_threshold": 0.9},
             )
-            segmenter(noise(32, 32))
-            assert not segmenter.model.training
+            Segmenter(engine)(noise(32, 32))
+            assert not engine.model.training
         assert small_model.training
     finally:
         small_model.eval()
-    assert small_model.object_threshold == 0
+    assert small_model.merge_settings.object_threshold == 0
     assert all(parameter.requires_grad for parameter in small_model.parameters())
     after = small_model.state_dict()
     assert before.keys() == after.keys()
@@ -137,28 +135,27 @@ def test_thresholds(small_model: YOSO) -> None:
         == ()
     )
     assert (
-        Segmenter(TorchEngine(small_model, device="cpu", merge={"overlap_threshold": 1e9}))(picture).segments
-        == ()
+        Segmenter(TorchEngine(small_model, device="cpu", merge={"keep_share": 1e9}))(picture).segments == ()
     )
     wrong: list[dict[str, Any]] = [
         {"object_threshold": 1.5},
         {"object_threshold": float("nan")},
-        {"overlap_threshold": -0.1},
+        {"keep_share": -0.1},
     ]
     for options in wrong:
         with pytest.raises(InputError, match="out of range"):
-            Segmenter(TorchEngine(small_model, device="cpu", **options))
+            Segmenter(TorchEngine(small_model, device="cpu", merge=options))
 
 
 def test_a_share_has_an_upper_end() -> None:
-    with pytest.raises(InputError, match=r"--overlap-threshold \(overlap_threshold\) 5 is out of range"):
-        load("epsnet-tiny", device="cpu", overlap_threshold=5.0)
+    with pytest.raises(InputError, match=r"merge.max_occlusion 5.0 is out of range"):
+        load("epsnet-tiny", device="cpu", merge={"max_occlusion": 5.0})
 
 
 def test_values_that_make_no_sense(small_model: YOSO) -> None:
     with pytest.raises(InputError, match="batch size 0"):
         Segmenter(TorchEngine(small_model, device="cpu"), batch_size=0)
-    unchecked: Any = Segmenter
+    unchecked: Any = TorchEngine
     with pytest.raises((InputError, TypeError)):
         unchecked(small_model, device="cpu", resize="huge")
     with pytest.raises(InputError, match="resize 0"):
@@ -171,7 +168,7 @@ def test_an_input_too_large_for_any_network(small_model: YOSO) -> None:
 
 
 def test_a_bad_picture_of_a_list_is_named(segmenter: Segmenter, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="picture 2 of 3: "):
+    with pytest.raises(InputError, match="image 2 of 3: "):
         segmenter([noise(8, 8), noise(8, 8).astype(float), noise(8, 8)])
     with pytest.raises(InputError, match=r"gone\.jpg: no such file"):
         segmenter([noise(8, 8), tmp_path / "gone.jpg"])
@@ -192,21 +189,21 @@ def test_a_bad_picture_of_a_list_is_named(segmenter: Segmenter, tmp_path: Path) 
 )
 def test_damaged_weights_are_an_error_not_a_map(small_model: YOSO, value: float, key: str) -> None:
     model = copy.deepcopy(small_model)
-    segmenter = Segmenter(TorchEngine(model, device="cpu", mode="eager"))
+    engine = TorchEngine(model, device="cpu", mode="eager")
     model.state_dict()[key].flatten()[0] = value
-    with pytest.raises(InputError, match="not all weights are finite"):
+    with pytest.raises(CheckpointError, match="not all weights are finite"):
         Segmenter(TorchEngine(model, device="cpu"))
     # what breaks later, or overflows, shows in the outputs
-    segmenter.model.state_dict()[key].flatten()[0] = value
-    with pytest.raises(InputError, match="output is not finite"):
-        segmenter(noise(40, 60))
+    engine.model.state_dict()[key].flatten()[0] = value
+    with pytest.raises(CheckpointError, match="output is not finite"):
+        Segmenter(engine)(noise(40, 60))
 
 
 @pytest.mark.parametrize("name", ["thing_generator", "stuff_generator"])
 def test_weights_that_the_merge_alone_uses_count_too(name: str) -> None:
     model = load_model("panoptic-fcn-tiny")
     model.state_dict()[f"{name}.embed_extractor.weight"][0] = torch.nan
-    with pytest.raises(InputError, match="not all weights are finite"):
+    with pytest.raises(CheckpointError, match="not all weights are finite"):
         Segmenter(TorchEngine(model, device="cpu"))
 
 
@@ -220,7 +217,7 @@ def test_lack_of_memory_is_told(small_model: YOSO, monkeypatch: pytest.MonkeyPat
         return forward
 
     monkeypatch.setattr(YOSO, "forward", fail("DefaultCPUAllocator: can't allocate memory: you tried 9 EB"))
-    with pytest.raises(InputError, match="not enough memory for 1 x 96 x 64 pixels on cpu"):
+    with pytest.raises(DeviceError, match="not enough memory for 1 x 96 x 64 pixels on cpu"):
         segmenter(noise(40, 60))
     monkeypatch.setattr(YOSO, "forward", fail("shapes do not fit"))
     with pytest.raises(RuntimeError, match="shapes do not fit"):
@@ -231,10 +228,10 @@ def test_load(small_model: YOSO, tmp_path: Path) -> None:
     path = tmp_path / "small.safetensors"
     save_native(small_model, path)
     picture = noise(40, 60)
-    segmenter = pansight.load(path, device="cpu", overlap_threshold=0.0)
+    segmenter = pansight.load(path, device="cpu", merge={"keep_share": 0.0})
     assert segmenter.categories == small_model.categories
     assert segmenter(picture).same_as(Segmenter(TorchEngine(small_model, device="cpu"))(picture))
-    assert load(str(path), object_threshold=1.0, device="cpu")(picture).segments == ()
+    assert load(str(path), merge={"object_threshold": 1.0}, device="cpu")(picture).segments == ()
     with pytest.raises(PansightError, match="yoso-tiny"):
         load("yoso-tiyn", device="cpu")
     with pytest.raises(PansightError, match="is a file"):
@@ -246,9 +243,9 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert choose_device() == choose_device("auto") == choose_device("cpu") == torch.device("cpu")
     for absent in ("cuda", "cuda:0", "mps", torch.device("cuda")):
-        with pytest.raises(InputError, match="there is no device"):
+        with pytest.raises(DeviceError, match="there is no device"):
             choose_device(absent)
-    with pytest.raises(InputError, match="'gpu' is no device"):
+    with pytest.raises(DeviceError, match="'gpu' is no device"):
         choose_device("gpu")
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert choose_device().type == "mps"
@@ -256,7 +253,7 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert choose_device().type == "cuda"
     assert choose_device("cuda:1") == torch.device("cuda", 1)
-    with pytest.raises(InputError, match="there is no device cuda:2"):
+    with pytest.raises(DeviceError, match="there is no device cuda:2"):
         choose_device("cuda:2")
 
 

@@ -115,5 +115,5 @@ def test_models_without(small_model: YOSO) -> None:
 
 
 def test_a_bad_picture_of_a_list_is_named(small_fcn: PanopticFCN) -> None:
-    with pytest.raises(InputError, match="picture 2 of 2: "):
+    with pytest.raises(InputError, match="image 2 of 2: "):
         Segmenter(TorchEngine(small_fcn, device="cpu")).instances([noise(8, 8), noise(8, 8).astype(float)])

@@ -13,10 +13,8 @@ def usable_cores() -> int:
     `os.cpu_count()` says what the machine has; with more threads than a container may use, they all wait
     for each other.
     """
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:  # macOS, Windows
-        cores = os.cpu_count() or 1
+    # macOS and Windows have no such call
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _quota()
     return max(1, cores if quota is None else min(cores, int(quota)))
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from pansight.categories import Categories
 from pansight.errors import CheckpointError, InputError
+from pansight.merging import Form, MergeSettings
 from pansight.panoptic import PanopticBatch, PanopticMap
 from pansight.panoptic.instances import Instances
 from pansight.runtime.cores import usable_cores
@@ -120,7 +121,7 @@ class Segmenter:
         self._need("instances")
 
         def find(images: Sequence[Rgb]) -> list[Instances]:
-            return self._grouped(images, lambda chunk: _given(self._answers(chunk, ("instances",)).instances))
+            return self._grouped(images, lambda chunk: _given(self._answers(chunk, ["instances"]).instances))
 
         return self._one_or_list(pictures, find)
 
@@ -139,7 +140,7 @@ class Segmenter:
         self._need("semantics")
 
         def find(images: Sequence[Rgb]) -> list[SemanticMap]:
-            return self._grouped(images, lambda chunk: _given(self._answers(chunk, ("semantics",)).semantics))
+            return self._grouped(images, lambda chunk: _given(self._answers(chunk, ["semantics"]).semantics))
 
         return self._one_or_list(pictures, find)
 
@@ -155,7 +156,7 @@ class Segmenter:
         self._need("instances", "use batch")
 
         def both(chunk: Sequence[Rgb]) -> list[tuple[PanopticMap, Instances]]:
-            answers = self._answers(chunk, ("panoptic", "instances"))
+            answers = self._answers(chunk, ["panoptic", "instances"])
             maps = self._maps(_given(answers.panoptic), chunk)
             return list(zip(maps, _given(answers.instances), strict=True))
 
@@ -308,8 +309,8 @@ def load(
     weights: str | os.PathLike[str] | None = None,
     device: "str | torch.device | None" = None,
     precision: Literal["float32", "bfloat16", "float16"] | None = None,
-    form: Literal["pruned", "fixed"] | None = None,
-    merge: Mapping[str, Any] | None = None,
+    form: Form | None = None,
+    merge: Mapping[str, Any] | MergeSettings | None = None,
     resize: Resize = "paper",
     batch_size: int = 1,
     max_pixels: int = MAX_PIXELS,
@@ -318,7 +319,7 @@ def load(
 
         pansight.load("yoso-tiny")
         pansight.load("yoso-tiny", engine="compiled", device="cuda", precision="float16")
-        pansight.load("runs/street/best.safetensors", merge={"object_threshold": 0.5})
+        pansight.load("runs/street/best.safetensors", merge={"stuff_area": 256})
 
     Args:
         engine: `auto`: what the file was made for, else `torch`; `torch`: PyTorch with all that is constant
@@ -327,7 +328,7 @@ def load(
         device: `auto` or None (cuda, else mps, else cpu), or its name.
         precision: of the network; None: float32.
         form: of the merge; None: `pruned` on the CPU, else `fixed`.
-        merge: merge settings to change, by name.
+        merge: merge settings to change, such as {"stuff_area": 256}, or a record of the model's own kind.
         resize: see Resize. Maps always have the size of their image.
         batch_size, max_pixels: see Segmenter.
 

@@ -16,6 +16,7 @@ from pansight.metrics.panoptic_quality import PanopticQuality
 from pansight.metrics.results import PanopticQualityResult
 from pansight.models.base import PanopticModel
 from pansight.panoptic import PanopticBatch
+from pansight.runtime.devices import form_for
 from pansight.runtime.engines.protocol import Rgb, Size
 from pansight.runtime.segmenter import Segmenter
 from pansight.training.averaging import WeightAverage
@@ -44,6 +45,7 @@ class LiveEngine:
     ) -> None:
         self.model = model
         self.device = str(device)
+        self.form = form_for(device)
         self.context = context
         self.spec = ModelSpec(
             name=model.method,
@@ -59,7 +61,7 @@ class LiveEngine:
         """Panoptic maps of one batch; see Engine."""
         with self.context():
             images, padded = self.model.preprocess.batch(frames, self.device, sizes)
-            return self.model.predict(images, padded)
+            return self.model.predict(images, padded, form=self.form)
 
 
 def measure(segmenter: Segmenter, samples: Iterable[Sample | PansightError]) -> PanopticQuality:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pansight.errors import InputError
+from pansight.merging import MergeSettings
 from pansight.runtime.engines.protocol import Engine
 
 TORCH_MODES = {"auto": "folded", "torch": "folded", "eager": "eager", "compiled": "compiled"}
@@ -19,7 +20,7 @@ class EngineOptions(NamedTuple):
     precision: str | None = None
     form: str | None = None
     resize: Any = "paper"
-    merge: Mapping[str, Any] | None = None
+    merge: "Mapping[str, Any] | MergeSettings | None" = None
 
 
 class Runtime(NamedTuple):

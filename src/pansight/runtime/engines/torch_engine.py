@@ -12,11 +12,12 @@ from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from pansight.errors import CheckpointError, DeviceError, InputError
+from pansight.merging import Form, MergeSettings
 from pansight.models.base import HasInstances, HasSemantics, PanopticModel
 from pansight.models.preprocess import Pixels, Preprocess, Sizes
 from pansight.panoptic import PanopticBatch
 from pansight.panoptic.instances import Instances
-from pansight.runtime.devices import choose_device
+from pansight.runtime.devices import choose_device, form_for
 from pansight.runtime.engines.protocol import Answers, Output, Rgb, SemanticMap, Size
 from pansight.zoo.spec import ModelSpec
 
@@ -27,8 +28,6 @@ weights; results change by rounding alone. `compiled`: folded, and compiled by t
 
 Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
 """Of the network. The merge works in float32 whatever it is."""
-
-Form: TypeAlias = Literal["pruned", "fixed"]
 
 _DAMAGED = "not all weights are finite numbers; they are damaged, fetch or train them anew"
 _NOT_FINITE = "the network's output is not finite; its weights are damaged, fetch or train them anew"
@@ -69,7 +68,7 @@ class TorchEngine:
         form: of the merge. `pruned` looks at the data and is fast on a host; `fixed` has constant shapes and
             never makes an accelerator wait. None: `pruned` on the CPU, else `fixed`.
         resize: the method's own rule (`paper`), none (`none`), or the short side in pixels.
-        merge: merge settings to change, by name, such as {"object_threshold": 0.5}.
+        merge: merge settings to change, such as {"stuff_area": 256}, or a record of the model's own kind.
         name: of the model, for its `spec`.
 
     Raises InputError for values out of range, DeviceError for a device that is not here, CheckpointError
@@ -87,27 +86,31 @@ class TorchEngine:
         precision: Precision = "float32",
         form: Form | None = None,
         resize: Literal["paper", "none"] | int = "paper",
-        merge: Mapping[str, Any] | None = None,
+        merge: Mapping[str, Any] | MergeSettings | None = None,
         name: str = "",
     ) -> None:
-        for what, value, values in (("mode", mode, Mode), ("precision", precision, Precision)):
+        for what, value, values in (
+            ("mode", mode, Mode),
+            ("precision", precision, Precision),
+            ("form", form or "fixed", Form),
+        ):
             if value not in get_args(values):
                 raise InputError(f"{what} {value!r} is unknown; use {', '.join(get_args(values))}")
         # outputs show what is wrong with the network alone, not with what the merge does with its weights
         if not _sound(model):
             raise CheckpointError(_DAMAGED)
         self._device = choose_device(device)
-        self.form: Form = form or ("pruned" if self._device.type == "cpu" else "fixed")
+        self.form: Form = form or form_for(self._device)
+        self.merge = model.merge_settings.replaced(merge)
         self.mode: Mode = mode
         self.precision: Precision = precision
         preprocess = model.preprocess.resized(resize)
         ready = copy.deepcopy(model).eval().requires_grad_(False) if mode == "eager" else model.optimized()
         self.model = ready.to(self._device)
-        set_merge(self.model, merge or {})
         self.spec = ModelSpec(
             name=name or model.method,
             method=model.method,
-            config=self.model.config,
+            config=model.config.model_copy(update={"merge": self.merge}),
             categories=model.categories,
             preprocess=preprocess,
             description="",
@@ -133,7 +136,7 @@ class TorchEngine:
 
     def __call__(self, frames: Sequence[Rgb], sizes: Sequence[Size] | None = None) -> PanopticBatch:
         """Panoptic maps of one batch, on the device; see Engine."""
-        panoptic = self.answers(frames, ("panoptic",), sizes).panoptic
+        panoptic = self.answers(frames, ["panoptic"], sizes).panoptic
         assert panoptic is not None
         return panoptic
 
@@ -164,7 +167,7 @@ class TorchEngine:
         return found
 
     def _merged(self, outputs: Any, sizes: Sizes, finite: Bool[Tensor, ""]) -> PanopticBatch:
-        batch = self.model.merge(outputs, sizes)
+        batch = self.model.merge(outputs, sizes, self.merge, self.form)
         if self._device.type == "cpu":
             return batch
         # nobody waits for the answer yet; whoever brings the batch to the host sees it
@@ -179,12 +182,14 @@ class TorchEngine:
                 categories.long().cpu().numpy(),
                 scores.float().cpu().numpy(),
             )
-            for masks, boxes, categories, scores in self.model.instances(outputs, sizes)
+            for masks, boxes, categories, scores in self.model.instances(
+                outputs, sizes, self.merge, self.form
+            )
         ]
 
     def _semantics(self, outputs: Any, sizes: Sizes) -> list[SemanticMap]:
         assert isinstance(self.model, HasSemantics)
-        labels = self.model.semantics(outputs, sizes).clamp(min=0).cpu().numpy()
+        labels = self.model.semantics(outputs, sizes, self.form).clamp(min=0).cpu().numpy()
         categories = np.append(-1, self.spec.categories.stuff_indices).astype(np.int32)
         return [
             one[:height, :width]
@@ -211,23 +216,6 @@ class TorchEngine:
             if not _sound(self.model):
                 raise CheckpointError(_NOT_FINITE) from error
             raise
-
-
-def set_merge(model: PanopticModel, settings: Mapping[str, Any]) -> None:
-    """Change merge settings of a model; raises InputError, naming the setting, for one that it has not."""
-    from pydantic import ValidationError
-
-    for name, value in settings.items():
-        option = f"--{name.replace('_', '-')} ({name})"
-        if not hasattr(model, name):
-            raise InputError(f"{model.method} has no {option}; leave it out")
-        try:
-            # the configuration knows the range: of YOSO's overlap it has no upper end
-            type(model.config).model_validate({**model.config.model_dump(), name: value})
-        except ValidationError as error:
-            reason = error.errors()[0]["msg"].lower()
-            raise InputError(f"{option} {value:g} is out of range: {reason}") from error
-        setattr(model, name, value)
 
 
 def to_half(model: PanopticModel, dtype: torch.dtype) -> None:
