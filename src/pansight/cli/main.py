@@ -15,7 +15,7 @@ from pansight.cli.evaluate import evaluate
 from pansight.cli.models import models
 from pansight.cli.predict import predict
 from pansight.cli.train import train
-from pansight.errors import CheckpointWarning, PansightError
+from pansight.errors import CheckpointWarning, EngineWarning, PansightError
 
 app = typer.Typer(
     name="pansight",
@@ -78,7 +78,7 @@ def _show_notes(errors: Console) -> None:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        if issubclass(category, CheckpointWarning):
+        if issubclass(category, CheckpointWarning | EngineWarning):
             errors.print("[bold]note:[/] ", end="")
             errors.print(str(message), markup=False)
         else:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from pansight.merging import Form, MergeSettings
 from pansight.models.base import HasInstances, HasSemantics, PanopticModel
 from pansight.models.preprocess import Sizes
 from pansight.panoptic.instances import Instances
@@ -20,7 +21,9 @@ def outputs_of(model: PanopticModel) -> frozenset[Output]:
     return frozenset(found)
 
 
-def instances_of(model: PanopticModel, outputs: Any, sizes: Sizes) -> list[Instances]:
+def instances_of(
+    model: PanopticModel, outputs: Any, sizes: Sizes, settings: MergeSettings, form: Form
+) -> list[Instances]:
     """The instances of each image, best first."""
     assert isinstance(model, HasInstances)
     return [
@@ -30,14 +33,14 @@ def instances_of(model: PanopticModel, outputs: Any, sizes: Sizes) -> list[Insta
             categories.long().cpu().numpy(),
             scores.float().cpu().numpy(),
         )
-        for masks, boxes, categories, scores in model.instances(outputs, sizes)
+        for masks, boxes, categories, scores in model.instances(outputs, sizes, settings, form)
     ]
 
 
-def semantics_of(model: PanopticModel, outputs: Any, sizes: Sizes) -> list[SemanticMap]:
+def semantics_of(model: PanopticModel, outputs: Any, sizes: Sizes, form: Form) -> list[SemanticMap]:
     """The semantic map of each image, -1 where the model sees no stuff."""
     assert isinstance(model, HasSemantics)
-    labels = model.semantics(outputs, sizes).clamp(min=0).cpu().numpy()
+    labels = model.semantics(outputs, sizes, form).clamp(min=0).cpu().numpy()
     categories = np.append(-1, model.categories.stuff_indices).astype(np.int32)
     return [
         one[:height, :width] for one, (height, width) in zip(categories[labels], sizes.output, strict=True)

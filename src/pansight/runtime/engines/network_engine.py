@@ -16,7 +16,6 @@ from pansight.runtime.engines.artefact import MERGE_PREFIX, Description
 from pansight.runtime.engines.opening import EngineOptions
 from pansight.runtime.engines.protocol import Answers, Output, Rgb, Size
 from pansight.runtime.engines.details import instances_of, outputs_of, semantics_of
-from pansight.runtime.engines.torch_engine import set_merge
 from pansight.zoo.methods import construct
 
 _NOT_FINITE = "the network's output is not finite; the file or its weights are damaged, export it anew"
@@ -62,9 +61,14 @@ class NetworkEngine:
             preprocess = preprocess.resized(options.resize)
         if options.form == "fixed":
             raise InputError("an exported network is merged on the host, form pruned; export --cut whole")
+        if options.precision not in (None, "float32", described.precision):
+            raise InputError(f"{described.name} was exported for {described.precision}; leave out the precision")
+        if options.device not in (None, "auto", "cpu"):
+            raise InputError(f"this runtime works on the cpu, not on {options.device}; leave out the device")
         self.model = merging_model(replace(described, preprocess=preprocess), session.constants())
-        set_merge(self.model, options.merge or {})
-        self.spec = replace(described.spec, preprocess=preprocess, config=self.model.config)
+        self.merge = self.model.merge_settings.replaced(options.merge)
+        config = described.config.model_copy(update={"merge": self.merge})
+        self.spec = replace(described.spec, preprocess=preprocess, config=config)
 
     @property
     def device(self) -> str:
@@ -94,9 +98,9 @@ class NetworkEngine:
         outputs = self.network(pixels.numpy(), np.array(padded.valid, dtype=np.int64))
         model = self.model
         return Answers(
-            model.merge(outputs, padded) if "panoptic" in wanted else None,
-            instances_of(model, outputs, padded) if "instances" in wanted else None,
-            semantics_of(model, outputs, padded) if "semantics" in wanted else None,
+            model.merge(outputs, padded, self.merge, "pruned") if "panoptic" in wanted else None,
+            instances_of(model, outputs, padded, self.merge, "pruned") if "instances" in wanted else None,
+            semantics_of(model, outputs, padded, "pruned") if "semantics" in wanted else None,
         )
 
     def network(self, pixels: np.ndarray, valid: np.ndarray) -> Any:
