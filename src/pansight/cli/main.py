@@ -8,10 +8,12 @@ import typer
 from rich.console import Console
 
 from pansight import __version__
+from pansight.cli.bench import bench
 from pansight.cli.convert import convert
 from pansight.cli.data import data
 from pansight.cli.demo import demo
 from pansight.cli.evaluate import evaluate
+from pansight.cli.export import export
 from pansight.cli.models import models
 from pansight.cli.predict import predict
 from pansight.cli.train import train
@@ -42,11 +44,13 @@ def _root(
     """Real-time panoptic segmentation: every pixel a category, every object an identity."""
 
 
+app.command()(bench)
 app.command()(convert)
 app.add_typer(data)
 app.command("models")(models)
 app.command()(demo)
 app.command()(evaluate)
+app.command()(export)
 app.command()(predict)
 app.command()(train)
 

@@ -112,9 +112,7 @@ def _chosen(model: PanopticModel, name: str, key: str) -> str | None:
     return best
 
 
-def _ready(
-    model: PanopticModel, runtime: str, name: str, key: str, options: EngineOptions
-) -> NetworkEngine:
+def _ready(model: PanopticModel, runtime: str, name: str, key: str, options: EngineOptions) -> NetworkEngine:
     """The kept file as an engine; made where it is missing, and made anew where it is damaged."""
     path = engines_folder() / f"{key}-{__version__}{SUFFIXES[TARGETS[runtime]]}"
     if path.is_file():

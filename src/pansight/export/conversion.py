@@ -68,5 +68,3 @@ def write_artefact(model: PanopticModel, target: Target, description: Descriptio
         write_openvino(cut, description, path)
     else:
         raise InputError(f"{target} is not supported yet; use onnx or openvino")
-
-

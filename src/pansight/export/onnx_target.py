@@ -9,10 +9,13 @@ from pathlib import Path
 import torch
 
 from pansight.export.network import INPUTS, NetworkCut, plain_attention
-from pansight.files import atomic_write, require_extra
+from pansight.files import atomic_write
 from pansight.runtime.engines.artefact import KEY, Description
 
 OPSET = 20
+
+# fields of ONNX's ModelProto
+_PRODUCER, _PRODUCER_VERSION, _METADATA = 2, 3, 14
 
 
 def write_onnx(cut: NetworkCut, description: Description, path: Path) -> None:
@@ -28,7 +31,6 @@ def trace_onnx(cut: NetworkCut, path: Path, size: tuple[int, int] | None) -> Non
     By tracing: torch's newer exporter takes minutes for symbolic sizes, this one seconds, and both graphs give
     the same numbers.
     """
-    require_extra("onnx", "export")
     names = cut.names()
     axes: dict[str, dict[int, str]] = {"images": {0: "batch"}, "valid": {0: "batch"}}
     if size is None:
@@ -47,12 +49,28 @@ def trace_onnx(cut: NetworkCut, path: Path, size: tuple[int, int] | None) -> Non
 
 
 def describe_onnx(path: Path, description: Description) -> None:
-    """Put the description into a file."""
-    onnx = require_extra("onnx", "export")
-    model = onnx.load(str(path))
-    onnx.helper.set_model_props(model, {KEY: description.to_json()})
-    model.producer_name, model.producer_version = "pansight", description.version
-    onnx.save(model, str(path))
+    """Put the description into a file.
+
+    Fields of a protobuf message may simply follow what is there, so the `onnx` package is not needed.
+    """
+    entry = _field(1, KEY.encode()) + _field(2, description.to_json().encode())
+    with path.open("ab") as file:
+        file.write(_field(_PRODUCER, b"pansight"))
+        file.write(_field(_PRODUCER_VERSION, description.version.encode()))
+        file.write(_field(_METADATA, entry))
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """A field of bytes in protobuf's encoding."""
+    return _varint(number << 3 | 2) + _varint(len(content)) + content
+
+
+def _varint(value: int) -> bytes:
+    parts = []
+    while value > 127:
+        parts.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*parts, value])
 
 
 @contextmanager

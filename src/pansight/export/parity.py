@@ -69,9 +69,7 @@ def compare(engine: NetworkEngine, model: PanopticModel, repeats: int = 3) -> Pa
     others = named_outputs(found)
     for name, value in named_outputs(expected, type(model).training_outputs).items():
         worst = max(worst, float((value - others[name]).abs().max() / value.abs().max().clamp(min=1e-6)))
-    maps = [
-        model.merge(outputs, sizes, engine.merge, "pruned").ids for outputs in (expected, found)
-    ]
+    maps = [model.merge(outputs, sizes, engine.merge, "pruned").ids for outputs in (expected, found)]
     return Parity(worst, float((maps[0] != maps[1]).float().mean()), seconds, torch_seconds)
 
 
@@ -83,5 +81,3 @@ def _timed(call: Any, repeats: int) -> tuple[Any, float]:
         found = call()
         best = min(best, time.perf_counter() - started)
     return found, best
-
-

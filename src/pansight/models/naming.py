@@ -40,5 +40,3 @@ def rebuilt_outputs(kind: type[_Outputs], tensors: Mapping[str, Tensor]) -> _Out
         else:
             parts[field] = () if "tuple" in str(kind.__annotations__[field]) else None
     return kind(**parts)
-
-

@@ -3,7 +3,6 @@
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from pansight.models.epsnet.config import EPSNetConfig
 from pansight.models.epsnet.features import Maps

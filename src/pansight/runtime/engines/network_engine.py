@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,14 +13,15 @@ from pansight.models.base import PanopticModel
 from pansight.models.naming import rebuilt_outputs
 from pansight.panoptic import PanopticBatch
 from pansight.runtime.engines.artefact import MERGE_PREFIX, Description
+from pansight.runtime.engines.details import instances_of, outputs_of, semantics_of
 from pansight.runtime.engines.opening import EngineOptions
 from pansight.runtime.engines.protocol import Answers, Output, Rgb, Size
-from pansight.runtime.engines.details import instances_of, outputs_of, semantics_of
 from pansight.zoo.methods import construct
 
 _NOT_FINITE = "the network's output is not finite; the file or its weights are damaged, export it anew"
 
 
+@runtime_checkable
 class NetworkSession(Protocol):
     """A graph that a runtime has opened. May be called from several threads."""
 
@@ -62,7 +63,9 @@ class NetworkEngine:
         if options.form == "fixed":
             raise InputError("an exported network is merged on the host, form pruned; export --cut whole")
         if options.precision not in (None, "float32", described.precision):
-            raise InputError(f"{described.name} was exported for {described.precision}; leave out the precision")
+            raise InputError(
+                f"{described.name} was exported for {described.precision}; leave out the precision"
+            )
         if options.device not in (None, "auto", "cpu"):
             raise InputError(f"this runtime works on the cpu, not on {options.device}; leave out the device")
         self.model = merging_model(replace(described, preprocess=preprocess), session.constants())

@@ -37,9 +37,7 @@ class OnnxRuntimeSession:
         # a thread that spins keeps a core from whoever decodes the next image
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            self._session = runtime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
+            self._session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its classes are many, and none of them public
             raise CheckpointError(f"{path} cannot be run ({first_line(error)}); export it anew") from error
         properties = self._session.get_modelmeta().custom_metadata_map

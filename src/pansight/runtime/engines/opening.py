@@ -23,6 +23,8 @@ class EngineOptions(NamedTuple):
     form: str | None = None
     resize: Any = "paper"
     merge: "Mapping[str, Any] | MergeSettings | None" = None
+    threads: int | None = None
+    """of runtimes other than torch, which has a setting for the whole process; None: a thread a core"""
 
 
 class Runtime(NamedTuple):
@@ -38,14 +40,14 @@ def _open_onnx(path: Path, options: EngineOptions) -> Engine:
     from pansight.runtime.engines.network_engine import NetworkEngine
     from pansight.runtime.engines.onnxruntime_engine import OnnxRuntimeSession
 
-    return NetworkEngine(OnnxRuntimeSession(path), options)
+    return NetworkEngine(OnnxRuntimeSession(path, options.threads), options)
 
 
 def _open_openvino(path: Path, options: EngineOptions) -> Engine:
     from pansight.runtime.engines.network_engine import NetworkEngine
     from pansight.runtime.engines.openvino_engine import OpenVINOSession
 
-    return NetworkEngine(OpenVINOSession(path), options)
+    return NetworkEngine(OpenVINOSession(path, options.threads), options)
 
 
 RUNTIMES: dict[str, Runtime] = {

@@ -116,7 +116,7 @@ class TorchEngine:
             description="",
         )
         self.network = Network(self.model, preprocess, precision).to(self._device)
-        self._run: Any = torch.compile(self.network) if mode == "compiled" else self.network
+        self.run: Any = torch.compile(self.network) if mode == "compiled" else self.network
         self._turn = threading.Lock() if mode == "compiled" else nullcontext()
 
     @property
@@ -152,7 +152,7 @@ class TorchEngine:
             pixels, padded = self.spec.preprocess.frames(list(frames), self._device, sizes)
             valid = None if padded.filled else torch.tensor(padded.valid, device=self._device)
             with self._turn:
-                outputs = self._run(pixels, valid)
+                outputs = self.run(pixels, valid)
             finite = _all_finite(outputs)
             if self._device.type == "cpu" and not bool(finite):
                 raise CheckpointError(self._not_finite())
