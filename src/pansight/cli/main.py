@@ -1,8 +1,6 @@
 """`pansight`: gathers the verbs and turns expected failures into one line and an exit code."""
 
 import sys
-import warnings
-from typing import TextIO
 
 import typer
 from rich.console import Console
@@ -14,8 +12,9 @@ from pansight.cli.demo import demo
 from pansight.cli.evaluate import evaluate
 from pansight.cli.models import models
 from pansight.cli.predict import predict
+from pansight.cli.streams import show_notes, tolerate_any_text
 from pansight.cli.train import train
-from pansight.errors import CheckpointWarning, PansightError
+from pansight.errors import PansightError
 
 app = typer.Typer(
     name="pansight",
@@ -53,8 +52,9 @@ app.command()(train)
 
 def run() -> None:
     """Entry point of the console script: exit 2 and one line on an expected error, 130 on Ctrl-C."""
+    tolerate_any_text()
     errors = Console(stderr=True, soft_wrap=True, highlight=False)
-    _show_notes(errors)
+    show_notes(errors)
     try:
         app()
     except PansightError as error:
@@ -64,27 +64,6 @@ def run() -> None:
     except KeyboardInterrupt:
         errors.print("stopped by Ctrl-C; what was finished is kept")
         sys.exit(130)
-
-
-def _show_notes(errors: Console) -> None:
-    """What a user should know of a weights file is one line; other warnings look as ever."""
-    usual = warnings.showwarning
-
-    def show(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
-    ) -> None:
-        if issubclass(category, CheckpointWarning):
-            errors.print("[bold]note:[/] ", end="")
-            errors.print(str(message), markup=False)
-        else:
-            usual(message, category, filename, lineno, file, line)
-
-    warnings.showwarning = show
 
 
 if __name__ == "__main__":

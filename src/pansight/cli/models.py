@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pansight.cli.streams import can_say
+
 if TYPE_CHECKING:
     from pansight.zoo import ModelSpec
 
@@ -79,13 +81,15 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     console.print(table)
     for number, source in enumerate(sources, 1):
-        console.print(f"{_raised(number)} panoptic quality by the {source}", markup=False)
+        console.print(f"{_raised(number).strip()} panoptic quality by the {source}", markup=False)
     console.print()
     console.print("input: short side and longest side, in pixels")
     console.print("use one by its name: pansight predict --model NAME picture.jpg")
 
 
 def _raised(number: int) -> str:
+    if not can_say("⁰¹²³⁴⁵⁶⁷⁸⁹"):
+        return f" [{number}]"
     return str(number).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
