@@ -219,8 +219,10 @@ class TorchEngine:
 
 
 def to_half(model: PanopticModel, dtype: torch.dtype) -> None:
-    """Bring the network's weights to half precision."""
-    model.to(dtype)
+    """Bring the network's weights to half precision, but for what the merge alone uses."""
+    for name, module in model.named_children():
+        if name not in model.merge_modules:
+            module.to(dtype)
 
 
 def in_float32(outputs: Any) -> Any:
