@@ -1,7 +1,7 @@
 """What a merge can be told: which form of it runs, and its thresholds."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 
@@ -11,6 +11,9 @@ Form: TypeAlias = Literal["pruned", "fixed"]
 """`pruned`: looks at the data and does work only for masks and tiles that can matter; for hosts. `fixed`: no
 shape depends on the data and nothing waits for the host; for accelerators, compiled and exported graphs.
 Whoever builds an engine chooses; both give the same maps but for ties."""
+
+
+_Settings = TypeVar("_Settings", bound="MergeSettings")
 
 
 class MergeSettings(BaseModel):
@@ -32,7 +35,7 @@ class MergeSettings(BaseModel):
     budget: PositiveInt = 64
     """most masks an image that the fixed form works on, best first; it says when there were more"""
 
-    def replaced(self, changes: "Mapping[str, Any] | MergeSettings | None") -> Self:
+    def replaced(self: _Settings, changes: "Mapping[str, Any] | MergeSettings | None") -> _Settings:
         """The same with some fields changed, or another record of the same kind.
 
         Raises InputError, naming the field, for one that this method does not have or a value out of range.
