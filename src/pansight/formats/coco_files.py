@@ -46,6 +46,26 @@ def picture_folder(json_path: str | os.PathLike[str], folder: str | os.PathLike[
     return Path(folder) if folder is not None else Path(json_path).with_suffix("")
 
 
+def is_crowd_flag(value: Any) -> bool:
+    """What `iscrowd` of a segment says: the one rule for all that read COCO-style JSON.
+
+    True, 1 and the text "1" are a crowd; False, 0, the text "0" and None (a key that is missing) are not.
+    Exporters write all of these, and `bool("0")` is True.
+
+        is_crowd_flag(row.get("iscrowd"))
+
+    Raises DataError, naming the value, for anything else.
+    """
+    if value is None:
+        return False
+    if isinstance(value, bool | int | float | str):
+        if value in (0, "0"):
+            return False
+        if value in (1, "1"):
+            return True
+    raise DataError(f"iscrowd is {value!r:.40}, which is neither 0 nor 1; correct it")
+
+
 def read_ids(path: str | os.PathLike[str]) -> Int32[np.ndarray, "h w"]:
     """Decode the PNG of one image: id = R + 256 G + 65536 B at each pixel, 0..2**24-1; alpha is ignored.
 
