@@ -20,7 +20,7 @@ from pansight.data.folders import DiskFolder, Folder, Source, existing_folder, o
 from pansight.data.pictures import read_file, read_picture
 from pansight.data.sample import Sample
 from pansight.errors import CategoryError, DataError, DataProblemsError, InputError
-from pansight.formats.coco_files import decode_ids, read_json
+from pansight.formats.coco_files import decode_ids, is_crowd_flag, read_json
 from pansight.panoptic import PanopticMap
 from pansight.panoptic.ids import ID_LIMIT
 
@@ -293,7 +293,10 @@ def _segments(
                 f"{where}: segment {id} has category_id {category_id}, which {known} does not have"
             )
         else:
-            segments.append((id, index[category_id], bool(row.get("iscrowd", 0))))
+            try:
+                segments.append((id, index[category_id], is_crowd_flag(row.get("iscrowd"))))
+            except DataError as error:
+                problems.append(f"{where}: segment {id}: {error}")
         if isinstance(id, int):
             seen.add(id)
     return segments

@@ -29,7 +29,7 @@ from pansight.datatools.checking.orphans import find_orphans
 from pansight.datatools.checking.output import mended_places
 from pansight.datatools.checking.scoring import OwnScore, scoring_categories
 from pansight.datatools.checking.tables import check_table, doubted_flags, read_classes
-from pansight.datatools.checking.tally import Tally, compare_splits
+from pansight.datatools.checking.tally import Tally, compare_splits, why_nothing_counts
 from pansight.datatools.preparing.workers import run_over
 
 _AT_ONCE = 16
@@ -167,7 +167,7 @@ def _examine_all(
                 subject.places.give_up()
         report.add(images.findings)
         report.rewritten += images.rewritten
-        _conclude(subject, tally, images, held, report)
+        _conclude(subject, tally, images, held, not force and joins_too_much(images.losses), report)
     return [one.tally for one in gathered]
 
 
@@ -229,14 +229,16 @@ def _gather(found: Examined, tally: Tally, whole_set: Examined) -> None:
     whole_set.sizes |= found.sizes
 
 
-def _conclude(subject: PanopticSet, tally: Tally, whole_set: Examined, held: bool, report: Report) -> None:
+def _conclude(
+    subject: PanopticSet, tally: Tally, whole_set: Examined, held: bool, apart: bool, report: Report
+) -> None:
     """What only the whole set shows, its score, and its mended JSON."""
     notes = Notes(tally.file)
     tally.check(notes)
     check_used_ids(subject.classes, tally.segments, notes)
     check_street_ids(subject.classes, tally.labels, notes)
     check_places(subject.classes, tally.heights(), notes)
-    note_losses(whole_set.losses, held, notes)
+    note_losses(whole_set.losses, notes, held=held, apart=apart)
     after = whole_set.score if held else whole_set.mended_score
     score = SelfScore(
         tally.file,
@@ -251,16 +253,9 @@ def _conclude(subject: PanopticSet, tally: Tally, whole_set: Examined, held: boo
         quality = "nothing to score" if score.pq is None else f"PQ {100 * score.pq:.2f}"
         refused = f", {score.refused} images refused" if score.refused else ""
         notes.add(kinds.SELF_SCORE, f"{quality}{refused}", fixable=score.perfect_mended)
-    if score.mended_pq is None and subject.document.annotations:
-        notes.add(kinds.NOTHING_COUNTS, _why_nothing_counts(tally))
+    crowds_alone = bool(tally.segments) and tally.crowds.total() == tally.segments.total()
+    if subject.document.annotations and (score.mended_pq is None or crowds_alone):
+        notes.add(kinds.NOTHING_COUNTS, why_nothing_counts(tally))
     report.add(notes.findings())
     if subject.places is not None and not held:
         subject.places.write_json(subject.document, whole_set.segments, whole_set.sizes)
-
-
-def _why_nothing_counts(tally: Tally) -> str:
-    if not tally.segments:
-        return "no listed segment has a pixel"
-    if sum(tally.crowds.values()) == sum(tally.segments.values()):
-        return f"all {sum(tally.segments.values())} segments are crowds"
-    return "no segment is of a category that counts"

@@ -14,7 +14,7 @@ _FEW = 3
 """So many segments may go even of a small set, of which a single one is more than that share ..."""
 
 _FEW_SHARE = 0.25
-"""... as long as they are no more than this share."""
+"""... as long as they are no more than this share, or a single one and not the last."""
 
 
 def drops_too_much(losses: Losses) -> bool:
@@ -36,8 +36,11 @@ def keep_apart(classes: Classes) -> Classes:
     return replace(classes, apart_stuff=every, apart_crowds=every)
 
 
-def note_losses(losses: Losses, held: bool, notes: Notes) -> None:
-    """Say in one line that JSON and id pictures do not belong together, and what was not fixed, and why."""
+def note_losses(losses: Losses, notes: Notes, *, held: bool, apart: bool) -> None:
+    """Say in one line that JSON and id pictures do not belong together, and what was not fixed, and why.
+
+    `held`: nothing of the set is fixed; `apart`: nothing is joined.
+    """
     if losses.absent > _FEW_SHARE * losses.segments and losses.absent > 1 and not losses.pixels:
         notes.add(
             kinds.LABELS_FOREIGN,
@@ -56,7 +59,7 @@ def note_losses(losses: Losses, held: bool, notes: Notes) -> None:
             f"{losses.voided / max(losses.pixels, 1):.0%} of the labelled pixels void: nothing of this set "
             "is fixed",
         )
-    if joins_too_much(losses):
+    if apart:
         notes.add(
             kinds.FIX_HELD,
             f"it would join {losses.joined} of {losses.segments} segments to others: nothing is joined",
@@ -64,4 +67,4 @@ def note_losses(losses: Losses, held: bool, notes: Notes) -> None:
 
 
 def _too_many(lost: int, total: int) -> bool:
-    return lost > max(MOST_LOST * total, min(_FEW, _FEW_SHARE * total))
+    return lost > max(MOST_LOST * total, min(_FEW, max(_FEW_SHARE * total, 1))) or 0 < total <= lost

@@ -23,7 +23,7 @@ from pansight.categories import Categories
 from pansight.data.coco_masks import polygon_mask
 from pansight.datatools.preparing.layers import Layer, is_picture_size, paint_layers
 from pansight.errors import CategoryError, DataError, InputError
-from pansight.formats.coco_files import BROKEN_PICTURE
+from pansight.formats.coco_files import BROKEN_PICTURE, is_crowd_flag
 from pansight.panoptic import PanopticMap
 
 PathLike = str | os.PathLike[str]
@@ -157,7 +157,7 @@ def _size(file: Path, content: dict[str, Any]) -> tuple[int, int]:
 
 def _is_crowd(shape: dict[str, Any]) -> bool:
     flags = shape.get("flags")
-    return isinstance(flags, dict) and bool(flags.get("iscrowd") or flags.get("crowd"))
+    return isinstance(flags, dict) and any(is_crowd_flag(flags.get(key)) for key in ("iscrowd", "crowd"))
 
 
 def _shape_mask(shape: dict[str, Any], height: int, width: int, where: str) -> Bool[np.ndarray, "h w"]:
