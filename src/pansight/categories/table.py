@@ -241,7 +241,7 @@ def _parsed(row: Mapping[str, Any], where: str) -> tuple[dict[str, Any], tuple[i
     try:
         rest = {
             "name": str(row["name"]).strip(),
-            "is_thing": _is_thing(row["isthing"]),
+            "is_thing": read_flag(row["isthing"]),
             "dataset_id": int(row["id"]),
             "supercategory": str(row.get("supercategory") or ""),
         }
@@ -252,7 +252,8 @@ def _parsed(row: Mapping[str, Any], where: str) -> tuple[dict[str, Any], tuple[i
         raise CategoryError(f"{where} is malformed ({error}); correct it") from error
 
 
-def _is_thing(value: Any) -> bool:
+def read_flag(value: Any) -> bool:
+    """What `isthing` says. Raises ValueError, naming the value, for anything but 0, 1, true, false."""
     if isinstance(value, bool | int | float | str) and value in (0, 1, "0", "1"):
         return value in (1, "1")
     shown = "null" if value is None else repr(value)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pansight.categories import Categories
-from pansight.data.coco import find_picture
+from pansight.data.coco import find_id_picture, find_picture
 from pansight.data.folders import Folder
 from pansight.datatools.checking import kinds
 from pansight.datatools.checking.confusion import label_of
@@ -80,7 +80,7 @@ def examine(subject: PanopticSet, annotations: Sequence[Labelled]) -> Examined:
 
 
 def _examine_one(subject: PanopticSet, annotation: Labelled, result: Examined) -> None:
-    source = subject.labels.find(annotation.file_name) if subject.labels is not None else None
+    source = find_id_picture(subject.labels, annotation.file_name) if subject.labels is not None else None
     notes = Notes(subject.labels_at / annotation.file_name)
     rows = read_rows(annotation.segments, subject.classes, notes)
     picture = read_id_picture(source, {row.id for row in rows if row.id is not None}, notes)
