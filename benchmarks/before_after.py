@@ -3,8 +3,8 @@
     git worktree add /tmp/before COMMIT
     python benchmarks/before_after.py --before /tmp/before/src --after src --json before-after.json
 
-Each version runs in a process of its own, and only one works at a time: version, stage and round take turns, so
-a disturbance of the machine hits all alike. What counts is the ratio of medians.
+Each version runs in a process of its own, and only one works at a time: version, stage and round take
+turns, so a disturbance of the machine hits all alike. What counts is the ratio of medians.
 """
 
 import argparse
@@ -101,7 +101,7 @@ def main() -> None:
         picture = Path(folder) / "scene.jpg"
         Image.fromarray(render_scene(0, 0, height, width).image).save(picture, quality=90)
         versions = [start(path, picture, options.threads) for path in (options.before, options.after)]
-        stages = [json.loads(process.stdout.readline()) for process in versions if process.stdout][0]
+        stages, _ = (json.loads(process.stdout.readline()) for process in versions if process.stdout)
         times: dict[tuple[str, str, int], list[float]] = {}
         for round_ in range(options.rounds + 1):
             for model in MODELS:

@@ -12,7 +12,7 @@ from PIL import Image
 
 import pansight
 from pansight.errors import CheckpointError, DeviceError, InputError, PansightError
-from pansight.models.yoso import YOSO
+from pansight.models.yoso import YOSO, YOSOMergeSettings
 from pansight.nn.conv import ConvNorm
 from pansight.panoptic import PanopticMap
 from pansight.runtime.devices import choose_device
@@ -135,7 +135,10 @@ def test_thresholds(small_model: YOSO) -> None:
         == ()
     )
     assert (
-        Segmenter(TorchEngine(small_model, device="cpu", merge={"keep_share": 1e9}))(picture).segments == ()
+        Segmenter(TorchEngine(small_model, device="cpu", merge=YOSOMergeSettings(keep_share=1e9)))(
+            picture
+        ).segments
+        == ()
     )
     wrong: list[dict[str, Any]] = [
         {"object_threshold": 1.5},
@@ -150,6 +153,10 @@ def test_thresholds(small_model: YOSO) -> None:
 def test_a_share_has_an_upper_end() -> None:
     with pytest.raises(InputError, match=r"merge.max_occlusion 5.0 is out of range"):
         load("epsnet-tiny", device="cpu", merge={"max_occlusion": 5.0})
+    with pytest.raises(InputError, match=r"no merge.keep_share; it has merge.object_threshold, merge.budget"):
+        load("epsnet-tiny", device="cpu", merge={"keep_share": 0.5})
+    with pytest.raises(InputError, match="takes EPSNetMergeSettings, not YOSOMergeSettings"):
+        load("epsnet-tiny", device="cpu", merge=YOSOMergeSettings())
 
 
 def test_values_that_make_no_sense(small_model: YOSO) -> None:
