@@ -16,6 +16,7 @@ from pansight import __version__
 from pansight.errors import CheckpointError, InputError, PansightError
 from pansight.models.base import PanopticModel
 from pansight.runtime.devices import choose_device
+from pansight.runtime.engines import TorchEngine
 from pansight.runtime.segmenter import Segmenter
 from pansight.serve.failures import Refusal, one_line
 from pansight.serve.gate import Gate
@@ -78,7 +79,8 @@ def _load(name: str, source: str, device: str | None, resize: Any, max_batch: in
         model = load_model(source)
         if not _sound(model):
             raise CheckpointError("not all weights are finite numbers; they are damaged, fetch or train them anew")
-        return ServedModel(name, Segmenter(model, device=device, resize=resize, batch_size=max_batch))
+        engine = TorchEngine(model, device=device, resize=resize)
+        return ServedModel(name, Segmenter(engine, batch_size=max_batch))
     except InputError:
         raise
     except PansightError as error:

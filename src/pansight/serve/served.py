@@ -14,6 +14,7 @@ from pansight.categories import Categories
 from pansight.errors import CheckpointError, InputError
 from pansight.merging.sizes import Sizes
 from pansight.panoptic import PanopticMap
+from pansight.runtime.engines import TorchEngine
 from pansight.runtime.segmenter import Segmenter
 
 Rgb: TypeAlias = UInt8[np.ndarray, "h w 3"]
@@ -67,7 +68,9 @@ class ServedModel:
     def __init__(self, name: str, segmenter: Segmenter) -> None:
         self.name = name
         self._segmenter = segmenter
-        self._model = segmenter.model
+        assert isinstance(segmenter.engine, TorchEngine)
+        self._engine = segmenter.engine
+        self._model = segmenter.engine.model
         self.settings = {one.name: one for one in _settings(self._model)}
 
     @property
@@ -106,8 +109,7 @@ class ServedModel:
         Raises CheckpointError when the network's output is not finite.
         """
         started = time.perf_counter()
-        inputs, sizes = self._segmenter.preprocess.batch([job.image for job in jobs], self._segmenter.device)
-        outputs = self._model(inputs)
+        outputs, sizes = self._engine.run([job.image for job in jobs])
         if not all(bool(t.isfinite().all()) for t in _tensors(outputs) if t.is_floating_point()):
             raise CheckpointError(f"the output of {self.name} is not finite; its weights are damaged")
         network = time.perf_counter() - started

@@ -92,6 +92,16 @@ def test_overflow_of_float16_is_told_as_such(small_model: YOSO) -> None:
         engine([noise(40, 60)])
 
 
+def test_merging_again_with_other_settings(small_model: YOSO) -> None:
+    engine = TorchEngine(small_model, device="cpu")
+    frame = noise(40, 60)
+    outputs, sizes = engine.run([frame])
+    (usual,) = engine.merge_outputs(outputs, sizes).to_maps(engine.spec.categories)
+    assert usual.segments and usual.same_as(Segmenter(engine)(frame))
+    strict = engine.merge_outputs(outputs, sizes, {"object_threshold": 1.0})
+    assert not strict.to_maps(engine.spec.categories)[0].segments
+
+
 def test_eight_threads_share_one(small_model: YOSO) -> None:
     segmenter = Segmenter(TorchEngine(small_model, device="cpu"), batch_size=2)
     sizes = [(40, 60), (60, 40), (33, 90), (64, 64)]
