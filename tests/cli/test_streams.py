@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pansight.cli import main
+from pansight.cli import main, models
 
 
 def run(
@@ -37,7 +37,9 @@ def test_models_into_a_pipe_of_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not code, err
     assert "yoso-tiny" in out and "[1] panoptic quality by the" in out
     assert "\\u" not in out
-    assert "¹ panoptic quality by the" in run(monkeypatch, "utf-8", "models")[1]
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="utf-8"))
+        assert models._raised(12) == "¹²"
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
