@@ -14,8 +14,9 @@ from pansight.cli.demo import demo
 from pansight.cli.evaluate import evaluate
 from pansight.cli.models import models
 from pansight.cli.predict import predict
+from pansight.cli.problems import in_short
 from pansight.cli.train import train
-from pansight.errors import CheckpointWarning, PansightError
+from pansight.errors import CheckpointWarning, DataProblemsError, PansightError
 
 app = typer.Typer(
     name="pansight",
@@ -59,10 +60,12 @@ def run() -> None:
         app()
     except PansightError as error:
         errors.print("[bold red]error:[/] ", end="")
+        if isinstance(error, DataProblemsError):
+            error = DataProblemsError(error.summary, in_short(error.problems))
         errors.print(str(error), markup=False)
         sys.exit(2)
     except KeyboardInterrupt:
-        errors.print("stopped by Ctrl-C; what was finished is kept")
+        errors.print("stopped by Ctrl-C")
         sys.exit(130)
 
 

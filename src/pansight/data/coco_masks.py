@@ -23,13 +23,15 @@ _MOST_STEPS = 1 << 26
 def decode_segmentation(segmentation: Any, height: int, width: int) -> Bool[np.ndarray, "h w"]:
     """The mask of a `segmentation`: polygons [[x, y, x, y, ...], ...] or run lengths {counts, size}.
 
-    Polygons of one annotation are joined; points and lines among them cover nothing. Raises DataError, in words that fit behind "has a segmentation",
-    when it is malformed or of another size than `height` x `width`.
+    Polygons of one annotation are joined; points and lines among them cover nothing. Raises DataError, in
+    words that fit behind "has a segmentation", when it is malformed or of another size than `height` x `width`.
     """
     if isinstance(segmentation, list):
         mask = np.zeros((height, width), dtype=np.bool_)
         if segmentation and all(isinstance(one, int | float) for one in segmentation):
-            raise DataError("that is a flat list of numbers; polygons are lists in a list, [[x, y, x, y ...]]")
+            raise DataError(
+                "that is a flat list of numbers; polygons are lists in a list, [[x, y, x, y ...]]"
+            )
         for polygon in segmentation:
             if not is_stray(polygon):
                 mask |= polygon_mask(polygon, height, width)

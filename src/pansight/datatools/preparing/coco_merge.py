@@ -68,7 +68,7 @@ class CocoMerge:
         stuff; with a folder of maps it must be given. `things`, `stuff_names`: which classes of `instances`
         are what; one may be left out, it is the rest. A category without annotations that others name as
         their supercategory (Roboflow's root) is left out.
-        `boxes`: fill the box of an object without a mask. `crowds`: False takes every object for a single one.
+        `boxes`: fill the box of an object without a mask. `crowds`: False takes all objects for single ones.
         `stuff_values`: the contiguous category of each value of the maps, where they are no data-set ids.
         A map is called like its picture with the ending .png, and its values are category ids less
         `stuff_offset` (COCO's stuff_*_pixelmaps: 0; its stuffthingmaps: 1); 0 (without offset), 255 and the
@@ -129,9 +129,7 @@ class CocoMerge:
             layers = file.layers(self.image_ids[index], classes, self.categories, height, width, lost)
             objects += len(layers)
             crowds += sum(layer.is_crowd for layer, _ in layers)
-            ground = paint_layers(
-                (layer for layer, _ in layers), self.categories, height, width, ground
-            )
+            ground = paint_layers((layer for layer, _ in layers), self.categories, height, width, ground)
             lost += _hidden(layers, ground)
         assert ground is not None
         return Taken(ground, objects, crowds, tuple(lost))

@@ -1,4 +1,4 @@
-"""What a conversion could not take over whole: objects without pixels, outside of the image, or all crowds."""
+"""What a conversion could not take over whole: objects without pixels or outside of the image."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ class Lost(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """One image, converted: its map, the objects that its source lists, crowds among them, and what was lost."""
+    """One image, converted: its map, the objects in its source, crowds among them, and what was lost."""
 
     truth: PanopticMap
     objects: int

@@ -158,7 +158,7 @@ class _Pictures:
         self.elsewhere: Path | None = None
 
     def name(self, file: Path) -> str:
-        """The picture of a file relative to the folder; where it lies outside, as if it lay beside the file."""
+        """The picture of a file relative to the folder; if it lies outside, as if it lay beside the file."""
         for suffix in _PICTURES:
             if file.with_suffix(suffix).is_file():
                 return file.with_suffix(suffix).relative_to(self._folder).as_posix()
