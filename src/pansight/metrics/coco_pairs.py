@@ -143,12 +143,12 @@ def pair_files(
         remarks.add("same file", f"{gt_json} is truth and prediction at once; such a score says nothing")
     predictions = {}
     own = contents[1].get("categories")
-    translation = _translation(own, categories, pred_json, problems) if categories_by_name else None
-    if translation is None:
+    translation = _translation(own, categories, pred_json, problems) if categories_by_name else {}
+    if not categories_by_name:
         _compare_numbering(categories, own, pred_json, remarks)
     _look_for_scores(gt_json, annotations[0], remarks)
     for key, label, annotation in prediction.keyed(annotations[1], problems):
-        annotation = annotation if translation is None else _translated(annotation, translation)
+        annotation = _translated(annotation, translation) if translation else annotation
         if key in predictions:
             remarks.add(
                 "repeated image", f"{pred_json}: image {label} is listed again; the last entry counts"

@@ -69,7 +69,8 @@ def mend_annotation(
     id 0 gets a free id if its area is that of the pixels with 0, an id beyond three bytes the id that it was
     written as; the segments of a stuff category, and the crowds of a category, become one; areas and boxes
     are measured, a missing iscrowd is 0. Segments are not joined where `classes` keeps them apart. What only
-    its author can decide (categories that are not declared, one id with two meanings, crowds of stuff) stays as it is.
+    its author can decide (categories that are not declared, one id with two meanings, crowds of
+    stuff) stays as it is.
     """
     regions = measure_regions(ids)
     present = set(regions.ids.tolist())

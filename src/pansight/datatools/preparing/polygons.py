@@ -121,15 +121,23 @@ def find_files(folder: PathLike, skip: Collection[Path] = ()) -> list[Path]:
 def find_labels(folder: PathLike, skip: Collection[Path] = ()) -> list[str]:
     """All labels in the files of a folder, in the order of the alphabet; broken files say nothing."""
     labels: set[str] = set()
-    for file in find_files(folder, skip):
+    strange = 0
+    files = find_files(folder, skip)
+    for file in files:
         try:
             shapes = _read(file)["shapes"]
         except DataError:
+            strange += 1
             continue
         labels.update(
             shape["label"]
             for shape in shapes
             if isinstance(shape, dict) and isinstance(shape.get("label"), str)
+        )
+    if strange == len(files):
+        raise InputError(
+            f'{folder}: none of its {strange} JSON files is one of labelme\'s, with a list "shapes"; '
+            "give a folder of those, or a JSON of COCO instances"
         )
     return sorted(labels - set(VOID_LABELS))
 
