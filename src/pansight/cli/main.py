@@ -15,6 +15,7 @@ from pansight.cli.evaluate import evaluate
 from pansight.cli.models import models
 from pansight.cli.predict import predict
 from pansight.cli.problems import in_short
+from pansight.cli.serve import serve
 from pansight.cli.train import train
 from pansight.errors import CheckpointWarning, DataProblemsError, PansightError
 
@@ -49,6 +50,7 @@ app.command("models")(models)
 app.command()(demo)
 app.command()(evaluate)
 app.command()(predict)
+app.command()(serve)
 app.command()(train)
 
 

@@ -37,6 +37,8 @@ def problems_in_short(truth: Path, json_file: Path | None) -> Iterator[None]:
         yield
     except DataProblemsError as error:
         lines = in_short(error.problems)
+        if len(lines) >= len(error.problems):
+            raise
         if json_file is not None:
             from pansight.files import atomic_write
 
@@ -44,8 +46,8 @@ def problems_in_short(truth: Path, json_file: Path | None) -> Iterator[None]:
                 content = {"scored": False, "summary": error.summary, "problems": error.problems}
                 temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
             lines.append(f"all of them are in {json_file}")
-        elif len(lines) < len(error.problems):
+        else:
             lines.append("--json FILE writes all of them")
-        if len(lines) > _SHOWN and any(_FIXABLE.search(line) for line in error.problems):
+        if any(_FIXABLE.search(line) for line in error.problems):
             lines.append(f"`pansight data check {truth} --fix FOLDER` finds and fixes such things in labels")
         raise DataProblemsError(error.summary, lines) from error

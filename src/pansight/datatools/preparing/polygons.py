@@ -180,7 +180,7 @@ class _Pictures:
             return file.with_suffix(".jpg").relative_to(self._folder).as_posix()
         said = Path(os.path.normpath(file.parent / str(named).replace("\\", "/")))
         within = Path(os.path.normpath(self._folder))
-        if said.is_file():
+        if os.path.isfile(said):  # noqa: PTH113  (no error for names that are too long)
             if said.is_relative_to(within):
                 return said.relative_to(within).as_posix()
             depth = len(file.parent.relative_to(self._folder).parts)
