@@ -12,10 +12,11 @@ from pansight.cli.demo import demo
 from pansight.cli.evaluate import evaluate
 from pansight.cli.models import models
 from pansight.cli.predict import predict
+from pansight.cli.problems import in_short
 from pansight.cli.serve import serve
 from pansight.cli.streams import show_notes, tolerate_any_text
 from pansight.cli.train import train
-from pansight.errors import PansightError
+from pansight.errors import DataProblemsError, PansightError
 
 app = typer.Typer(
     name="pansight",
@@ -61,10 +62,12 @@ def run() -> None:
         app()
     except PansightError as error:
         errors.print("[bold red]error:[/] ", end="")
+        if isinstance(error, DataProblemsError):
+            error = DataProblemsError(error.summary, in_short(error.problems))
         errors.print(str(error), markup=False)
         sys.exit(2)
     except KeyboardInterrupt:
-        errors.print("stopped by Ctrl-C; what was finished is kept")
+        errors.print("stopped by Ctrl-C")
         sys.exit(130)
 
 

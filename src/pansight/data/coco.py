@@ -17,11 +17,17 @@ from jaxtyping import Int64
 from pansight.categories import Categories
 from pansight.data.class_names import match_categories
 from pansight.data.folders import DiskFolder, Folder, Source, existing_folder, open_folder
-from pansight.data.instances_files import are_instances, instances_advice
+from pansight.data.instances_files import instances_advice
 from pansight.data.pictures import read_file, read_picture
 from pansight.data.sample import Sample
 from pansight.errors import CategoryError, DataError, DataProblemsError, InputError
-from pansight.formats.coco_files import decode_ids, is_crowd_flag, misplaced_hint, read_json
+from pansight.formats.coco_files import (
+    decode_ids,
+    is_crowd_flag,
+    is_instances_file,
+    misplaced_hint,
+    read_json,
+)
 from pansight.panoptic import PanopticMap
 from pansight.panoptic.ids import ID_LIMIT
 
@@ -66,7 +72,7 @@ class CocoPanoptic:
         """
         self.annotations = Path(annotations)
         content = read_json(annotations)
-        if are_instances(content):
+        if is_instances_file(content):
             raise DataError(instances_advice(self.annotations))
         self.categories, index = _match(
             self.annotations, content.get("categories") or own_categories, categories
@@ -262,6 +268,8 @@ def _match(path: Path, rows: Any, wanted: Categories | None) -> tuple[Categories
                 '(--categories coco, or categories=Categories.builtin("coco"))'
             )
         return wanted, dict(wanted.dataset_index)
+    if not isinstance(rows, list | Categories):
+        raise DataError(f'{path}: "categories" is no list; write [{{id, name, isthing}}, ...]')
     try:
         own = rows if isinstance(rows, Categories) else Categories.from_json(rows, name=path.name)
     except (CategoryError, TypeError) as error:

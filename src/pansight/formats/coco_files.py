@@ -41,6 +41,18 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     return content
 
 
+def is_instances_file(content: dict[str, Any]) -> bool:
+    """Whether the content of a JSON is COCO instances: objects with masks or boxes, one an annotation."""
+    rows = content["annotations"][:1]
+    return bool(rows) and all(
+        isinstance(row, dict)
+        and "segments_info" not in row
+        and "image_id" in row
+        and ("segmentation" in row or "bbox" in row)
+        for row in rows
+    )
+
+
 def picture_folder(json_path: str | os.PathLike[str], folder: str | os.PathLike[str] | None) -> Path:
     """The folder of the id pictures: `folder`, by default beside the JSON and named like it."""
     return Path(folder) if folder is not None else Path(json_path).with_suffix("")

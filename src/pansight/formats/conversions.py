@@ -30,7 +30,7 @@ _PER_CLASS = 1000
 
 
 def to_coco(
-    panoptic: PanopticMap, image_id: int | str, file_name: str
+    panoptic: PanopticMap, image_id: int | str | np.integer[Any], file_name: str
 ) -> tuple[UInt8[np.ndarray, "h w 3"], dict[str, Any]]:
     """The picture of ids (id = R + 256 G + 65536 B) and the annotation that goes with it.
 
@@ -40,16 +40,18 @@ def to_coco(
     rows = []
     for segment in panoptic.segments:
         row: dict[str, Any] = {
-            "id": segment.id,
-            "category_id": panoptic.categories[segment.category].dataset_id,
-            "area": segment.area,
-            "bbox": list(segment.box),
+            "id": int(segment.id),
+            "category_id": int(panoptic.categories[segment.category].dataset_id),
+            "area": int(segment.area),
+            "bbox": [int(side) for side in segment.box],
             "iscrowd": int(segment.is_crowd),
         }
         if segment.score is not None:
-            row["score"] = segment.score
+            row["score"] = float(segment.score)
         rows.append(row)
-    annotation = {"image_id": image_id, "file_name": file_name, "segments_info": rows}
+    # a number of NumPy is no number to the json module
+    plain = int(image_id) if isinstance(image_id, np.integer) else image_id
+    annotation = {"image_id": plain, "file_name": file_name, "segments_info": rows}
     return ids_to_rgb(panoptic.ids), annotation
 
 

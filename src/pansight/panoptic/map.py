@@ -190,7 +190,7 @@ class PanopticMap:
         return len(set(partners)) == len(partners) and np.array_equal(self.paint(partners), other.ids)
 
     def to_coco(
-        self, image_id: int | str, file_name: str
+        self, image_id: int | str | np.integer[Any], file_name: str
     ) -> tuple[UInt8[np.ndarray, "h w 3"], dict[str, Any]]:
         """The COCO-panoptic picture and annotation; see `pansight.formats.conversions.to_coco`."""
         from pansight.formats import conversions  # imports this module

@@ -81,7 +81,9 @@ class Session:
             for task in (worker, reader):
                 task.cancel()
             for result in await asyncio.gather(worker, reader, return_exceptions=True):
-                if isinstance(result, Exception) and not isinstance(result, WebSocketDisconnect | RuntimeError):
+                if isinstance(result, Exception) and not isinstance(
+                    result, WebSocketDisconnect | RuntimeError
+                ):
                     log.error("stream ended", extra={"fields": {"reason": one_line(result)}})
 
     async def _read_all(self) -> None:

@@ -32,7 +32,8 @@ _HOPELESS = frozenset(
 class Outcome:
     """What became of a sample: written, `kept` from an earlier run, or `problem`, one line that says why.
 
-    `rows` go into the table; `counts` says what could not be taken over whole. After a `fatal` problem nothing more is tried.
+    `rows` go into the table; `counts` says what could not be taken over whole. After a `fatal`
+    problem nothing more is tried.
     """
 
     name: str
