@@ -7,7 +7,6 @@ from typing import TextIO
 import typer
 from rich.console import Console
 
-from pansight import __version__
 from pansight.cli.convert import convert
 from pansight.cli.data import data
 from pansight.cli.demo import demo
@@ -16,6 +15,7 @@ from pansight.cli.models import models
 from pansight.cli.predict import predict
 from pansight.cli.train import train
 from pansight.errors import CheckpointWarning, PansightError
+from pansight.version import __version__
 
 app = typer.Typer(
     name="pansight",

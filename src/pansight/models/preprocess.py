@@ -1,19 +1,21 @@
 """From pictures to the network's input: declared by each method, done in one place."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
-import torch
 from jaxtyping import Float, UInt8
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, PositiveInt
-from torch import Tensor
-from torch.nn import functional as F
 
 from pansight.errors import InputError
-from pansight.merging.sizes import Sizes as Sizes
+from pansight.panoptic.sizes import Sizes as Sizes
 
-Pixels = UInt8[Tensor, "b 3 h w"] | Float[Tensor, "b 3 h w"]
+# Whoever lists the models wants to know how large their pictures are: torch comes with the first tensor.
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    Pixels: TypeAlias = UInt8[Tensor, "b 3 h w"] | Float[Tensor, "b 3 h w"]
 
 
 class Preprocess(BaseModel):
@@ -77,8 +79,10 @@ class Preprocess(BaseModel):
             return image
         return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
 
-    def normalise(self, images: Pixels) -> Float[Tensor, "b 3 h w"]:
+    def normalise(self, images: "Pixels") -> "Float[Tensor, 'b 3 h w']":
         """RGB 0..255 to the network's channel order and scale."""
+        import torch
+
         if self.channels == "bgr":
             images = images.flip(1)
         mean = torch.tensor(self.mean, device=images.device)[:, None, None]
@@ -86,9 +90,12 @@ class Preprocess(BaseModel):
         return (images.float() - mean) / std
 
     def batch(
-        self, images: list[UInt8[np.ndarray, "_ _ 3"]], device: torch.device | str = "cpu"
-    ) -> tuple[Float[Tensor, "b 3 h w"], Sizes]:
+        self, images: list[UInt8[np.ndarray, "_ _ 3"]], device: "torch.device | str" = "cpu"
+    ) -> "tuple[Float[Tensor, 'b 3 h w'], Sizes]":
         """Resize, normalise and pad pictures (RGB) to one input; maps will be as large as the pictures."""
+        import torch
+        from torch.nn import functional as F
+
         if not images:
             raise InputError("a batch needs at least one picture")
         output = [(image.shape[0], image.shape[1]) for image in images]
@@ -100,8 +107,11 @@ class Preprocess(BaseModel):
             batch.append(F.pad(self.normalise(self._pixels(image, device)), pad))
         return torch.cat(batch), Sizes(padded, valid, output)
 
-    def _pixels(self, image: UInt8[np.ndarray, "_ _ 3"], device: torch.device | str) -> Pixels:
+    def _pixels(self, image: UInt8[np.ndarray, "_ _ 3"], device: "torch.device | str") -> "Pixels":
         """The picture at its target size, 0..255, on the device."""
+        import torch
+        from torch.nn import functional as F
+
         size = self.target_size(image.shape[0], image.shape[1])
         if self.resample == "antialias":
             image = self.resize(image)

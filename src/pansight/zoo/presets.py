@@ -9,10 +9,10 @@ from typing import Any
 from pansight.categories import Categories
 from pansight.errors import CheckpointError, PansightError
 from pansight.models.preprocess import Preprocess
-from pansight.models.yoso import YOSOConfig
+from pansight.models.yoso.config import YOSOConfig
 from pansight.zoo.dense_presets import dense_detection_presets
 from pansight.zoo.epsnet_presets import epsnet_presets
-from pansight.zoo.native import read_header
+from pansight.zoo.header import read_header
 from pansight.zoo.panoptic_fcn_presets import panoptic_fcn_presets
 from pansight.zoo.spec import Figure, ModelSpec, ReleasedFile
 

@@ -13,13 +13,13 @@ import numpy as np
 from jaxtyping import UInt8, UInt16
 from PIL import Image
 
-from pansight import __version__
 from pansight.datatools.preparing.plan import Plan, TruthSource
 from pansight.datatools.preparing.workers import run_over
 from pansight.errors import DataError, InputError, PansightError
 from pansight.files import atomic_write
 from pansight.formats.coco_files import read_ids
 from pansight.panoptic import PanopticMap
+from pansight.version import __version__
 
 _HOPELESS = frozenset(
     getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EROFS", "EIO") if hasattr(errno, name)

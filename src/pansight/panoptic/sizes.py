@@ -1,0 +1,14 @@
+"""How large a batch, its pictures and the maps wanted are."""
+
+from typing import NamedTuple
+
+
+class Sizes(NamedTuple):
+    """Heights and widths that tie a batch to its pictures."""
+
+    padded: tuple[int, int]
+    """of the network's input"""
+    valid: list[tuple[int, int]]
+    """of each resized picture inside the padded input (top left)"""
+    output: list[tuple[int, int]]
+    """of the map wanted for each picture, usually the original size"""
