@@ -20,7 +20,7 @@ from pansight.data.folders import DiskFolder, Folder, Source, existing_folder, o
 from pansight.data.pictures import read_file, read_picture
 from pansight.data.sample import Sample
 from pansight.errors import CategoryError, DataError, DataProblemsError, InputError
-from pansight.formats.coco_files import decode_ids, read_json
+from pansight.formats.coco_files import decode_ids, is_crowd_flag, read_json
 from pansight.panoptic import PanopticMap
 from pansight.panoptic.ids import ID_LIMIT
 
@@ -54,8 +54,8 @@ class CocoPanoptic:
 
         `images`: None where only the truth is wanted; samples then raise DataError.
         `panoptic`: the folder or archive of the id pictures; by default beside the JSON and named like it.
-        `categories`: the set to speak in; by default that of the JSON. Given both, categories of the JSON
-        are found in `categories` by name, see `class_names`.
+        `categories`: the set to speak in; by default that of the JSON. Given both, those categories of the
+        JSON that have segments are found in `categories` by name, see `class_names`.
         `own_categories`: what the ids of a JSON without categories mean; by default those of `categories`.
 
         A JSON without `images` has the pictures named like the id pictures, whatever their ending.
@@ -66,7 +66,10 @@ class CocoPanoptic:
         self.annotations = Path(annotations)
         content = read_json(annotations)
         self.categories, index = _match(
-            self.annotations, content.get("categories") or own_categories, categories
+            self.annotations,
+            content.get("categories") or own_categories,
+            categories,
+            _used(content["annotations"]),
         )
         listed = content.get("images")
         names = {
@@ -105,6 +108,15 @@ class CocoPanoptic:
     def image_ids(self) -> tuple[int | str, ...]:
         """The id of each picture."""
         return self._image_ids
+
+    @property
+    def segment_counts(self) -> tuple[Int64[np.ndarray, "n"], Int64[np.ndarray, "n"]]:
+        """Segments of each category that are no crowds, and those that are, as the JSON lists them."""
+        length = len(self.categories)
+        single, crowd = (
+            np.bincount(self._categories[self._crowd == flag], minlength=length) for flag in (False, True)
+        )
+        return single.astype(np.int64), crowd.astype(np.int64)
 
     @property
     def reads(self) -> tuple[Path, ...]:
@@ -240,8 +252,24 @@ def find_picture(folder: Folder, name: str) -> Source | None:
     return None
 
 
-def _match(path: Path, rows: Any, wanted: Categories | None) -> tuple[Categories, dict[int, int]]:
-    """The categories to speak in, and the contiguous index of each id in the file."""
+def _used(annotations: list[Any]) -> set[int]:
+    """The ids of the categories that have a segment; what is malformed is for others to say."""
+    return {
+        row["category_id"]
+        for annotation in annotations
+        if isinstance(annotation, dict) and isinstance(annotation.get("segments_info"), list)
+        for row in annotation["segments_info"]
+        if isinstance(row, dict) and isinstance(row.get("category_id"), int)
+    }
+
+
+def _match(
+    path: Path, rows: Any, wanted: Categories | None, used: set[int]
+) -> tuple[Categories, dict[int, int]]:
+    """The categories to speak in, and the contiguous index of each id in the file.
+
+    A category that no segment has need not be among those wanted.
+    """
     if not rows:
         if wanted is None:
             raise DataError(
@@ -255,6 +283,10 @@ def _match(path: Path, rows: Any, wanted: Categories | None) -> tuple[Categories
         raise DataError(f"{path}: {error}") from error
     if wanted is None:
         return own, dict(own.dataset_index)
+    needed = [one for one in own if one.dataset_id in used]
+    if not needed:
+        return wanted, {}
+    own = Categories(needed, own.name)
     places = match_categories(own, wanted, path)
     return wanted, {id: places[position] for id, position in own.dataset_index.items()}
 
@@ -293,7 +325,10 @@ def _segments(
                 f"{where}: segment {id} has category_id {category_id}, which {known} does not have"
             )
         else:
-            segments.append((id, index[category_id], bool(row.get("iscrowd", 0))))
+            try:
+                segments.append((id, index[category_id], is_crowd_flag(row.get("iscrowd"))))
+            except DataError as error:
+                problems.append(f"{where}: segment {id}: {error}")
         if isinstance(id, int):
             seen.add(id)
     return segments

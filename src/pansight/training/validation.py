@@ -15,8 +15,8 @@ from pansight.metrics.results import PanopticQualityResult
 from pansight.models.base import PanopticModel
 from pansight.training.averaging import WeightAverage
 from pansight.training.config import TrainConfig
-from pansight.training.data_module import start_worker
 from pansight.training.journal import Journal
+from pansight.training.loading import start_worker, worker_context
 from pansight.training.steps import StepCallback
 from pansight.training.stream import ErrorsAsItems, Samples
 
@@ -113,6 +113,7 @@ class Validation(StepCallback):
             collate_fn=_unchanged,
             num_workers=self.config.workers,
             worker_init_fn=start_worker,
+            multiprocessing_context=worker_context(self.config.workers),
         )
 
     def state_dict(self) -> dict[str, Any]:
