@@ -10,6 +10,7 @@ from rich.console import Console
 from pansight.cli.convert import convert
 from pansight.cli.data import data
 from pansight.cli.demo import demo
+from pansight.cli.downloads import showing_downloads
 from pansight.cli.evaluate import evaluate
 from pansight.cli.models import models
 from pansight.cli.predict import predict
@@ -56,7 +57,8 @@ def run() -> None:
     errors = Console(stderr=True, soft_wrap=True, highlight=False)
     _show_notes(errors)
     try:
-        app()
+        with showing_downloads(errors):
+            app()
     except PansightError as error:
         errors.print("[bold red]error:[/] ", end="")
         errors.print(str(error), markup=False)

@@ -175,5 +175,5 @@ def preset(name: str) -> ModelSpec:
     for spec in released():
         if spec.name == name:
             return spec
-    near = difflib.get_close_matches(name.lower(), names(), n=3, cutoff=0.5) or names()
+    near = difflib.get_close_matches(name.lower(), names(), n=3, cutoff=0.0)
     raise PansightError(f"no model {name!r}; did you mean {' or '.join(near)}? `pansight models` lists all")
