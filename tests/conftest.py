@@ -17,8 +17,8 @@ from jaxtyping import config, install_import_hook
 # Whoever starts the tests in the background may have Ctrl-C ignored, and processes inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# How long an example takes says nothing on a busy machine. The same cases are drawn every time and everywhere: a
-# change must not fail by a case that it did not cause. `make explore` draws new ones, to find what is not known.
+# How long an example takes says nothing on a busy machine. The same cases are drawn every time, everywhere: a
+# change must not fail by a case that it did not cause. `make explore` draws new ones, to find what is unknown.
 settings.register_profile("same", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None, derandomize=False, print_blob=True)
 settings.load_profile("same")
@@ -48,7 +48,7 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def small_config() -> "YOSOConfig":
     """A YOSO so small that it runs in milliseconds, and that keeps all its proposals."""
-    from pansight.models.yoso import YOSOConfig
+    from pansight.models.yoso import YOSOConfig, YOSOMergeSettings
 
     return YOSOConfig(
         depth=18,
@@ -58,8 +58,7 @@ def small_config() -> "YOSOConfig":
         proposals=10,
         feedforward_dim=64,
         heads=4,
-        object_threshold=0,
-        overlap_threshold=0,
+        merge=YOSOMergeSettings(object_threshold=0, keep_share=0),
     )
 
 
@@ -68,7 +67,7 @@ def finding_fcn() -> "Callable[[Categories], PanopticFCN]":
     """A Panoptic FCN as small, of these categories, that finds instances in any picture."""
     import torch
 
-    from pansight.models.panoptic_fcn import PanopticFCN, PanopticFCNConfig
+    from pansight.models.panoptic_fcn import PanopticFCN, PanopticFCNConfig, PanopticFCNMergeSettings
     from pansight.models.preprocess import Preprocess
 
     config = PanopticFCNConfig(
@@ -79,8 +78,7 @@ def finding_fcn() -> "Callable[[Categories], PanopticFCN]":
         norm_group=4,
         encoder_channels=8,
         top=12,
-        object_threshold=0.3,
-        stuff_area=16,
+        merge=PanopticFCNMergeSettings(object_threshold=0.3, stuff_area=16),
     )
 
     def make(categories: "Categories") -> PanopticFCN:
@@ -107,12 +105,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--explore",
         action="store_true",
-        help="run tests that draw cases, with new draws and many more of them",
+        help="run only tests that draw cases: new and many more",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """With --explore cases are drawn anew; before any test is imported, for tests keep the profile they see."""
+    """With --explore cases are drawn anew; set before tests are imported, for they keep what they see."""
     if config.getoption("--explore"):
         settings.load_profile("explore")
 

@@ -36,7 +36,7 @@ class _Shown(logging.Handler):
         self._task: Any = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Move the bar by a record that tells how far a download is; print others but for those of debugging."""
+        """Move the bar by a record that tells how far a download is; print others, but none of debugging."""
         name = getattr(record, "download", None)
         if name is not None and self._console.is_terminal:
             self._draw(name, record.__dict__["done"], record.__dict__["total"])

@@ -14,6 +14,7 @@ from pansight.cli.downloads import showing_downloads
 from pansight.cli.evaluate import evaluate
 from pansight.cli.models import models
 from pansight.cli.predict import predict
+from pansight.cli.serve import serve
 from pansight.cli.train import train
 from pansight.errors import CheckpointWarning, PansightError
 from pansight.version import __version__
@@ -49,6 +50,7 @@ app.command("models")(models)
 app.command()(demo)
 app.command()(evaluate)
 app.command()(predict)
+app.command()(serve)
 app.command()(train)
 
 

@@ -32,8 +32,8 @@ def fetch(
     that says nothing for `timeout` seconds counts as broken. Processes that want the same file wait for one
     another. A damaged file is set aside as `NAME.damaged`.
 
-    Nothing is printed. What happens goes to this module's logger: lines as INFO and WARNING, progress as DEBUG
-    records with `download` (the file's name), `done` and `total` (bytes; None where the server does not say).
+    Nothing is printed. What happens goes to this module's logger: lines as INFO and WARNING, progress as
+    DEBUG records with `download` (the file's name), `done` and `total` (bytes; None: the server does not say).
 
     Raises DownloadError: one line with the address, the place to put the file by hand, and what went wrong.
     """

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -22,23 +21,8 @@ from pansight.models.preprocess import Preprocess
 from pansight.version import __version__
 from pansight.zoo.header import FORMAT, FORMAT_VERSION, REMEDY, read_header, unreadable
 from pansight.zoo.methods import construct
-from pansight.zoo.reasons import first_line, first_problem
+from pansight.zoo.reasons import first_line
 from pansight.zoo.strict import State, compare, load_strictly
-
-
-def current_config(model: PanopticModel) -> BaseModel:
-    """The model's configuration with its thresholds as they stand now, not as they were when it was built.
-
-    Raises InputError when a threshold has been set to a value that its configuration forbids.
-    """
-    fields = type(model.config).model_fields
-    thresholds = {
-        name: getattr(model, name) for name in fields if name.endswith("_threshold") and hasattr(model, name)
-    }
-    try:
-        return type(model.config).model_validate({**model.config.model_dump(), **thresholds})
-    except ValidationError as error:
-        raise InputError(f"cannot save the model: {first_problem(error)}; correct the threshold") from error
 
 
 def save_native(
@@ -50,7 +34,7 @@ def save_native(
 ) -> None:
     """Write the model and all that it takes to use it: one file, whole or not at all.
 
-    Thresholds that were changed on the model travel along. `float16` halves the file: tensors with more
+    `float16` halves the file: tensors with more
     than one axis are rounded to half precision (relative error at most 2**-11), norms and biases are not;
     loading gives float32 again. `extra` is anything that JSON can say, for `Header.extra`.
 
@@ -60,8 +44,7 @@ def save_native(
     path = Path(path)
     if path.suffix != ".safetensors":
         raise InputError(f"{path} must end in .safetensors; choose such a name")
-    config = current_config(model)
-    whole = construct(model.method, config, model.categories, model.preprocess, blank=True)
+    whole = construct(model.method, model.config, model.categories, model.preprocess, blank=True)
     if compare(whole, model.state_dict()):
         raise CheckpointError(
             f"cannot save to {path}: the model was folded by optimized(); save the original"
@@ -71,7 +54,7 @@ def save_native(
         "format_version": str(FORMAT_VERSION),
         "pansight_version": __version__,
         "method": model.method,
-        "config": config.model_dump_json(),
+        "config": model.config.model_dump_json(),
         "categories": json.dumps({"name": model.categories.name, "items": model.categories.to_json()}),
         "preprocess": model.preprocess.model_dump_json(),
         "extra": json.dumps(dict(extra or {})),

@@ -3,13 +3,13 @@
 from typing import TYPE_CHECKING
 
 from pansight.lazy import lazy_names
-from pansight.models.dense_detection.config import DenseDetectionConfig
+from pansight.models.dense_detection.config import DenseDetectionConfig, DenseMergeSettings
 
 if TYPE_CHECKING:
     from pansight.models.dense_detection.model import DenseDetection
     from pansight.models.dense_detection.outputs import DenseOutputs
 
-__all__ = ["DenseDetection", "DenseDetectionConfig", "DenseOutputs"]
+__all__ = ["DenseDetection", "DenseDetectionConfig", "DenseMergeSettings", "DenseOutputs"]
 
 __getattr__ = lazy_names(
     __name__,

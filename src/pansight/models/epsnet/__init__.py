@@ -14,12 +14,12 @@ Where training departs from the released code:
 from typing import TYPE_CHECKING
 
 from pansight.lazy import lazy_names
-from pansight.models.epsnet.config import EPSNetConfig
+from pansight.models.epsnet.config import EPSNetConfig, EPSNetMergeSettings
 
 if TYPE_CHECKING:
     from pansight.models.epsnet.model import EPSNet
 
-__all__ = ["EPSNet", "EPSNetConfig"]
+__all__ = ["EPSNet", "EPSNetConfig", "EPSNetMergeSettings"]
 
 __getattr__ = lazy_names(
     __name__,

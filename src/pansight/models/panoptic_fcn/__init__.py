@@ -3,12 +3,12 @@
 from typing import TYPE_CHECKING
 
 from pansight.lazy import lazy_names
-from pansight.models.panoptic_fcn.config import PanopticFCNConfig
+from pansight.models.panoptic_fcn.config import PanopticFCNConfig, PanopticFCNMergeSettings
 
 if TYPE_CHECKING:
     from pansight.models.panoptic_fcn.model import PanopticFCN
 
-__all__ = ["PanopticFCN", "PanopticFCNConfig"]
+__all__ = ["PanopticFCN", "PanopticFCNConfig", "PanopticFCNMergeSettings"]
 
 __getattr__ = lazy_names(
     __name__,

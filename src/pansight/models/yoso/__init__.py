@@ -3,12 +3,12 @@
 from typing import TYPE_CHECKING
 
 from pansight.lazy import lazy_names
-from pansight.models.yoso.config import YOSOConfig
+from pansight.models.yoso.config import YOSOConfig, YOSOMergeSettings
 
 if TYPE_CHECKING:
     from pansight.models.yoso.model import YOSO, YOSOOutputs
 
-__all__ = ["YOSO", "YOSOConfig", "YOSOOutputs"]
+__all__ = ["YOSO", "YOSOConfig", "YOSOMergeSettings", "YOSOOutputs"]
 
 __getattr__ = lazy_names(
     __name__,
