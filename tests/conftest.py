@@ -18,7 +18,7 @@ from jaxtyping import config, install_import_hook
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes says nothing on a busy machine. The same cases are drawn every time, everywhere: a
-# change must not fail by a case that it did not cause. `make explore` draws new ones, to find what is unknown.
+# change must not fail by a case that it did not cause. `make explore` draws new ones, to find more.
 settings.register_profile("same", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None, derandomize=False, print_blob=True)
 settings.load_profile("same")

@@ -33,7 +33,7 @@ def fetch(
     another. A damaged file is set aside as `NAME.damaged`.
 
     Nothing is printed. What happens goes to this module's logger: lines as INFO and WARNING, progress as
-    DEBUG records with `download` (the file's name), `done` and `total` (bytes; None: the server does not say).
+    DEBUG records with `download` (the file's name), `done` and `total` (bytes; None where nobody says).
 
     Raises DownloadError: one line with the address, the place to put the file by hand, and what went wrong.
     """

@@ -82,7 +82,7 @@ def read_state(path: str | os.PathLike[str]) -> State:
 def _refuse_checkpoint(content: Any, path: Path) -> None:
     """Raise CheckpointError for a checkpoint of our own training, naming the weights that are beside it.
 
-    Besides the last weights it holds averaged ones and the optimizer's state, and no word on the input's size.
+    Besides the last weights it holds averaged ones and the optimizer's state, and no configuration.
     """
     if not isinstance(content, Mapping) or not {"state_dict", "optimizer_states", "loops"} <= content.keys():
         return
