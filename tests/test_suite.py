@@ -1,4 +1,4 @@
-"""The suite itself: the same cases for everyone, more of them on demand, and whole in a source distribution."""
+"""The suite itself: the same cases for everyone, more on demand, whole in a source distribution."""
 
 import ast
 import os
