@@ -61,8 +61,8 @@ def included() -> list[str]:
     return names
 
 
-NOT_SHIPPED = {".github", ".gitignore", ".pre-commit-config.yaml"}
-"""for those who work with the repository; the build adds .gitignore by itself"""
+NOT_SHIPPED = {".github", ".gitignore", ".pre-commit-config.yaml", "pyproject.toml"}
+"""for those who work with the repository; .gitignore and pyproject.toml the build adds by itself"""
 
 
 def test_the_source_distribution_holds_all_that_is_tracked() -> None:
