@@ -113,7 +113,7 @@ def _segment(segmenter: "Segmenter", samples: "Sequence[Sample]") -> "tuple[list
 def _write(
     writer: "MapWriter", jobs: "Sequence[Job]", samples: "Sequence[Sample]", maps: "Sequence[PanopticMap]"
 ) -> None:
-    from pansight import draw
+    from pansight import drawing as draw
     from pansight.runtime.writing import save_picture
 
     cells = []

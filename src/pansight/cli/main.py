@@ -5,10 +5,10 @@ import sys
 import typer
 from rich.console import Console
 
-from pansight import __version__
 from pansight.cli.convert import convert
 from pansight.cli.data import data
 from pansight.cli.demo import demo
+from pansight.cli.downloads import showing_downloads
 from pansight.cli.evaluate import evaluate
 from pansight.cli.models import models
 from pansight.cli.predict import predict
@@ -17,6 +17,7 @@ from pansight.cli.serve import serve
 from pansight.cli.streams import show_notes, tolerate_any_text
 from pansight.cli.train import train
 from pansight.errors import DataProblemsError, PansightError
+from pansight.version import __version__
 
 app = typer.Typer(
     name="pansight",
@@ -59,7 +60,8 @@ def run() -> None:
     errors = Console(stderr=True, soft_wrap=True, highlight=False)
     show_notes(errors)
     try:
-        app()
+        with showing_downloads(errors):
+            app()
     except PansightError as error:
         errors.print("[bold red]error:[/] ", end="")
         if isinstance(error, DataProblemsError):
