@@ -5,17 +5,19 @@ import sys
 import typer
 from rich.console import Console
 
-from pansight import __version__
 from pansight.cli.convert import convert
 from pansight.cli.data import data
 from pansight.cli.demo import demo
+from pansight.cli.downloads import showing_downloads
 from pansight.cli.evaluate import evaluate
 from pansight.cli.models import models
 from pansight.cli.predict import predict
+from pansight.cli.problems import in_short
 from pansight.cli.serve import serve
 from pansight.cli.streams import show_notes, tolerate_any_text
 from pansight.cli.train import train
-from pansight.errors import PansightError
+from pansight.errors import DataProblemsError, PansightError
+from pansight.version import __version__
 
 app = typer.Typer(
     name="pansight",
@@ -58,13 +60,16 @@ def run() -> None:
     errors = Console(stderr=True, soft_wrap=True, highlight=False)
     show_notes(errors)
     try:
-        app()
+        with showing_downloads(errors):
+            app()
     except PansightError as error:
         errors.print("[bold red]error:[/] ", end="")
+        if isinstance(error, DataProblemsError):
+            error = DataProblemsError(error.summary, in_short(error.problems))
         errors.print(str(error), markup=False)
         sys.exit(2)
     except KeyboardInterrupt:
-        errors.print("stopped by Ctrl-C; what was finished is kept")
+        errors.print("stopped by Ctrl-C")
         sys.exit(130)
 
 

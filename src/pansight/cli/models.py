@@ -27,11 +27,9 @@ def models(
 
 def describe(spec: "ModelSpec") -> dict[str, Any]:
     """All that is known of a model without its weights, as JSON says it."""
-    from pansight.zoo.cache import weights_folder
-    from pansight.zoo.methods import construct, parameter_count
-    from pansight.zoo.registry import where
+    from pansight.zoo.cache import weights_folder, where
+    from pansight.zoo.parameters import parameters_of
 
-    model = construct(spec.method, spec.config, spec.categories, spec.preprocess, blank=True)
     return {
         "name": spec.name,
         "method": spec.method,
@@ -39,7 +37,7 @@ def describe(spec: "ModelSpec") -> dict[str, Any]:
         "data": spec.categories_name,
         "things": len(spec.categories.thing_indices),
         "stuff": len(spec.categories.stuff_indices),
-        "parameters": parameter_count(model),
+        "parameters": parameters_of(spec),
         "short_side": spec.preprocess.short,
         "longest_side": spec.preprocess.longest,
         "squashed": spec.preprocess.squash,

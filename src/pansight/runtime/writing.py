@@ -16,13 +16,13 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from pansight import __version__
 from pansight.categories import Categories
 from pansight.drawing.overlays import overlay
 from pansight.errors import InputError, PansightError
 from pansight.files import atomic_write
 from pansight.panoptic import PanopticMap
 from pansight.runtime.inputs import image_ids, output_names, printable, relative_names
+from pansight.version import __version__
 
 _JPEG_LIMIT = 65_500
 """Longest side of a JPEG, in pixels."""

@@ -12,7 +12,6 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
 
-from pansight import __version__
 from pansight.errors import CheckpointError, InputError, PansightError
 from pansight.models.base import PanopticModel
 from pansight.runtime.devices import choose_device
@@ -28,6 +27,7 @@ from pansight.serve.page_routes import page_paths, page_routes
 from pansight.serve.segment_routes import segment_routes
 from pansight.serve.served import ServedModel
 from pansight.serve.stream_routes import stream_routes
+from pansight.version import __version__
 
 _ABOUT = """Images in, panoptic maps out.
 
@@ -78,7 +78,9 @@ def _load(name: str, source: str, device: str | None, resize: Any, max_batch: in
     try:
         model = load_model(source)
         if not _sound(model):
-            raise CheckpointError("not all weights are finite numbers; they are damaged, fetch or train them anew")
+            raise CheckpointError(
+                "not all weights are finite numbers; they are damaged, fetch or train them anew"
+            )
         engine = TorchEngine(model, device=device, resize=resize)
         return ServedModel(name, Segmenter(engine, batch_size=max_batch))
     except InputError:
@@ -105,7 +107,12 @@ def build_application(loaded: Sequence[ServedModel | Broken], options: ServeOpti
 
     # the interactive documents of FastAPI fetch scripts from elsewhere; this server's page fetches nothing
     app = FastAPI(
-        title="Pansight", version=__version__, description=_ABOUT, docs_url=None, redoc_url=None, lifespan=lifespan
+        title="Pansight",
+        version=__version__,
+        description=_ABOUT,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
     )
     app.state.hub = hub
     _answer_errors(app)
@@ -126,7 +133,12 @@ def build_application(loaded: Sequence[ServedModel | Broken], options: ServeOpti
             allow_origins=list(options.cors_origins),
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type", "Inference-Header-Content-Length"],
-            expose_headers=["Server-Timing", "Retry-After", "X-Request-Id", "Inference-Header-Content-Length"],
+            expose_headers=[
+                "Server-Timing",
+                "Retry-After",
+                "X-Request-Id",
+                "Inference-Header-Content-Length",
+            ],
         )
     return app
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from pansight import __version__
 from pansight.panoptic import PanopticMap
 from pansight.serve.documents import INFER_DOCUMENT
 from pansight.serve.failures import Refusal
@@ -14,6 +13,7 @@ from pansight.serve.hub import Hub, unless_gone
 from pansight.serve.inference_tensors import INPUT, OUTPUTS, Asked, read_request, tensors, write_response
 from pansight.serve.served import Rgb, ServedModel
 from pansight.serve.uploads import read_body
+from pansight.version import __version__
 
 _VERSION = "1"
 
@@ -104,7 +104,9 @@ def _find(hub: Hub, name: str, version: str) -> ServedModel:
 async def _segment(hub: Hub, model: ServedModel, asked: Asked) -> list[PanopticMap]:
     given = {name: str(value) for name, value in asked.parameters.items() if name in model.settings}
     settings = hub.settings(model, given)
-    tasks = [asyncio.ensure_future(hub.segment(model, partial(_at_hand, one), settings)) for one in asked.images]
+    tasks = [
+        asyncio.ensure_future(hub.segment(model, partial(_at_hand, one), settings)) for one in asked.images
+    ]
     try:
         return [found.panoptic for found in await asyncio.gather(*tasks)]
     finally:

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from pansight.errors import CheckpointError, InputError
+from pansight.models.normalise import Normalise
 from pansight.models.panoptic_fcn import PanopticFCN
-from pansight.models.preprocess import Normalise, Preprocess
+from pansight.models.preprocess import Preprocess
 from pansight.models.yoso import YOSO
 from pansight.runtime.engines import DetailedEngine, Engine, TorchEngine, open_engine, opening
 from pansight.runtime.engines.opening import EngineOptions, Runtime
