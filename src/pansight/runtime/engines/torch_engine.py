@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from pansight.errors import CheckpointError, DeviceError, InputError
 from pansight.merging import Form, MergeSettings
 from pansight.models.base import HasInstances, HasSemantics, PanopticModel
-from pansight.models.preprocess import Pixels, Preprocess, Sizes
+from pansight.models.normalise import Pixels
+from pansight.models.preprocess import Preprocess, Sizes
 from pansight.panoptic import PanopticBatch
 from pansight.panoptic.instances import Instances
 from pansight.runtime.devices import choose_device, form_for
