@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from pansight.export.parity import canary
+
+Command = Callable[..., Any]
 
 
 @pytest.fixture
@@ -18,7 +21,7 @@ def photo(tmp_path: Path) -> Path:
 
 
 def test_exported_compared_and_run(
-    pansight: Callable[..., Run], small_weights: Path, photo: Path, tmp_path: Path
+    pansight: Command, small_weights: Path, photo: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "out" / "model.onnx"
     run = pansight("export", small_weights, "--to", "onnx", "--output", file, "--images", photo)
@@ -35,7 +38,7 @@ def test_exported_compared_and_run(
 
 
 def test_nothing_is_kept_that_says_something_else(
-    pansight: Callable[..., Run],
+    pansight: Command,
     small_weights: Path,
     photo: Path,
     tmp_path: Path,
@@ -66,12 +69,12 @@ def test_nothing_is_kept_that_says_something_else(
         (("yoso-tiny", "--to", "onnx", "--cut", "half"), "--cut half is unknown"),
     ],
 )
-def test_refusals(pansight: Callable[..., Run], arguments: tuple[str, ...], message: str) -> None:
+def test_refusals(pansight: Command, arguments: tuple[str, ...], message: str) -> None:
     run = pansight("export", *arguments)
     assert run.code == 2 and message in run.err
 
 
-def test_the_table(pansight: Callable[..., Run]) -> None:
+def test_the_table(pansight: Command) -> None:
     run = pansight("export", "--list")
     lines = run.out.splitlines()
     assert len([line for line in lines if line.startswith(("yoso", "dense", "panoptic", "epsnet"))]) == 96

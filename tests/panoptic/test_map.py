@@ -13,7 +13,7 @@ from pansight.categories import Categories
 from pansight.errors import CategoryError, InputError
 from pansight.panoptic import PanopticBatch, PanopticMap, Segment
 from pansight.panoptic import batch as module
-from pansight.panoptic import map as map_module
+from pansight.panoptic.checks import checked_ids
 
 CITY = Categories.builtin("cityscapes")
 ROAD, SKY, PERSON, CAR = (CITY.index(name) for name in ("road", "sky", "person", "car"))
@@ -175,7 +175,7 @@ def test_what_does_not_fit_together_is_refused(
 def test_arrays_that_are_no_ids_are_refused(ids: np.ndarray, message: str) -> None:
     # Not through the constructor: under test its run-time annotations would speak first.
     with pytest.raises(InputError, match=message):
-        map_module._checked_ids(ids)
+        checked_ids(ids)
 
 
 def test_from_table_refuses_repeated_rows_and_unknown_categories() -> None:

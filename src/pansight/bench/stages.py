@@ -69,7 +69,7 @@ class Staged:
             where = torch.device(engine.device)
             pixels, sizes = self._time(times, "preprocess", lambda: preprocess.frames([self.image], where))
             inside = None if sizes.filled else torch.tensor(sizes.valid, device=where)
-            outputs = self._time(times, "network", lambda: engine.run(pixels, inside))
+            outputs = self._time(times, "network", lambda: engine._network(pixels, inside))
             merged = self._time(
                 times, "merge", lambda: engine.model.merge(outputs, sizes, engine.merge, engine.form)
             )

@@ -65,6 +65,14 @@ def evaluate(
             rich_help_panel=_FILES,
         ),
     ] = "id",
+    match_categories: Annotated[
+        str,
+        typer.Option(
+            metavar="[id|name]",
+            help="How a predicted category finds the true one: by its id or by its name in PREDICTIONS.json.",
+            rich_help_panel=_FILES,
+        ),
+    ] = "id",
     workers: Annotated[
         int, typer.Option(min=1, help="So many files are read and scored at once.", rich_help_panel=_FILES)
     ] = 1,
@@ -230,10 +238,14 @@ def evaluate(
             )
         if match not in ("id", "file-name"):
             raise InputError(f"--match {match} is no way to pair pictures; use id or file-name")
+        if match_categories not in ("id", "name"):
+            raise InputError(f"--match-categories {match_categories} is no way to do it; use id or name")
         output.check(inputs=(truth, predictions))
         share_cores()
         from pansight.cli.datasets import as_categories
         from pansight.cli.evaluate_files import FilesJob
+        from pansight.cli.problems import problems_in_short
+        from pansight.cli.stopping import told_when_stopped
 
         job = FilesJob(
             truth,
@@ -244,8 +256,11 @@ def evaluate(
             None if categories is None else as_categories(categories),
             match == "file-name",
             workers,
+            match_categories == "name",
         )
-        finish(job.run(measures), output)
+        with problems_in_short(truth, output.json), told_when_stopped("nothing was scored"):
+            done = job.run(measures)
+        finish(done, output)
         return
     _refuse(
         "not with --model",
@@ -253,6 +268,7 @@ def evaluate(
         truth_masks=truth_masks,
         prediction_masks=prediction_masks,
         match=None if match == "id" else match,
+        match_categories=None if match_categories == "id" else match_categories,
     )
     if data is None:
         raise InputError("--model needs --data: a folder, a COCO panoptic JSON, or 'scenes'")

@@ -75,9 +75,7 @@ def export(
     ] = True,
     images: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Images to compare on, files or folders; made up if not given.", show_default=False
-        ),
+        typer.Option(help="Images to compare on, or folders; made up if not given.", show_default=False),
     ] = None,
     data: Annotated[
         str | None,

@@ -41,7 +41,8 @@ def predict(
         str | None,
         typer.Option(
             "--model",
-            help=f"A name from `pansight models`, a checkpoint or an exported file; {DEFAULT_MODEL} if not given.",
+            help="A name from `pansight models`, a checkpoint or an exported file; "
+            f"{DEFAULT_MODEL} if not given.",
             show_default=False,
         ),
     ] = None,

@@ -47,7 +47,7 @@ class NetworkCut(nn.Module):
     def _outputs(self, images: Pixels, valid: Int[Tensor, "b 2"]) -> dict[str, Tensor]:
         model = self.model
         found = named_outputs(self.network(images, valid), type(model).training_outputs)
-        for part in type(model).merge_parts:
+        for part in type(model).merge_modules:
             for name, parameter in model.get_submodule(part).named_parameters():
                 found[f"{MERGE_PREFIX}{part}.{name}"] = parameter.clone()
         return found

@@ -28,8 +28,7 @@ def write_onnx(cut: NetworkCut, description: Description, path: Path) -> None:
 def trace_onnx(cut: NetworkCut, path: Path, size: tuple[int, int] | None) -> None:
     """The bare graph; batch, and height and width without `size`, are free.
 
-    By tracing: torch's newer exporter takes minutes for symbolic sizes, this one seconds, and both graphs give
-    the same numbers.
+    By tracing: torch's newer exporter takes minutes for symbolic sizes, this one seconds.
     """
     names = cut.names()
     axes: dict[str, dict[int, str]] = {"images": {0: "batch"}, "valid": {0: "batch"}}

@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple, TypeAlias
 from pansight.errors import InputError
 
 Status: TypeAlias = Literal["validated", "available", "blocked"]
-"""`validated`: tests run it and get torch's ids; `available`: it can be written, but nobody runs it in the tests;
-`blocked`: refused, with the reason."""
+"""`validated`: tests run it and get torch's ids; `available`: it can be written, but no
+test runs it; `blocked`: refused, with the reason."""
 
 METHODS = ("yoso", "dense_detection", "panoptic_fcn", "epsnet")
 TARGETS = ("onnx", "openvino", "torch", "tensorrt")

@@ -36,9 +36,6 @@ class PanopticModel(nn.Module, ABC):
 
     Attributes:
         method: name of the method, as the zoo knows it.
-        outputs: the NamedTuple that `forward` gives.
-        training_outputs: fields of it that losses alone read; exported networks do without.
-        merge_parts: modules with weights that `merge` needs; of exported networks they travel beside the graph.
         config: everything that its constructor was told; travels inside checkpoints.
         categories: what it can name; contiguous indices are positions in it.
         preprocess: how it wants its pictures.
@@ -46,8 +43,11 @@ class PanopticModel(nn.Module, ABC):
 
     method: ClassVar[str]
     outputs: ClassVar[type]
+    """the NamedTuple that `forward` gives"""
     training_outputs: ClassVar[tuple[str, ...]] = ()
-    merge_parts: ClassVar[tuple[str, ...]] = ()
+    """fields of it that losses alone read; exported networks do without"""
+    merge_modules: ClassVar[tuple[str, ...]] = ()
+    """modules that the merge alone uses: it works in float32, and so they stay, whatever the network does"""
     config: BaseModel
 
     def __init__(self, categories: Categories, preprocess: Preprocess) -> None:

@@ -14,6 +14,6 @@ def coordinate_channels(like: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 2 h 
 
 
 def _line(count: int, like: Tensor) -> Float[Tensor, " n"]:
-    """From -1 to 1; of one pixel alone -1. Runtimes disagree on what `linspace` is there, so it is not used."""
+    """From -1 to 1; of one pixel alone -1, where runtimes disagree on `linspace`."""
     numbers = torch.arange(count, device=like.device, dtype=torch.float32)
     return (2 * numbers / numbers[-1:].clamp(min=1) - 1).to(like.dtype)

@@ -1,10 +1,10 @@
 """Modulated deformable convolution in pure torch (Zhu et al., Deformable ConvNets v2, CVPR 2019).
 
-Three forms of the same sums. `grid_sample` runs, trains and exports everywhere. On the CPU, without gradients,
-each tap of each pixel is instead one weighted sum of four rows of a table of pixels, which `embedding_bag`
-does in one pass: about twice as fast on large maps. Exported graphs may ask for four plain gathers from that
-table: OpenVINO runs them in half the time of its GridSample, and they are right where GridSample is missing or
-broken (WebGPU, some fusions of TensorRT).
+Three forms of the same sums. `grid_sample` runs, trains and exports everywhere. On the CPU, without
+gradients, each tap of each pixel is instead one weighted sum of four rows of a table of pixels, which
+`embedding_bag` does in one pass: about twice as fast on large maps. Exported graphs may ask for four plain
+gathers from that table: OpenVINO runs them in half the time of its GridSample, and they are right where
+GridSample is missing or broken (WebGPU, some fusions of TensorRT).
 """
 
 import math
@@ -25,8 +25,8 @@ OFFSET_CHANNELS = 27
 COLUMN_LIMIT = 1 << 24
 
 Lowering: TypeAlias = Literal["auto", "grid", "gather"]
-"""`auto`: whatever suits the device and whether gradients are wanted; `grid`, `gather`: that form and no other,
-the whole map in one go, so that sizes may be symbols of an exported graph"""
+"""`auto`: whatever suits the device and whether gradients are wanted; `grid`, `gather`: that form and no
+other, the whole map in one go, so that sizes may be symbols of an exported graph"""
 
 Taps = Float[Tensor, "b r w k"]
 """one number a tap of each pixel of some rows"""

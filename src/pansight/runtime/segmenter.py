@@ -1,5 +1,6 @@
 """One call from an image to its panoptic map."""
 
+import logging
 import math
 import os
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
@@ -29,6 +30,8 @@ Resize: TypeAlias = Literal["paper", "none"] | int
 
 Pictures: TypeAlias = list[Any] | tuple[Any, ...]
 """Several of Picture; not a `Sequence`, for a path is one, too."""
+
+_log = logging.getLogger(__name__)
 
 _Frame = TypeVar("_Frame")
 _Found = TypeVar("_Found")
@@ -246,6 +249,8 @@ class Segmenter:
         batch = batch.host()
         if np.isnan(batch.scores.numpy()).any():
             raise CheckpointError(_NOT_FINITE)
+        if batch.overflow is not None and bool(batch.overflow.any()):
+            _log.warning("more masks than merge.budget were kept; the best were merged: raise merge.budget")
         return batch.to_maps(self.categories, [(image.shape[0], image.shape[1]) for image in images])
 
     def _one_or_list(self, pictures: Any, find: Callable[[Sequence[Rgb]], list[_Found]]) -> Any:

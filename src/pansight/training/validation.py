@@ -21,8 +21,8 @@ from pansight.runtime.engines.protocol import Rgb, Size
 from pansight.runtime.segmenter import Segmenter
 from pansight.training.averaging import WeightAverage
 from pansight.training.config import TrainConfig
-from pansight.training.data_module import start_worker
 from pansight.training.journal import Journal
+from pansight.training.loading import start_worker, worker_context
 from pansight.training.steps import StepCallback
 from pansight.training.stream import ErrorsAsItems, Samples
 from pansight.zoo.spec import ModelSpec
@@ -139,6 +139,7 @@ class Validation(StepCallback):
             collate_fn=_unchanged,
             num_workers=self.config.workers,
             worker_init_fn=start_worker,
+            multiprocessing_context=worker_context(self.config.workers),
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from pansight.errors import CheckpointError, InputError
+from pansight.merging import MergeSettings
 from pansight.models.base import PanopticModel
 from pansight.models.naming import rebuilt_outputs
+from pansight.models.preprocess import Sizes
 from pansight.panoptic import PanopticBatch
 from pansight.runtime.engines.artefact import MERGE_PREFIX, Description
 from pansight.runtime.engines.details import instances_of, outputs_of, semantics_of
@@ -97,14 +99,27 @@ class NetworkEngine:
         missing = set(wanted) - self.outputs
         if missing:
             raise InputError(f"{self.spec.method} has no {' and no '.join(sorted(missing))} of its own")
-        pixels, padded = self.spec.preprocess.frames(list(frames), "cpu", sizes)
-        outputs = self.network(pixels.numpy(), np.array(padded.valid, dtype=np.int64))
-        model = self.model
+        outputs, padded = self.run(frames, sizes)
         return Answers(
-            model.merge(outputs, padded, self.merge, "pruned") if "panoptic" in wanted else None,
-            instances_of(model, outputs, padded, self.merge, "pruned") if "instances" in wanted else None,
-            semantics_of(model, outputs, padded, "pruned") if "semantics" in wanted else None,
+            self.merge_outputs(outputs, padded) if "panoptic" in wanted else None,
+            instances_of(self.model, outputs, padded, self.merge, "pruned")
+            if "instances" in wanted
+            else None,
+            semantics_of(self.model, outputs, padded, "pruned") if "semantics" in wanted else None,
         )
+
+    @torch.inference_mode()
+    def run(self, frames: Sequence[Rgb], sizes: Sequence[Size] | None = None) -> tuple[Any, Sizes]:
+        """The network alone: its outputs, and the sizes that `merge_outputs` needs; raises as a call does."""
+        pixels, padded = self.spec.preprocess.frames(list(frames), "cpu", sizes)
+        return self.network(pixels.numpy(), np.array(padded.valid, dtype=np.int64)), padded
+
+    @torch.inference_mode()
+    def merge_outputs(
+        self, outputs: Any, sizes: Sizes, merge: Mapping[str, Any] | MergeSettings | None = None
+    ) -> PanopticBatch:
+        """Maps of what `run` gave, by the engine's settings or with some of them changed."""
+        return self.model.merge(outputs, sizes, self.merge.replaced(merge), "pruned")
 
     def network(self, pixels: np.ndarray, valid: np.ndarray) -> Any:
         """The method's outputs for pixels [b, 3, h, w], padded, and heights and widths [b, 2] inside them.
@@ -125,9 +140,9 @@ def merging_model(described: Description, constants: Mapping[str, Tensor]) -> Pa
     """
     parts = (described.method, described.config, described.categories, described.preprocess)
     blank = construct(*parts, blank=True)
-    model = blank.optimized() if type(blank).merge_parts else blank
+    model = blank.optimized() if type(blank).merge_modules else blank
     for name, _ in list(model.named_children()):
-        if name not in type(model).merge_parts:
+        if name not in type(model).merge_modules:
             setattr(model, name, None)
     own = dict(model.named_parameters())
     wrong = own.keys() ^ {name.removeprefix(MERGE_PREFIX) for name in constants}

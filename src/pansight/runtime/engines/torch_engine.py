@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from pansight.errors import CheckpointError, DeviceError, InputError
 from pansight.merging import Form, MergeSettings
 from pansight.models.base import HasInstances, HasSemantics, PanopticModel
-from pansight.models.preprocess import Pixels, Preprocess, Sizes
+from pansight.models.normalise import Pixels
+from pansight.models.preprocess import Preprocess, Sizes
 from pansight.panoptic import PanopticBatch
 from pansight.panoptic.instances import Instances
 from pansight.runtime.devices import choose_device, form_for
@@ -116,7 +117,7 @@ class TorchEngine:
             description="",
         )
         self.network = Network(self.model, preprocess, precision).to(self._device)
-        self.run: Any = torch.compile(self.network) if mode == "compiled" else self.network
+        self._network: Any = torch.compile(self.network) if mode == "compiled" else self.network
         self._turn = threading.Lock() if mode == "compiled" else nullcontext()
 
     @property
@@ -149,13 +150,7 @@ class TorchEngine:
         if missing:
             raise InputError(f"{self.spec.method} has no {' and no '.join(sorted(missing))} of its own")
         with self._blame(frames):
-            pixels, padded = self.spec.preprocess.frames(list(frames), self._device, sizes)
-            valid = None if padded.filled else torch.tensor(padded.valid, device=self._device)
-            with self._turn:
-                outputs = self.run(pixels, valid)
-            finite = _all_finite(outputs)
-            if self._device.type == "cpu" and not bool(finite):
-                raise CheckpointError(self._not_finite())
+            outputs, padded, finite = self._run_network(frames, sizes)
             found = Answers(
                 self._merged(outputs, padded, finite) if "panoptic" in wanted else None,
                 self._instances(outputs, padded) if "instances" in wanted else None,
@@ -166,8 +161,40 @@ class TorchEngine:
                 raise CheckpointError(self._not_finite())
         return found
 
+    @torch.inference_mode()
+    def run(self, frames: Sequence[Rgb], sizes: Sequence[Size] | None = None) -> tuple[Any, Sizes]:
+        """The network alone: its outputs in float32, and the sizes that `merge_outputs` needs.
+
+        For whoever merges more than once, with other settings. Waits for the device; raises as a call does.
+        """
+        with self._blame(frames):
+            outputs, padded, finite = self._run_network(frames, sizes)
+            if not bool(finite):
+                raise CheckpointError(self._not_finite())
+        return outputs, padded
+
+    @torch.inference_mode()
+    def merge_outputs(
+        self, outputs: Any, sizes: Sizes, merge: Mapping[str, Any] | MergeSettings | None = None
+    ) -> PanopticBatch:
+        """Maps of what `run` gave, by the engine's settings or with some of them changed."""
+        return self.model.merge(outputs, sizes, self.merge.replaced(merge), self.form)
+
+    def _run_network(
+        self, frames: Sequence[Rgb], sizes: Sequence[Size] | None
+    ) -> tuple[Any, Sizes, Bool[Tensor, ""]]:
+        """Outputs, sizes, and whether the outputs are finite; on a CPU they are, or an error is raised."""
+        pixels, padded = self.spec.preprocess.frames(frames, self._device, sizes)
+        valid = None if padded.filled else torch.tensor(padded.valid, device=self._device)
+        with self._turn:
+            outputs = self._network(pixels, valid)
+        finite = _all_finite(outputs)
+        if self._device.type == "cpu" and not bool(finite):
+            raise CheckpointError(self._not_finite())
+        return outputs, padded, finite
+
     def _merged(self, outputs: Any, sizes: Sizes, finite: Bool[Tensor, ""]) -> PanopticBatch:
-        batch = self.model.merge(outputs, sizes, self.merge, self.form)
+        batch = self.merge_outputs(outputs, sizes)
         if self._device.type == "cpu":
             return batch
         # nobody waits for the answer yet; whoever brings the batch to the host sees it
@@ -219,8 +246,10 @@ class TorchEngine:
 
 
 def to_half(model: PanopticModel, dtype: torch.dtype) -> None:
-    """Bring the network's weights to half precision."""
-    model.to(dtype)
+    """Bring the network's weights to half precision, but for what the merge alone uses."""
+    for name, module in model.named_children():
+        if name not in model.merge_modules:
+            module.to(dtype)
 
 
 def in_float32(outputs: Any) -> Any:
