@@ -69,6 +69,11 @@ def write_artefact(
     """
     if path.suffix != SUFFIXES[target]:
         raise InputError(f"{path} must end in {SUFFIXES[target]} for {target}; choose such a name")
+    if description.cut == "whole" and description.size is None and model.method != "yoso":
+        raise InputError(
+            f"the merge of {model.method} chooses among as many candidates as its input has cells: give the "
+            "size of the input (--size 512x800), or export the network cut"
+        )
     lowering: Lowering = description.lowering  # type: ignore[assignment]
     kind = NetworkCut if description.cut == "network" else WholeCut
     cut = kind(model.optimized(), description.preprocess, lowering)
