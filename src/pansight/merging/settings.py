@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
-from torch import Tensor
 
 from pansight.errors import InputError
 
@@ -12,10 +11,6 @@ Form: TypeAlias = Literal["pruned", "fixed"]
 """`pruned`: looks at the data and does work only for masks and tiles that can matter; for hosts. `fixed`: no
 shape depends on the data and nothing waits for the host; for accelerators, compiled and exported graphs.
 Whoever builds an engine chooses; both give the same maps but for ties."""
-
-
-Number: TypeAlias = float | Tensor
-"""A threshold; in an exported graph a tensor without axes, so that it is an input and can be changed."""
 
 _Settings = TypeVar("_Settings", bound="MergeSettings")
 

@@ -14,15 +14,13 @@ from pansight.models.base import PanopticModel
 from pansight.training.batch import TrainingBatch
 from pansight.training.config import TrainConfig
 from pansight.training.schedule import rate_factor
+from pansight.training.stream import MISSING
 
 REMEDY = (
     "lower optimizer.learning_rate or optimizer.gradient_clip and go on with --resume "
     "from the last checkpoint, which is kept"
 )
 
-
-MISSING = 0.01
-"""share of the images that may be unreadable"""
 
 CATEGORIES = "categories"
 """key of a checkpoint: the names and kinds that its model tells apart"""

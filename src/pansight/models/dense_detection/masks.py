@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pansight.merging import Form
-from pansight.merging.settings import Number
+from pansight.merging.numbers import Number
 from pansight.models.dense_detection.candidates import Queries
 from pansight.models.dense_detection.config import DenseDetectionConfig
 from pansight.models.dense_detection.dense_boxes import PAIRS, boxes_of_levels, dense_boxes, dense_size

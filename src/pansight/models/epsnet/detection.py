@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from pansight.merging import Form, best_first, keep_first
-from pansight.merging.settings import Number
+from pansight.merging.numbers import Number
 from pansight.models.epsnet.anchors import decode
 from pansight.models.epsnet.config import EPSNetConfig
 from pansight.models.epsnet.outputs import EPSNetOutputs
