@@ -1,6 +1,7 @@
 """PyTorch as an engine: modes, precisions, devices' errors, threads."""
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -138,7 +139,9 @@ def test_tensors_of_several_sizes(small_model: YOSO) -> None:
 
 
 @pytest.mark.usefixtures("unchecked_shapes")
-def test_compiled_at_three_sizes(small_model: YOSO) -> None:
+def test_compiled_at_three_sizes(small_model: YOSO, monkeypatch: pytest.MonkeyPatch) -> None:
+    # all but the making of machine code, which takes minutes
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
     plain, fast = (TorchEngine(small_model, device="cpu", mode=mode) for mode in ("folded", "compiled"))
     for size in ((64, 96), (64, 64), (96, 64)):
         frame = noise(*size)
