@@ -35,6 +35,7 @@ class PanopticFCN(PanopticModel):
     """
 
     method = "panoptic_fcn"
+    merge_modules = ("thing_generator", "stuff_generator")
     config: PanopticFCNConfig
 
     def __init__(self, config: PanopticFCNConfig, categories: Categories, preprocess: Preprocess) -> None:
