@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int, Int32, UInt8
+from jaxtyping import Bool, Float, Int32, UInt8
 from torch import Tensor, nn
 
 from pansight.merging import MergeSettings
