@@ -31,8 +31,8 @@ from pansight.serve.stream_routes import stream_routes
 _ABOUT = """Images in, panoptic maps out.
 
 `POST /v1/segment` is the short way; `/v2` is the Open Inference Protocol, for KServe and Triton clients;
-`/v1/stream` is a WebSocket: binary messages are frames (image files), text messages set thresholds and format,
-the newest frame wins. Errors are `{"error": "one line"}`.
+`/v1/stream` is a WebSocket: binary messages are frames (image files), text messages set thresholds
+and format, the newest frame wins. Errors are `{"error": "one line"}`.
 """
 
 
@@ -41,8 +41,8 @@ def load_models(
 ) -> list[ServedModel | Broken]:
     """The models by name, path, or NAME=PATH.
 
-    Damaged weights make a model `Broken`, which answers with 500 while the others serve. Raises InputError for
-    a name that does not exist, a file that is not there, and for two models of one name.
+    Damaged weights make a model `Broken`, which answers with 500 while the others serve. Raises InputError
+    for a name that does not exist, a file that is not there, and for two models of one name.
     """
     choose_device(device)
     loaded: list[ServedModel | Broken] = []
@@ -69,15 +69,16 @@ def _load(name: str, source: str, device: str | None, resize: Any, max_batch: in
     from pansight.zoo import load_model
     from pansight.zoo.presets import names, preset
 
-    if source not in names():
-        if not Path(source).exists():
-            if Path(source).suffix == "" and Path(source).name == source:
-                preset(source)  # says which names are near
-            raise InputError(f"{source}: no such file; check the path")
+    if source not in names() and not Path(source).exists():
+        if Path(source).suffix == "" and Path(source).name == source:
+            preset(source)  # says which names are near
+        raise InputError(f"{source}: no such file; check the path")
     try:
         model = load_model(source)
         if not _sound(model):
-            raise CheckpointError("not all weights are finite numbers; they are damaged, fetch or train them anew")
+            raise CheckpointError(
+                "not all weights are finite numbers; they are damaged, fetch or train them anew"
+            )
         return ServedModel(name, Segmenter(model, device=device, resize=resize, batch_size=max_batch))
     except InputError:
         raise
@@ -103,7 +104,12 @@ def build_application(loaded: Sequence[ServedModel | Broken], options: ServeOpti
 
     # the interactive documents of FastAPI fetch scripts from elsewhere; this server's page fetches nothing
     app = FastAPI(
-        title="Pansight", version=__version__, description=_ABOUT, docs_url=None, redoc_url=None, lifespan=lifespan
+        title="Pansight",
+        version=__version__,
+        description=_ABOUT,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
     )
     app.state.hub = hub
     _answer_errors(app)
@@ -124,7 +130,12 @@ def build_application(loaded: Sequence[ServedModel | Broken], options: ServeOpti
             allow_origins=list(options.cors_origins),
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type", "Inference-Header-Content-Length"],
-            expose_headers=["Server-Timing", "Retry-After", "X-Request-Id", "Inference-Header-Content-Length"],
+            expose_headers=[
+                "Server-Timing",
+                "Retry-After",
+                "X-Request-Id",
+                "Inference-Header-Content-Length",
+            ],
         )
     return app
 

@@ -1,4 +1,4 @@
-"""What the routes share: the models with their queues, kept outputs, counters, and the threads that decode."""
+"""What the routes share: the models with their queues, kept outputs, counters, threads that decode."""
 
 import asyncio
 import os

@@ -23,7 +23,7 @@ Settings: TypeAlias = tuple[tuple[str, float], ...]
 
 @dataclass(frozen=True)
 class Setting:
-    """A threshold that a request may replace: its name, range, step of a slider, and the model's own value."""
+    """A threshold that a request may replace: name, range, step of a slider, and the model's own value."""
 
     name: str
     low: float
@@ -88,7 +88,7 @@ class ServedModel:
         return self._segmenter._padded_size(image)
 
     def checked(self, asked: Mapping[str, float]) -> Settings:
-        """The thresholds a request asks for. Raises InputError for a name it lacks or a value out of range."""
+        """The thresholds asked for. Raises InputError for a name it lacks or a value out of range."""
         for name, value in asked.items():
             setting = self.settings.get(name)
             if setting is None:

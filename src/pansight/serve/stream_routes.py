@@ -1,4 +1,4 @@
-"""`/v1/stream`: frames over a WebSocket, the newest wins: an answer is never older than one run of the network."""
+"""`/v1/stream`: frames over a WebSocket; the newest wins, so no answer is older than two runs."""
 
 import asyncio
 import json
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+
 from pansight.serve.answers import Form, Written, framed
 from pansight.serve.failures import Refusal, one_line
 from pansight.serve.hub import Hub
@@ -81,7 +82,9 @@ class Session:
             for task in (worker, reader):
                 task.cancel()
             for result in await asyncio.gather(worker, reader, return_exceptions=True):
-                if isinstance(result, Exception) and not isinstance(result, WebSocketDisconnect | RuntimeError):
+                if isinstance(result, Exception) and not isinstance(
+                    result, WebSocketDisconnect | RuntimeError
+                ):
                     log.error("stream ended", extra={"fields": {"reason": one_line(result)}})
 
     async def _read_all(self) -> None:

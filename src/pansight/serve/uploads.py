@@ -1,4 +1,4 @@
-"""Bytes from outside become an image, within limits: counted as they arrive, measured before they are decoded."""
+"""Bytes from outside become an image, within limits: counted on arrival, measured before they are decoded."""
 
 import asyncio
 import io
@@ -17,7 +17,7 @@ from pansight.runtime.images import read_image
 from pansight.serve.failures import Refusal, bad_request
 from pansight.serve.served import Rgb
 
-# Formats of photographs. Others run programs (EPS: Ghostscript) or decode before anybody can ask for their size.
+# Formats of photographs. Others run programs (EPS: Ghostscript) or decode before their size can be asked.
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000", "PPM", "TGA", "QOI")
 
 _MOST_PARTS = 32
@@ -26,7 +26,7 @@ _MOST_PART_HEADERS = 4096
 
 
 async def read_body(request: Request, most_bytes: int, seconds: float) -> bytes:
-    """The whole body. Refuses with 413 what is too long, by its header or as it arrives, with 408 what is late."""
+    """The whole body. Refuses with 413 what is too long, by header or on arrival, with 408 what is late."""
     declared = request.headers.get("content-length")
     if declared is not None and declared.isdigit() and int(declared) > most_bytes:
         raise _too_long(most_bytes)
@@ -45,7 +45,9 @@ async def read_body(request: Request, most_bytes: int, seconds: float) -> bytes:
         return b"".join(parts)
     except asyncio.TimeoutError:
         raise Refusal(
-            408, f"the body did not arrive within {seconds:g} seconds; send it faster", {"Connection": "close"}
+            408,
+            f"the body did not arrive within {seconds:g} seconds; send it faster",
+            {"Connection": "close"},
         ) from None
     except ClientDisconnect:
         raise Refusal(400, "the client hung up before its body was complete") from None
