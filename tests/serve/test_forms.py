@@ -13,6 +13,7 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from pansight.categories import Categories
+from pansight.merging.sizes import Sizes
 from pansight.panoptic import PanopticMap, rgb_to_ids
 from pansight.serve import holding
 from pansight.serve.answers import Form, framed, write
@@ -93,7 +94,7 @@ def test_the_shelf_forgets_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def held(nbytes: int) -> Held:
     """Outputs of that size."""
-    return Held((), None, nbytes)  # type: ignore[arg-type]
+    return Held((), Sizes((32, 32), [(1, 1)], [(1, 1)]), nbytes)
 
 
 def as_map(ids: np.ndarray) -> PanopticMap:

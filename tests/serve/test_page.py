@@ -30,7 +30,7 @@ Rgb = UInt8[np.ndarray, "h w 3"]
 def site(start: Start) -> Server:
     """A server of two models: yoso-tiny at a small size, and the same with a high threshold."""
     model = load_model("yoso-tiny")
-    strict = Segmenter(model, device="cpu", resize=128, object_threshold=0.97)
+    strict = Segmenter(model, device="cpu", resize=128, merge={"object_threshold": 0.97})
     return start(
         ServedModel("yoso-tiny", Segmenter(model, device="cpu", resize=128)), ServedModel("strict", strict)
     )

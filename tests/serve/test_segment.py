@@ -109,7 +109,7 @@ def test_thresholds_replace_the_models_own_for_one_request(
     assert server.segment(png, object_threshold=1).json()["segments"] == []
     scores = sorted({segment.score for segment in segmenter(picture).segments if segment.score is not None})
     middle = (scores[0] + scores[-1]) / 2
-    strict = Segmenter(model, device="cpu", object_threshold=middle)
+    strict = Segmenter(model, device="cpu", merge={"object_threshold": middle})
     answer = server.segment(png, object_threshold=middle).json()
     check_answer(answer, strict(picture))
     assert answer["settings"]["object_threshold"] == middle
@@ -151,7 +151,13 @@ def test_a_token_that_is_none(server: Server, query: dict[str, str], status: int
         ({"object_threshold": "high"}, 400, "object_threshold must be a number, got 'high'"),
         ({"object_threshold": "nan"}, 400, "object_threshold must be 0 to 1, got nan"),
         ({"object_threshold": "7"}, 400, "object_threshold must be 0 to 1, got 7"),
-        ({"object_treshold": "0.5"}, 400, "no threshold object_treshold; it has object_threshold"),
+        (
+            {"object_treshold": "0.5"},
+            400,
+            "no threshold object_treshold; it has object_threshold, keep_share",
+        ),
+        ({"keep_share": "inf"}, 400, "keep_share must be 0 up, got inf"),
+        ({"keep_share": "-1"}, 400, "keep_share must be 0 up, got -1"),
     ],
 )
 def test_a_query_that_makes_no_sense(
@@ -164,7 +170,7 @@ def test_a_query_that_makes_no_sense(
 
 
 def test_several_models(start: Start, segmenter: Segmenter, model: YOSO, png: bytes) -> None:
-    never = Segmenter(model, device="cpu", object_threshold=1.0)
+    never = Segmenter(model, device="cpu", merge={"object_threshold": 1.0})
     server = start(ServedModel("first", segmenter), ServedModel("second", never))
     assert server.segment(png).json()["model"] == "first"
     second = server.segment(png, model="second").json()

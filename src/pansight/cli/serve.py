@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pansight.cli.settings import merge_settings
 from pansight.cli.threads import share_cores
 from pansight.errors import InputError
 from pansight.files import require_extra
@@ -27,6 +28,15 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: one that is free.")] = 8000,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...")] = "auto",
     resize: Annotated[str, typer.Option(help="paper, none, or pixels of the short side.")] = "paper",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="merge.KEY=VALUE",
+            help="A merge setting of all models; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     max_batch: Annotated[
         int, typer.Option(min=1, max=256, help="Most images in one run of the network.")
     ] = 8,
@@ -68,6 +78,7 @@ def serve(
     for module in ("fastapi", "uvicorn", "python_multipart", "websockets", "prometheus_client"):
         require_extra(module, "serve")
     token = _token(token_file)
+    merge = merge_settings(settings)
 
     share_cores()
     from pansight.cli.predict import as_resize
@@ -95,7 +106,7 @@ def serve(
     )
     listener = listen(host, port)
     names = model or [DEFAULT_MODEL]
-    loaded = load_models(names, device=device, resize=as_resize(resize), max_batch=max_batch)
+    loaded = load_models(names, device=device, resize=as_resize(resize), max_batch=max_batch, merge=merge)
     app = build_application(loaded, options)
     shown = f"[{host}]" if ":" in host else host
 

@@ -1,7 +1,7 @@
 """Everything put together: an ASGI application, for `pansight serve` and for servers of others."""
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,12 @@ and format, the newest frame wins. Errors are `{"error": "one line"}`.
 
 
 def load_models(
-    names: Sequence[str], *, device: str | None = None, resize: Any = "paper", max_batch: int = 8
+    names: Sequence[str],
+    *,
+    device: str | None = None,
+    resize: Any = "paper",
+    max_batch: int = 8,
+    merge: Mapping[str, Any] | None = None,
 ) -> list[ServedModel | Broken]:
     """The models by name, path, or NAME=PATH.
 
@@ -50,7 +55,9 @@ def load_models(
         name, source = _named(text)
         if name in [one.name for one in loaded]:
             raise InputError(f"two models are called {name}; name one of them: --model OTHER={source}")
-        loaded.append(_load(name, source, device, resize, max_batch))
+        loaded.append(
+            _load(name, source, {"device": device, "resize": resize, "batch_size": max_batch, "merge": merge})
+        )
     return loaded
 
 
@@ -65,7 +72,7 @@ def _named(text: str) -> tuple[str, str]:
     return (text, text) if text in names() else (Path(text).name.removesuffix(".safetensors"), text)
 
 
-def _load(name: str, source: str, device: str | None, resize: Any, max_batch: int) -> ServedModel | Broken:
+def _load(name: str, source: str, options: Mapping[str, Any]) -> ServedModel | Broken:
     from pansight.zoo import load_model
     from pansight.zoo.presets import names, preset
 
@@ -79,7 +86,7 @@ def _load(name: str, source: str, device: str | None, resize: Any, max_batch: in
             raise CheckpointError(
                 "not all weights are finite numbers; they are damaged, fetch or train them anew"
             )
-        return ServedModel(name, Segmenter(model, device=device, resize=resize, batch_size=max_batch))
+        return ServedModel(name, Segmenter(model, **options))
     except InputError:
         raise
     except PansightError as error:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import annotated_types
 import numpy as np
 import torch
 from jaxtyping import UInt8
@@ -12,24 +13,32 @@ from torch import Tensor
 
 from pansight.categories import Categories
 from pansight.errors import CheckpointError, InputError
+from pansight.merging import MergeSettings
 from pansight.merging.sizes import Sizes
 from pansight.panoptic import PanopticMap
 from pansight.runtime.segmenter import Segmenter
 
 Rgb: TypeAlias = UInt8[np.ndarray, "h w 3"]
-Settings: TypeAlias = tuple[tuple[str, float], ...]
-"""Thresholds that a request replaces, by name, sorted; those it leaves out are the model's own."""
+
+_ENDS = {"keep_share": 1.5, "stuff_area": 16384.0, "budget": 256.0}
+"""Where sliders end whose settings do not."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A threshold that a request may replace: name, range, step of a slider, and the model's own value."""
+    """A threshold that a request may replace.
+
+    `low` and `high` bound it (`high` None: nothing does); `end` and `step` are a slider's; `default` is the
+    model's own value; `whole` is whether it counts something.
+    """
 
     name: str
     low: float
-    high: float
+    high: float | None
+    end: float
     step: float
     default: float
+    whole: bool
     meaning: str
 
 
@@ -47,7 +56,7 @@ class Job:
     """One image to segment, with the thresholds it asks for."""
 
     image: Rgb
-    settings: Settings = ()
+    settings: MergeSettings
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,8 @@ class ServedModel:
         self.name = name
         self._segmenter = segmenter
         self._model = segmenter.model
-        self.settings = {one.name: one for one in _settings(self._model)}
+        self.own: MergeSettings = segmenter.merge_settings
+        self.settings = {one.name: one for one in _settings(self.own, segmenter.form == "fixed")}
 
     @property
     def method(self) -> str:
@@ -87,17 +97,36 @@ class ServedModel:
         """
         return self._segmenter._padded_size(image)
 
-    def checked(self, asked: Mapping[str, float]) -> Settings:
-        """The thresholds asked for. Raises InputError for a name it lacks or a value out of range."""
-        for name, value in asked.items():
+    def checked(self, asked: Mapping[str, str]) -> MergeSettings:
+        """The settings of a request, from the text of its thresholds.
+
+        Former names are understood, such as `overlap_threshold`.
+
+        Raises InputError for a name that the model does not have and for a value out of range.
+        """
+        changes: dict[str, float] = {}
+        for given, text in asked.items():
+            name = given.removeprefix("merge.")
+            name = name if name in self.settings else type(self.own).former_names.get(name, name)
             setting = self.settings.get(name)
             if setting is None:
-                raise InputError(f"{self.name} has no threshold {name}; it has {', '.join(self.settings)}")
-            if not setting.low <= value <= setting.high:  # NaN, too
-                raise InputError(
-                    f"{name} must be {setting.low:g} to {setting.high:g}, got {value:g}; change it"
-                )
-        return tuple(sorted(asked.items()))
+                raise InputError(f"{self.name} has no threshold {given}; it has {', '.join(self.settings)}")
+            try:
+                value = float(text)
+            except ValueError:
+                raise InputError(f"{given} must be a number, got {text!r}") from None
+            inside = setting.low <= value and (setting.high is None or value <= setting.high)
+            if not inside or value == float("inf"):  # NaN is not inside either
+                end = "up" if setting.high is None else f"to {setting.high:g}"
+                raise InputError(f"{given} must be {setting.low:g} {end}, got {value:g}; change it")
+            if setting.whole and value != int(value):
+                raise InputError(f"{given} must be a whole number, got {value:g}; change it")
+            changes[name] = value
+        return self.own.replaced(changes)
+
+    def told(self, settings: MergeSettings) -> dict[str, float]:
+        """The thresholds in `settings` that a request may replace."""
+        return {name: getattr(settings, name) for name in self.settings}
 
     @torch.inference_mode()
     def run(self, jobs: Sequence[Job]) -> list[Done]:
@@ -111,38 +140,48 @@ class ServedModel:
         if not all(bool(t.isfinite().all()) for t in _tensors(outputs) if t.is_floating_point()):
             raise CheckpointError(f"the output of {self.name} is not finite; its weights are damaged")
         network = time.perf_counter() - started
-        done = []
-        for index, job in enumerate(jobs):
-            started = time.perf_counter()
-            held = _held(outputs, sizes, index, len(jobs))
-            panoptic = self.merge(held, job.settings)
-            done.append(Done(panoptic, held, network, time.perf_counter() - started, len(jobs)))
-        return done
+        started = time.perf_counter()
+        held = [_held(outputs, sizes, index, len(jobs)) for index in range(len(jobs))]
+        if len({job.settings for job in jobs}) == 1:
+            maps = self._merged(outputs, sizes, jobs[0].settings)
+        else:
+            maps = [self.merge(one, job.settings) for one, job in zip(held, jobs, strict=True)]
+        merge = time.perf_counter() - started
+        return [
+            Done(panoptic, one, network, merge, len(jobs)) for panoptic, one in zip(maps, held, strict=True)
+        ]
 
     @torch.inference_mode()
-    def merge(self, held: Held, settings: Settings) -> PanopticMap:
+    def merge(self, held: Held, settings: MergeSettings) -> PanopticMap:
         """The map of outputs that are at hand; the network does not run."""
-        own = {name: getattr(self._model, name) for name, _ in settings}
-        try:
-            for name, value in settings:
-                setattr(self._model, name, value)
-            merged = self._model.merge(held.outputs, held.sizes)
-        finally:
-            for name, value in own.items():
-                setattr(self._model, name, value)
-        return merged.to_maps(self.categories, held.sizes.output)[0]
+        return self._merged(held.outputs, held.sizes, settings)[0]
+
+    def _merged(self, outputs: Any, sizes: Sizes, settings: MergeSettings) -> list[PanopticMap]:
+        merged = self._model.merge(outputs, sizes, settings, self._segmenter.form)
+        return merged.to_maps(self.categories, sizes.output)
 
 
-def _settings(model: Any) -> list[Setting]:
-    known = (
-        ("object_threshold", 1.0, "score that a segment must exceed"),
-        ("overlap_threshold", 1.0, "share that decides between overlapping masks"),
-    )
-    return [
-        Setting(name, 0.0, high, 0.01, float(getattr(model, name)), meaning)
-        for name, high, meaning in known
-        if hasattr(model, name)
-    ]
+def _settings(own: MergeSettings, fixed: bool) -> list[Setting]:
+    """The fields of the record that are numbers; the budget matters to the fixed form alone."""
+    found = []
+    for name, field in type(own).model_fields.items():
+        value = getattr(own, name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or (name == "budget" and not fixed):
+            continue
+        low, high = 0.0, None
+        for limit in field.metadata:
+            if isinstance(limit, annotated_types.Ge):
+                low = float(limit.ge)  # type: ignore[arg-type]
+            elif isinstance(limit, annotated_types.Gt):
+                low = float(limit.gt) + 1  # type: ignore[arg-type]
+            elif isinstance(limit, annotated_types.Le):
+                high = float(limit.le)  # type: ignore[arg-type]
+        whole = isinstance(value, int)
+        end = high if high is not None else max(_ENDS.get(name, 1.0), 2.0 * value)
+        step = max(1.0, round(end / 256)) if whole else 0.01
+        meaning = " ".join((field.description or name).split())
+        found.append(Setting(name, low, high, end, step, float(value), whole, meaning))
+    return found
 
 
 def _held(outputs: Any, sizes: Sizes, index: int, count: int) -> Held:

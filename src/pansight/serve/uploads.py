@@ -47,7 +47,6 @@ async def read_body(request: Request, most_bytes: int, seconds: float) -> bytes:
         raise Refusal(
             408,
             f"the body did not arrive within {seconds:g} seconds; send it faster",
-            {"Connection": "close"},
         ) from None
     except ClientDisconnect:
         raise Refusal(400, "the client hung up before its body was complete") from None
@@ -93,10 +92,7 @@ def decode(content: bytes, max_pixels: int) -> Rgb:
 
 
 def _too_long(most_bytes: int) -> Refusal:
-    # what is still on its way is not read: the connection ends with the answer
-    return Refusal(
-        413, f"the body has more than {most_bytes} bytes; send a smaller file", {"Connection": "close"}
-    )
+    return Refusal(413, f"the body has more than {most_bytes} bytes; send a smaller file")
 
 
 def _form_field(body: bytes, options: Mapping[bytes, bytes], wanted: bytes) -> bytes:
