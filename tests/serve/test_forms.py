@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
@@ -25,6 +25,7 @@ from pansight.serve.served import Held
 SIZES = st.tuples(st.integers(1, 24), st.integers(1, 24))
 
 
+@settings(max_examples=25)
 @given(arrays(np.int32, SIZES, elements=st.integers(0, (1 << 24) - 1)))
 def test_any_reader_of_png_gets_the_ids_back(ids: np.ndarray) -> None:
     image = Image.open(io.BytesIO(ids_png(ids, '{"ä": 1}')))
@@ -33,6 +34,7 @@ def test_any_reader_of_png_gets_the_ids_back(ids: np.ndarray) -> None:
     assert image.text["segments"] == '{"ä": 1}'  # type: ignore[attr-defined]
 
 
+@settings(max_examples=40)
 @given(arrays(np.int32, SIZES, elements=st.integers(0, 4)))
 def test_run_lengths_are_those_of_pycocotools(ids: np.ndarray) -> None:
     panoptic = as_map(ids)

@@ -192,6 +192,9 @@ def test_two_models_side_by_side(page: Page, site: Server) -> None:
     hover(page, inside(strict, segment), pane=1)
     tips = page.locator(".tip")
     assert segment["name"] in tips.nth(1).inner_text()
+    assert page.locator("#legend-title").inner_text() == "Legend: strict"
+    counted = page.locator("#things-count").inner_text()
+    assert counted == str(sum(one["isthing"] for one in strict["segments"]))
     page.get_by_label("Model of image").nth(1).select_option("yoso-tiny")
     page.wait_for_function(
         "document.querySelectorAll('canvas.image')[1].getAttribute('aria-label').startsWith('yoso-tiny:')"
