@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from browser import browser_with_camera, watched_page
 from jaxtyping import UInt8
 from PIL import Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Locator, Page, expect
 from serving import Server, Start, as_file, wait_for
 
 from pansight.panoptic import rgb_to_ids
@@ -24,6 +25,7 @@ from pansight.serve.served import ServedModel
 from pansight.zoo import load_model
 
 Rgb = UInt8[np.ndarray, "h w 3"]
+expect.set_options(timeout=60_000)
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +105,9 @@ def give(page: Page, event: str, content: bytes, kind: str = "image/png") -> Non
     page.evaluate(script, [event, base64.b64encode(content).decode(), kind])
 
 
-def size_shown(page: Page) -> str:
-    """Width and height, as the page says."""
-    return page.locator("#times div", has_text="Size").locator("dd").inner_text()
+def size_shown(page: Page) -> Locator:
+    """Where the page says width and height."""
+    return page.locator("#times div", has_text="Size").locator("dd")
 
 
 def slide(page: Page, selector: str, value: float) -> None:
@@ -136,13 +138,12 @@ def test_a_visitor_sees_a_sample_segmented_and_hovers_over_it(page: Page, site: 
 def test_dropped_pasted_and_chosen_images(page: Page, tmp_path: Path) -> None:
     images = [as_file(render_scene(9, n, 64, 80 + 16 * n).image) for n in range(3)]
     give(page, "drop", images[0])
-    page.wait_for_function("document.querySelector('#times dd').textContent === '80×64'")
+    expect(size_shown(page)).to_have_text("80×64")
     give(page, "paste", images[1])
-    page.wait_for_function("document.querySelector('#times dd').textContent === '96×64'")
+    expect(size_shown(page)).to_have_text("96×64")
     (tmp_path / "mine.png").write_bytes(images[2])
     page.set_input_files("#image-file", tmp_path / "mine.png")
-    page.wait_for_function("document.querySelector('#times dd').textContent === '112×64'")
-    assert size_shown(page) == "112×64"
+    expect(size_shown(page)).to_have_text("112×64")
     give(page, "drop", b"this is no image")
     page.wait_for_selector("#toast:not([hidden])")
     assert "no image that the browser can show" in page.locator("#toast").inner_text()
@@ -172,9 +173,9 @@ def test_sliders_move_thresholds_without_the_network(page: Page, site: Server) -
     runs = site.hub.measures.batches.labels("yoso-tiny")._sum
     before = runs.get()
     slide(page, ".pane input[type=range]", 1)
-    page.wait_for_function("document.querySelector('#things').textContent === 'none'")
+    expect(page.locator("#things")).to_have_text("none")
     slide(page, ".pane input[type=range]", 0.6)
-    page.wait_for_function("document.querySelector('#stuff').textContent !== 'none'")
+    expect(page.locator("#stuff")).not_to_have_text("none")
     assert runs.get() == before
     slide(page, "#opacity", 0.25)
     assert page.locator("canvas.map").evaluate("(canvas) => canvas.style.opacity") == "0.25"
@@ -183,9 +184,7 @@ def test_sliders_move_thresholds_without_the_network(page: Page, site: Server) -
 
 def test_two_models_side_by_side(page: Page, site: Server) -> None:
     page.get_by_role("button", name="Compare").click()
-    page.wait_for_function(
-        "document.querySelectorAll('canvas.image')[1]?.getAttribute('aria-label').startsWith('strict:')"
-    )
+    expect(page.locator("canvas.image").nth(1)).to_have_attribute("aria-label", re.compile("strict:"))
     said, strict = answer(site, sample_image(0)), answer(site, sample_image(0), model="strict")
     common = {s["name"] for s in strict["segments"]} & {s["name"] for s in said["segments"]}
     segment = next(s for s in strict["segments"] if s["name"] in common)
@@ -196,9 +195,7 @@ def test_two_models_side_by_side(page: Page, site: Server) -> None:
     counted = page.locator("#things-count").inner_text()
     assert counted == str(sum(one["isthing"] for one in strict["segments"]))
     page.get_by_label("Model of image").nth(1).select_option("yoso-tiny")
-    page.wait_for_function(
-        "document.querySelectorAll('canvas.image')[1].getAttribute('aria-label').startsWith('yoso-tiny:')"
-    )
+    expect(page.locator("canvas.image").nth(1)).to_have_attribute("aria-label", re.compile("yoso-tiny:"))
     page.keyboard.press("c")
     assert page.locator(".pane").count() == 1
 
@@ -219,10 +216,10 @@ def test_what_is_downloaded_is_what_the_server_said(page: Page, site: Server) ->
 
 def test_the_webcam_is_segmented_live(page: Page, site: Server) -> None:
     page.get_by_role("button", name="Webcam").click()
-    page.wait_for_function("document.querySelector('#times').textContent.includes('/s')")
+    expect(page.locator("#times")).to_contain_text("/s")
     assert page.get_by_role("button", name="Webcam").get_attribute("aria-pressed") == "true"
     slide(page, ".pane input[type=range]", 1)
-    page.wait_for_function("document.querySelector('#things').textContent === 'none'")
+    expect(page.locator("#things")).to_have_text("none")
     page.get_by_role("button", name="Pause").click()
     assert page.get_by_role("button", name="Go on").get_attribute("aria-pressed") == "true"
     page.get_by_role("button", name="Webcam").click()
@@ -246,7 +243,7 @@ def test_a_video_file_is_segmented(page: Page, tmp_path: Path) -> None:
         return btoa(bytes.reduce((text, byte) => text + String.fromCharCode(byte), "")); }"""
     (tmp_path / "clip.webm").write_bytes(base64.b64decode(page.evaluate(script)))
     page.set_input_files("#video-file", tmp_path / "clip.webm")
-    page.wait_for_function("document.querySelector('#times').textContent.includes('96×64')")
+    expect(size_shown(page)).to_have_text("96×64")
     page.get_by_role("button", name="Video").click()
     assert not page.get_by_role("button", name="Pause").is_visible()
 
@@ -276,9 +273,7 @@ def test_nobody_is_left_out(browser: Browser, site: Server, theme: str) -> None:
         assert page.locator("html").get_attribute("data-theme") == theme
         page.locator("#segments-card summary").click()
         page.get_by_role("button", name="Compare").click()
-        page.wait_for_function(
-            "document.querySelectorAll('canvas.image')[1]?.getAttribute('aria-label').includes('things')"
-        )
+        expect(page.locator("canvas.image").nth(1)).to_have_attribute("aria-label", re.compile("things"))
         found = Axe().run(page).response["violations"]
         serious = [one for one in found if one["impact"] in ("serious", "critical")]
         assert [(one["id"], one["nodes"][0]["html"]) for one in serious] == []
@@ -299,5 +294,5 @@ def test_a_token_is_asked_for(browser: Browser, start: Start, segmenter: Segment
     page.get_by_role("button", name="Use it").click()
     page.wait_for_selector("#save-png:enabled", timeout=60_000)
     page.get_by_role("button", name="Webcam").click()
-    page.wait_for_function("document.querySelector('#times').textContent.includes('/s')", timeout=60_000)
+    expect(page.locator("#times")).to_contain_text("/s")
     context.close()
