@@ -12,6 +12,7 @@ from serving import Server, Start, as_file, begin
 from pansight.categories import Categories
 from pansight.models.preprocess import Preprocess
 from pansight.models.yoso import YOSO, YOSOConfig
+from pansight.runtime.engines.torch_engine import TorchEngine
 from pansight.runtime.segmenter import Segmenter
 from pansight.scenes import render_scene
 from pansight.serve.hub import Broken
@@ -41,15 +42,21 @@ def model(small_config: YOSOConfig) -> YOSO:
 
 
 @pytest.fixture(scope="session")
-def segmenter(model: YOSO) -> Segmenter:
-    """That model, ready to be called."""
-    return Segmenter(model, device="cpu", batch_size=8)
+def engine(model: YOSO) -> TorchEngine:
+    """That model, ready to run."""
+    return TorchEngine(model, device="cpu", name="small")
+
+
+@pytest.fixture(scope="session")
+def segmenter(engine: TorchEngine) -> Segmenter:
+    """The same, ready to be called: what the server's answers are compared with."""
+    return Segmenter(engine)
 
 
 @pytest.fixture(scope="module")
-def server(start: Start, segmenter: Segmenter) -> Server:
+def server(start: Start, engine: TorchEngine) -> Server:
     """A server of one small model, called small."""
-    return start(ServedModel("small", segmenter), held_bytes=32 * 1024 * 1024)
+    return start(ServedModel("small", engine), held_bytes=32 * 1024 * 1024)
 
 
 @pytest.fixture(scope="session")

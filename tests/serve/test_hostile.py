@@ -15,15 +15,15 @@ import pytest
 from PIL import Image
 from serving import Server, Start, as_file
 
-from pansight.runtime.segmenter import Segmenter
+from pansight.runtime.engines.torch_engine import TorchEngine
 from pansight.serve.served import ServedModel
 
 
 @pytest.fixture(scope="module")
-def guarded(start: Start, segmenter: Segmenter) -> Server:
+def guarded(start: Start, engine: TorchEngine) -> Server:
     """A server with tight limits."""
     limits = {"max_bytes": 300_000, "max_pixels": 1_000_000, "body_timeout": 0.6, "header_timeout": 0.6}
-    return start(ServedModel("small", segmenter), **limits)
+    return start(ServedModel("small", engine), **limits)
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from serving import Server, Start, as_file, wait_for
 
 from pansight.panoptic import rgb_to_ids
-from pansight.runtime.segmenter import Segmenter
+from pansight.runtime.engines.torch_engine import TorchEngine
 from pansight.scenes import render_scene
 from pansight.serve.page_routes import sample_image
 from pansight.serve.served import ServedModel
@@ -32,9 +32,9 @@ expect.set_options(timeout=60_000)
 def site(start: Start) -> Server:
     """A server of two models: yoso-tiny at a small size, and the same with a high threshold."""
     model = load_model("yoso-tiny")
-    strict = Segmenter(model, device="cpu", resize=128, merge={"object_threshold": 0.97})
+    strict = TorchEngine(model, device="cpu", resize=128, merge={"object_threshold": 0.97})
     return start(
-        ServedModel("yoso-tiny", Segmenter(model, device="cpu", resize=128)), ServedModel("strict", strict)
+        ServedModel("yoso-tiny", TorchEngine(model, device="cpu", resize=128)), ServedModel("strict", strict)
     )
 
 
@@ -283,8 +283,8 @@ def test_nobody_is_left_out(browser: Browser, site: Server, theme: str) -> None:
         assert page.locator("html").get_attribute("data-theme") != theme
 
 
-def test_a_token_is_asked_for(browser: Browser, start: Start, segmenter: Segmenter) -> None:
-    site = start(ServedModel("small", segmenter), token="s3cret")
+def test_a_token_is_asked_for(browser: Browser, start: Start, engine: TorchEngine) -> None:
+    site = start(ServedModel("small", engine), token="s3cret")
     context = browser.new_context()  # the refusal is an error in the console, and right so
     page = context.new_page()
     page.goto(site.url)

@@ -18,6 +18,7 @@ from serving import Server, Start, as_file, wait_for
 
 from pansight.models.yoso import YOSO
 from pansight.panoptic import PanopticMap, rgb_to_ids
+from pansight.runtime.engines.torch_engine import TorchEngine
 from pansight.runtime.segmenter import Segmenter
 from pansight.serve.hub import Broken
 from pansight.serve.logs import JsonLines, TextLines
@@ -109,7 +110,7 @@ def test_thresholds_replace_the_models_own_for_one_request(
     assert server.segment(png, object_threshold=1).json()["segments"] == []
     scores = sorted({segment.score for segment in segmenter(picture).segments if segment.score is not None})
     middle = (scores[0] + scores[-1]) / 2
-    strict = Segmenter(model, device="cpu", merge={"object_threshold": middle})
+    strict = Segmenter(TorchEngine(model, device="cpu", merge={"object_threshold": middle}))
     answer = server.segment(png, object_threshold=middle).json()
     check_answer(answer, strict(picture))
     assert answer["settings"]["object_threshold"] == middle
@@ -169,9 +170,9 @@ def test_a_query_that_makes_no_sense(
     assert "\n" not in response.json()["error"]
 
 
-def test_several_models(start: Start, segmenter: Segmenter, model: YOSO, png: bytes) -> None:
-    never = Segmenter(model, device="cpu", merge={"object_threshold": 1.0})
-    server = start(ServedModel("first", segmenter), ServedModel("second", never))
+def test_several_models(start: Start, engine: TorchEngine, model: YOSO, png: bytes) -> None:
+    never = TorchEngine(model, device="cpu", merge={"object_threshold": 1.0})
+    server = start(ServedModel("first", engine), ServedModel("second", never))
     assert server.segment(png).json()["model"] == "first"
     second = server.segment(png, model="second").json()
     assert (second["model"], second["segments"]) == ("second", [])
@@ -187,9 +188,9 @@ def test_several_models(start: Start, segmenter: Segmenter, model: YOSO, png: by
 
 
 def test_damaged_weights_are_our_fault_and_the_other_model_serves(
-    start: Start, segmenter: Segmenter, png: bytes
+    start: Start, engine: TorchEngine, png: bytes
 ) -> None:
-    server = start(ServedModel("good", segmenter), Broken("bad", "bad.safetensors is cut short"))
+    server = start(ServedModel("good", engine), Broken("bad", "bad.safetensors is cut short"))
     response = server.segment(png, model="bad")
     assert response.status_code == 500
     assert response.json() == {"error": "model bad cannot be used: bad.safetensors is cut short"}
@@ -201,19 +202,19 @@ def test_damaged_weights_are_our_fault_and_the_other_model_serves(
 
 
 def test_weights_that_break_while_serving_answer_500(start: Start, model: YOSO, png: bytes) -> None:
-    breaking = Segmenter(model, device="cpu")
+    breaking = TorchEngine(model, device="cpu")
     server = start(ServedModel("breaking", breaking))
     assert server.segment(png).status_code == 200
-    next(breaking.model.parameters()).fill_(float("nan"))
+    next(breaking.network.parameters()).fill_(float("nan"))
     response = server.segment(png)
     assert response.status_code == 500
     assert "its weights are damaged" in response.json()["error"]
 
 
 def test_a_bug_is_one_line_and_a_number_that_the_log_has(
-    start: Start, segmenter: Segmenter, png: bytes, caplog: pytest.LogCaptureFixture
+    start: Start, engine: TorchEngine, png: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    model = ServedModel("buggy", segmenter)
+    model = ServedModel("buggy", engine)
     model.run = lambda jobs: [][1]  # type: ignore[method-assign]
     server = start(model)
     logging.getLogger("pansight.serve").propagate = True
@@ -224,8 +225,8 @@ def test_a_bug_is_one_line_and_a_number_that_the_log_has(
     assert "IndexError" not in response.text
 
 
-def test_a_full_queue_answers_429(start: Start, segmenter: Segmenter, png: bytes) -> None:
-    server = start(ServedModel("small", segmenter), queue=1, max_wait=0.0)
+def test_a_full_queue_answers_429(start: Start, engine: TorchEngine, png: bytes) -> None:
+    server = start(ServedModel("small", engine), queue=1, max_wait=0.0)
     hold = threading.Event()
     place = server.hub._places["small"]
     segment = place.model.run
@@ -248,8 +249,8 @@ def test_a_full_queue_answers_429(start: Start, segmenter: Segmenter, png: bytes
     assert statuses.count(200) >= 2
 
 
-def test_a_client_that_hangs_up_frees_its_place(start: Start, segmenter: Segmenter, png: bytes) -> None:
-    server = start(ServedModel("small", segmenter), queue=1, max_wait=0.0)
+def test_a_client_that_hangs_up_frees_its_place(start: Start, engine: TorchEngine, png: bytes) -> None:
+    server = start(ServedModel("small", engine), queue=1, max_wait=0.0)
     hold = threading.Event()
     place = server.hub._places["small"]
     segment = place.model.run
@@ -277,9 +278,9 @@ def test_a_client_that_hangs_up_frees_its_place(start: Start, segmenter: Segment
 
 
 def test_a_token_guards_everything_but_probes_and_the_page(
-    start: Start, segmenter: Segmenter, png: bytes
+    start: Start, engine: TorchEngine, png: bytes
 ) -> None:
-    server = start(ServedModel("small", segmenter), token="s3cret")
+    server = start(ServedModel("small", engine), token="s3cret")
     for path in ("/v1/models", "/metrics", "/openapi.json", "/v2/models/small"):
         response = server.client.get(path)
         assert response.status_code == 401, path
@@ -296,11 +297,11 @@ def test_a_token_guards_everything_but_probes_and_the_page(
 
 
 def test_other_sites_may_not_ask_unless_they_are_named(
-    start: Start, server: Server, segmenter: Segmenter
+    start: Start, server: Server, engine: TorchEngine
 ) -> None:
     other = {"Origin": "https://example.org", "Access-Control-Request-Method": "POST"}
     assert "access-control-allow-origin" not in server.client.get("/v1/models", headers=other).headers
-    open_one = start(ServedModel("small", segmenter), cors_origins=("https://example.org",))
+    open_one = start(ServedModel("small", engine), cors_origins=("https://example.org",))
     answer = open_one.client.options("/v1/segment", headers=other)
     assert answer.headers["access-control-allow-origin"] == "https://example.org"
     other["Origin"] = "https://evil.example"

@@ -13,6 +13,7 @@ from serving import Server, Start, as_file, wait_for
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from pansight.runtime.engines.torch_engine import TorchEngine
 from pansight.runtime.segmenter import Segmenter
 from pansight.serve.served import ServedModel
 
@@ -52,8 +53,8 @@ def test_a_frame_is_answered_with_its_map(
         assert header["media_type"] == "image/jpeg" and content[:2] == b"\xff\xd8"
 
 
-def test_the_newest_frame_wins(start: Start, segmenter: Segmenter) -> None:
-    server = start(ServedModel("small", segmenter), max_wait=0.0)
+def test_the_newest_frame_wins(start: Start, engine: TorchEngine) -> None:
+    server = start(ServedModel("small", engine), max_wait=0.0)
     place = server.hub._places["small"]
     hold, runs = threading.Event(), threading.Event()
     segment = place.model.run
@@ -110,8 +111,8 @@ def test_pages_of_other_sites_stay_out(server: Server) -> None:
         pass
 
 
-def test_the_token_comes_by_header_or_by_subprotocol(start: Start, segmenter: Segmenter) -> None:
-    server = start(ServedModel("small", segmenter), token="s3cret")
+def test_the_token_comes_by_header_or_by_subprotocol(start: Start, engine: TorchEngine) -> None:
+    server = start(ServedModel("small", engine), token="s3cret")
     for options in ({}, {"subprotocols": ["pansight.v1", f"bearer.{b'wrong'.hex()}"]}):
         with pytest.raises(InvalidStatus) as caught:
             stream(server, **options)
@@ -122,8 +123,8 @@ def test_the_token_comes_by_header_or_by_subprotocol(start: Start, segmenter: Se
         assert socket.subprotocol == "pansight.v1"
 
 
-def test_streams_are_limited_and_free_their_place(start: Start, segmenter: Segmenter, png: bytes) -> None:
-    server = start(ServedModel("small", segmenter), streams=1)
+def test_streams_are_limited_and_free_their_place(start: Start, engine: TorchEngine, png: bytes) -> None:
+    server = start(ServedModel("small", engine), streams=1)
     with stream(server) as first:
         with stream(server) as second, pytest.raises(ConnectionClosed) as caught:
             second.recv(30)
@@ -136,8 +137,8 @@ def test_streams_are_limited_and_free_their_place(start: Start, segmenter: Segme
         assert "segments" in json.loads(third.recv(30))
 
 
-def test_a_frame_that_is_too_large_ends_the_stream(start: Start, segmenter: Segmenter) -> None:
-    server = start(ServedModel("small", segmenter), max_bytes=2048)
+def test_a_frame_that_is_too_large_ends_the_stream(start: Start, engine: TorchEngine) -> None:
+    server = start(ServedModel("small", engine), max_bytes=2048)
     with stream(server) as socket:
         socket.send(b"x" * 5000)
         with pytest.raises(ConnectionClosed) as caught:

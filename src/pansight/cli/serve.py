@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pansight.cli.predict import ENGINE_HELP, as_resize
 from pansight.cli.settings import merge_settings
 from pansight.cli.threads import share_cores
 from pansight.errors import InputError
@@ -27,6 +28,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is everybody's.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: one that is free.")] = 8000,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...")] = "auto",
+    engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "auto",
     resize: Annotated[str, typer.Option(help="paper, none, or pixels of the short side.")] = "paper",
     settings: Annotated[
         list[str] | None,
@@ -81,7 +83,6 @@ def serve(
     merge = merge_settings(settings)
 
     share_cores()
-    from pansight.cli.predict import as_resize
     from pansight.serve.application import build_application, load_models
     from pansight.serve.logs import set_up
     from pansight.serve.options import ServeOptions
@@ -106,7 +107,7 @@ def serve(
     )
     listener = listen(host, port)
     names = model or [DEFAULT_MODEL]
-    loaded = load_models(names, device=device, resize=as_resize(resize), max_batch=max_batch, merge=merge)
+    loaded = load_models(names, device=device, resize=as_resize(resize), engine=engine, merge=merge)
     app = build_application(loaded, options)
     shown = f"[{host}]" if ":" in host else host
 

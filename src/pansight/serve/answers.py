@@ -16,9 +16,9 @@ from PIL import Image
 from pansight.drawing.overlays import overlay
 from pansight.drawing.painting import segment_rows
 from pansight.panoptic import PanopticMap
+from pansight.runtime.engines.protocol import Rgb
 from pansight.serve.png import ids_png
 from pansight.serve.rle import segment_counts
-from pansight.serve.served import Rgb
 
 _JPEG_LIMIT = 65_500
 """Longest side of a JPEG, in pixels."""

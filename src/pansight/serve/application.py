@@ -13,10 +13,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
 
 from pansight import __version__
-from pansight.errors import CheckpointError, InputError, PansightError
-from pansight.models.base import PanopticModel
+from pansight.errors import DeviceError, InputError, InstallationError, PansightError
 from pansight.runtime.devices import choose_device
-from pansight.runtime.segmenter import Segmenter
+from pansight.runtime.segmenter import load
 from pansight.serve.failures import Refusal, one_line
 from pansight.serve.gate import Gate
 from pansight.serve.hub import Broken, Hub
@@ -41,7 +40,7 @@ def load_models(
     *,
     device: str | None = None,
     resize: Any = "paper",
-    max_batch: int = 8,
+    engine: str = "auto",
     merge: Mapping[str, Any] | None = None,
 ) -> list[ServedModel | Broken]:
     """The models by name, path, or NAME=PATH.
@@ -56,7 +55,7 @@ def load_models(
         if name in [one.name for one in loaded]:
             raise InputError(f"two models are called {name}; name one of them: --model OTHER={source}")
         loaded.append(
-            _load(name, source, {"device": device, "resize": resize, "batch_size": max_batch, "merge": merge})
+            _load(name, source, {"device": device, "resize": resize, "merge": merge, "engine": engine})
         )
     return loaded
 
@@ -69,11 +68,10 @@ def _named(text: str) -> tuple[str, str]:
         if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
             raise InputError(f"{name!r} is no name for a model; use letters, digits, '-', '_' and '.'")
         return name, source
-    return (text, text) if text in names() else (Path(text).name.removesuffix(".safetensors"), text)
+    return (text, text) if text in names() else (Path(text).stem, text)
 
 
 def _load(name: str, source: str, options: Mapping[str, Any]) -> ServedModel | Broken:
-    from pansight.zoo import load_model
     from pansight.zoo.presets import names, preset
 
     if source not in names() and not Path(source).exists():
@@ -81,21 +79,12 @@ def _load(name: str, source: str, options: Mapping[str, Any]) -> ServedModel | B
             preset(source)  # says which names are near
         raise InputError(f"{source}: no such file; check the path")
     try:
-        model = load_model(source)
-        if not _sound(model):
-            raise CheckpointError(
-                "not all weights are finite numbers; they are damaged, fetch or train them anew"
-            )
-        return ServedModel(name, Segmenter(model, **options))
-    except InputError:
-        raise
+        return ServedModel(name, load(source, **options).engine)
+    except (InputError, DeviceError, InstallationError):
+        raise  # the operator can mend these now
     except PansightError as error:
         log.error("model cannot be used", extra={"fields": {"model": name, "reason": one_line(error)}})
         return Broken(name, one_line(error))
-
-
-def _sound(model: PanopticModel) -> bool:
-    return all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values())
 
 
 def build_application(loaded: Sequence[ServedModel | Broken], options: ServeOptions) -> FastAPI:

@@ -14,13 +14,14 @@ from starlette.requests import Request
 from pansight.errors import InputError, PansightError
 from pansight.merging import MergeSettings
 from pansight.panoptic import PanopticMap
+from pansight.runtime.engines.protocol import Rgb
 from pansight.serve.answers import Form, Written, write
 from pansight.serve.batching import Batcher
 from pansight.serve.failures import Refusal, bad_request, from_error
 from pansight.serve.holding import Kept, Shelf
 from pansight.serve.measures import Measures
 from pansight.serve.options import ServeOptions
-from pansight.serve.served import Done, Job, Rgb, ServedModel
+from pansight.serve.served import Done, Job, ServedModel
 
 Result = TypeVar("Result")
 
@@ -138,7 +139,7 @@ class Hub:
         except PansightError as error:
             raise from_error(error) from error
         times = {"decode": decoded, "queue": waited, "network": done.network, "merge": done.merge}
-        token = self.shelf.put(model.name, done.held, image) if keep else None
+        token = self.shelf.put(model.name, done.held, image) if keep and done.held is not None else None
         self.measures.images.labels(model.name).inc()
         self._observe(model, times)
         return Segmented(image, done.panoptic, model, settings, times, done.batch, token)

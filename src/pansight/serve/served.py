@@ -3,22 +3,19 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, runtime_checkable
 
 import annotated_types
-import numpy as np
 import torch
-from jaxtyping import UInt8
 from torch import Tensor
 
 from pansight.categories import Categories
-from pansight.errors import CheckpointError, InputError
+from pansight.errors import InputError
 from pansight.merging import MergeSettings
 from pansight.merging.sizes import Sizes
-from pansight.panoptic import PanopticMap
+from pansight.panoptic import PanopticBatch, PanopticMap
+from pansight.runtime.engines.protocol import Engine, Rgb, Size
 from pansight.runtime.segmenter import Segmenter
-
-Rgb: TypeAlias = UInt8[np.ndarray, "h w 3"]
 
 _ENDS = {"keep_share": 1.5, "stuff_area": 16384.0, "budget": 256.0}
 """Where sliders end whose settings do not."""
@@ -61,34 +58,56 @@ class Job:
 
 @dataclass(frozen=True)
 class Done:
-    """One image segmented. Times are in seconds, those of its batch; `batch` images shared the network."""
+    """One image segmented. Times are in seconds, those of its batch; `batch` images shared the network.
+
+    `held` is None where the engine does not say what its network said.
+    """
 
     panoptic: PanopticMap
-    held: Held
+    held: Held | None
     network: float
     merge: float
     batch: int
 
 
-class ServedModel:
-    """A Segmenter under a name. Not for two threads at once: a batcher calls it from a thread of its own."""
+@runtime_checkable
+class SplitEngine(Engine, Protocol):
+    """An engine that runs its network and its merge apart, so that one image can be merged again."""
 
-    def __init__(self, name: str, segmenter: Segmenter) -> None:
+    def run(self, frames: Sequence[Rgb], sizes: Sequence[Size] | None = None) -> tuple[Any, Sizes]:
+        """The network's outputs of a batch, and what the merge must know of it."""
+
+    def merge_outputs(
+        self, outputs: Any, sizes: Sizes, merge: Mapping[str, Any] | MergeSettings | None = None
+    ) -> PanopticBatch:
+        """Maps of what `run` gave."""
+
+
+class ServedModel:
+    """An engine under a name. Not for two threads at once: a batcher calls it from a thread of its own.
+
+    An engine that cannot merge apart from its network has no thresholds to move and nothing to keep.
+    """
+
+    def __init__(self, name: str, engine: Engine) -> None:
         self.name = name
-        self._segmenter = segmenter
-        self._model = segmenter.model
-        self.own: MergeSettings = segmenter.merge_settings
-        self.settings = {one.name: one for one in _settings(self.own, segmenter.form == "fixed")}
+        self.engine = engine
+        self._segmenter = Segmenter(engine, batch_size=256)
+        self._split = engine if isinstance(engine, SplitEngine) else None
+        self.own: MergeSettings = engine.spec.config.merge  # type: ignore[attr-defined]
+        fixed = getattr(engine, "form", "pruned") == "fixed"
+        listed = _settings(self.own, fixed) if self._split is not None else []
+        self.settings = {one.name: one for one in listed}
 
     @property
     def method(self) -> str:
         """Name of the method, as the zoo knows it."""
-        return self._model.method
+        return self.engine.spec.method
 
     @property
     def categories(self) -> Categories:
         """What its maps speak of."""
-        return self._segmenter.categories
+        return self.engine.spec.categories
 
     def shape(self, image: Rgb) -> tuple[int, int]:
         """Height and width at which the image enters the network: only equal ones share a batch.
@@ -128,17 +147,18 @@ class ServedModel:
         """The thresholds in `settings` that a request may replace."""
         return {name: getattr(settings, name) for name in self.settings}
 
-    @torch.inference_mode()
     def run(self, jobs: Sequence[Job]) -> list[Done]:
         """Segment images of equal `shape`, in one batch.
 
-        Raises CheckpointError when the network's output is not finite.
+        Raises CheckpointError when the network's output is not finite, DeviceError when memory runs out.
         """
+        images = [job.image for job in jobs]
         started = time.perf_counter()
-        inputs, sizes = self._segmenter.preprocess.batch([job.image for job in jobs], self._segmenter.device)
-        outputs = self._model(inputs)
-        if not all(bool(t.isfinite().all()) for t in _tensors(outputs) if t.is_floating_point()):
-            raise CheckpointError(f"the output of {self.name} is not finite; its weights are damaged")
+        if self._split is None:
+            maps = self._segmenter.batch(images)
+            seconds = time.perf_counter() - started
+            return [Done(panoptic, None, seconds, 0.0, len(jobs)) for panoptic in maps]
+        outputs, sizes = self._split.run(images)
         network = time.perf_counter() - started
         started = time.perf_counter()
         held = [_held(outputs, sizes, index, len(jobs)) for index in range(len(jobs))]
@@ -151,14 +171,14 @@ class ServedModel:
             Done(panoptic, one, network, merge, len(jobs)) for panoptic, one in zip(maps, held, strict=True)
         ]
 
-    @torch.inference_mode()
     def merge(self, held: Held, settings: MergeSettings) -> PanopticMap:
         """The map of outputs that are at hand; the network does not run."""
         return self._merged(held.outputs, held.sizes, settings)[0]
 
     def _merged(self, outputs: Any, sizes: Sizes, settings: MergeSettings) -> list[PanopticMap]:
-        merged = self._model.merge(outputs, sizes, settings, self._segmenter.form)
-        return merged.to_maps(self.categories, sizes.output)
+        assert self._split is not None
+        batch = self._split.merge_outputs(outputs, sizes, settings)
+        return batch.to_maps(self.categories, sizes.output)
 
 
 def _settings(own: MergeSettings, fixed: bool) -> list[Setting]:
@@ -195,7 +215,8 @@ def _one(outputs: Any, index: int, count: int) -> Any:
     if isinstance(outputs, Tensor):
         if count == 1 or outputs.ndim == 0 or outputs.shape[0] != count:
             return outputs  # tables that all images share, such as anchors, have far more rows than a batch
-        return outputs[index : index + 1].clone()
+        with torch.inference_mode():
+            return outputs[index : index + 1].clone()
     if isinstance(outputs, tuple):
         parts = [_one(part, index, count) for part in outputs]
         return type(outputs)(*parts) if hasattr(outputs, "_fields") else tuple(parts)
