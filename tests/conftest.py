@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 # Threads that wait for each other by spinning crawl when something else needs the cores; torch reads this
 # when it is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Converting models for other runtimes takes seconds; tests that are about that ask for it by name.
+os.environ["PANSIGHT_ENGINE"] = "torch"
 
 import pytest
 from hypothesis import settings

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "yoso-tiny"
 
-ENGINE_HELP = "What runs the network: auto, torch, eager (not folded), compiled (by torch.compile)."
+ENGINE_HELP = (
+    "What runs the network: auto (the fastest that is installed), torch, eager (not folded), compiled (by "
+    "torch.compile), onnxruntime, openvino."
+)
 
 
 def predict(
@@ -38,7 +41,8 @@ def predict(
         str | None,
         typer.Option(
             "--model",
-            help=f"A name from `pansight models`, or a checkpoint; {DEFAULT_MODEL} if not given.",
+            help="A name from `pansight models`, a checkpoint or an exported file; "
+            f"{DEFAULT_MODEL} if not given.",
             show_default=False,
         ),
     ] = None,

@@ -27,6 +27,7 @@ class EPSNet(PanopticModel):
     """Backbone, feature pyramid, cross-layer attention, prototypes, instance head, semantic head."""
 
     method = "epsnet"
+    outputs = EPSNetOutputs
     config: EPSNetConfig
 
     def __init__(self, config: EPSNetConfig, categories: Categories, preprocess: Preprocess) -> None:

@@ -35,6 +35,7 @@ class PanopticFCN(PanopticModel):
     """
 
     method = "panoptic_fcn"
+    outputs = PanopticFCNOutputs
     merge_modules = ("thing_generator", "stuff_generator")
     config: PanopticFCNConfig
 

@@ -40,6 +40,8 @@ class YOSO(PanopticModel):
     """Backbone, feature pyramid aggregator, separable dynamic decoder, argmax merge."""
 
     method = "yoso"
+    outputs = YOSOOutputs
+    training_outputs = ("earlier",)
     config: YOSOConfig
 
     def __init__(self, config: YOSOConfig, categories: Categories, preprocess: Preprocess) -> None:
