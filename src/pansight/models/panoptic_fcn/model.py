@@ -129,7 +129,7 @@ class PanopticFCN(PanopticModel):
         config, settings = self.config, self.config.merge.replaced(settings)
         things = fuse_things(peaks, self.thing_generator, config, form)
         stuff = fuse_stuff(regions, self.stuff_generator)
-        least = settings.object_threshold
+        least: Any = settings.object_threshold
         if isinstance(least, Tensor):  # an input of a graph
             least = least.clamp(min=config.instance_threshold)
         else:
