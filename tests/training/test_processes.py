@@ -112,7 +112,7 @@ class Parallel:
 
 @pytest.fixture(scope="module")
 def parallel(tmp_path_factory: pytest.TempPathFactory) -> Parallel:
-    """All methods, one after the other, and then a training in which the second process fails in its second step."""
+    """All methods, one after the other, then a training whose second process fails in its second step."""
     folder = tmp_path_factory.mktemp("two")
     trainings = {method: content(method, devices=2) for method in SMALL}
     trainings["failing"] = content("yoso", devices=2)
