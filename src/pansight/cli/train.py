@@ -102,6 +102,8 @@ def _data(section: Any, wanted: str) -> dict[str, Any]:
     kept = {"augmentation": old["augmentation"]} if "augmentation" in old else {}
     if wanted == "scenes":
         return old if old.get("kind") == "scenes" else {"kind": "scenes", **kept}
+    if old.get("kind") == "mixture":
+        return {**old, "folder": wanted}
     if old.get("kind") in ("dataset", "coco-panoptic"):
         kept = {key: value for key, value in old.items() if not key.startswith(("train_", "validation_"))}
     return {**kept, "kind": "dataset", "folder": wanted}

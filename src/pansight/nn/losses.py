@@ -9,13 +9,20 @@ from torch.nn import functional as F
 
 
 def dice_loss(
-    logits: Float[Tensor, "n p"], targets: Float[Tensor, "n p"], smooth: float = 1.0
+    logits: Float[Tensor, "n p"],
+    targets: Float[Tensor, "n p"],
+    smooth: float = 1.0,
+    weights: Float[Tensor, "n p"] | None = None,
 ) -> Float[Tensor, " n"]:
     """1 - (2 overlap + smooth) / (sum of both + smooth), a row each; `targets` in 0..1.
+
+    `weights` (0..1) says how much each point counts; None: all alike.
 
     Milletari et al., V-Net (3DV 2016), with MaskFormer's smoothing.
     """
     probability = logits.sigmoid()
+    if weights is not None:
+        probability, targets = probability * weights, targets * weights
     overlap = 2 * (probability * targets).sum(-1)
     return 1 - (overlap + smooth) / (probability.sum(-1) + targets.sum(-1) + smooth)
 

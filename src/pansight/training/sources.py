@@ -10,9 +10,11 @@ from pansight.scenes import SceneDataset
 from pansight.training.config import (
     VALIDATION_SCENES_SEED,
     DataOnDisk,
+    MixtureData,
     SceneData,
     TrainConfig,
 )
+from pansight.training.mixing import open_mixture
 from pansight.training.stream import Samples
 
 ENDLESS = 2**40
@@ -47,6 +49,9 @@ def open_sources(config: TrainConfig) -> Sources:
     """The data that the configuration names. Raises DataError when it cannot be read."""
     if isinstance(config.data, SceneData):
         return _scenes(config.data, config)
+    if isinstance(config.data, MixtureData):
+        training, validation = open_mixture(config.data, config.seed, config.validation.pictures)
+        return Sources(training, validation, training.categories)
     return _on_disk(config.data)
 
 

@@ -7,6 +7,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch.utils.data import DataLoader
 
+from pansight.data.labelling import only_categories
 from pansight.data.sample import Sample
 from pansight.errors import PansightError
 from pansight.metrics.distributed import all_reduce
@@ -51,6 +52,8 @@ def measure(
             images, sizes = model.preprocess.batch([sample.image for sample in group], device)
             maps = model.predict(images, sizes).to_maps(model.categories)
             for predicted, sample in zip(maps, group, strict=True):
+                if sample.labelling is not None:
+                    predicted = only_categories(predicted, sample.labelling.annotated)
                 quality.update(predicted, sample.panoptic, sample.file_name)
     return quality
 

@@ -13,6 +13,8 @@ from pydantic import (
     model_validator,
 )
 
+from pansight.models.backbone import BackboneName
+
 Bounds = tuple[PositiveFloat, PositiveFloat, PositiveFloat, PositiveFloat]
 
 
@@ -25,7 +27,8 @@ class DenseDetectionConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    # backbone
+    # backbone; depth, width and eps are a residual network's
+    backbone: BackboneName = "resnet"
     depth: Literal[18, 34, 50, 101] = 50
     width: PositiveInt = 64
     backbone_norm: Literal["frozen", "batch"] = "frozen"

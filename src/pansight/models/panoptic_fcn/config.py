@@ -13,6 +13,8 @@ from pydantic import (
     model_validator,
 )
 
+from pansight.models.backbone import BackboneName
+
 Range = tuple[PositiveFloat, PositiveFloat]
 
 
@@ -26,7 +28,8 @@ class PanopticFCNConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    # backbone
+    # backbone; depth, width and eps are a residual network's
+    backbone: BackboneName = "resnet"
     depth: Literal[18, 34, 50, 101] = 50
     width: PositiveInt = 64
     backbone_norm: Literal["frozen", "batch"] = "frozen"

@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
+from pansight.models.backbone import BackboneName
+
 Attention = Literal["mhca", "dca", "sdca", "pdca", "ddca"]
 
 
@@ -15,12 +17,15 @@ class YOSOConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    # backbone
+    # backbone; depth, width, eps and stride are a residual network's
+    backbone: BackboneName = "resnet"
     depth: Literal[18, 34, 50, 101] = 50
     width: PositiveInt = 64
     backbone_norm: Literal["frozen", "batch"] = "frozen"
     backbone_eps: PositiveFloat = 1e-5
     stride_in_1x1: bool = False
+    frozen_stages: int = Field(default=0, ge=0, le=5)
+    """parts of the backbone that do not learn, from the stem on (2: stem and first stage)"""
     # feature pyramid aggregator
     aggregator: Literal["cfa", "ifa"] = "cfa"
     aggregated_dim: PositiveInt = 128

@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 from pansight.categories import Categories
 from pansight.merging import Candidates, keep_first, merge_by_argmax
+from pansight.models.backbone import backbone_of
 from pansight.models.base import PanopticModel, Target
 from pansight.models.preprocess import Preprocess, Sizes
 from pansight.models.yoso.config import YOSOConfig
 from pansight.models.yoso.head import Head, StagePrediction, apply_kernels, class_scores
 from pansight.models.yoso.losses import yoso_losses
 from pansight.models.yoso.neck import DeformableUpsample, FeaturePyramidAggregator, Neck
-from pansight.nn.resnet import ResNet
 from pansight.panoptic import PanopticBatch
 
 
@@ -52,13 +52,8 @@ class YOSO(PanopticModel):
         self.config = config
         self.object_threshold = config.object_threshold
         self.overlap_threshold = config.overlap_threshold
-        self.backbone = ResNet(
-            config.depth,
-            width=config.width,
-            norm=config.backbone_norm,
-            eps=config.backbone_eps,
-            stride_in_1x1=config.stride_in_1x1,
-        )
+        self.backbone = backbone_of(config, stride_in_1x1=config.stride_in_1x1)
+        self.backbone.freeze(config.frozen_stages)
         self.yoso_neck = Neck(
             self.backbone.channels, config.aggregated_dim, config.hidden_dim, config.aggregator
         )
@@ -88,7 +83,7 @@ class YOSO(PanopticModel):
     ) -> tuple[dict[str, Float[Tensor, ""]], list[Any]]:
         """The losses, and for each stage and picture the matched (proposals, segments)."""
         stages = [*outputs.earlier, StagePrediction(outputs.class_logits, outputs.mask_logits)]
-        return yoso_losses(stages, targets, self.yoso_head.criterion.empty_weight, self.config)
+        return yoso_losses(stages, targets, self.yoso_head.criterion.empty_weight, self.config, self.is_thing)
 
     def merge(self, outputs: YOSOOutputs, sizes: Sizes) -> PanopticBatch:
         """Score first; only then compute, enlarge and merge the masks that are kept (Sec. 3.5)."""

@@ -1,0 +1,123 @@
+"""Class maps: which category of a data set is which of a model's, written down by hand or proposed.
+
+A file has a line for each category of the model: `model's category: data's category`, a list of several, or
+`null` where the data set has no counterpart.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pansight.categories import Categories
+from pansight.data.class_names import find_name
+from pansight.errors import DataError
+
+ClassMap = Mapping[str, tuple[str, ...]]
+"""names of the data set's categories by the name of the model's; none: no counterpart"""
+
+
+def read_class_map(path: Path) -> ClassMap:
+    """Read a class map. Raises DataError when the file is no YAML of names, or maps a category twice."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}; check the path") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is no YAML: {' '.join(str(error).split())}; correct it") from error
+    return class_map(content, path)
+
+
+def class_map(content: Any, where: object) -> ClassMap:
+    """A class map from what a YAML file holds; `where` is for messages. Raises DataError as the reader does."""
+    if not isinstance(content, Mapping):
+        raise DataError(f"{where}: needs lines `model's category: data's category`; correct it")
+    result: dict[str, tuple[str, ...]] = {}
+    owners: dict[str, str] = {}
+    for name, value in content.items():
+        sources = () if value is None else tuple(value) if isinstance(value, list) else (value,)
+        if not isinstance(name, str) or not all(isinstance(source, str) for source in sources):
+            raise DataError(f"{where}: {name!r}: {value!r} must be names or null; put them in quotes")
+        for source in sources:
+            if source in owners:
+                raise DataError(
+                    f"{where}: {source!r} is given to {owners[source]!r} and to {name!r}; give it to one"
+                )
+            owners[source] = name
+        result[name] = sources
+    return result
+
+
+@dataclass(frozen=True)
+class Correspondence:
+    """Where each category of a data set goes among a model's.
+
+    `places`: for each contiguous index of the data set's, the model's, or None. `ignored`: names in the map
+    that occur in neither set.
+    """
+
+    places: Mapping[int, int | None]
+    ignored: tuple[str, ...] = ()
+
+    def unmatched_data(self, data: Categories) -> list[str]:
+        """Names of the data set's categories without a place."""
+        return [data.names[old] for old, new in self.places.items() if new is None]
+
+    def unmatched_model(self, model: Categories) -> list[str]:
+        """Names of the model's categories that nothing of the data set becomes."""
+        used = set(self.places.values())
+        return [name for index, name in enumerate(model.names) if index not in used]
+
+    def remark(self) -> str | None:
+        """What was ignored, in one line; None: nothing."""
+        if not self.ignored:
+            return None
+        return f"the class map names {', '.join(self.ignored)}, which neither side has; ignored"
+
+
+def correspond(mapping: ClassMap | None, model: Categories, data: Categories) -> Correspondence:
+    """Where each category of `data` goes in `model`: by the map, or by name where there is none."""
+    if mapping is None:
+        return Correspondence({index: find_name(name, model) for index, name in enumerate(data.names)})
+    ours = {name: index for index, name in enumerate(model.names)}
+    theirs = {name: index for index, name in enumerate(data.names)}
+    places: dict[int, int | None] = dict.fromkeys(range(len(data)))
+    ignored: list[str] = []
+    for name, sources in mapping.items():
+        if name not in ours:
+            ignored.append(name)
+            continue
+        ignored += [source for source in sources if source not in theirs]
+        places.update({theirs[source]: ours[name] for source in sources if source in theirs})
+    return Correspondence(places, tuple(ignored))
+
+
+def proposed(model: Categories, data: Categories) -> dict[str, str | None]:
+    """A class map from names and synonyms: the counterpart of each of the model's categories, or None.
+
+    A thing only answers to a thing, and stuff to stuff; a category of the data set is given away once, to the
+    spelling that fits best.
+    """
+    result: dict[str, str | None] = dict.fromkeys(model.names)
+    taken: set[int] = set()
+    for exact in (True, False):
+        for index, name in enumerate(model.names):
+            if result[name] is not None:
+                continue
+            found = find_name(name, data)
+            if found is None or found in taken or data[found].is_thing != model[index].is_thing:
+                continue
+            if exact and data.names[found] != name:
+                continue
+            result[name] = data.names[found]
+            taken.add(found)
+    return result
+
+
+def to_yaml(mapping: Mapping[str, str | None], header: Iterable[str] = ()) -> str:
+    """A class map as a file, with lines of comment in front."""
+    lines = [f"# {line}".rstrip() for line in header]
+    body = yaml.safe_dump(dict(mapping), sort_keys=False, allow_unicode=True)
+    return "\n".join([*lines, body])
