@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pansight.nn.conv import ConvNorm, Norm
+from pansight.nn.conv import ConvNorm, FrozenBatchNorm2d, Norm, norm_scale_shift
 from pansight.nn.features import Backbone, InputScale, Pyramid
 
 EPS = 1e-3
@@ -88,6 +88,11 @@ class SameConvNorm(ConvNorm):
                 same_padding(side, self.kernel_size[0], self.stride[0]) for side in input.shape[2:]
             )
             input = F.pad(input, (*width, *height))
+        if self.training and isinstance(self.norm, FrozenBatchNorm2d):
+            # a tenth faster: two passes over the map fewer, forward and backward
+            scale, shift = norm_scale_shift(self.norm)
+            weight = self.weight * scale.to(self.weight.dtype)[:, None, None, None]
+            return self._conv_forward(input, weight, shift.to(weight.dtype))
         return super().forward(input)
 
 
