@@ -1,7 +1,7 @@
 """The backbone that a method's configuration names."""
 
 from collections.abc import Collection
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal, Protocol, runtime_checkable
 
 from pydantic import AfterValidator
 
@@ -20,6 +20,7 @@ BackboneName = Annotated[str, AfterValidator(_known)]
 """`resnet` (of the configured depth), or a name of `pansight.nn.backbones`"""
 
 
+@runtime_checkable
 class HasBackbone(Protocol):
     """What every method's configuration says of its backbone."""
 

@@ -49,6 +49,8 @@ STAGES = (
 )
 TAPPED = (1, 2, 4, 6)
 """stages whose outputs are the features, strides 4, 8, 16 and 32"""
+RMS = (8.4, 7.1, 6.9, 3.7)
+"""of the features on photographs, with Lite0's ImageNet weights"""
 STEM = 32
 
 SCALES = {
@@ -129,12 +131,14 @@ class InvertedBottleneck(nn.Module):
 class EfficientNetLite(Backbone):
     """Stem and blocks of an EfficientNet-Lite, without the head that classifies.
 
-    The features are linear (nothing follows the last projection of a stage), so they have both signs, and
-    they are large: an rms of about 8, 7, 7 and 4 on photographs.
+    The features are linear (nothing follows the last projection of a stage), so they have both signs. With
+    ImageNet weights they are large, too large for heads that start from random weights: their rms on
+    photographs is RMS, by which they are divided unless `raw`.
 
     Args:
         name: one of SCALES.
         norm: `frozen` statistics, or `batch`: learned ones, with TensorFlow's slow momentum.
+        raw: give the features as the released network has them.
 
     Attributes:
         channels: of the four outputs, strides 4, 8, 16, 32.
@@ -142,8 +146,9 @@ class EfficientNetLite(Backbone):
 
     input_scale = INPUT
 
-    def __init__(self, name: str = "efficientnet_lite0", *, norm: Norm = "frozen") -> None:
+    def __init__(self, name: str = "efficientnet_lite0", *, norm: Norm = "frozen", raw: bool = False) -> None:
         super().__init__()
+        self.raw = raw
         width, depth = SCALES[name]
         self.stem = SameConvNorm(3, STEM, 3, stride=2, norm=norm)
         blocks: list[nn.Module] = []
@@ -182,6 +187,8 @@ class EfficientNetLite(Backbone):
             x = block(x)
             if number in self._ends:
                 features.append(x)
+        if not self.raw:
+            features = [feature * (1 / rms) for feature, rms in zip(features, RMS, strict=True)]
         return Pyramid(*features)
 
 
