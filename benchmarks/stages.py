@@ -26,7 +26,7 @@ from torch.nn import functional as F
 
 from pansight import draw
 from pansight.models.preprocess import Sizes
-from pansight.models.yoso import YOSO, YOSOOutputs
+from pansight.models.yoso import YOSO, YOSOMergeSettings, YOSOOutputs
 from pansight.models.yoso.head import class_scores
 from pansight.runtime.images import read_image
 from pansight.scenes import render_scene
@@ -41,7 +41,7 @@ def literal_merge(model: YOSO, outputs: YOSOOutputs, sizes: Sizes) -> Tensor:
     logits = F.interpolate(logits, size=sizes.output[0], mode="bilinear", align_corners=False)[0]
     scores, labels = (x[0] for x in class_scores(outputs.class_logits))
     masks = logits.sigmoid()
-    keep = (labels != len(model.categories)) & (scores > model.object_threshold)
+    keep = (labels != len(model.categories)) & (scores > model.config.merge.object_threshold)
     scores, labels, masks = scores[keep], labels[keep], masks[keep]
     result = torch.zeros(sizes.output[0], dtype=torch.int32)
     if len(masks) == 0:
@@ -56,7 +56,7 @@ def literal_merge(model: YOSO, outputs: YOSOOutputs, sizes: Sizes) -> Tensor:
         final = won & whole
         if min(won.sum().item(), whole.sum().item(), final.sum().item()) == 0:
             continue
-        if won.sum().item() / whole.sum().item() < model.overlap_threshold:
+        if won.sum().item() / whole.sum().item() < model.config.merge.keep_share:
             continue
         if not bool(model.is_thing[category]):
             if category in stuff:
@@ -114,7 +114,8 @@ def main() -> None:
     else:
         model = build(preset(options.model)).eval()
     assert isinstance(model, YOSO)
-    model.object_threshold, model.overlap_threshold = 0.5, 0.0
+    merge = YOSOMergeSettings(object_threshold=0.5, keep_share=0.0)
+    model.config = model.config.model_copy(update={"merge": merge})
     fast = model.optimized()
     preprocess = model.preprocess.resized(min(height, width))
 

@@ -44,7 +44,7 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def small_config() -> "YOSOConfig":
     """A YOSO so small that it runs in milliseconds, and that keeps all its proposals."""
-    from pansight.models.yoso import YOSOConfig
+    from pansight.models.yoso import YOSOConfig, YOSOMergeSettings
 
     return YOSOConfig(
         depth=18,
@@ -54,8 +54,7 @@ def small_config() -> "YOSOConfig":
         proposals=10,
         feedforward_dim=64,
         heads=4,
-        object_threshold=0,
-        overlap_threshold=0,
+        merge=YOSOMergeSettings(object_threshold=0, keep_share=0),
     )
 
 
@@ -64,7 +63,7 @@ def finding_fcn() -> "Callable[[Categories], PanopticFCN]":
     """A Panoptic FCN as small, of these categories, that finds instances in any picture."""
     import torch
 
-    from pansight.models.panoptic_fcn import PanopticFCN, PanopticFCNConfig
+    from pansight.models.panoptic_fcn import PanopticFCN, PanopticFCNConfig, PanopticFCNMergeSettings
     from pansight.models.preprocess import Preprocess
 
     config = PanopticFCNConfig(
@@ -75,8 +74,7 @@ def finding_fcn() -> "Callable[[Categories], PanopticFCN]":
         norm_group=4,
         encoder_channels=8,
         top=12,
-        object_threshold=0.3,
-        stuff_area=16,
+        merge=PanopticFCNMergeSettings(object_threshold=0.3, stuff_area=16),
     )
 
     def make(categories: "Categories") -> PanopticFCN:

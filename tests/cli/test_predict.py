@@ -184,7 +184,7 @@ def test_options_reach_the_model(pansight: Callable[..., Any], small_weights: Pa
 
     assert segments() > 0
     assert segments("--object-threshold", "1") == 0
-    assert segments("--overlap-threshold", "1e9") == 0
+    assert segments("--set", "merge.keep_share=1e9") == 0
     assert segments("--resize", "none") != segments("--resize", "96")
 
 
@@ -232,7 +232,10 @@ def test_all_pictures_bad(pansight: Callable[..., Any], small_weights: Path, tmp
         (["--resize", "big"], "--resize big is no rule"),
         (["--resize", "0"], "--resize 0 is no rule"),
         (["--object-threshold", "7"], "out of range"),
-        (["--overlap-threshold", "nan"], "out of range"),
+        (["--set", "merge.keep_share=nan"], "merge.keep_share nan is out of range"),
+        (["--set", "merge.stuff_area=9"], "this model has no merge.stuff_area"),
+        (["--set", "keep_share=9"], "write merge.KEY=VALUE"),
+        (["--set", "merge.keep_share"], "write merge.KEY=VALUE"),
         (["--output", "x.png"], "cannot make the folder x.png"),
     ],
 )

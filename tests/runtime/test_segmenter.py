@@ -12,7 +12,7 @@ from PIL import Image
 
 import pansight
 from pansight.errors import InputError, PansightError
-from pansight.models.yoso import YOSO
+from pansight.models.yoso import YOSO, YOSOMergeSettings
 from pansight.nn.conv import ConvNorm
 from pansight.panoptic import PanopticMap
 from pansight.runtime.devices import choose_device
@@ -89,13 +89,13 @@ def test_the_model_given_stays_as_it_was(small_model: YOSO) -> None:
     small_model.train()
     try:
         for fold in (True, False):
-            segmenter = Segmenter(small_model, device="cpu", fold=fold, object_threshold=0.9)
+            segmenter = Segmenter(small_model, device="cpu", fold=fold, merge={"object_threshold": 0.9})
             segmenter(noise(32, 32))
             assert not segmenter.model.training
         assert small_model.training
     finally:
         small_model.eval()
-    assert small_model.object_threshold == 0
+    assert small_model.config.merge.object_threshold == 0
     assert all(parameter.requires_grad for parameter in small_model.parameters())
     after = small_model.state_dict()
     assert before.keys() == after.keys()
@@ -113,22 +113,28 @@ def test_thresholds(small_model: YOSO) -> None:
     picture = noise(40, 60)
     scores = [s.score for s in Segmenter(small_model, device="cpu")(picture).segments if s.score is not None]
     limit = sorted(scores)[-1]
-    assert Segmenter(small_model, device="cpu", object_threshold=1.0)(picture).segments == ()
-    assert Segmenter(small_model, device="cpu", object_threshold=limit)(picture).segments == ()
-    assert Segmenter(small_model, device="cpu", overlap_threshold=1e9)(picture).segments == ()
+    assert Segmenter(small_model, device="cpu", merge={"object_threshold": 1.0})(picture).segments == ()
+    assert Segmenter(small_model, device="cpu", merge={"object_threshold": limit})(picture).segments == ()
+    assert (
+        Segmenter(small_model, device="cpu", merge=YOSOMergeSettings(keep_share=1e9))(picture).segments == ()
+    )
     wrong: list[dict[str, Any]] = [
         {"object_threshold": 1.5},
         {"object_threshold": float("nan")},
-        {"overlap_threshold": -0.1},
+        {"keep_share": -0.1},
     ]
     for options in wrong:
         with pytest.raises(InputError, match="out of range"):
-            Segmenter(small_model, device="cpu", **options)
+            Segmenter(small_model, device="cpu", merge=options)
 
 
 def test_a_share_has_an_upper_end() -> None:
-    with pytest.raises(InputError, match=r"--overlap-threshold \(overlap_threshold\) 5 is out of range"):
-        load("epsnet-tiny", device="cpu", overlap_threshold=5.0)
+    with pytest.raises(InputError, match=r"merge.max_occlusion 5.0 is out of range"):
+        load("epsnet-tiny", device="cpu", merge={"max_occlusion": 5.0})
+    with pytest.raises(InputError, match=r"no merge.keep_share; it has merge.object_threshold, merge.budget"):
+        load("epsnet-tiny", device="cpu", merge={"keep_share": 0.5})
+    with pytest.raises(InputError, match="takes EPSNetMergeSettings, not YOSOMergeSettings"):
+        load("epsnet-tiny", device="cpu", merge=YOSOMergeSettings())
 
 
 def test_values_that_make_no_sense(small_model: YOSO) -> None:
@@ -207,10 +213,10 @@ def test_load(small_model: YOSO, tmp_path: Path) -> None:
     path = tmp_path / "small.safetensors"
     save_native(small_model, path)
     picture = noise(40, 60)
-    segmenter = pansight.load(path, device="cpu", overlap_threshold=0.0)
+    segmenter = pansight.load(path, device="cpu", merge={"keep_share": 0.0})
     assert segmenter.categories == small_model.categories
     assert segmenter(picture).same_as(Segmenter(small_model, device="cpu")(picture))
-    assert load(str(path), object_threshold=1.0, device="cpu")(picture).segments == ()
+    assert load(str(path), merge={"object_threshold": 1.0}, device="cpu")(picture).segments == ()
     with pytest.raises(PansightError, match="yoso-tiny"):
         load("yoso-tiyn", device="cpu")
     with pytest.raises(PansightError, match="is a file"):

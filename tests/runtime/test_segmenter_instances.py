@@ -48,7 +48,7 @@ def test_instances_are_the_models(small_fcn: PanopticFCN) -> None:
 
 def test_thresholds_of_maps_do_not_apply(small_fcn: PanopticFCN) -> None:
     picture = noise(40, 60)
-    strict = Segmenter(small_fcn, device="cpu", object_threshold=1.0)
+    strict = Segmenter(small_fcn, device="cpu", merge={"object_threshold": 1.0})
     assert not strict(picture).things()
     check_alike(strict.instances(picture), Segmenter(small_fcn, device="cpu").instances(picture))
 

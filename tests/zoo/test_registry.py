@@ -11,6 +11,7 @@ import torch
 
 from pansight.errors import CheckpointError, CheckpointWarning, InputError
 from pansight.models.preprocess import Preprocess
+from pansight.models.yoso import YOSOMergeSettings
 from pansight.zoo import available, build, load_model, preset, presets, registry, save_native
 from pansight.zoo.methods import construct
 from pansight.zoo.spec import ReleasedFile
@@ -108,13 +109,13 @@ def test_a_name_with_a_released_file(zoo: list[Any], tmp_path: Path, make_model:
 
 def test_a_name_with_a_native_file(zoo: list[Any], tmp_path: Path, make_model: Callable[..., Any]) -> None:
     path = tmp_path / "mine.safetensors"
-    trained = make_model(temperature=0.5, object_threshold=0.25)
+    trained = make_model(temperature=0.5, merge=YOSOMergeSettings(object_threshold=0.25))
     trained.preprocess = Preprocess(short=64, channels="bgr", std=(1.0, 2.0, 3.0), divisor=64)
     save_native(trained, path)
     model: Any = load_model("small-large", weights=path)
     # how large pictures become is the name's; what colours are is the weights'
     assert model.preprocess == Preprocess(short=320, channels="bgr", std=(1.0, 2.0, 3.0), divisor=64)
-    assert (model.config.temperature, model.object_threshold) == (0.5, 0.25)
+    assert (model.config.temperature, model.config.merge.object_threshold) == (0.5, 0.25)
     with pytest.raises(CheckpointError, match=r"does not fit small-wide .*give no name with it"):
         load_model("small-wide", weights=path)
 

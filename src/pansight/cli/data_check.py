@@ -47,6 +47,13 @@ def check(
     in_place: Annotated[
         bool, typer.Option("--in-place", help="Mend the files themselves; there is no way back.")
     ] = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Fix even what drops, joins or makes void more than 2 % of a set's segments or pixels.",
+        ),
+    ] = False,
     json_file: Annotated[
         Path | None,
         typer.Option("--json", metavar="FILE", help="Write the whole report here.", show_default=False),
@@ -55,6 +62,9 @@ def check(
     workers: WorkersOption = None,
 ) -> None:
     """Find what is wrong with a data set, and mend what is safe to mend.
+
+    What would drop, join or make void more than 2 % of a set's segments or labelled pixels is left alone, and
+    so are segments of categories whose isthing is missing or doubted; --force overrides all but a missing one.
 
     A folder with several splits is checked whole. Every problem is listed by file, with what helps.
 
@@ -70,6 +80,8 @@ def check(
 
     if fix is not None and in_place:
         raise InputError("--fix writes copies, --in-place the files themselves; choose one")
+    if force and fix is None and not in_place:
+        raise InputError("--force goes with --fix FOLDER or --in-place; give one of them")
     errors = Console(stderr=True, soft_wrap=True, highlight=False)
     number = workers or default_workers()
     # Files of the COCO panoptic form are looked into; what has another form is checked through its reader.
@@ -85,6 +97,7 @@ def check(
                 pictures=pictures,
                 fix=fix,
                 in_place=in_place,
+                force=force,
                 workers=number,
                 progress=progress,
             )
@@ -104,7 +117,7 @@ def check(
     if json_file is not None:
         with atomic_write(json_file) as temporary:
             temporary.write_text(json.dumps(report.to_json(), indent=1), encoding="utf-8")
-    _print(report, limit)
+    _print(report, limit, fix is not None or in_place)
     worst = report.worst()
     if worst is not None:
         raise typer.Exit(2 if worst.value == "error" else 1)
@@ -119,7 +132,7 @@ def _splits(data: str, kind: str | None, split: str | None, panoptic: Path | Non
     return list(dataset_splits(data, kind=kind, panoptic=panoptic))
 
 
-def _print(report: "Report", limit: int) -> None:
+def _print(report: "Report", limit: int, asked: bool) -> None:
     """The problems by file, then a table of their kinds, then the verdict."""
     import sys
 
@@ -152,7 +165,7 @@ def _print(report: "Report", limit: int) -> None:
         console.print()
         _print_kinds(report, console, colors)
         console.print()
-    _print_verdict(report, console)
+    _print_verdict(report, console, asked)
 
 
 def _print_kinds(report: "Report", console: "Console", colors: dict[str, str]) -> None:
@@ -176,7 +189,7 @@ def _print_kinds(report: "Report", console: "Console", colors: dict[str, str]) -
     console.print(table)
 
 
-def _print_verdict(report: "Report", console: "Console") -> None:
+def _print_verdict(report: "Report", console: "Console", asked: bool) -> None:
     from pansight.runtime.inputs import printable
 
     for score in report.scores:
@@ -192,6 +205,8 @@ def _print_verdict(report: "Report", console: "Console") -> None:
             f"mended: see {printable(report.fixed)} ({report.rewritten} id pictures written anew)",
             markup=False,
         )
+    elif asked:
+        console.print("nothing was fixed, and no file written: see fix-held above", markup=False)
     left = {"error": 0, "warning": 0}
     for finding in report.remaining():
         if finding.kind.severity.value in left:

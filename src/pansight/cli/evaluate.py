@@ -14,6 +14,7 @@ from pansight.cli.datasets import (
 )
 from pansight.cli.evaluate_output import Measures, Output, finish
 from pansight.cli.predict import as_resize
+from pansight.cli.settings import merge_settings
 from pansight.cli.threads import share_cores
 from pansight.errors import InputError
 
@@ -117,15 +118,17 @@ def evaluate(
     object_threshold: Annotated[
         float | None,
         typer.Option(
-            help="Score to exceed, 0..1; the model's own if not given.",
+            help="Short for --set merge.object_threshold=.",
             show_default=False,
             rich_help_panel=_MODEL,
         ),
     ] = None,
-    overlap_threshold: Annotated[
-        float | None,
+    settings: Annotated[
+        list[str] | None,
         typer.Option(
-            help="YOSO: share of itself that a segment must keep; else: share that better ones may hold.",
+            "--set",
+            metavar="merge.KEY=VALUE",
+            help="A threshold of the model, such as merge.stuff_area=256; may be given several times.",
             show_default=False,
             rich_help_panel=_MODEL,
         ),
@@ -216,7 +219,7 @@ def evaluate(
             device=None if device == "auto" else device,
             resize=None if resize == "paper" else resize,
             object_threshold=object_threshold,
-            overlap_threshold=overlap_threshold,
+            set=settings,
             batch_size=None if batch_size == 1 else batch_size,
         )
         if truth is None or predictions is None:
@@ -263,8 +266,7 @@ def evaluate(
         weights=weights if model else None,
         device=device,
         resize=as_resize(resize),
-        object_threshold=object_threshold,
-        overlap_threshold=overlap_threshold,
+        merge=merge_settings(settings, object_threshold),
         batch_size=batch_size,
     )
     done = run_model(

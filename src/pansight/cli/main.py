@@ -14,6 +14,7 @@ from pansight.cli.demo import demo
 from pansight.cli.evaluate import evaluate
 from pansight.cli.models import models
 from pansight.cli.predict import predict
+from pansight.cli.serve import serve
 from pansight.cli.train import train
 from pansight.errors import CheckpointWarning, PansightError
 
@@ -48,6 +49,7 @@ app.command("models")(models)
 app.command()(demo)
 app.command()(evaluate)
 app.command()(predict)
+app.command()(serve)
 app.command()(train)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pansight.cli.settings import merge_settings
 from pansight.cli.threads import share_cores
 from pansight.errors import InputError
 
@@ -46,12 +47,14 @@ def predict(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...")] = "auto",
     object_threshold: Annotated[
         float | None,
-        typer.Option(help="Score to exceed, 0..1; the model's own if not given.", show_default=False),
+        typer.Option(help="Short for --set merge.object_threshold=.", show_default=False),
     ] = None,
-    overlap_threshold: Annotated[
-        float | None,
+    settings: Annotated[
+        list[str] | None,
         typer.Option(
-            help="YOSO: share of itself that a segment must keep; else: share that better ones may hold.",
+            "--set",
+            metavar="merge.KEY=VALUE",
+            help="A threshold of the model, such as merge.stuff_area=256; may be given several times.",
             show_default=False,
         ),
     ] = None,
@@ -99,6 +102,7 @@ def predict(
 
     if format not in tuple(Format):
         raise InputError(f"format {format!r} is unknown; use overlay, coco or both")
+    merge = merge_settings(settings, object_threshold)
     make_folder(output)
     name = model or weights or DEFAULT_MODEL
     segmenter = load(
@@ -106,8 +110,7 @@ def predict(
         weights=weights if model else None,
         device=device,
         resize=as_resize(resize),
-        object_threshold=object_threshold,
-        overlap_threshold=overlap_threshold,
+        merge=merge,
         batch_size=batch_size,
         max_pixels=max_pixels,
     )

@@ -17,10 +17,11 @@ from jaxtyping import Int64
 from pansight.categories import Categories
 from pansight.data.class_names import match_categories
 from pansight.data.folders import DiskFolder, Folder, Source, existing_folder, open_folder
+from pansight.data.instances_files import are_instances, instances_advice
 from pansight.data.pictures import read_file, read_picture
 from pansight.data.sample import Sample
 from pansight.errors import CategoryError, DataError, DataProblemsError, InputError
-from pansight.formats.coco_files import decode_ids, read_json
+from pansight.formats.coco_files import decode_ids, is_crowd_flag, misplaced_hint, read_json
 from pansight.panoptic import PanopticMap
 from pansight.panoptic.ids import ID_LIMIT
 
@@ -65,6 +66,8 @@ class CocoPanoptic:
         """
         self.annotations = Path(annotations)
         content = read_json(annotations)
+        if are_instances(content):
+            raise DataError(instances_advice(self.annotations))
         self.categories, index = _match(
             self.annotations, content.get("categories") or own_categories, categories
         )
@@ -127,7 +130,8 @@ class CocoPanoptic:
             )
         file = find_picture(self._pictures, name)
         if file is None:
-            raise DataError(f"{self._pictures}/{name}: no such file; check the folder of the pictures")
+            hint = misplaced_hint(str(self._pictures), name)
+            raise DataError(f"{self._pictures}/{name}: no such file{hint}; check the folder of the pictures")
         return Sample(
             image=read_picture(file, panoptic.height, panoptic.width),
             panoptic=panoptic,
@@ -139,9 +143,10 @@ class CocoPanoptic:
         """The panoptic map of sample `index` alone, its picture left closed. Raises DataError when broken."""
         position = self._position(index)
         name = self._panoptic_names[position]
-        file = self._masks.find(name)
+        file = find_id_picture(self._masks, name)
         if file is None:
-            raise DataError(f"{self._masks}/{name}: no such file; check the folder of the id pictures")
+            hint = misplaced_hint(str(self._masks), name)
+            raise DataError(f"{self._masks}/{name}: no such file{hint}; check the folder of the id pictures")
         rows = slice(*self._offsets[position : position + 2].tolist())
         table = zip(
             self._ids[rows].tolist(),
@@ -171,7 +176,7 @@ class CocoPanoptic:
     def _mask_folder(self) -> Path:
         places = id_picture_places(self.annotations)
         for place in filter(None, map(existing_folder, places)):
-            if any(open_folder(place).find(name) for name in self._panoptic_names[:PROBED]):
+            if any(find_id_picture(open_folder(place), name) for name in self._panoptic_names[:PROBED]):
                 return place
         return existing_folder(places[0]) or places[0]
 
@@ -218,6 +223,14 @@ def id_picture_places(annotations: Path) -> tuple[Path, ...]:
     beside = annotations.with_suffix("")
     parent = annotations.parent
     return beside, parent / "panoptic", parent, parent.absolute().parent / beside.name
+
+
+def find_id_picture(folder: Folder, name: str) -> Source | None:
+    """The id picture that is called so in a JSON; or so but for its ending, which is .png."""
+    found = folder.find(name)
+    if found is not None or not PurePosixPath(name).name:
+        return found
+    return folder.find(str(PurePosixPath(name).with_suffix(".png")))
 
 
 def find_picture(folder: Folder, name: str) -> Source | None:
@@ -293,7 +306,10 @@ def _segments(
                 f"{where}: segment {id} has category_id {category_id}, which {known} does not have"
             )
         else:
-            segments.append((id, index[category_id], bool(row.get("iscrowd", 0))))
+            try:
+                segments.append((id, index[category_id], is_crowd_flag(row.get("iscrowd"))))
+            except DataError as error:
+                problems.append(f"{where}: segment {id}: {error}")
         if isinstance(id, int):
             seen.add(id)
     return segments

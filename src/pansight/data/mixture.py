@@ -56,7 +56,9 @@ def translated(
     panoptic: PanopticMap, places: Mapping[int, int | None], categories: Categories
 ) -> PanopticMap:
     """The map in other categories; segments without a place become void, stuff of one category one segment."""
-    if panoptic.categories == categories and all(places.get(s.category) == s.category for s in panoptic.segments):
+    if panoptic.categories == categories and all(
+        places.get(s.category) == s.category for s in panoptic.segments
+    ):
         return panoptic
     rows: list[tuple[int, int, float | None, bool]] = []
     renumbered: dict[int, int] = {}
@@ -123,8 +125,7 @@ class Mixture:
         """The share of each member in what is drawn, by name; they add up to 1."""
         total = len(self._pattern)
         return {
-            member.name: int(count) / total
-            for member, count in zip(self.members, self._counts, strict=True)
+            member.name: int(count) / total for member, count in zip(self.members, self._counts, strict=True)
         }
 
 

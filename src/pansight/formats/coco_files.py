@@ -46,6 +46,51 @@ def picture_folder(json_path: str | os.PathLike[str], folder: str | os.PathLike[
     return Path(folder) if folder is not None else Path(json_path).with_suffix("")
 
 
+def is_crowd_flag(value: Any) -> bool:
+    """What `iscrowd` of a segment says: the one rule for all that read COCO-style JSON.
+
+    True, 1 and the text "1" are a crowd; False, 0, the text "0" and None (a key that is missing) are not.
+    Exporters write all of these, and `bool("0")` is True.
+
+        is_crowd_flag(row.get("iscrowd"))
+
+    Raises DataError, naming the value, for anything else.
+    """
+    if value is None:
+        return False
+    if isinstance(value, bool | int | float | str):
+        if value in (0, "0"):
+            return False
+        if value in (1, "1"):
+            return True
+    raise DataError(f"iscrowd is {value!r:.40}, which is neither 0 nor 1; correct it")
+
+
+def spellings(name: str) -> tuple[str, ...]:
+    """How a file may be called that a JSON calls `name`: so, or, written on Windows, with other slashes."""
+    return (name, name.replace("\\", "/")) if "\\" in name else (name,)
+
+
+def misplaced_hint(folder: str | os.PathLike[str], name: str) -> str:
+    """What to say of a file that is not there: that it lies in the folder without the path before its name.
+
+    For names that are absolute, an address, or begin with folders that do not exist; else nothing.
+    """
+    base = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    if base in ("", name) or not os.path.isfile(os.path.join(folder, base)):  # noqa: PTH113, PTH118
+        return ""
+    return f" ({base} lies in {os.fspath(folder)}: list file names relative to that folder)"
+
+
+def id_picture_path(folder: str | os.PathLike[str], name: str) -> Path:
+    """The PNG of ids that a JSON calls `name`: as it is, with slashes for backslashes, or ending in .png."""
+    for spelled in spellings(name):
+        for path in (Path(folder) / spelled, (Path(folder) / (spelled or "x")).with_suffix(".png")):
+            if os.path.isfile(path):  # noqa: PTH113  (no error for names that are too long)
+                return path
+    return Path(folder) / name
+
+
 def read_ids(path: str | os.PathLike[str]) -> Int32[np.ndarray, "h w"]:
     """Decode the PNG of one image: id = R + 256 G + 65536 B at each pixel, 0..2**24-1; alpha is ignored.
 

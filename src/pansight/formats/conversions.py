@@ -13,6 +13,7 @@ from jaxtyping import Int32, Integer, Shaped, UInt8
 from pansight.categories import Categories
 from pansight.errors import CategoryError, DataError, InputError
 from pansight.files import require_extra
+from pansight.formats.coco_files import is_crowd_flag
 from pansight.panoptic import PanopticMap
 from pansight.panoptic.ids import ids_to_rgb, rgb_to_ids
 from pansight.panoptic.regions import measure_regions
@@ -87,7 +88,11 @@ def from_coco(
             category = categories.from_dataset_id(dataset_id)
         except CategoryError as error:
             raise CategoryError(f"annotation of {source}, segment {id}: {error}") from error
-        table.append((id, category, row.get("score"), bool(row.get("iscrowd", 0))))
+        try:
+            crowd = is_crowd_flag(row.get("iscrowd"))
+        except DataError as error:
+            raise DataError(f"annotation of {source}, segment {id}: {error}") from error
+        table.append((id, category, row.get("score"), crowd))
     try:
         return PanopticMap.from_table(rgb_to_ids(rgb), table, categories, unlisted=unlisted)
     except InputError as error:

@@ -4,17 +4,18 @@ from pansight.merging.rules import (
     Candidates,
     PriorityRule,
     SoftMasks,
-    data_may_shape,
     keep_first,
     merge_by_argmax,
     merge_by_priority,
 )
+from pansight.merging.settings import Form, MergeSettings
 
 __all__ = [
     "Candidates",
+    "Form",
+    "MergeSettings",
     "PriorityRule",
     "SoftMasks",
-    "data_may_shape",
     "keep_first",
     "merge_by_argmax",
     "merge_by_priority",

@@ -69,7 +69,7 @@ def _contest(
     first = plan.needed.to(torch.uint8).argmax(0)
     code = 2 * first + plan.solid.gather(0, first[None])[0]
     won = torch.zeros(2 * count, dtype=torch.int64).index_add_(0, code, areas * plan.settled)
-    codes = code.int()[:, None].expand(-1, grid.rows.tile * grid.columns.tile).contiguous()
+    codes = code.int()[:, None].repeat(1, grid.rows.tile * grid.columns.tile)
 
     # tiles that need equally many masks are done together
     numbers = torch.where(plan.settled, 0, plan.needed.sum(0))

@@ -14,7 +14,7 @@ Bits = Bool[Tensor, "b k th tw"]
 Packed = UInt8[Tensor, "b n th tw"]
 
 
-def paint_dense(stack: Stack, sizes: Sizes, cut: Cut, overlap_threshold: float) -> Painting:
+def paint_dense(stack: Stack, sizes: Sizes, cut: Cut, max_occlusion: float) -> Painting:
     """See Painting. Every mask is enlarged, tile by tile, and kept as bits; no shape depends on the data."""
     batch, count, *source = stack.values.shape
     device = stack.values.device
@@ -39,7 +39,7 @@ def paint_dense(stack: Stack, sizes: Sizes, cut: Cut, overlap_threshold: float) 
         for part in packed:
             bits = _unpack(part, count)
             lost = lost + (bits & (numbers > first_of(bits, accepted))).sum((2, 3))
-        return judged(areas, lost, stack.allowed, overlap_threshold)
+        return judged(areas, lost, stack.allowed, max_occlusion)
 
     accepted = settle(step, stack.allowed & (areas > 0))
     height, width = (max(size[axis] for size in sizes.output) for axis in (0, 1))

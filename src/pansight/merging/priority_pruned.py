@@ -82,7 +82,7 @@ class Finding(NamedTuple):
     """the run of each pixel; one a tile where all its pixels are one run"""
 
 
-def paint_pruned(stack: Stack, sizes: Sizes, cut: Cut, overlap_threshold: float) -> Painting:
+def paint_pruned(stack: Stack, sizes: Sizes, cut: Cut, max_occlusion: float) -> Painting:
     """See Painting. Shapes of intermediate tensors depend on the data; for CPUs only."""
     batch, count, *source = stack.values.shape
     grids = [grid_of((source[0], source[1]), sizes, picture) for picture in range(batch)]
@@ -104,7 +104,7 @@ def paint_pruned(stack: Stack, sizes: Sizes, cut: Cut, overlap_threshold: float)
         lost = known.lost(flat)
         for work in forgotten:
             lost = lost + _look(work, cut).runs.lost(flat)
-        return judged(areas.view(batch, count), lost.view(batch, count), stack.allowed, overlap_threshold)
+        return judged(areas.view(batch, count), lost.view(batch, count), stack.allowed, max_occlusion)
 
     accepted = settle(step, stack.allowed & (areas > 0).view(batch, count))
     height, width = (max(size[axis] for size in sizes.output) for axis in (0, 1))

@@ -5,6 +5,8 @@ from typing import NamedTuple
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from pansight.merging.shares import Share, within
+
 # Room for rounding in the interpolation, relative to the largest value of a window.
 SLACK = 1e-5
 
@@ -43,11 +45,10 @@ def judged(
     areas: Int[Tensor, "b k"],
     lost: Int[Tensor, "b k"],
     allowed: Bool[Tensor, "b k"],
-    overlap_threshold: float,
+    max_occlusion: float,
 ) -> Bool[Tensor, "b k"]:
     """Which masks are accepted, by their pixels and how many of these belong to earlier ones.
 
-    A share of just `overlap_threshold` passes: double precision divides whole numbers to the nearest double,
-    which is what the threshold was read as.
+    A share of just `max_occlusion` passes.
     """
-    return allowed & (areas > 0) & (lost.double() / areas.clamp(min=1).double() <= overlap_threshold)
+    return allowed & (areas > 0) & within(lost, areas, Share.most(max_occlusion))

@@ -19,6 +19,8 @@ from pansight.merging.outcome import Outcome
 from pansight.merging.priority_fixed import paint_dense
 from pansight.merging.priority_pruned import paint_pruned
 from pansight.merging.priority_rule import Cut, Painting, Stack
+from pansight.merging.settings import Form
+from pansight.merging.shares import Share, reaches
 from pansight.merging.sizes import Sizes
 from pansight.panoptic import PanopticBatch
 
@@ -33,21 +35,13 @@ class Candidates(NamedTuple):
     kept: Bool[Tensor, "b k"]
 
 
-def data_may_shape(device: torch.device) -> bool:
-    """Whether shapes may depend on data: reading a count costs nothing on a CPU.
-
-    Elsewhere it would stall the device, and compiled or exported graphs need fixed shapes.
-    """
-    return device.type == "cpu" and not torch.compiler.is_compiling()
-
-
-def keep_first(kept: Bool[Tensor, "b n"]) -> Int[Tensor, "b k"]:
+def keep_first(kept: Bool[Tensor, "b n"], form: Form) -> Int[Tensor, "b k"]:
     """Query numbers, kept ones first in their order, as many as the fullest picture keeps (at least one).
 
-    So only kept masks are ever computed; where `data_may_shape` forbids that, all queries stay.
+    So only kept masks are ever computed; in the fixed form all queries stay.
     """
     order = (~kept).to(torch.uint8).argsort(dim=1, stable=True)
-    if data_may_shape(kept.device):
+    if form == "pruned":
         return order[:, : max(1, int(kept.sum(1).max()))]
     return order
 
@@ -57,14 +51,15 @@ def merge_by_argmax(
     candidates: Candidates,
     sizes: Sizes,
     is_thing: Bool[Tensor, " c"],
-    overlap_threshold: float,
+    keep_share: float,
     rows: int,
+    form: Form,
 ) -> PanopticBatch:
     """MaskFormer's panoptic merge (NeurIPS 2021, Sec. 3.4), as YOSO's released code applies it.
 
     1. Every pixel goes to the kept mask with the largest score * probability.
     2. A mask is dropped unless it won a pixel, has one of probability >= 0.5, and one that is both; and
-       unless pixels won / pixels of probability >= 0.5 reaches `overlap_threshold`. Won pixels count below
+       unless pixels won / pixels of probability >= 0.5 reaches `keep_share`. Won pixels count below
        0.5 too, so that ratio can exceed 1.
     3. What remains of a mask: its won pixels of probability >= 0.5. Stuff of one category becomes one
        segment; other pixels are void. Ids rise in query order.
@@ -77,24 +72,25 @@ def merge_by_argmax(
             size share one batch as large as the largest, void outside.
         is_thing: by category.
         rows: length of the segment table, at least the number of candidates.
+        form: see Form.
 
     Returns: the maps; `scores` holds a segment's best mask score.
     """
-    contest = contest_pruned if data_may_shape(candidates.mask_logits.device) else contest_dense
+    contest = contest_pruned if form == "pruned" else contest_dense
     outcome = contest(candidates.mask_logits, candidates.scores, candidates.kept, sizes)
-    return _assemble(candidates, outcome, is_thing, overlap_threshold, rows)
+    return _assemble(candidates, outcome, is_thing, keep_share, rows)
 
 
 def _assemble(
     candidates: Candidates,
     outcome: Outcome,
     is_thing: Bool[Tensor, " c"],
-    overlap_threshold: float,
+    keep_share: float,
     rows: int,
 ) -> PanopticBatch:
     """Number the accepted masks, join stuff of one category, and look every pixel's number up."""
     accepted = candidates.kept & (outcome.won > 0) & (outcome.whole > 0) & (outcome.both > 0)
-    accepted &= outcome.won.double() / outcome.whole.double() >= overlap_threshold
+    accepted &= reaches(outcome.won, outcome.whole, Share.least(keep_share))
     batch, count = accepted.shape
     device = accepted.device
     # a stuff mask joins the first accepted one of its category; everything else is its own first
@@ -119,7 +115,7 @@ def _assemble(
     best = best.scatter_reduce(1, ids, torch.where(accepted, candidates.scores, 0), "amax")
     total = torch.zeros(shape, dtype=torch.int64, device=device)
     total = total.scatter_add(1, ids, torch.where(accepted, outcome.both, 0))
-    return PanopticBatch(maps, filled[:, 1:], best[:, 1:], total[:, 1:])
+    return PanopticBatch(maps, filled[:, 1:], best[:, 1:], total[:, 1:], torch.zeros_like(accepted[:, 0]))
 
 
 class SoftMasks(NamedTuple):
@@ -140,7 +136,7 @@ class PriorityRule(NamedTuple):
     mask_threshold: float
     inclusive: bool
     """whether an enlarged value of just `mask_threshold` belongs to the mask"""
-    overlap_threshold: float
+    max_occlusion: float
     """greatest share of a mask that earlier ones may hold (a mask with just this share is painted); 0..1"""
     stuff_area: int
     """pixels of the output, below which stuff is void"""
@@ -153,6 +149,7 @@ def merge_by_priority(
     sizes: Sizes,
     is_thing: Bool[Tensor, " c"],
     rule: PriorityRule,
+    form: Form,
     *,
     rows: int = 0,
     allowed: Bool[Tensor, "b k"] | None = None,
@@ -164,7 +161,7 @@ def merge_by_priority(
        resized to `sizes.output`, and cut at the threshold. For masks that the output is made of directly,
        give the values' own size as `padded` and `valid`.
     2. By falling score, of equal scores in their order: a mask without pixels is dropped; so is one of whose
-       pixels, all of them, accepted masks hold more than `overlap_threshold` (strictly). A dropped one takes
+       pixels, all of them, accepted masks hold more than `max_occlusion` (strictly). A dropped one takes
        nothing. Any other owns its pixels that are still free.
     3. Free pixels of each stuff category, by rising category, if there are `stuff_area` of them or more.
     4. All else is void. Ids are 1.. in this order.
@@ -180,6 +177,7 @@ def merge_by_priority(
             size share one batch as large as the largest, void outside.
         is_thing: by category.
         rule: thresholds and limits.
+        form: see Form.
         rows: least length of the segment table; there are always k + c rows at least.
         allowed: masks that may be painted; None: all that are kept. Others only count as lying on a pixel.
         beneath: like `semantics`, for free pixels on which some kept mask lies. None: `semantics` there too.
@@ -190,31 +188,33 @@ def merge_by_priority(
         # one that is not there spares everything below the special case
         masks = SoftMasks(*(part.new_zeros(len(part), 1, *part.shape[2:]) for part in masks))
         allowed = None
-    order = _falling(masks.scores, masks.kept)
+    order = _falling(masks.scores, masks.kept, form)
     painted = masks.kept if allowed is None else masks.kept & allowed
     categories, scores, present, painted = (
         column.gather(1, order) for column in (masks.categories, masks.scores, masks.kept, painted)
     )
-    stack = Stack(_reordered(masks.values, order), present, painted)
-    paint = paint_pruned if data_may_shape(stack.values.device) else paint_dense
-    painting = paint(stack, sizes, Cut(rule.mask_threshold, rule.inclusive), rule.overlap_threshold)
+    stack = Stack(_reordered(masks.values, order, form), present, painted)
+    paint = paint_pruned if form == "pruned" else paint_dense
+    painting = paint(stack, sizes, Cut(rule.mask_threshold, rule.inclusive), rule.max_occlusion)
     labels = semantics
     if beneath is not None:
         labels = torch.where(painting.owners == order.shape[1], beneath, semantics)
-    return _fill(painting, categories, scores, labels, is_thing, rule.stuff_area, rows)
+    return _fill(painting, categories, scores, labels, is_thing, rule.stuff_area, rows, form)
 
 
-def _falling(scores: Float[Tensor, "b n"], kept: Bool[Tensor, "b n"]) -> Int[Tensor, "b k"]:
+def _falling(scores: Float[Tensor, "b n"], kept: Bool[Tensor, "b n"], form: Form) -> Int[Tensor, "b k"]:
     """Rows by falling score, those not kept last; as many as the fullest picture keeps, see `keep_first`."""
-    first = keep_first(kept)
+    first = keep_first(kept, form)
     worth = torch.where(kept, scores.float(), -1.0).gather(1, first)
     return first.gather(1, worth.argsort(dim=1, descending=True, stable=True))
 
 
-def _reordered(values: Float[Tensor, "b k h w"], order: Int[Tensor, "b m"]) -> Float[Tensor, "b m h w"]:
+def _reordered(
+    values: Float[Tensor, "b k h w"], order: Int[Tensor, "b m"], form: Form
+) -> Float[Tensor, "b m h w"]:
     count = order.shape[1]
     in_order = torch.arange(count, device=order.device).expand_as(order)
-    if data_may_shape(values.device) and torch.equal(order, in_order):
+    if form == "pruned" and torch.equal(order, in_order):
         return values[:, :count]
     return values.gather(1, order[..., None, None].expand(-1, -1, *values.shape[2:]))
 
@@ -227,6 +227,7 @@ def _fill(
     is_thing: Bool[Tensor, " c"],
     stuff_area: int,
     rows: int,
+    form: Form,
 ) -> PanopticBatch:
     """Count what everything owns, number what stays, and look every pixel's number up."""
     batch, count = categories.shape
@@ -235,7 +236,7 @@ def _fill(
     total = count + 1 + len(is_thing)
     base = torch.arange(batch, device=codes.device, dtype=torch.int32)[:, None, None] * total
     codes = (codes + base).flatten()
-    if data_may_shape(codes.device):
+    if form == "pruned":
         areas = torch.bincount(codes, minlength=batch * total)
     else:
         areas = torch.zeros(batch * total, dtype=torch.int64, device=codes.device)
@@ -254,4 +255,5 @@ def _fill(
     worth = torch.cat((scores, torch.ones_like(numbers, dtype=scores.dtype)), dim=1)
     worth = torch.zeros_like(filled, dtype=scores.dtype).scatter(1, ids, worth)
     total_area = torch.zeros_like(filled).scatter(1, ids, areas)
-    return PanopticBatch(maps, filled[:, 1:], worth[:, 1:], total_area[:, 1:])
+    overflow = torch.zeros_like(painting.accepted[:, 0])
+    return PanopticBatch(maps, filled[:, 1:], worth[:, 1:], total_area[:, 1:], overflow)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from pansight.categories import Categories, Category
 from pansight.errors import CategoryError, DataError
-from pansight.formats.coco_files import picture_folder, read_json
+from pansight.formats.coco_files import id_picture_path, picture_folder, read_json
 from pansight.metrics.remarks import Remarks
 
 PathLike = str | os.PathLike[str]
@@ -90,7 +90,7 @@ class _Set(NamedTuple):
             problems.append(f"{self.json}: image {image_id!r} has no list segments_info")
         if not isinstance(file_name, str) or not isinstance(segments_info, list):
             return None
-        picture = self.folder / file_name
+        picture = id_picture_path(self.folder, file_name)
         return Side(picture, segments_info, f"{picture} (image {image_id!r} of {Path(self.json).name})")
 
 

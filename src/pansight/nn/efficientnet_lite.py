@@ -160,9 +160,7 @@ class EfficientNetLite(Backbone):
             out = scaled_channels(stage.channels, width)
             for index in range(stage.blocks if fixed else math.ceil(stage.blocks * depth)):
                 stride = stage.stride if index == 0 else 1
-                blocks.append(
-                    InvertedBottleneck(channels, out, stage.kernel, stride, stage.expansion, norm)
-                )
+                blocks.append(InvertedBottleneck(channels, out, stage.kernel, stride, stage.expansion, norm))
                 channels = out
             if number in TAPPED:
                 self._ends.append(len(blocks))

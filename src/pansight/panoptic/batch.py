@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int, Int32
+from jaxtyping import Bool, Float, Float32, Int, Int32
 from torch import Tensor
 
 from pansight.categories import Categories
@@ -18,13 +18,15 @@ class PanopticBatch(NamedTuple):
     """Panoptic maps of b pictures on tensors of fixed shape; s rows a picture, most of them often empty.
 
     `ids` is 0 for void, else 1 + row; `categories` is the contiguous index, -1 in empty rows; `areas` counts
-    pixels.
+    pixels. `overflow` is true for pictures that had more candidates than the merge's budget, so that the
+    best alone were merged (fixed form only); None where nobody counted.
     """
 
     ids: Int[Tensor, "b h w"]
     categories: Int[Tensor, "b s"]
     scores: Float[Tensor, "b s"]
     areas: Int[Tensor, "b s"]
+    overflow: Bool[Tensor, " b"] | None = None
 
     def to_maps(
         self, categories: Categories, sizes: Sequence[tuple[int, int]] | None = None

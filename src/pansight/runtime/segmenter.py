@@ -2,22 +2,22 @@
 
 import copy
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, TypeVar, overload
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Int32, UInt8
-from pydantic import ValidationError
 from torch import Tensor
 
 from pansight.categories import Categories
 from pansight.errors import InputError
+from pansight.merging import Form, MergeSettings
 from pansight.models.base import HasInstances, HasSemantics, PanopticModel
 from pansight.models.preprocess import Sizes
 from pansight.panoptic import PanopticMap
 from pansight.panoptic.instances import Instances
-from pansight.runtime.devices import choose_device
+from pansight.runtime.devices import choose_device, form_for
 from pansight.runtime.images import MAX_PIXELS, Picture, read_image
 
 Resize: TypeAlias = Literal["paper", "none"] | int
@@ -51,9 +51,9 @@ class Segmenter:
         model: any method.
         device: `auto` (cuda, else mps, else cpu), or its name.
         resize: see Resize. Maps always have the size of their picture.
-        object_threshold: score that a segment must exceed (0..1); None: what the model was trained for.
-        overlap_threshold: YOSO: share of itself that a segment must keep against others (0..); else: share of
-            a mask that better ones may hold (0..1); None: idem.
+        merge: changes of the model's `MergeSettings`, such as `{"stuff_area": 256}`, or a record of its own
+            kind; None: what the model was trained for.
+        form: of the merge, see `pansight.merging.Form`; None: `pruned` on a CPU, `fixed` elsewhere.
         batch_size: most pictures that go through the network at once. It changes speed and memory, not
             results: only pictures of equal padded size go together.
         fold: fold norms into the convolutions before them; results change by rounding alone.
@@ -68,8 +68,8 @@ class Segmenter:
         *,
         device: str | torch.device | None = None,
         resize: Resize = "paper",
-        object_threshold: float | None = None,
-        overlap_threshold: float | None = None,
+        merge: Mapping[str, Any] | MergeSettings | None = None,
+        form: Form | None = None,
         batch_size: int = 1,
         fold: bool = True,
         max_pixels: int = MAX_PIXELS,
@@ -85,9 +85,8 @@ class Segmenter:
             raise InputError(_DAMAGED)
         self.model = model.optimized() if fold else copy.deepcopy(model).eval().requires_grad_(False)
         self.model.to(self.device)
-        for name, value in (("object_threshold", object_threshold), ("overlap_threshold", overlap_threshold)):
-            if value is not None:
-                _set_threshold(self.model, name, value)
+        self.merge_settings = model.merge_settings.replaced(merge)
+        self.form = form or form_for(self.device)
 
     @property
     def categories(self) -> Categories:
@@ -115,8 +114,8 @@ class Segmenter:
     def instances(self, pictures: Picture | Pictures) -> Instances | list[Instances]:
         """The objects that the model finds, best first, of one picture or of each in a list.
 
-        They may overlap, and are more than those in the map: the object and overlap thresholds do not apply.
-        Masks have the size of the picture. Raises InputError where the model finds none as such (see
+        They may overlap, and are more than those in the map: of the merge's settings `mask_threshold` alone
+        applies. Masks have the size of the picture. Raises InputError where the model finds none as such (see
         `has_instances`), and as calling the Segmenter does.
         """
         self._need(HasInstances, "instance", "take the things of its maps, segmenter(picture).things()")
@@ -198,12 +197,12 @@ class Segmenter:
         return [answers[index] for index in range(len(images))]
 
     def _maps(self, outputs: Any, sizes: Sizes) -> Callable[[], list[PanopticMap]]:
-        merged = self.model.merge(outputs, sizes)
+        merged = self.model.merge(outputs, sizes, self.merge_settings, self.form)
         return lambda: merged.to_maps(self.model.categories, sizes.output)
 
     def _instances(self, outputs: Any, sizes: Sizes) -> Callable[[], list[Instances]]:
         assert isinstance(self.model, HasInstances)
-        found = self.model.instances(outputs, sizes)
+        found = self.model.instances(outputs, sizes, self.merge_settings, self.form)
         return lambda: [
             Instances(
                 masks.cpu().numpy(),
@@ -216,7 +215,7 @@ class Segmenter:
 
     def _semantics(self, outputs: Any, sizes: Sizes) -> Callable[[], list[SemanticMap]]:
         assert isinstance(self.model, HasSemantics)
-        labels = self.model.semantics(outputs, sizes)
+        labels = self.model.semantics(outputs, sizes, self.form)
         categories = np.append(-1, self.categories.stuff_indices).astype(np.int32)
 
         def fetch() -> list[SemanticMap]:
@@ -264,8 +263,8 @@ def load(
     weights: str | os.PathLike[str] | None = None,
     device: str | torch.device | None = None,
     resize: Resize = "paper",
-    object_threshold: float | None = None,
-    overlap_threshold: float | None = None,
+    merge: Mapping[str, Any] | MergeSettings | None = None,
+    form: Form | None = None,
     batch_size: int = 1,
     fold: bool = True,
     max_pixels: int = MAX_PIXELS,
@@ -283,25 +282,12 @@ def load(
         load_model(name_or_path, weights=weights),
         device=where,
         resize=resize,
-        object_threshold=object_threshold,
-        overlap_threshold=overlap_threshold,
+        merge=merge,
+        form=form,
         batch_size=batch_size,
         fold=fold,
         max_pixels=max_pixels,
     )
-
-
-def _set_threshold(model: PanopticModel, name: str, value: float) -> None:
-    option = f"--{name.replace('_', '-')} ({name})"
-    if not hasattr(model, name):
-        raise InputError(f"{model.method} has no {option}; leave it out")
-    try:
-        # the configuration knows the range: of YOSO's overlap it has no upper end
-        type(model.config).model_validate({**model.config.model_dump(), name: value})
-    except ValidationError as error:
-        reason = error.errors()[0]["msg"].lower()
-        raise InputError(f"{option} {value:g} is out of range: {reason}") from error
-    setattr(model, name, value)
 
 
 def _sound(model: PanopticModel) -> bool:

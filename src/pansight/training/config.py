@@ -165,7 +165,8 @@ def _kind_of_data(value: Any) -> str:
 
 
 Data = Annotated[
-    Annotated[SceneData, Tag("scenes")] | Annotated[DataOnDisk, Tag("dataset")]
+    Annotated[SceneData, Tag("scenes")]
+    | Annotated[DataOnDisk, Tag("dataset")]
     | Annotated[MixtureData, Tag("mixture")],
     Discriminator(
         _kind_of_data,

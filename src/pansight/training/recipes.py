@@ -44,7 +44,10 @@ def read_recipe(name: str) -> dict[str, Any]:
 
 
 def with_options(data: Mapping[str, Any], options: Iterable[str]) -> dict[str, Any]:
-    """`data` with settings `key.sub=value` applied in order; values are YAML. Raises InputError."""
+    """`data` with settings `key.sub=value` applied in order; values are YAML. Raises InputError.
+
+    `merge.` is short for `model.config.merge.`, as the thresholds are called wherever there is a model.
+    """
     result = dict(data)
     for option in options:
         key, equals, value = option.partition("=")
@@ -54,7 +57,8 @@ def with_options(data: Mapping[str, Any], options: Iterable[str]) -> dict[str, A
             parsed = yaml.safe_load(value)
         except yaml.YAMLError as error:
             raise InputError(f"--set {option}: {value!r} is no YAML value; put it in quotes") from error
-        _assign(result, key.split("."), parsed)
+        keys = key.split(".")
+        _assign(result, ["model", "config", *keys] if keys[0] == "merge" else keys, parsed)
     return result
 
 

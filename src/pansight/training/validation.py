@@ -14,6 +14,7 @@ from pansight.metrics.distributed import all_reduce
 from pansight.metrics.panoptic_quality import PanopticQuality
 from pansight.metrics.results import PanopticQualityResult
 from pansight.models.base import PanopticModel
+from pansight.runtime.devices import form_for
 from pansight.training.averaging import WeightAverage
 from pansight.training.config import TrainConfig
 from pansight.training.data_module import start_worker
@@ -47,10 +48,11 @@ def measure(
     most `limit` pictures go through the network together.
     """
     quality = PanopticQuality(model.categories)
+    form = form_for(device)
     for samples in batches:
         for group in batches_of_one_size([sound(sample) for sample in samples], limit):
             images, sizes = model.preprocess.batch([sample.image for sample in group], device)
-            maps = model.predict(images, sizes).to_maps(model.categories)
+            maps = model.predict(images, sizes, form=form).to_maps(model.categories)
             for predicted, sample in zip(maps, group, strict=True):
                 if sample.labelling is not None:
                     predicted = only_categories(predicted, sample.labelling.annotated)

@@ -43,21 +43,6 @@ class Header:
     extra: dict[str, Any]
 
 
-def current_config(model: PanopticModel) -> BaseModel:
-    """The model's configuration with its thresholds as they stand now, not as they were when it was built.
-
-    Raises InputError when a threshold has been set to a value that its configuration forbids.
-    """
-    fields = type(model.config).model_fields
-    thresholds = {
-        name: getattr(model, name) for name in fields if name.endswith("_threshold") and hasattr(model, name)
-    }
-    try:
-        return type(model.config).model_validate({**model.config.model_dump(), **thresholds})
-    except ValidationError as error:
-        raise InputError(f"cannot save the model: {first_problem(error)}; correct the threshold") from error
-
-
 def save_native(
     model: PanopticModel,
     path: str | os.PathLike[str],
@@ -67,7 +52,7 @@ def save_native(
 ) -> None:
     """Write the model and all that it takes to use it: one file, whole or not at all.
 
-    Thresholds that were changed on the model travel along. `float16` halves the file: tensors with more
+    `float16` halves the file: tensors with more
     than one axis are rounded to half precision (relative error at most 2**-11), norms and biases are not;
     loading gives float32 again. `extra` is anything that JSON can say, for `Header.extra`.
 
@@ -77,8 +62,7 @@ def save_native(
     path = Path(path)
     if path.suffix != ".safetensors":
         raise InputError(f"{path} must end in .safetensors; choose such a name")
-    config = current_config(model)
-    whole = construct(model.method, config, model.categories, model.preprocess, blank=True)
+    whole = construct(model.method, model.config, model.categories, model.preprocess, blank=True)
     if compare(whole, model.state_dict()):
         raise CheckpointError(
             f"cannot save to {path}: the model was folded by optimized(); save the original"
@@ -88,7 +72,7 @@ def save_native(
         "format_version": str(FORMAT_VERSION),
         "pansight_version": __version__,
         "method": model.method,
-        "config": config.model_dump_json(),
+        "config": model.config.model_dump_json(),
         "categories": json.dumps({"name": model.categories.name, "items": model.categories.to_json()}),
         "preprocess": model.preprocess.model_dump_json(),
         "extra": json.dumps(dict(extra or {})),

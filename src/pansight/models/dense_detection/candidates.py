@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from pansight.merging import data_may_shape, keep_first
+from pansight.merging import Form, keep_first
 from pansight.merging.sizes import Sizes
 from pansight.models.dense_detection.config import DenseDetectionConfig
 from pansight.models.dense_detection.outputs import STRIDES, DenseOutputs
@@ -40,23 +40,23 @@ class Queries(NamedTuple):
 
 
 @torch.no_grad()
-def find_queries(outputs: DenseOutputs, sizes: Sizes, config: DenseDetectionConfig) -> Queries:
+def find_queries(outputs: DenseOutputs, sizes: Sizes, config: DenseDetectionConfig, form: Form) -> Queries:
     """Candidates of all levels, thinned class by class, then across classes, then to the best (Sec. 3.2).
 
     Boxes rank by score; equal scores by class, then by location, as in the released code. Of these, a box is
     dropped for a better one of its class with IoU above `nms_threshold`, then for a better one of any class
     above `duplicate_threshold` (two classes of one location give the same box twice). `detections` limits
-    what is left, but boxes that score as the last one stay too. Where `data_may_shape` forbids that, there
-    are just `detections` rows, and of boxes that tie with the last one the first stay.
+    what is left, but boxes that score as the last one stay too. In the fixed form there are
+    just `detections` rows, and of boxes that tie with the last one the first stay.
 
     Gradients do not pass. Picture sizes are `sizes.valid`; a batch without any candidate has one row, not
     kept.
     """
-    candidates = level_candidates(outputs, sizes, config)
+    candidates = level_candidates(outputs, sizes, config, form)
     ranked = _ranked(Queries(*(torch.cat(parts, dim=1) for parts in zip(*candidates, strict=True))))
-    if not data_may_shape(ranked.kept.device):
+    if form == "fixed":
         kept = _survivors(ranked, config)
-        return _compact(ranked._replace(kept=_within(ranked.scores, kept, config.detections)), config)
+        return _compact(ranked._replace(kept=_within(ranked.scores, kept, config.detections)), config, form)
     # what survives among the best does not depend on the others
     count = max(1, ranked.kept.shape[1])
     ranked = _at_least_one_row(ranked)
@@ -65,11 +65,13 @@ def find_queries(outputs: DenseOutputs, sizes: Sizes, config: DenseDetectionConf
         part = ranked.first(look)
         kept = _within(part.scores, _survivors(part, config), config.detections)
         if look == count or _complete(part, kept, config.detections):
-            return _compact(part._replace(kept=kept), config)
+            return _compact(part._replace(kept=kept), config, form)
         look = min(count, 2 * look)
 
 
-def level_candidates(outputs: DenseOutputs, sizes: Sizes, config: DenseDetectionConfig) -> list[Queries]:
+def level_candidates(
+    outputs: DenseOutputs, sizes: Sizes, config: DenseDetectionConfig, form: Form
+) -> list[Queries]:
     """Per level, pairs of location and class of a probability above `score_threshold` (strictly).
 
     The best `candidates_per_level` of them by score (of equal ones the first), in row-major order (location,
@@ -79,7 +81,7 @@ def level_candidates(outputs: DenseOutputs, sizes: Sizes, config: DenseDetection
     levels, first = [], 0
     for stride, *maps in zip(STRIDES, *outputs[:3], strict=True):
         classes, centerness, offsets = maps
-        levels.append(_candidates_of_level(classes, centerness, offsets, stride, first, limits, config))
+        levels.append(_candidates_of_level(classes, centerness, offsets, stride, first, limits, config, form))
         first += centerness[0, 0].numel()
     return levels
 
@@ -92,6 +94,7 @@ def _candidates_of_level(
     first: int,
     limits: Int[Tensor, "b 2"],
     config: DenseDetectionConfig,
+    form: Form,
 ) -> Queries:
     """`first` is the number of cells on finer levels."""
     _, things, _, width = class_logits.shape
@@ -99,7 +102,7 @@ def _candidates_of_level(
     scores = probabilities * centerness.float().flatten(1).sigmoid()[..., None]
     passing = (probabilities > config.score_threshold).flatten(1)
     scores = scores.flatten(1)
-    chosen = _best(scores, passing, config.candidates_per_level)
+    chosen = _best(scores, passing, config.candidates_per_level, form)
     kept = passing.gather(1, chosen)
     cell = chosen // things
     centre = torch.stack((cell % width, cell // width), dim=2) * stride + stride // 2
@@ -111,10 +114,12 @@ def _candidates_of_level(
     return Queries(boxes, scores.gather(1, chosen), chosen % things, cell + first, kept)
 
 
-def _best(scores: Float[Tensor, "b n"], passing: Bool[Tensor, "b n"], limit: int) -> Int[Tensor, "b k"]:
+def _best(
+    scores: Float[Tensor, "b n"], passing: Bool[Tensor, "b n"], limit: int, form: Form
+) -> Int[Tensor, "b k"]:
     """Places of the best passing scores, in rising order; of equal ones the first are better."""
     count = scores.shape[1]
-    rows = min(limit, int(passing.sum(1).max()) if data_may_shape(scores.device) else count)
+    rows = min(limit, int(passing.sum(1).max()) if form == "pruned" else count)
     # positive floats rank as their bits do; below them stands the place, so that no two are equal
     bits = scores.contiguous().view(torch.int32).long() << 32
     places = torch.arange(count, device=scores.device)
@@ -158,9 +163,9 @@ def _at_least_one_row(queries: Queries) -> Queries:
     return Queries(*(part.new_zeros(part.shape[0], 1, *part.shape[2:]) for part in queries))
 
 
-def _compact(queries: Queries, config: DenseDetectionConfig) -> Queries:
+def _compact(queries: Queries, config: DenseDetectionConfig, form: Form) -> Queries:
     """Kept rows first, and no more rows than needed (or allowed)."""
-    order = keep_first(queries.kept)
-    if not data_may_shape(queries.kept.device):
+    order = keep_first(queries.kept, form)
+    if form == "fixed":
         order = order[:, : config.detections]
     return queries.rows(order)

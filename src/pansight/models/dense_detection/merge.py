@@ -4,11 +4,11 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from pansight.merging import PriorityRule, SoftMasks, keep_first, merge_by_priority
+from pansight.merging import Form, PriorityRule, SoftMasks, keep_first, merge_by_priority
 from pansight.merging.semantics import semantic_argmax
 from pansight.merging.sizes import Sizes
 from pansight.models.dense_detection.candidates import find_queries
-from pansight.models.dense_detection.config import DenseDetectionConfig
+from pansight.models.dense_detection.config import DenseDetectionConfig, DenseMergeSettings
 from pansight.models.dense_detection.dense_boxes import dense_size
 from pansight.models.dense_detection.masks import soft_masks
 from pansight.models.dense_detection.outputs import DENSE_STRIDE, DenseOutputs
@@ -17,7 +17,12 @@ from pansight.panoptic import PanopticBatch
 
 @torch.no_grad()
 def merge_dense(
-    outputs: DenseOutputs, sizes: Sizes, config: DenseDetectionConfig, is_thing: Bool[Tensor, " n"]
+    outputs: DenseOutputs,
+    sizes: Sizes,
+    config: DenseDetectionConfig,
+    settings: DenseMergeSettings,
+    is_thing: Bool[Tensor, " n"],
+    form: Form,
 ) -> PanopticBatch:
     """Query boxes that score at least `object_threshold` become masks, painted by falling score.
 
@@ -28,20 +33,28 @@ def merge_dense(
     Returns maps with rows for `detections` things and all categories, or more if more tie at the limit.
     """
     thing_indices, stuff_indices = things_and_stuff(is_thing, outputs.class_logits[0].shape[1])
-    queries = find_queries(outputs, sizes, config)
-    queries = queries._replace(kept=queries.kept & (queries.scores >= config.object_threshold))
-    queries = queries.rows(keep_first(queries.kept))
+    queries = find_queries(outputs, sizes, config, form)
+    queries = queries._replace(kept=queries.kept & (queries.scores >= settings.object_threshold))
+    queries = queries.rows(keep_first(queries.kept, form))
     masks = SoftMasks(
-        soft_masks(outputs, queries, thing_indices, config, reach=1 if sizes.valid == sizes.output else 2),
+        soft_masks(
+            outputs,
+            queries,
+            thing_indices,
+            config,
+            settings.mask_threshold,
+            form,
+            reach=1 if sizes.valid == sizes.output else 2,
+        ),
         queries.scores,
         thing_indices[queries.classes],
         queries.kept,
     )
     enlarged = enlarged_sizes(outputs, sizes)
     semantics = _semantics(outputs, enlarged, stuff_indices if config.fill_stuff else None)
-    rule = PriorityRule(config.sigma, True, config.overlap_threshold, config.stuff_area)
+    rule = PriorityRule(settings.mask_threshold, True, settings.max_occlusion, settings.stuff_area)
     rows = config.detections + len(is_thing)
-    return merge_by_priority(masks, semantics, enlarged, is_thing, rule, rows=rows)
+    return merge_by_priority(masks, semantics, enlarged, is_thing, rule, form, rows=rows)
 
 
 def things_and_stuff(

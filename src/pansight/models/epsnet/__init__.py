@@ -11,7 +11,7 @@ Where training departs from the released code:
 - A loss that is not finite stops the run; there, the step is skipped.
 """
 
-from pansight.models.epsnet.config import EPSNetConfig
+from pansight.models.epsnet.config import EPSNetConfig, EPSNetMergeSettings
 from pansight.models.epsnet.model import EPSNet
 
-__all__ = ["EPSNet", "EPSNetConfig"]
+__all__ = ["EPSNet", "EPSNetConfig", "EPSNetMergeSettings"]

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from pansight.merging import data_may_shape, keep_first
+from pansight.merging import Form, keep_first
 from pansight.models.epsnet.anchors import decode
 from pansight.models.epsnet.config import EPSNetConfig
 from pansight.models.epsnet.outputs import EPSNetOutputs
@@ -36,7 +36,7 @@ class Detections(NamedTuple):
 
 
 @torch.no_grad()
-def detect(outputs: EPSNetOutputs, config: EPSNetConfig, threshold: float) -> Detections:
+def detect(outputs: EPSNetOutputs, config: EPSNetConfig, threshold: float, form: Form) -> Detections:
     """The `detections` best boxes of all classes that suppression leaves.
 
     Entries (anchor and class) of a score up to `threshold` are left out before suppression, not after it:
@@ -50,13 +50,13 @@ def detect(outputs: EPSNetOutputs, config: EPSNetConfig, threshold: float) -> De
         return _none(outputs)
     best = probabilities.amax(2)
     above = (best > config.score_floor) & (best > threshold)
-    anchor = keep_first(above) if data_may_shape(best.device) else _all_anchors(above)
+    anchor = keep_first(above, form) if form == "pruned" else _all_anchors(above)
     rows = anchor[..., None]
     scores = probabilities.gather(1, rows.expand(-1, -1, things)).transpose(1, 2)
     allowed = above.gather(1, anchor)
     passing = allowed[:, None] & (scores > threshold) if threshold > 0 else allowed[:, None].expand_as(scores)
     count = min(config.candidates_per_class, scores.shape[2])
-    if data_may_shape(scores.device):
+    if form == "pruned":
         count = max(1, min(count, int(passing.sum(2).max())))
     order = _best(torch.where(passing, scores, -1.0), count)
     ranked, present = scores.gather(2, order), passing.gather(2, order)

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from pansight.merging import PriorityRule, SoftMasks, keep_first, merge_by_priority
+from pansight.merging import Form, PriorityRule, SoftMasks, keep_first, merge_by_priority
 from pansight.merging.sizes import Sizes
 from pansight.models.epsnet.config import EPSNetConfig
 from pansight.models.epsnet.detection import Detections
@@ -48,6 +48,7 @@ def merge_epsnet(
     stuff_categories: Int[Tensor, " s"],
     rule: PriorityRule,
     config: EPSNetConfig,
+    form: Form,
     *,
     direct: bool,
 ) -> PanopticBatch:
@@ -56,7 +57,7 @@ def merge_epsnet(
     With `direct`, and where all pictures fill the input, maps are brought to the output's size at once, as in
     the released code; else through the padded input's size.
     """
-    found = detections.rows(keep_first(detections.kept))
+    found = detections.rows(keep_first(detections.kept, form))
     allowed = found.kept & _has_area(found.boxes, sizes)
     values = assemble_masks(outputs.prototypes, found.coefficients, found.boxes)
     direct = direct and all(valid == sizes.padded for valid in sizes.valid)
@@ -68,13 +69,14 @@ def merge_epsnet(
     logits = outputs.semantic_logits
     # the two need not be of one size
     mask_sizes, logit_sizes = (_from_own(maps, sizes) if direct else sizes for maps in (values, logits))
-    labels, beneath = _semantics(logits, found.kept, logit_sizes, stuff_categories, config)
+    labels, beneath = _semantics(logits, found.kept, logit_sizes, stuff_categories, config, form)
     return merge_by_priority(
         masks,
         labels,
         mask_sizes,
         is_thing,
         rule,
+        form,
         rows=config.detections,
         allowed=allowed,
         beneath=beneath,
@@ -93,6 +95,7 @@ def _semantics(
     sizes: Sizes,
     stuff_categories: Int[Tensor, " s2"],
     config: EPSNetConfig,
+    form: Form,
 ) -> tuple[Int[Tensor, "b H W"], Int[Tensor, "b H W"]]:
     """Stuff category of each pixel, -1 where 'other' wins; and the same for pixels inside masks.
 
@@ -102,7 +105,7 @@ def _semantics(
     rival = logits[:, -1:]
     if not config.other_without_things:
         rival = torch.where(kept.any(1)[:, None, None, None], rival, logits[:, :1])
-    labels = label(torch.cat((rival, logits[:, 1:-1]), dim=1), sizes, OTHER_INSIDE)
+    labels = label(torch.cat((rival, logits[:, 1:-1]), dim=1), sizes, OTHER_INSIDE, form)
     table = torch.cat((stuff_categories.new_full((1,), -1), stuff_categories)).int()
     outside, within = (table.index_select(0, each.flatten()).view(each.shape) for each in labels)
     return outside, within

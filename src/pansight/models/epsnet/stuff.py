@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from pansight.merging import data_may_shape
+from pansight.merging import Form
 from pansight.merging.semantics import semantic_argmax
 from pansight.merging.sizes import Sizes
 from pansight.merging.tiles import Grid, bounds, enlarge, grid_of, windows
@@ -18,14 +18,16 @@ Channels = Int[Tensor, "b H W"]
 
 
 @torch.no_grad()
-def label(logits: Float[Tensor, "b s h w"], sizes: Sizes, handicap: float) -> tuple[Channels, Channels]:
+def label(
+    logits: Float[Tensor, "b s h w"], sizes: Sizes, handicap: float, form: Form
+) -> tuple[Channels, Channels]:
     """The channel whose enlarged logit is largest, and the same with `handicap` taken off channel 0's.
 
     Of equal logits the first channel has it. Both are one answer but where channel 0 wins the first.
 
     Returns int32 channels; beyond a picture's own output anything.
     """
-    if data_may_shape(logits.device):
+    if form == "pruned":
         return _label_pruned(logits, sizes, handicap)
     weaker = torch.cat((logits[:, :1] - handicap, logits[:, 1:]), dim=1)
     return tuple(semantic_argmax(some, sizes).clamp(min=0) for some in (logits, weaker))  # type: ignore
@@ -58,7 +60,8 @@ def _tiles(
     pixels = grid.rows.tile * grid.columns.tile
     # what wins where one channel is needed; the other tiles are overwritten
     only = needed.to(torch.uint8).argmax(0).int()
-    answers = [only[:, None].expand(-1, pixels).contiguous() for _ in range(2)]
+    # copies, for they are written to apart; of tiles with one pixel `contiguous` would give the same memory
+    answers = [only[:, None].repeat(1, pixels) for _ in range(2)]
     kinds = 2 * numbers + needed[0]
     for kind, tiles in enumerate(torch.split(kinds.argsort(stable=True), torch.bincount(kinds).tolist())):
         number, contested = kind // 2, kind % 2 == 1

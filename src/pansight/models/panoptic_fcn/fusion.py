@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from pansight.merging import keep_first
+from pansight.merging import Form, keep_first
 from pansight.models.panoptic_fcn.config import PanopticFCNConfig
 from pansight.models.panoptic_fcn.heads import Embedding
 from pansight.models.panoptic_fcn.positions import Peaks, Regions
@@ -31,14 +31,14 @@ class StuffKernels(NamedTuple):
     kept: Bool[Tensor, "b s"]
 
 
-def fuse_things(peaks: Peaks, embedding: Embedding, config: PanopticFCNConfig) -> ThingKernels:
+def fuse_things(peaks: Peaks, embedding: Embedding, config: PanopticFCNConfig, form: Form) -> ThingKernels:
     """Join peaks to the best one that they resemble.
 
     Each peak belongs to the best-scored peak whose kernel is similar to its own (of the same class, if
     fusion is class-aware), itself included. Those that belong to themselves stay, with the mean of the
     kernels that belong to them. What belongs to a peak that does not stay is lost, as in the released code.
     """
-    chosen = keep_first(peaks.kept)
+    chosen = keep_first(peaks.kept, form)
     kept, classes, scores = (part.gather(1, chosen) for part in (peaks.kept, peaks.classes, peaks.scores))
     kernels = peaks.kernels.gather(1, chosen[..., None].expand(-1, -1, peaks.kernels.shape[2]))
     embedded = embedding(kernels)
@@ -48,7 +48,7 @@ def fuse_things(peaks: Peaks, embedding: Embedding, config: PanopticFCNConfig) -
     # members[b, i, j]: j belongs to i
     members = F.one_hot(first, count).transpose(1, 2).to(embedded.dtype) * kept[:, None]
     fused = members @ embedded / members.sum(2, keepdim=True).clamp(min=1)
-    order = keep_first(stays)
+    order = keep_first(stays, form)
     rows = order[..., None].expand(-1, -1, fused.shape[2])
     return ThingKernels(
         fused.gather(1, rows), classes.gather(1, order), scores.gather(1, order), stays.gather(1, order)

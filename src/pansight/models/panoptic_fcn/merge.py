@@ -6,10 +6,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from pansight.merging import PriorityRule, SoftMasks, keep_first, merge_by_priority
+from pansight.merging import Form, PriorityRule, SoftMasks, keep_first, merge_by_priority
 from pansight.merging.semantics import semantic_argmax
 from pansight.merging.sizes import Sizes
-from pansight.models.panoptic_fcn.config import PanopticFCNConfig
 from pansight.models.panoptic_fcn.fusion import StuffKernels, ThingKernels
 from pansight.panoptic import PanopticBatch
 
@@ -29,25 +28,26 @@ class Instances(NamedTuple):
 def make_instances(
     kernels: ThingKernels,
     features: Float[Tensor, "b d h4 w4"],
-    config: PanopticFCNConfig,
+    mask_threshold: float,
     least: float,
+    most: int,
+    form: Form,
 ) -> Instances:
-    """Masks of fused kernels, rescored; those below `least` (or `instance_threshold`) are dropped.
+    """Masks of fused kernels, rescored; those below `least` are dropped, and all but the `most` best.
 
-    A rescored score never exceeds the peak's, so kernels of peaks below `least` are not even multiplied
-    where shapes may depend on data.
+    A rescored score never exceeds the peak's, so kernels of peaks below `least` are not even multiplied in
+    the pruned form.
     """
-    least = max(least, config.instance_threshold)
     worth = kernels.kept & (kernels.scores >= least)
-    chosen = keep_first(worth)
+    chosen = keep_first(worth, form)
     rows = chosen[..., None].expand(-1, -1, kernels.kernels.shape[2])
     weights = kernels.kernels.gather(1, rows)
     kept, classes, scores = (part.gather(1, chosen) for part in (worth, kernels.classes, kernels.scores))
     masks = make_masks(weights, features)
-    inside = masks > config.mask_threshold
+    inside = masks > mask_threshold
     scores = scores * (masks * inside).sum((2, 3)) / (inside.sum((2, 3)) + 1e-6)
     kept = kept & (scores >= least)
-    order = torch.where(kept, scores, -1.0).argsort(dim=1, descending=True, stable=True)[:, : config.top]
+    order = torch.where(kept, scores, -1.0).argsort(dim=1, descending=True, stable=True)[:, :most]
     kept, classes, scores = (part.gather(1, order) for part in (kept, classes, scores))
     masks = masks.gather(1, order[..., None, None].expand(-1, -1, *masks.shape[2:]))
     return Instances(masks, classes, scores, kept)
@@ -66,6 +66,7 @@ def semantic_labels(
     features: Float[Tensor, "b d h4 w4"],
     sizes: Sizes,
     things_as_stuff: bool,
+    form: Form,
 ) -> Int[Tensor, "b H W"]:
     """The most probable semantic class of each pixel, 0: things; -1 beyond a picture's own output.
 
@@ -75,7 +76,7 @@ def semantic_labels(
     wanted = kernels.kept.clone()
     if things_as_stuff:
         wanted[:, 0] = True  # first of all, for it wins where nothing is
-    chosen = keep_first(wanted)
+    chosen = keep_first(wanted, form)
     there = kernels.kept.gather(1, chosen)
     weights = kernels.kernels.gather(1, chosen[..., None].expand(-1, -1, kernels.kernels.shape[2]))
     masks = make_masks(weights, features) * there[..., None, None]
@@ -96,6 +97,7 @@ def merge_panoptic_fcn(
     thing_categories: Int[Tensor, " t"],
     stuff_categories: Int[Tensor, " s"],
     rule: PriorityRule,
+    form: Form,
 ) -> PanopticBatch:
     """Things by falling score, then stuff; `labels` as `semantic_labels` gives them."""
     count = len(thing_categories) + len(stuff_categories)
@@ -109,4 +111,4 @@ def merge_panoptic_fcn(
         thing_categories[instances.classes],
         instances.kept,
     )
-    return merge_by_priority(masks, table[labels.clamp(min=0)], sizes, is_thing, rule)
+    return merge_by_priority(masks, table[labels.clamp(min=0)], sizes, is_thing, rule, form)

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from pansight.categories import Categories
-from pansight.merging import Candidates, keep_first, merge_by_argmax
+from pansight.merging import Candidates, Form, MergeSettings, keep_first, merge_by_argmax
 from pansight.models.backbone import backbone_of
 from pansight.models.base import PanopticModel, Target
 from pansight.models.preprocess import Preprocess, Sizes
@@ -37,12 +37,7 @@ class YOSOOutputs(NamedTuple):
 
 
 class YOSO(PanopticModel):
-    """Backbone, feature pyramid aggregator, separable dynamic decoder, argmax merge.
-
-    Attributes:
-        object_threshold: proposals score above it or are dropped (strictly; 0..1).
-        overlap_threshold: share of its own pixels that a mask must win (0..).
-    """
+    """Backbone, feature pyramid aggregator, separable dynamic decoder, argmax merge."""
 
     method = "yoso"
     config: YOSOConfig
@@ -50,8 +45,6 @@ class YOSO(PanopticModel):
     def __init__(self, config: YOSOConfig, categories: Categories, preprocess: Preprocess) -> None:
         super().__init__(categories, preprocess)
         self.config = config
-        self.object_threshold = config.object_threshold
-        self.overlap_threshold = config.overlap_threshold
         self.backbone = backbone_of(config, stride_in_1x1=config.stride_in_1x1)
         self.backbone.freeze(config.frozen_stages)
         self.yoso_neck = Neck(
@@ -85,12 +78,19 @@ class YOSO(PanopticModel):
         stages = [*outputs.earlier, StagePrediction(outputs.class_logits, outputs.mask_logits)]
         return yoso_losses(stages, targets, self.yoso_head.criterion.empty_weight, self.config, self.is_thing)
 
-    def merge(self, outputs: YOSOOutputs, sizes: Sizes) -> PanopticBatch:
+    def merge(
+        self,
+        outputs: YOSOOutputs,
+        sizes: Sizes,
+        settings: MergeSettings | None = None,
+        form: Form = "pruned",
+    ) -> PanopticBatch:
         """Score first; only then compute, enlarge and merge the masks that are kept (Sec. 3.5)."""
+        settings = self.config.merge.replaced(settings)
         proposals = outputs.kernels.shape[1]
         scores, categories = class_scores(outputs.class_logits.float())
-        kept = (scores > self.object_threshold) & (categories < len(self.categories))
-        order = keep_first(kept)
+        kept = (scores > settings.object_threshold) & (categories < len(self.categories))
+        order = keep_first(kept, form)
         kernels = outputs.kernels.gather(1, order[..., None].expand(-1, -1, outputs.kernels.shape[2]))
         candidates = Candidates(
             apply_kernels(kernels, outputs.features),
@@ -98,7 +98,7 @@ class YOSO(PanopticModel):
             categories.gather(1, order),
             kept.gather(1, order),
         )
-        return merge_by_argmax(candidates, sizes, self.is_thing, self.overlap_threshold, proposals)
+        return merge_by_argmax(candidates, sizes, self.is_thing, settings.keep_share, proposals, form)
 
     def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
         """AdamW groups of the released configuration.
