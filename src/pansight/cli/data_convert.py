@@ -148,9 +148,7 @@ def _instances_file(source: Path, split: str | None) -> Path | None:
         by_split = {_split_name(path, source): path for path in found}
         if split is None:
             listed = ", ".join(str(path.relative_to(source)) for path in found[:6])
-            raise InputError(
-                f"{source}: has {len(found)} files of COCO instances ({listed}); give one, or --split"
-            )
+            raise InputError(f"{source}: has {len(found)} files of COCO instances ({listed}); give one, or --split")
         return by_split[choose_split(by_split, split, source)]
     return found[0]
 

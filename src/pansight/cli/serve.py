@@ -27,9 +27,7 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: one that is free.")] = 8000,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...")] = "auto",
     resize: Annotated[str, typer.Option(help="paper, none, or pixels of the short side.")] = "paper",
-    max_batch: Annotated[
-        int, typer.Option(min=1, max=256, help="Most images in one run of the network.")
-    ] = 8,
+    max_batch: Annotated[int, typer.Option(min=1, max=256, help="Most images in one run of the network.")] = 8,
     max_wait_ms: Annotated[
         float, typer.Option(min=0, max=10_000, help="How long the first image of a batch waits for others.")
     ] = 5.0,
@@ -37,23 +35,18 @@ def serve(
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds until an answer is given up: 503.")] = 30.0,
     body_timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for a body to arrive: 408.")] = 30.0,
     max_bytes: Annotated[int, typer.Option(min=1024, help="Largest body or frame: 413.")] = 32 * 1024 * 1024,
-    max_pixels: Annotated[
-        int, typer.Option(min=1, help="Largest image, before it is decoded: 413.")
-    ] = 50_000_000,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Largest image, before it is decoded: 413.")] = 50_000_000,
     streams: Annotated[int, typer.Option(min=0, help="WebSocket connections at a time.")] = 32,
     grace: Annotated[float, typer.Option(min=0, help="Seconds for accepted requests after SIGTERM.")] = 30.0,
     token_file: Annotated[
         Path | None,
         typer.Option(
-            help="File with the bearer token that clients must send; PANSIGHT_TOKEN does, too.",
-            show_default=False,
+            help="File with the bearer token that clients must send; PANSIGHT_TOKEN does, too.", show_default=False
         ),
     ] = None,
     cors_origin: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Site whose pages may call, https://example.org; may be repeated.", show_default=False
-        ),
+        typer.Option(help="Site whose pages may call, https://example.org; may be repeated.", show_default=False),
     ] = None,
     page: Annotated[bool, typer.Option(help="Whether / is the page.")] = True,
     log_format: Annotated[str, typer.Option(metavar="[json|text]", help="Lines on standard error.")] = "json",

@@ -29,9 +29,7 @@ def decode_segmentation(segmentation: Any, height: int, width: int) -> Bool[np.n
     if isinstance(segmentation, list):
         mask = np.zeros((height, width), dtype=np.bool_)
         if segmentation and all(isinstance(one, int | float) for one in segmentation):
-            raise DataError(
-                "that is a flat list of numbers; polygons are lists in a list, [[x, y, x, y ...]]"
-            )
+            raise DataError("that is a flat list of numbers; polygons are lists in a list, [[x, y, x, y ...]]")
         for polygon in segmentation:
             if not is_stray(polygon):
                 mask |= polygon_mask(polygon, height, width)

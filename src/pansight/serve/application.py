@@ -77,9 +77,7 @@ def _load(name: str, source: str, device: str | None, resize: Any, max_batch: in
     try:
         model = load_model(source)
         if not _sound(model):
-            raise CheckpointError(
-                "not all weights are finite numbers; they are damaged, fetch or train them anew"
-            )
+            raise CheckpointError("not all weights are finite numbers; they are damaged, fetch or train them anew")
         return ServedModel(name, Segmenter(model, device=device, resize=resize, batch_size=max_batch))
     except InputError:
         raise
@@ -105,12 +103,7 @@ def build_application(loaded: Sequence[ServedModel | Broken], options: ServeOpti
 
     # the interactive documents of FastAPI fetch scripts from elsewhere; this server's page fetches nothing
     app = FastAPI(
-        title="Pansight",
-        version=__version__,
-        description=_ABOUT,
-        docs_url=None,
-        redoc_url=None,
-        lifespan=lifespan,
+        title="Pansight", version=__version__, description=_ABOUT, docs_url=None, redoc_url=None, lifespan=lifespan
     )
     app.state.hub = hub
     _answer_errors(app)
@@ -131,12 +124,7 @@ def build_application(loaded: Sequence[ServedModel | Broken], options: ServeOpti
             allow_origins=list(options.cors_origins),
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type", "Inference-Header-Content-Length"],
-            expose_headers=[
-                "Server-Timing",
-                "Retry-After",
-                "X-Request-Id",
-                "Inference-Header-Content-Length",
-            ],
+            expose_headers=["Server-Timing", "Retry-After", "X-Request-Id", "Inference-Header-Content-Length"],
         )
     return app
 

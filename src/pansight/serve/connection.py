@@ -81,11 +81,7 @@ class PatientConnection(H11Protocol):
 
     def _answer_and_close(self, status: int, message: str) -> None:
         body = json.dumps({"error": message}).encode()
-        headers = [
-            ("content-type", "application/json"),
-            ("content-length", str(len(body))),
-            ("connection", "close"),
-        ]
+        headers = [("content-type", "application/json"), ("content-length", str(len(body))), ("connection", "close")]
         try:
             for event in (
                 h11.Response(status_code=status, headers=headers, reason=STATUS_PHRASES[status]),

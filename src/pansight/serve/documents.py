@@ -38,16 +38,8 @@ ERRORS: dict[str, Any] = {
         ("408", "The body came too slowly.", "the body did not arrive within 30 seconds; send it faster"),
         ("413", "Too many bytes or pixels.", "20000 x 20000 pixels are more than the limit of 50000000"),
         ("415", "Not an image of a known format.", "not an image of a known format; send JPEG, PNG or WebP"),
-        (
-            "422",
-            "A damaged image.",
-            "the picture: damaged or cut short (image file is truncated); replace it",
-        ),
-        (
-            "429",
-            "The queue is full; Retry-After says when to come back.",
-            "the queue is full; try again later",
-        ),
+        ("422", "A damaged image.", "the picture: damaged or cut short (image file is truncated); replace it"),
+        ("429", "The queue is full; Retry-After says when to come back.", "the queue is full; try again later"),
         ("500", "The model is damaged.", "model m cannot be used: its weights are damaged"),
         ("503", "No answer in time.", "no answer within 30 seconds; try again later"),
     )

@@ -83,9 +83,7 @@ class Gate:
         try:
             if scope["path"] not in self._open and not self._allowed(Headers(scope=scope)):
                 refusal = Refusal(
-                    401,
-                    "this server wants a token; send Authorization: Bearer TOKEN",
-                    {"WWW-Authenticate": "Bearer"},
+                    401, "this server wants a token; send Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"}
                 )
                 await send_refusal(tell, refusal)
             else:
@@ -93,9 +91,7 @@ class Gate:
         except Exception:
             log.exception("internal error", extra={"fields": {"request": number}})
             if status == 0:
-                await send_refusal(
-                    tell, Refusal(500, f"internal error; the server's log has it as request {number}")
-                )
+                await send_refusal(tell, Refusal(500, f"internal error; the server's log has it as request {number}"))
         finally:
             self._count(scope, number, status, time.perf_counter() - started)
 

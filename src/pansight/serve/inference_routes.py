@@ -104,9 +104,7 @@ def _find(hub: Hub, name: str, version: str) -> ServedModel:
 async def _segment(hub: Hub, model: ServedModel, asked: Asked) -> list[PanopticMap]:
     given = {name: str(value) for name, value in asked.parameters.items() if name in model.settings}
     settings = hub.settings(model, given)
-    tasks = [
-        asyncio.ensure_future(hub.segment(model, partial(_at_hand, one), settings)) for one in asked.images
-    ]
+    tasks = [asyncio.ensure_future(hub.segment(model, partial(_at_hand, one), settings)) for one in asked.images]
     try:
         return [found.panoptic for found in await asyncio.gather(*tasks)]
     finally:

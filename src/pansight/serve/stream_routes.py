@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
-
 from pansight.serve.answers import Form, Written, framed
 from pansight.serve.failures import Refusal, one_line
 from pansight.serve.hub import Hub
@@ -82,9 +81,7 @@ class Session:
             for task in (worker, reader):
                 task.cancel()
             for result in await asyncio.gather(worker, reader, return_exceptions=True):
-                if isinstance(result, Exception) and not isinstance(
-                    result, WebSocketDisconnect | RuntimeError
-                ):
+                if isinstance(result, Exception) and not isinstance(result, WebSocketDisconnect | RuntimeError):
                     log.error("stream ended", extra={"fields": {"reason": one_line(result)}})
 
     async def _read_all(self) -> None:

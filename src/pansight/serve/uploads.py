@@ -45,9 +45,7 @@ async def read_body(request: Request, most_bytes: int, seconds: float) -> bytes:
         return b"".join(parts)
     except asyncio.TimeoutError:
         raise Refusal(
-            408,
-            f"the body did not arrive within {seconds:g} seconds; send it faster",
-            {"Connection": "close"},
+            408, f"the body did not arrive within {seconds:g} seconds; send it faster", {"Connection": "close"}
         ) from None
     except ClientDisconnect:
         raise Refusal(400, "the client hung up before its body was complete") from None

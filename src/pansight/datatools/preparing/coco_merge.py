@@ -129,7 +129,9 @@ class CocoMerge:
             layers = file.layers(self.image_ids[index], classes, self.categories, height, width, lost)
             objects += len(layers)
             crowds += sum(layer.is_crowd for layer, _ in layers)
-            ground = paint_layers((layer for layer, _ in layers), self.categories, height, width, ground)
+            ground = paint_layers(
+                (layer for layer, _ in layers), self.categories, height, width, ground
+            )
             lost += _hidden(layers, ground)
         assert ground is not None
         return Taken(ground, objects, crowds, tuple(lost))
@@ -316,7 +318,7 @@ def _is_normalised(rows: list[Any]) -> bool:
         for part in row["segmentation"]
         if isinstance(part, list) and len(part) >= 6 and all(isinstance(one, int | float) for one in part)
     ]
-    return bool(parts) and all(min(part) >= -0.1 and max(part) <= 1.1 for part in parts)
+    return bool(parts) and all(-0.1 <= min(part) and max(part) <= 1.1 for part in parts)
 
 
 def _class_rows(path: Path, content: dict[str, Any], *, things: bool) -> dict[int, dict[str, Any]]:
