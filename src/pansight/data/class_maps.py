@@ -31,7 +31,7 @@ def read_class_map(path: Path) -> ClassMap:
 
 
 def class_map(content: Any, where: object) -> ClassMap:
-    """A class map from what a YAML file holds; `where` is for messages. Raises DataError as the reader does."""
+    """A class map from what a YAML file holds; `where` is for messages. Raises DataError."""
     if not isinstance(content, Mapping):
         raise DataError(f"{where}: needs lines `model's category: data's category`; correct it")
     result: dict[str, tuple[str, ...]] = {}

@@ -55,7 +55,7 @@ class Member:
 def translated(
     panoptic: PanopticMap, places: Mapping[int, int | None], categories: Categories
 ) -> PanopticMap:
-    """The map in other categories; segments without a place become void, stuff of one category one segment."""
+    """The map in other categories; what has no place becomes void, stuff of one category one segment."""
     if panoptic.categories == categories and all(
         places.get(s.category) == s.category for s in panoptic.segments
     ):

@@ -110,7 +110,7 @@ def same_padding(side: int, kernel: int, stride: int) -> tuple[int, int]:
 
 
 class InvertedBottleneck(nn.Module):
-    """1x1 to `expansion` times the channels, depthwise k x k, 1x1 without activation; residual where it fits."""
+    """1x1 to `expansion` times the channels, depthwise k x k, 1x1 without activation; residual."""
 
     def __init__(
         self, in_channels: int, channels: int, kernel: int, stride: int, expansion: int, norm: Norm

@@ -18,7 +18,7 @@ class Pyramid(NamedTuple):
 
 
 class InputScale(NamedTuple):
-    """How the ImageNet weights of a backbone want images: (x - mean) / std of 0..255, in an order of channels."""
+    """How the ImageNet weights of a backbone want images: (x - mean) / std of 0..255, channels in order."""
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]

@@ -22,7 +22,7 @@ class Example(NamedTuple):
     categories: Int64[np.ndarray, "n"]
     crowd: Bool[np.ndarray, "n"]
     complete: Bool[np.ndarray, " k"] | None = None
-    """of each category, whether an unlabelled pixel is certainly none of it; None: the set labels everything"""
+    """of each category, whether an unlabelled pixel is certainly none of it; None: everything is labelled"""
 
 
 def make_example(sample: Sample, transform: Transform, generator: np.random.Generator) -> Example:

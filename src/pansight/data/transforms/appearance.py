@@ -58,8 +58,8 @@ class Gray:
 class Erasing:
     """Boxes of one colour put over the image, with a probability; what they hide has no label any more.
 
-    Zhong et al., Random Erasing (AAAI 2020), but the ids under a box become 0: nobody can tell what was there.
-    Each box covers `area` (shares of the image), with sides between 1:3 and 3:1.
+    Zhong et al., Random Erasing (AAAI 2020), but the ids under a box become 0, as nobody
+    can tell what was there. Each box covers `area` (shares of the image), with sides between 1:3 and 3:1.
     """
 
     probability: float = 0.25
