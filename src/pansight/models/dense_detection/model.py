@@ -68,9 +68,19 @@ class DenseDetection(PanopticModel):
         """
         config = self.config
         truth = truth_of(targets, outputs, self.thing_channels, config)
-        losses = detection_losses(outputs, truth.levels, config)
+        losses = detection_losses(
+            outputs,
+            truth.levels,
+            config,
+            None if truth.impossible is None else truth.impossible[:, self.thing_indices],
+        )
         semantic = semantic_loss(
-            outputs.semantic_logits, truth.semantics, config.semantic_stride, config.hard_share
+            outputs.semantic_logits,
+            truth.semantics,
+            config.semantic_stride,
+            config.hard_share,
+            truth.unknown,
+            truth.impossible,
         )
         losses["semantic"] = config.semantic_weight * semantic
         if outputs.levelness is not None and truth.dense is not None:

@@ -71,6 +71,9 @@ class YOSOConfig(BaseModel):
     mask_weight: NonNegativeFloat = 5.0
     dice_weight: NonNegativeFloat = 5.0
     no_object_weight: PositiveFloat = 0.1
+    balance: float = Field(default=0.0, ge=0, le=1)
+    """segments of an image that has n count n^-balance each, so that images with many do not outweigh all
+    others (0: the paper's, all segments alike; 1: all images alike)"""
     points: PositiveInt = 12_544
     oversample: float = Field(default=3.0, ge=1)
     importance: float = Field(default=0.75, ge=0, le=1)

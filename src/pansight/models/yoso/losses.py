@@ -24,12 +24,15 @@ class Truth(NamedTuple):
     """None where everything is labelled"""
 
 
-def truth_of(target: Target, is_thing: Bool[Tensor, " k"]) -> Truth:
-    """Drop crowd segments; masks become floats for bilinear reading."""
+def truth_of(target: Target, is_thing: Bool[Tensor, " c"] | None = None) -> Truth:
+    """Drop crowd segments; masks become floats for bilinear reading.
+
+    `is_thing` is of each category; only pictures with unlabelled ground need it.
+    """
     plain = ~target.crowd
     categories = target.categories[plain]
     masks = target.masks[plain].float()
-    if not target.partial:
+    if not target.partial or is_thing is None:
         return Truth(categories, masks)
     impossible = target.impossible(len(is_thing))
     # an object is labelled whole or not at all; stuff of the same kind may go on where nobody labelled
@@ -37,10 +40,15 @@ def truth_of(target: Target, is_thing: Bool[Tensor, " k"]) -> Truth:
     return Truth(categories, masks, Unknown(target.unknown().float(), impossible, bounded[categories]))
 
 
-def segment_count(truths: list[Truth]) -> Float[Tensor, ""]:
+def segment_weight(truth: Truth, balance: float) -> float:
+    """What each segment of an image counts."""
+    return float(max(len(truth.categories), 1) ** -balance)
+
+
+def segment_count(truths: list[Truth], balance: float = 0.0) -> Float[Tensor, ""]:
     """Segments a process, averaged over all processes, at least 1: the normaliser of the mask losses."""
-    count = torch.tensor(float(sum(len(t.categories) for t in truths)), device=truths[0].masks.device)
-    return mean_over_processes(count)
+    total = sum(len(t.categories) * segment_weight(t, balance) for t in truths)
+    return mean_over_processes(torch.tensor(float(total), device=truths[0].masks.device))
 
 
 def class_loss(
@@ -49,6 +57,7 @@ def class_loss(
     pairs: list[Pairs],
     class_weights: Float[Tensor, " k"],
     mask_logits: Float[Tensor, "b n h w"],
+    balance: float = 0.0,
 ) -> Float[Tensor, ""]:
     """Weighted cross-entropy over all proposals; those without a segment should say "no object".
 
@@ -59,7 +68,7 @@ def class_loss(
     labels = class_logits.new_full((batch, proposals), classes - 1, dtype=torch.int64)
     for row, truth, (queries, segments) in zip(labels, truths, pairs, strict=True):
         row[queries] = truth.categories[segments]
-    if all(truth.unknown is None for truth in truths):
+    if not balance and all(truth.unknown is None for truth in truths):
         return F.cross_entropy(class_logits.float().flatten(0, 1), labels.flatten(), class_weights)
     log_probability = class_logits.float().log_softmax(-1)
     terms = -log_probability.gather(2, labels[..., None])[..., 0]
@@ -71,6 +80,8 @@ def class_loss(
         open_terms = -log_probability[picture][:, possible].logsumexp(-1)
         terms[picture] = torch.where(excused, open_terms, terms[picture])
     weights = class_weights[labels]
+    for picture, (truth, (queries, _)) in enumerate(zip(truths, pairs, strict=True)):
+        weights[picture, queries] *= segment_weight(truth, balance)
     return (terms * weights).sum() / weights.sum()
 
 
@@ -120,11 +131,19 @@ def mask_losses(
     with torch.no_grad():
         wanted = sample_truth(truths, pairs, points)
         weights = point_weights(truths, pairs, points)
+        shares = torch.cat(
+            [
+                logits.new_full((len(queries),), segment_weight(truth, config.balance))
+                for truth, (queries, _) in zip(truths, pairs, strict=True)
+            ]
+        )
     cross_entropy = F.binary_cross_entropy_with_logits(predicted, wanted, reduction="none")
     if weights is None:
-        return cross_entropy.mean(1).sum() / count, dice_loss(predicted, wanted).sum() / count
-    means = (cross_entropy * weights).sum(1) / weights.sum(1).clamp(min=1)
-    return means.sum() / count, dice_loss(predicted, wanted, weights=weights).sum() / count
+        means, dice = cross_entropy.mean(1), dice_loss(predicted, wanted)
+    else:
+        means = (cross_entropy * weights).sum(1) / weights.sum(1).clamp(min=1)
+        dice = dice_loss(predicted, wanted, weights=weights)
+    return (means * shares).sum() / count, (dice * shares).sum() / count
 
 
 def point_weights(
@@ -153,7 +172,7 @@ def yoso_losses(
     targets: list[Target],
     class_weights: Float[Tensor, " k"],
     config: YOSOConfig,
-    is_thing: Bool[Tensor, " k"],
+    is_thing: Bool[Tensor, " c"] | None = None,
 ) -> tuple[dict[str, Float[Tensor, ""]], list[list[Pairs]]]:
     """All terms, already weighted, and the pairs of every stage and picture.
 
@@ -161,7 +180,7 @@ def yoso_losses(
     for matching, then the candidates and the uniform points of the losses.
     """
     truths = [truth_of(target, is_thing) for target in targets]
-    count = segment_count(truths)
+    count = segment_count(truths, config.balance)
     losses: dict[str, Tensor] = {}
     matched = []
     for index, (class_logits, mask_logits) in enumerate(stages):
@@ -178,7 +197,7 @@ def yoso_losses(
         ]
         matched.append(pairs)
         if class_logits is not None:
-            ce = class_loss(class_logits, truths, pairs, class_weights, mask_logits)
+            ce = class_loss(class_logits, truths, pairs, class_weights, mask_logits, config.balance)
             losses[f"s{index}_loss_ce"] = config.class_weight * ce
         cross_entropy, dice = mask_losses(mask_logits, truths, pairs, count, config)
         losses[f"s{index}_loss_mask"] = config.mask_weight * cross_entropy

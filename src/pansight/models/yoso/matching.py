@@ -21,7 +21,7 @@ class Unknown(NamedTuple):
 
     ground: Float[Tensor, "h w"]
     """1 where nothing is labelled"""
-    impossible: Bool[Tensor, " k"]
+    impossible: Bool[Tensor, " c"]
     """categories that are certainly not there"""
     bounded: Bool[Tensor, " m"]
     """segments that certainly end where the ground begins"""
