@@ -95,6 +95,24 @@ def evaluate(
     images: ImagesOption = None,
     panoptic: PanopticOption = None,
     categories: CategoriesOption = None,
+    class_map: Annotated[
+        Path | None,
+        typer.Option(
+            "--map",
+            metavar="FILE.yaml",
+            help="Class map, lines `model's category: data's category` or null; see `pansight data map`.",
+            show_default=False,
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    unmatched: Annotated[
+        str,
+        typer.Option(
+            metavar="[leave-out|count]",
+            help="Categories that only the model or only the data has: left out, or counted against.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = "leave-out",
     limit: Annotated[
         int | None,
         typer.Option(
@@ -215,6 +233,8 @@ def evaluate(
             kind=kind,
             split=split,
             panoptic=panoptic,
+            map=class_map,
+            unmatched=None if unmatched == "leave-out" else unmatched,
             limit=limit,
             device=None if device == "auto" else device,
             resize=None if resize == "paper" else resize,
@@ -254,7 +274,9 @@ def evaluate(
     )
     if data is None:
         raise InputError("--model needs --data: a folder, a COCO panoptic JSON, or 'scenes'")
-    output.check(inputs=(Path(data),))
+    if unmatched not in ("leave-out", "count"):
+        raise InputError(f"--unmatched {unmatched} is no choice; use leave-out or count")
+    output.check(inputs=(Path(data), *filter(None, (class_map,))))
     share_cores()
     from pansight.cli.datasets import open_from_options
     from pansight.cli.evaluate_model import run_model
@@ -277,6 +299,8 @@ def evaluate(
         location=data,
         limit=limit,
         preset_name=model if weights is None and resize == "paper" else None,
+        class_map=class_map,
+        count_unmatched=unmatched == "count",
     )
     finish(done, output)
 

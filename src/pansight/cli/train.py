@@ -33,6 +33,15 @@ def train(
         str | None,
         typer.Option(help="'scenes', or the folder of a data set, as published or your own."),
     ] = None,
+    class_map: Annotated[
+        Path | None,
+        typer.Option(
+            "--map",
+            metavar="FILE.yaml",
+            help="Class map of --data, lines `model's category: data's category` or null.",
+            show_default=False,
+        ),
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Optimizer steps in all.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures in one pass.")] = None,
     learning_rate: Annotated[float | None, typer.Option("--lr", help="Base learning rate.")] = None,
@@ -73,6 +82,8 @@ def train(
     content = with_options(read_recipe(recipe) if recipe else {}, changes)
     if data is not None:
         content["data"] = _data(content.get("data"), data)
+    if class_map is not None:
+        content = with_options(content, [f"data.map={class_map}"])
     config = make_config(with_options(content, settings or []))
     if options:
         typer.echo(explained(config), nl=False)

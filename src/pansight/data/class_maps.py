@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from pansight.categories import Categories
+from pansight.categories import Categories, Category
 from pansight.data.class_names import find_name
 from pansight.errors import DataError
 
@@ -20,7 +20,7 @@ ClassMap = Mapping[str, tuple[str, ...]]
 
 
 def read_class_map(path: Path) -> ClassMap:
-    """Read a class map. Raises DataError when the file is no YAML of names, or maps a category twice."""
+    """Read a class map. Raises DataError when the file cannot be read or is no YAML of names."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -35,17 +35,10 @@ def class_map(content: Any, where: object) -> ClassMap:
     if not isinstance(content, Mapping):
         raise DataError(f"{where}: needs lines `model's category: data's category`; correct it")
     result: dict[str, tuple[str, ...]] = {}
-    owners: dict[str, str] = {}
     for name, value in content.items():
         sources = () if value is None else tuple(value) if isinstance(value, list) else (value,)
         if not isinstance(name, str) or not all(isinstance(source, str) for source in sources):
             raise DataError(f"{where}: {name!r}: {value!r} must be names or null; put them in quotes")
-        for source in sources:
-            if source in owners:
-                raise DataError(
-                    f"{where}: {source!r} is given to {owners[source]!r} and to {name!r}; give it to one"
-                )
-            owners[source] = name
         result[name] = sources
     return result
 
@@ -78,20 +71,62 @@ class Correspondence:
 
 
 def correspond(mapping: ClassMap | None, model: Categories, data: Categories) -> Correspondence:
-    """Where each category of `data` goes in `model`: by the map, or by name where there is none."""
+    """Where each category of `data` goes in `model`: by the map, or by name where there is none.
+
+    Raises DataError when the map gives a category of the data to two of the model.
+    """
     if mapping is None:
         return Correspondence({index: find_name(name, model) for index, name in enumerate(data.names)})
+    pairs, ignored = matched(mapping, model, data)
+    places: dict[int, int | None] = dict.fromkeys(range(len(data)))
+    for ours, theirs in pairs:
+        taken = places[theirs]
+        if taken is not None:
+            raise DataError(
+                f"the class map gives {data.names[theirs]!r} to {model.names[taken]!r} and to "
+                f"{model.names[ours]!r}; give it to one"
+            )
+        places[theirs] = ours
+    return Correspondence(places, ignored)
+
+
+def matched(
+    mapping: ClassMap, model: Categories, data: Categories
+) -> tuple[list[tuple[int, int]], tuple[str, ...]]:
+    """Pairs of contiguous indices (model's, data's), and the names in the map that neither side has."""
     ours = {name: index for index, name in enumerate(model.names)}
     theirs = {name: index for index, name in enumerate(data.names)}
-    places: dict[int, int | None] = dict.fromkeys(range(len(data)))
+    pairs: list[tuple[int, int]] = []
     ignored: list[str] = []
     for name, sources in mapping.items():
-        if name not in ours:
-            ignored.append(name)
-            continue
+        ignored += [word for word in (name,) if word not in ours]
         ignored += [source for source in sources if source not in theirs]
-        places.update({theirs[source]: ours[name] for source in sources if source in theirs})
-    return Correspondence(places, tuple(ignored))
+        pairs += [(ours[name], theirs[s]) for s in sources if name in ours and s in theirs]
+    return pairs, tuple(ignored)
+
+
+def categories_of(mapping: ClassMap, data: Categories) -> Categories:
+    """The categories that a map makes of a data set's: named by the map, otherwise as the first source is.
+
+    Lines without a source that the data set has are left out. Raises DataError when none is left, or things
+    and stuff would become one.
+    """
+    theirs = {name: index for index, name in enumerate(data.names)}
+    items: list[Category] = []
+    for name, sources in mapping.items():
+        found = [data[theirs[source]] for source in sources if source in theirs]
+        if not found:
+            continue
+        if len({one.is_thing for one in found}) > 1:
+            raise DataError(
+                f"the class map joins things and stuff in {name!r} ({', '.join(one.name for one in found)}); "
+                "keep them apart"
+            )
+        first = found[0]
+        items.append(Category(name, first.is_thing, len(items) + 1, first.color, first.supercategory))
+    if not items:
+        raise DataError("the class map names none of the data's categories; see `pansight data map`")
+    return Categories(items, f"{data.name} mapped")
 
 
 def proposed(model: Categories, data: Categories) -> dict[str, str | None]:

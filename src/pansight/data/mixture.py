@@ -10,9 +10,9 @@ from jaxtyping import Int64
 from pansight.categories import Categories
 from pansight.data.dataset import PanopticDataset
 from pansight.data.labelling import Labelling
+from pansight.data.relabelled import translated
 from pansight.data.sample import Sample
 from pansight.errors import DataError
-from pansight.panoptic import PanopticMap
 
 BLOCK = 240
 """positions in which every member has its exact share, rounded to whole samples"""
@@ -50,33 +50,6 @@ class Member:
             file_name=f"{self.name}/{own.file_name}",
             labelling=self.labelling,
         )
-
-
-def translated(
-    panoptic: PanopticMap, places: Mapping[int, int | None], categories: Categories
-) -> PanopticMap:
-    """The map in other categories; what has no place becomes void, stuff of one category one segment."""
-    if panoptic.categories == categories and all(
-        places.get(s.category) == s.category for s in panoptic.segments
-    ):
-        return panoptic
-    rows: list[tuple[int, int, float | None, bool]] = []
-    renumbered: dict[int, int] = {}
-    stuff: dict[int, int] = {}
-    for segment in panoptic.segments:
-        new = places.get(segment.category)
-        if new is None:
-            renumbered[segment.id] = 0
-        elif not categories[new].is_thing and new in stuff:
-            renumbered[segment.id] = stuff[new]
-        else:
-            stuff[new] = segment.id
-            rows.append((segment.id, new, segment.score, segment.is_crowd))
-    ids = panoptic.ids
-    if renumbered:
-        values = [renumbered.get(segment.id, segment.id) for segment in panoptic.segments]
-        ids = panoptic.paint(values)
-    return PanopticMap.from_table(ids, rows, categories)
 
 
 class Mixture:

@@ -111,6 +111,9 @@ class DataOnDisk(_Section):
     """folder or .zip of their PNG files; None: beside the JSON and named like it"""
     categories: str | None = None
     """set to train in, a built-in one such as coco, or a JSON; classes are found by name; None: the data's"""
+    map: Path | None = None
+    """class map, a YAML file with lines `model's category: data's category` or null; without `categories` the
+    model's are those of the map"""
     augmentation: Augmentation = Augmentation(kind="lsj")
 
     @model_validator(mode="after")
