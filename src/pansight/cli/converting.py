@@ -25,7 +25,7 @@ def run_conversion(conversion: "Conversion", doing: str, done: str) -> None:
     """Work it all off and save the table; `doing` and `done` are words for it, such as preparing, prepared.
 
     What could not be taken over whole is counted and named on standard error. Leaves by typer.Exit: 1 where
-    some samples failed, or there were objects and none has a pixel; 2 where all samples failed; 130 on Ctrl-C.
+    some samples failed, or no object has a pixel; 2 where all samples failed; 130 on Ctrl-C.
     """
     from rich.console import Console
 
@@ -37,7 +37,7 @@ def run_conversion(conversion: "Conversion", doing: str, done: str) -> None:
     started = time.perf_counter()
     interrupted = False
     try:
-        # Before the bar starts its thread, for the workers are forked here.
+        # Before the bar starts its thread, for workers can be forked while there are no threads.
         with closing(conversion.start()) as outcomes, progress_bar(errors) as progress:
             task = progress.add_task(doing, total=len(conversion))
             for outcome in outcomes:

@@ -64,7 +64,7 @@ def check(
     """Find what is wrong with a data set, and mend what is safe to mend.
 
     What would drop, join or make void more than 2 % of a set's segments or labelled pixels is left alone, and
-    so are segments of categories whose isthing is missing or doubted; --force overrides all but a missing one.
+    so are segments of categories whose isthing is missing or doubted; --force overrides all but that.
 
     A folder with several splits is checked whole. Every problem is listed by file, with what helps.
 
@@ -73,6 +73,7 @@ def check(
     from rich.console import Console
 
     from pansight.cli.late_progress import late_progress
+    from pansight.cli.stopping import told_when_stopped
     from pansight.datatools.checking import Report, check_files, check_samples, find_panoptic_files
     from pansight.datatools.preparing.classes import load_categories
     from pansight.datatools.preparing.workers import default_workers
@@ -88,7 +89,8 @@ def check(
     zipped = any(path is not None and path.suffix == ".zip" for path in (images, panoptic))
     raw = zipped or kind not in (None, "coco", "cityscapes-panoptic") or data == "scenes"
     sets = [] if raw else find_panoptic_files(data, split, images, panoptic)
-    with late_progress(errors, "checking") as progress:
+    left = "nothing was reported, and no file changed or written"
+    with told_when_stopped(left), late_progress(errors, "checking") as progress:
         if sets:
             report = check_files(
                 sets,

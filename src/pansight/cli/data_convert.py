@@ -21,8 +21,8 @@ def convert(
     source: Annotated[
         Path,
         typer.Argument(
-            help="A COCO instances JSON or a folder that holds one, or a folder of labelme files; for other forms "
-            "than panoptic, any data set that can be opened, such as a COCO panoptic JSON.",
+            help="A COCO instances JSON or a folder that holds one, or a folder of labelme files; for other "
+            "forms than panoptic, any data set that can be opened, such as a COCO panoptic JSON.",
             show_default=False,
         ),
     ],
@@ -79,7 +79,7 @@ def convert(
         bool,
         typer.Option(
             "--no-crowds",
-            help="COCO instances: every object is a single one, whatever iscrowd says (CVAT: 1 for any mask).",
+            help="COCO instances: objects are single ones, whatever iscrowd says (CVAT: 1 for any mask).",
         ),
     ] = False,
     name: Annotated[
@@ -97,7 +97,7 @@ def convert(
     all objects hide stuff; of labelme's shapes, the later one is on top. Objects that have no pixels, lie
     largely outside of their image or are all crowds are counted and named.
 
-    Classes of COCO instances are things but for those with isthing 0 in the file, or in --categories, or named
+    Classes of COCO instances are things but for those with isthing 0 in the file or in --categories, or named
     by --stuff.
 
     Exit code: 0 all went well, 1 some pictures failed or no object has a pixel, 2 nothing could be done.
@@ -185,7 +185,9 @@ def _instances_file(source: Path, split: str | None) -> Path | None:
         by_split = {_split_name(path, source): path for path in found}
         if split is None:
             listed = ", ".join(str(path.relative_to(source)) for path in found[:6])
-            raise InputError(f"{source}: has {len(found)} files of COCO instances ({listed}); give one, or --split")
+            raise InputError(
+                f"{source}: has {len(found)} files of COCO instances ({listed}); give one, or --split"
+            )
         return by_split[choose_split(by_split, split, source)]
     return found[0]
 

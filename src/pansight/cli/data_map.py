@@ -19,9 +19,7 @@ def propose(
             show_default=False,
         ),
     ],
-    data: Annotated[
-        str, typer.Argument(metavar="B", help="The second set, likewise.", show_default=False)
-    ],
+    data: Annotated[str, typer.Argument(metavar="B", help="The second set, likewise.", show_default=False)],
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="File to write; printed if not given.", show_default=False),

@@ -13,7 +13,7 @@ from pansight.cli.datasets import (
     SplitOption,
 )
 from pansight.cli.evaluate_output import Measures, Output, finish
-from pansight.cli.predict import as_resize
+from pansight.cli.predict import ENGINE_HELP, as_resize
 from pansight.cli.settings import merge_settings
 from pansight.cli.threads import share_cores
 from pansight.errors import InputError
@@ -62,6 +62,14 @@ def evaluate(
             metavar="[id|file-name]",
             help="How a prediction finds its truth: by image id, or by the name of the picture "
             "(`pansight predict` numbers pictures itself).",
+            rich_help_panel=_FILES,
+        ),
+    ] = "id",
+    match_categories: Annotated[
+        str,
+        typer.Option(
+            metavar="[id|name]",
+            help="How a predicted category finds the true one: by its id or by its name in PREDICTIONS.json.",
             rich_help_panel=_FILES,
         ),
     ] = "id",
@@ -122,6 +130,7 @@ def evaluate(
             rich_help_panel=_MODEL,
         ),
     ] = None,
+    engine: Annotated[str, typer.Option(help=ENGINE_HELP, rich_help_panel=_MODEL)] = "auto",
     device: Annotated[
         str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...", rich_help_panel=_MODEL)
     ] = "auto",
@@ -236,6 +245,7 @@ def evaluate(
             map=class_map,
             unmatched=None if unmatched == "leave-out" else unmatched,
             limit=limit,
+            engine=None if engine == "auto" else engine,
             device=None if device == "auto" else device,
             resize=None if resize == "paper" else resize,
             object_threshold=object_threshold,
@@ -248,10 +258,14 @@ def evaluate(
             )
         if match not in ("id", "file-name"):
             raise InputError(f"--match {match} is no way to pair pictures; use id or file-name")
+        if match_categories not in ("id", "name"):
+            raise InputError(f"--match-categories {match_categories} is no way to do it; use id or name")
         output.check(inputs=(truth, predictions))
         share_cores()
         from pansight.cli.datasets import as_categories
         from pansight.cli.evaluate_files import FilesJob
+        from pansight.cli.problems import problems_in_short
+        from pansight.cli.stopping import told_when_stopped
 
         job = FilesJob(
             truth,
@@ -262,8 +276,11 @@ def evaluate(
             None if categories is None else as_categories(categories),
             match == "file-name",
             workers,
+            match_categories == "name",
         )
-        finish(job.run(measures), output)
+        with problems_in_short(truth, output.json), told_when_stopped("nothing was scored"):
+            done = job.run(measures)
+        finish(done, output)
         return
     _refuse(
         "not with --model",
@@ -271,6 +288,7 @@ def evaluate(
         truth_masks=truth_masks,
         prediction_masks=prediction_masks,
         match=None if match == "id" else match,
+        match_categories=None if match_categories == "id" else match_categories,
     )
     if data is None:
         raise InputError("--model needs --data: a folder, a COCO panoptic JSON, or 'scenes'")
@@ -286,6 +304,7 @@ def evaluate(
     segmenter = load(
         model or str(weights),
         weights=weights if model else None,
+        engine=engine,
         device=device,
         resize=as_resize(resize),
         merge=merge_settings(settings, object_threshold),

@@ -45,6 +45,7 @@ class FilesJob(NamedTuple):
     categories: Categories | None = None
     by_name: bool = False
     workers: int = 1
+    categories_by_name: bool = False
 
     def run(self, measures: Measures) -> Finished:
         """Read and score every pair, with a progress bar; Ctrl-C ends it early.
@@ -59,6 +60,7 @@ class FilesJob(NamedTuple):
             self.prediction_masks,
             self.categories,
             self.by_name,
+            self.categories_by_name,
         )
         if isinstance(paired, list):
             raise refusal(paired)

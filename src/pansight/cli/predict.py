@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "yoso-tiny"
 
+ENGINE_HELP = (
+    "What runs the network: auto (the fastest that is installed), torch, eager (not folded), compiled (by "
+    "torch.compile), onnxruntime, openvino."
+)
+
 
 def predict(
     inputs: Annotated[
@@ -36,7 +41,8 @@ def predict(
         str | None,
         typer.Option(
             "--model",
-            help=f"A name from `pansight models`, or a checkpoint; {DEFAULT_MODEL} if not given.",
+            help="A name from `pansight models`, a checkpoint or an exported file; "
+            f"{DEFAULT_MODEL} if not given.",
             show_default=False,
         ),
     ] = None,
@@ -44,6 +50,7 @@ def predict(
         Path | None,
         typer.Option(help="Weights file, native or official.", show_default=False),
     ] = None,
+    engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...")] = "auto",
     object_threshold: Annotated[
         float | None,
@@ -108,6 +115,7 @@ def predict(
     segmenter = load(
         name,
         weights=weights if model else None,
+        engine=engine,
         device=device,
         resize=as_resize(resize),
         merge=merge,

@@ -2,25 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from pansight.errors import DataError
-from pansight.formats.coco_files import read_json
+from pansight.formats.coco_files import is_instances_file, read_json
 
 _OTHERS = ("caption", "keypoint", "panoptic", "image_info")
 """Words in the names of COCO files that hold something else."""
-
-
-def are_instances(content: dict[str, Any]) -> bool:
-    """Whether the content of a JSON is COCO instances: objects with masks or boxes, one an annotation."""
-    rows = content["annotations"][:1]
-    return bool(rows) and all(
-        isinstance(row, dict)
-        and "segments_info" not in row
-        and "image_id" in row
-        and ("segmentation" in row or "bbox" in row)
-        for row in rows
-    )
 
 
 def instances_advice(path: Path) -> str:
@@ -45,6 +32,6 @@ def _candidates(folder: Path) -> Iterator[Path]:
 
 def _holds_instances(path: Path) -> bool:
     try:
-        return are_instances(read_json(path))
+        return is_instances_file(read_json(path))
     except DataError:
         return False

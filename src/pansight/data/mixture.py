@@ -9,10 +9,10 @@ from jaxtyping import Int64
 
 from pansight.categories import Categories
 from pansight.data.dataset import PanopticDataset
-from pansight.data.labelling import Labelling
 from pansight.data.relabelled import translated
 from pansight.data.sample import Sample
 from pansight.errors import DataError
+from pansight.panoptic.labelling import Labelling
 
 BLOCK = 240
 """positions in which every member has its exact share, rounded to whole samples"""

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from pansight.categories import Categories
 from pansight.data.dataset import PanopticDataset
-from pansight.data.labelling import Labelling
 from pansight.data.sample import Sample
 from pansight.panoptic import PanopticMap
+from pansight.panoptic.labelling import Labelling
 
 
 def translated(

@@ -12,7 +12,6 @@ Form: TypeAlias = Literal["pruned", "fixed"]
 shape depends on the data and nothing waits for the host; for accelerators, compiled and exported graphs.
 Whoever builds an engine chooses; both give the same maps but for ties."""
 
-
 _Settings = TypeVar("_Settings", bound="MergeSettings")
 
 

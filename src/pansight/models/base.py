@@ -64,6 +64,12 @@ class PanopticModel(nn.Module, ABC):
     """
 
     method: ClassVar[str]
+    outputs: ClassVar[type]
+    """the NamedTuple that `forward` gives"""
+    training_outputs: ClassVar[tuple[str, ...]] = ()
+    """fields of it that losses alone read; exported networks do without"""
+    merge_modules: ClassVar[tuple[str, ...]] = ()
+    """modules that the merge alone uses: it works in float32, and so they stay, whatever the network does"""
     config: BaseModel
 
     def __init__(self, categories: Categories, preprocess: Preprocess) -> None:

@@ -10,9 +10,9 @@ from pansight.categories import Categories, Category
 from pansight.data.class_maps import ClassMap, matched
 from pansight.data.class_names import find_name
 from pansight.data.dataset import PanopticDataset
-from pansight.data.labelling import Labelling
 from pansight.data.relabelled import Relabelled
 from pansight.errors import DataError
+from pansight.panoptic.labelling import Labelling
 from pansight.runtime.translation import Translation, translate
 
 Unmatched = Literal["leave-out", "count"]

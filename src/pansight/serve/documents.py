@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pansight.serve.hub import Hub
+    from pansight.serve.served import Setting
 
 _EXAMPLE = {
     "width": 512,
@@ -38,8 +39,16 @@ ERRORS: dict[str, Any] = {
         ("408", "The body came too slowly.", "the body did not arrive within 30 seconds; send it faster"),
         ("413", "Too many bytes or pixels.", "20000 x 20000 pixels are more than the limit of 50000000"),
         ("415", "Not an image of a known format.", "not an image of a known format; send JPEG, PNG or WebP"),
-        ("422", "A damaged image.", "the picture: damaged or cut short (image file is truncated); replace it"),
-        ("429", "The queue is full; Retry-After says when to come back.", "the queue is full; try again later"),
+        (
+            "422",
+            "A damaged image.",
+            "the picture: damaged or cut short (image file is truncated); replace it",
+        ),
+        (
+            "429",
+            "The queue is full; Retry-After says when to come back.",
+            "the queue is full; try again later",
+        ),
         ("500", "The model is damaged.", "model m cannot be used: its weights are damaged"),
         ("503", "No answer in time.", "no answer within 30 seconds; try again later"),
     )
@@ -48,9 +57,10 @@ ERRORS: dict[str, Any] = {
 _FORMAT = {
     "name": "format",
     "in": "query",
-    "description": "json: segments and panoptic PNG in base64; png: the panoptic PNG, segments in its text chunk "
-    "`segments`; overlay: the image with segments drawn on it, JPEG; rle: segments with COCO run-length codes; "
-    "rows: length of the header (uint32, little-endian), JSON header, then zlib: for each pixel 0 for void, else "
+    "description": "json: segments and panoptic PNG in base64; png: the panoptic PNG, segments in its text "
+    "chunk `segments`; overlay: the image with segments drawn on it, JPEG; rle: segments with COCO run "
+    "lengths; rows: length of the header (uint32, little-endian), JSON header, zlib: for each pixel 0 for "
+    "void, else "
     "1 + its segment's place in the list, `bytes` bytes each.",
     "schema": {"type": "string", "enum": ["json", "png", "overlay", "rle", "rows"], "default": "json"},
 }
@@ -102,7 +112,7 @@ def segment_document(hub: "Hub") -> dict[str, Any]:
                     "name": one.name,
                     "in": "query",
                     "description": f"{one.meaning}; the model's own if not given.",
-                    "schema": {"type": "number", "minimum": one.low, "maximum": one.high},
+                    "schema": _schema(one),
                     "example": one.default,
                 }
                 for one in thresholds.values()
@@ -123,6 +133,13 @@ def segment_document(hub: "Hub") -> dict[str, Any]:
         },
         "responses": _ANSWERS,
     }
+
+
+def _schema(setting: "Setting") -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "integer" if setting.whole else "number", "minimum": setting.low}
+    if setting.high is not None:
+        schema["maximum"] = setting.high
+    return schema
 
 
 INFER_DOCUMENT: dict[str, Any] = {

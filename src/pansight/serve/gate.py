@@ -1,4 +1,4 @@
-"""What every request passes: a number, the token, the counters, the log, and headers that keep browsers safe."""
+"""What every request passes: a number, the token, counters, the log, and headers that keep browsers safe."""
 
 import hmac
 import json
@@ -83,7 +83,9 @@ class Gate:
         try:
             if scope["path"] not in self._open and not self._allowed(Headers(scope=scope)):
                 refusal = Refusal(
-                    401, "this server wants a token; send Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"}
+                    401,
+                    "this server wants a token; send Authorization: Bearer TOKEN",
+                    {"WWW-Authenticate": "Bearer"},
                 )
                 await send_refusal(tell, refusal)
             else:
@@ -91,7 +93,9 @@ class Gate:
         except Exception:
             log.exception("internal error", extra={"fields": {"request": number}})
             if status == 0:
-                await send_refusal(tell, Refusal(500, f"internal error; the server's log has it as request {number}"))
+                await send_refusal(
+                    tell, Refusal(500, f"internal error; the server's log has it as request {number}")
+                )
         finally:
             self._count(scope, number, status, time.perf_counter() - started)
 

@@ -23,6 +23,8 @@ class Example(NamedTuple):
     crowd: Bool[np.ndarray, "n"]
     complete: Bool[np.ndarray, " k"] | None = None
     """of each category, whether an unlabelled pixel is certainly none of it; None: everything is labelled"""
+    missed: tuple[tuple[int, str], ...] = ()
+    """images that could not be read and in whose place this one stands: index and reason"""
 
 
 def make_example(sample: Sample, transform: Transform, generator: np.random.Generator) -> Example:
@@ -60,6 +62,8 @@ class TrainingBatch(NamedTuple):
     crowd: Bool[Tensor, "b s"]
     complete: Bool[Tensor, "b k"] | None = None
     """see `Target.complete`; None where every picture is labelled whole"""
+    missed: tuple[tuple[int, str], ...] = ()
+    """images that could not be read and were replaced: index and reason"""
 
     def targets(self) -> list[Target]:
         """The truth of each picture as masks, made on the batch's device."""
@@ -117,6 +121,7 @@ def collate(examples: list[Example], divisor: int) -> TrainingBatch:
         torch.from_numpy(categories),
         torch.from_numpy(crowd),
         _complete(examples),
+        tuple(one for example in examples for one in example.missed),
     )
 
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from pansight.categories import Categories, read_categories
 from pansight.data.class_maps import class_map, correspond, read_class_map
-from pansight.data.labelling import Labelling, find_labelling, read_labelling
+from pansight.data.labelling import find_labelling, read_labelling
 from pansight.data.mixture import ENDLESS, Joint, Member, Mixture
 from pansight.data.opening import PanopticDataset, has_split, open_dataset
 from pansight.errors import DataError
+from pansight.panoptic.labelling import Labelling
 from pansight.scenes import HELD_OUT_SCENES, SceneDataset
 from pansight.training.config import MixtureData, MixtureSet
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from pansight.categories import Categories, read_categories
 from pansight.data.class_maps import ClassMap, categories_of, correspond, read_class_map
 from pansight.data.coco import CocoPanoptic
-from pansight.data.labelling import Labelling, find_labelling
+from pansight.data.labelling import find_labelling
 from pansight.data.opening import PanopticDataset, has_split, open_dataset
 from pansight.data.relabelled import Relabelled
 from pansight.data.sample import Sample
-from pansight.errors import DataError
+from pansight.errors import DataError, InputError
+from pansight.panoptic.labelling import Labelling
 from pansight.scenes import SceneDataset
 from pansight.training.config import (
     VALIDATION_SCENES_SEED,
@@ -22,6 +23,9 @@ from pansight.training.config import (
 )
 from pansight.training.mixing import open_mixture
 from pansight.training.stream import Samples
+
+LOOKS = 4
+"""samples that are tried before a data set counts as unreadable"""
 
 ENDLESS = 2**40
 """Scenes a seed is taken to have; a training never gets there"""
@@ -77,8 +81,21 @@ def _on_disk(data: DataOnDisk) -> Sources:
     validation = _validation(data, training.categories)
     # What keeps every picture from being read, such as a wrong folder, shows before the model is built.
     for samples in filter(None, (training, validation)):
-        samples[0]
+        _look(samples)
     return Sources(training, validation, training.categories)
+
+
+def _look(samples: Samples) -> None:
+    """Read one sample. Raises DataError, as the first one says, where none of a few can be read."""
+    first: DataError | InputError | None = None
+    for place in sorted({len(samples) * part // LOOKS for part in range(LOOKS)}):
+        try:
+            samples[place]
+            return
+        except (DataError, InputError) as error:
+            first = first or error
+    if first is not None:
+        raise first
 
 
 def _training(data: DataOnDisk, categories: Categories | None) -> PanopticDataset:

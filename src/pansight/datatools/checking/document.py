@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pansight.data.instances_files import are_instances
 from pansight.datatools.checking import kinds
 from pansight.datatools.checking.findings import Notes
 from pansight.datatools.checking.numbers import whole
+from pansight.formats.coco_files import is_instances_file
 
 
 class ListedImage(NamedTuple):
@@ -67,7 +67,7 @@ def read_document(path: str | os.PathLike[str], notes: Notes) -> Document | None
     if not isinstance(content, dict) or not isinstance(content.get("annotations"), list):
         notes.add(kinds.JSON_BROKEN, 'no list "annotations" in it')
         return None
-    if are_instances(content):
+    if is_instances_file(content):
         notes.add(kinds.JSON_BROKEN, f"COCO instances: run `pansight data convert {path} OUT`")
         return None
     if strange:

@@ -63,7 +63,7 @@ class Examined:
     segments: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
     rewritten: int = 0
-    losses: Losses = Losses()
+    losses: Losses = field(default_factory=Losses)
 
     def hold(self) -> None:
         """Nothing of it is fixed after all."""

@@ -35,8 +35,8 @@ def count_losses(
     fresh: Int32[np.ndarray, "h w"],
     classes: Classes,
 ) -> Losses:
-    """What `mend_annotation` took from an image. `absent`: listed ids without pixels; `strange`: ids of pixels
-    that are not listed.
+    """What `mend_annotation` took from an image. `absent`: listed ids without pixels; `strange`: ids of
+    pixels that are not listed.
     """
     present = set(np.unique(ids).tolist()) - {0}
     listed = {row.id % ID_LIMIT for row in rows if row.id is not None}
@@ -68,8 +68,9 @@ def mend_annotation(
     Rows without a category, without pixels, or said twice are dropped; ids that no row lists become void;
     id 0 gets a free id if its area is that of the pixels with 0, an id beyond three bytes the id that it was
     written as; the segments of a stuff category, and the crowds of a category, become one; areas and boxes
-    are measured, a missing iscrowd is 0. Segments are not joined where `classes` keeps them apart. What only its author can decide (categories that are not declared,
-    one id with two meanings, crowds of stuff) stays as it is.
+    are measured, a missing iscrowd is 0. Segments are not joined where `classes` keeps them apart. What only
+    its author can decide (categories that are not declared, one id with two meanings, crowds of
+    stuff) stays as it is.
     """
     regions = measure_regions(ids)
     present = set(regions.ids.tolist())

@@ -53,7 +53,14 @@ class Classes:
 
 def read_classes(rows: Any, notes: Notes, given: Categories | None = None) -> Classes:
     """Read the table `categories` of a JSON; `given` stands in where it has none."""
-    if not isinstance(rows, list) or not rows:
+    if rows and not isinstance(rows, list):
+        kind = "an object" if isinstance(rows, dict) else type(rows).__name__
+        notes.add(
+            kinds.CATEGORY_MALFORMED,
+            f"categories is {kind}, where a list belongs: [{{id, name, isthing}}, ...]",
+        )
+        return Classes()
+    if not rows:
         notes.add(kinds.LIST_MISSING, "no categories in it")
         if given is None:
             return Classes()

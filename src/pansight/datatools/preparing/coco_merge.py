@@ -15,23 +15,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool
 
 from pansight.categories import Categories
 from pansight.categories.table import read_flag
-from pansight.data.coco_masks import decode_segmentation, is_stray, polygons_area
+from pansight.data.coco_masks import decode_segmentation
+from pansight.datatools.preparing.coco_losses import find_hidden, find_losses, is_normalised
 from pansight.datatools.preparing.label_maps import LabelMaps
 from pansight.datatools.preparing.layers import Layer, is_picture_size, paint_layers, stuff_key
-from pansight.datatools.preparing.lost_objects import (
-    HIDDEN,
-    NO_MASK,
-    NO_PIXELS,
-    OUTSIDE,
-    SHRUNK,
-    STRAY,
-    Lost,
-    Taken,
-)
+from pansight.datatools.preparing.lost_objects import Lost, Taken
 from pansight.errors import CategoryError, DataError, DataProblemsError
 from pansight.formats.coco_files import is_crowd_flag, read_json
 from pansight.panoptic import PanopticMap
@@ -68,7 +59,7 @@ class CocoMerge:
         stuff; with a folder of maps it must be given. `things`, `stuff_names`: which classes of `instances`
         are what; one may be left out, it is the rest. A category without annotations that others name as
         their supercategory (Roboflow's root) is left out.
-        `boxes`: fill the box of an object without a mask. `crowds`: False takes every object for a single one.
+        `boxes`: fill the box of an object without a mask. `crowds`: False takes all objects for single ones.
         `stuff_values`: the contiguous category of each value of the maps, where they are no data-set ids.
         A map is called like its picture with the ending .png, and its values are category ids less
         `stuff_offset` (COCO's stuff_*_pixelmaps: 0; its stuffthingmaps: 1); 0 (without offset), 255 and the
@@ -129,10 +120,8 @@ class CocoMerge:
             layers = file.layers(self.image_ids[index], classes, self.categories, height, width, lost)
             objects += len(layers)
             crowds += sum(layer.is_crowd for layer, _ in layers)
-            ground = paint_layers(
-                (layer for layer, _ in layers), self.categories, height, width, ground
-            )
-            lost += _hidden(layers, ground)
+            ground = paint_layers((layer for layer, _ in layers), self.categories, height, width, ground)
+            lost += find_hidden(layers, ground)
         assert ground is not None
         return Taken(ground, objects, crowds, tuple(lost))
 
@@ -187,7 +176,7 @@ class _CocoFile:
         for row in classes.values():
             row["isthing"] = int(flags.is_thing(row))
         pictures = _pictures(path, content.get("images"), problems)
-        if pictures and _is_normalised(content["annotations"]):
+        if pictures and is_normalised(content["annotations"]):
             problems.append(
                 f"{path}: all polygons lie within 0..1: they are shares of the image, where COCO has pixels; "
                 "multiply x by the width and y by the height"
@@ -235,10 +224,13 @@ class _CocoFile:
             segmentation = self._segmentation(row)
             try:
                 mask = decode_segmentation(segmentation, height, width)
-                crowd = self.crowds and is_thing and is_crowd_flag(row.get("iscrowd"))
             except DataError as error:
                 raise DataError(f"{where} has a segmentation {error}; correct it") from error
-            lost += _losses(row, segmentation, mask, called)
+            try:
+                crowd = self.crowds and is_thing and is_crowd_flag(row.get("iscrowd"))
+            except DataError as error:
+                raise DataError(f"{where}: {error}") from error
+            lost += find_losses(row, segmentation, mask, called)
             key: object = ("thing", position) if is_thing or category is None else stuff_key(category)
             score = row.get("score") if is_thing else None
             score = float(score) if isinstance(score, int | float) and score == score else None
@@ -250,75 +242,20 @@ class _CocoFile:
         segmentation = row.get("segmentation")
         if segmentation is None or segmentation == {}:
             segmentation = []
-        box = row.get("bbox")
-        if self.boxes and segmentation == [] and isinstance(box, list) and len(box) == 4:
-            left, top, width, height = box
-            right, bottom = left + width, top + height
-            return [[left, top, right, top, right, bottom, left, bottom]]
-        return segmentation
-
-
-def _losses(row: dict[str, Any], segmentation: Any, mask: Bool[np.ndarray, "h w"], name: str) -> list[Lost]:
-    """What is the matter with one object by itself."""
-    found = []
-    pixels = int(np.count_nonzero(mask))
-    parts = segmentation if isinstance(segmentation, list) else []
-    if any(is_stray(part) for part in parts) and pixels:
-        found.append(Lost(STRAY, name))
-    drawn = polygons_area(segmentation)
-    listed = row.get("area")
-    if not pixels:
-        found.append(Lost(NO_MASK if segmentation == [] else NO_PIXELS, name))
-    elif drawn > _TELLING and pixels < 0.5 * drawn and _reaches_out(parts, *mask.shape):
-        found.append(Lost(OUTSIDE, f"{name}, {1 - pixels / drawn:.0%} of it"))
-    elif isinstance(listed, int | float) and listed > _TELLING and pixels < 0.1 * listed:
-        found.append(Lost(SHRUNK, f"{name}, {pixels} for {listed:g} pixels"))
-    return found
-
-
-_TELLING = 16
-"""Pixels of an area that are enough for a comparison."""
-
-
-def _reaches_out(parts: list[Any], height: int, width: int) -> bool:
-    corners = [part for part in parts if not is_stray(part)]
-    return any(
-        min(part) < 0 or max(part[0::2]) > width or max(part[1::2]) > height for part in corners if part
-    )
-
-
-def _hidden(layers: list[tuple[Layer, str]], painted: PanopticMap) -> list[Lost]:
-    """The objects that have pixels of their own, none of which is seen."""
-    if not layers:
-        return []
-    # What is seen: painted once more, each layer with its own number.
-    seen = np.zeros((painted.height, painted.width), dtype=np.int32)
-    for number, (layer, _) in enumerate(layers, start=1):
-        seen[layer.mask] = number
-    left = set(np.unique(seen).tolist())
-    return [
-        Lost(HIDDEN, name)
-        for number, (layer, name) in enumerate(layers, start=1)
-        if number not in left and layer.category is not None and layer.key[0] == "thing" and layer.mask.any()  # type: ignore[index]
-    ]
+        if not self.boxes or segmentation != []:
+            return segmentation
+        try:
+            left, top, width, height = (float(side) for side in row["bbox"])
+        except (KeyError, TypeError, ValueError):  # no box either: an object without a mask
+            return segmentation
+        right, bottom = left + width, top + height
+        return [[left, top, right, top, right, bottom, left, bottom]]
 
 
 def _depth(layer: Layer, categories: Categories) -> tuple[bool, bool, float, int]:
     """Rises from what lies at the bottom to what is seen; what is alike stays in the order of the file."""
     is_thing = layer.category is not None and bool(categories[layer.category].is_thing)
     return is_thing, not layer.is_crowd, layer.score or 0.0, -int(np.count_nonzero(layer.mask))
-
-
-def _is_normalised(rows: list[Any]) -> bool:
-    """Whether polygons, and there are some, have coordinates of 0..1 alone."""
-    parts = [
-        part
-        for row in rows
-        if isinstance(row, dict) and isinstance(row.get("segmentation"), list)
-        for part in row["segmentation"]
-        if isinstance(part, list) and len(part) >= 6 and all(isinstance(one, int | float) for one in part)
-    ]
-    return bool(parts) and all(-0.1 <= min(part) and max(part) <= 1.1 for part in parts)
 
 
 def _class_rows(path: Path, content: dict[str, Any], *, things: bool) -> dict[int, dict[str, Any]]:

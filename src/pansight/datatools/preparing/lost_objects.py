@@ -1,4 +1,4 @@
-"""What a conversion could not take over whole: objects without pixels, outside of the image, or all crowds."""
+"""What a conversion could not take over whole: objects without pixels or outside of the image."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ class Lost(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """One image, converted: its map, the objects that its source lists, crowds among them, and what was lost."""
+    """One image, converted: its map, the objects in its source, crowds among them, and what was lost."""
 
     truth: PanopticMap
     objects: int
@@ -63,6 +63,7 @@ class CountedSource(Protocol):
 class Census:
     """Everything that was converted, and what of it came out less than whole."""
 
+    images: int = 0
     objects: int = 0
     crowds: int = 0
     segments: int = 0
@@ -71,6 +72,7 @@ class Census:
 
     def add(self, counts: "Counts") -> None:
         """Count one image."""
+        self.images += 1
         self.objects += counts.objects
         self.crowds += counts.crowds
         self.segments += counts.segments
@@ -97,5 +99,7 @@ class Census:
                 f"all {self.objects} objects are crowds (iscrowd 1), which no training and no score counts; "
                 "CVAT marks every mask so; --no-crowds takes them for single objects"
             )
+        if not self.objects and self.images:
+            yield f"no object in any of {self.images} images: all maps are void"
         if self.objects and not self.segments:
             yield f"none of {self.objects} objects has a pixel: all maps are void"

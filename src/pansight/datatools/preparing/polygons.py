@@ -121,15 +121,23 @@ def find_files(folder: PathLike, skip: Collection[Path] = ()) -> list[Path]:
 def find_labels(folder: PathLike, skip: Collection[Path] = ()) -> list[str]:
     """All labels in the files of a folder, in the order of the alphabet; broken files say nothing."""
     labels: set[str] = set()
-    for file in find_files(folder, skip):
+    strange = 0
+    files = find_files(folder, skip)
+    for file in files:
         try:
             shapes = _read(file)["shapes"]
         except DataError:
+            strange += 1
             continue
         labels.update(
             shape["label"]
             for shape in shapes
             if isinstance(shape, dict) and isinstance(shape.get("label"), str)
+        )
+    if strange == len(files):
+        raise InputError(
+            f'{folder}: none of its {strange} JSON files is one of labelme\'s, with a list "shapes"; '
+            "give a folder of those, or a JSON of COCO instances"
         )
     return sorted(labels - set(VOID_LABELS))
 
@@ -158,7 +166,7 @@ class _Pictures:
         self.elsewhere: Path | None = None
 
     def name(self, file: Path) -> str:
-        """The picture of a file relative to the folder; where it lies outside, as if it lay beside the file."""
+        """The picture of a file relative to the folder; if it lies outside, as if it lay beside the file."""
         for suffix in _PICTURES:
             if file.with_suffix(suffix).is_file():
                 return file.with_suffix(suffix).relative_to(self._folder).as_posix()
@@ -172,7 +180,7 @@ class _Pictures:
             return file.with_suffix(".jpg").relative_to(self._folder).as_posix()
         said = Path(os.path.normpath(file.parent / str(named).replace("\\", "/")))
         within = Path(os.path.normpath(self._folder))
-        if said.is_file():
+        if os.path.isfile(said):  # noqa: PTH113  (no error for names that are too long)
             if said.is_relative_to(within):
                 return said.relative_to(within).as_posix()
             depth = len(file.parent.relative_to(self._folder).parts)

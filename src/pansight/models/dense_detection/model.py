@@ -33,6 +33,7 @@ class DenseDetection(PanopticModel):
     """
 
     method = "dense_detection"
+    outputs = DenseOutputs
     config: DenseDetectionConfig
 
     def __init__(self, config: DenseDetectionConfig, categories: Categories, preprocess: Preprocess) -> None:

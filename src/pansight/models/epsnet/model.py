@@ -27,6 +27,7 @@ class EPSNet(PanopticModel):
     """Backbone, feature pyramid, cross-layer attention, prototypes, instance head, semantic head."""
 
     method = "epsnet"
+    outputs = EPSNetOutputs
     config: EPSNetConfig
 
     def __init__(self, config: EPSNetConfig, categories: Categories, preprocess: Preprocess) -> None:
@@ -120,7 +121,7 @@ class EPSNet(PanopticModel):
     ) -> PanopticBatch:
         """Detections by score, their masks from prototypes, painted by falling score; then stuff."""
         config, settings = self.config, self.config.merge.replaced(settings)
-        detections = detect(outputs, config, settings.object_threshold, form)
+        detections = detect(outputs, config, settings.object_threshold, form, settings.budget)
         rule = PriorityRule(settings.mask_threshold, False, settings.max_occlusion, settings.stuff_area)
         return merge_epsnet(
             outputs,
