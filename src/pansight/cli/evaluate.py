@@ -150,6 +150,16 @@ def evaluate(
             rich_help_panel=_MODEL,
         ),
     ] = None,
+    void_below: Annotated[
+        float | None,
+        typer.Option(
+            "--void-below",
+            help="Segments with a lower score, 0..1, become void: what the model does not know. Short for "
+            "--set merge.void_below=.",
+            show_default=False,
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -250,6 +260,7 @@ def evaluate(
             resize=None if resize == "paper" else resize,
             object_threshold=object_threshold,
             set=settings,
+            void_below=void_below,
             batch_size=None if batch_size == 1 else batch_size,
         )
         if truth is None or predictions is None:
@@ -307,7 +318,7 @@ def evaluate(
         engine=engine,
         device=device,
         resize=as_resize(resize),
-        merge=merge_settings(settings, object_threshold),
+        merge=merge_settings(settings, object_threshold, void_below),
         batch_size=batch_size,
     )
     done = run_model(

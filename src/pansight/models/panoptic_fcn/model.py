@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from pansight.categories import Categories
-from pansight.merging import Form, MergeSettings, PriorityRule
+from pansight.merging import Form, MergeSettings, PriorityRule, settled
 from pansight.models.base import PanopticModel, Target
 from pansight.models.panoptic_fcn.config import PanopticFCNConfig
 from pansight.models.panoptic_fcn.features import Backbone, FeatureEncoder, SemanticFPN, summed
@@ -149,9 +149,10 @@ class PanopticFCN(PanopticModel):
             instances, labels, sizes, self.thing_categories, self.stuff_categories, rule, form
         )
         if form == "pruned":
-            return merged
+            return settled(merged, settings)
         worth = things.kept & (things.scores >= least)
-        return merged._replace(overflow=worth.sum(1, dtype=torch.int32) > settings.budget)
+        merged = merged._replace(overflow=worth.sum(1, dtype=torch.int32) > settings.budget)
+        return settled(merged, settings)
 
     @torch.no_grad()
     def instances(

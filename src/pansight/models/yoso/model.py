@@ -7,7 +7,15 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from pansight.categories import Categories
-from pansight.merging import Candidates, Form, MergeSettings, best_in_place, keep_first, merge_by_argmax
+from pansight.merging import (
+    Candidates,
+    Form,
+    MergeSettings,
+    best_in_place,
+    keep_first,
+    merge_by_argmax,
+    settled,
+)
 from pansight.models.backbone import backbone_of
 from pansight.models.base import PanopticModel, Target
 from pansight.models.preprocess import Preprocess, Sizes
@@ -106,7 +114,7 @@ class YOSO(PanopticModel):
             kept.gather(1, order),
         )
         merged = merge_by_argmax(candidates, sizes, self.is_thing, settings.keep_share, proposals, form)
-        return merged._replace(overflow=overflow)
+        return settled(merged._replace(overflow=overflow), settings)
 
     def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
         """AdamW groups of the released configuration.
