@@ -227,6 +227,7 @@ def test_batch_refuses_what_does_not_fit() -> None:
 
 def test_one_block_carries_the_batch_from_a_device() -> None:
     data = batch()
-    sent = module._unpacked(module._packed(data.ids, data.categories, data.scores), data.ids.shape, 3)
-    for array, tensor in zip(sent, (data.ids, data.categories, data.scores.detach()), strict=True):
-        np.testing.assert_array_equal(array, tensor.numpy())
+    sent = module._unpacked(module._packed(*data), data.ids.shape, 3)
+    for here, there in zip(sent, data, strict=True):
+        np.testing.assert_array_equal(here.numpy(), there.detach().numpy())
+    assert data.host() is data

@@ -13,7 +13,7 @@ from pansight.cli.datasets import (
     SplitOption,
 )
 from pansight.cli.evaluate_output import Measures, Output, finish
-from pansight.cli.predict import as_resize
+from pansight.cli.predict import ENGINE_HELP, as_resize, thresholds
 from pansight.cli.threads import share_cores
 from pansight.errors import InputError
 
@@ -120,6 +120,7 @@ def evaluate(
             rich_help_panel=_MODEL,
         ),
     ] = None,
+    engine: Annotated[str, typer.Option(help=ENGINE_HELP, rich_help_panel=_MODEL)] = "auto",
     device: Annotated[
         str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...", rich_help_panel=_MODEL)
     ] = "auto",
@@ -235,6 +236,7 @@ def evaluate(
             split=split,
             panoptic=panoptic,
             limit=limit,
+            engine=None if engine == "auto" else engine,
             device=None if device == "auto" else device,
             resize=None if resize == "paper" else resize,
             object_threshold=object_threshold,
@@ -304,10 +306,10 @@ def evaluate(
     segmenter = load(
         model or str(weights),
         weights=weights if model else None,
+        engine=engine,
         device=device,
         resize=as_resize(resize),
-        object_threshold=object_threshold,
-        overlap_threshold=overlap_threshold,
+        merge=thresholds(object_threshold, overlap_threshold),
         batch_size=batch_size,
     )
     done = run_model(

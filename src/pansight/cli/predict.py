@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "yoso-tiny"
 
+ENGINE_HELP = "What runs the network: auto, torch, eager (not folded), compiled (by torch.compile)."
+
 
 def predict(
     inputs: Annotated[
@@ -43,6 +45,7 @@ def predict(
         Path | None,
         typer.Option(help="Weights file, native or official.", show_default=False),
     ] = None,
+    engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...")] = "auto",
     object_threshold: Annotated[
         float | None,
@@ -104,10 +107,10 @@ def predict(
     segmenter = load(
         name,
         weights=weights if model else None,
+        engine=engine,
         device=device,
         resize=as_resize(resize),
-        object_threshold=object_threshold,
-        overlap_threshold=overlap_threshold,
+        merge=thresholds(object_threshold, overlap_threshold),
         batch_size=batch_size,
         max_pixels=max_pixels,
     )
@@ -171,3 +174,9 @@ def as_resize(text: str) -> "Resize":
     if text.isascii() and text.isdigit() and int(text) > 0:
         return int(text)
     raise InputError(f"--resize {text} is no rule; use paper, none or a short side in pixels, such as 512")
+
+
+def thresholds(object_threshold: float | None, overlap_threshold: float | None) -> dict[str, float]:
+    """Those options that were given, as merge settings."""
+    given = {"object_threshold": object_threshold, "overlap_threshold": overlap_threshold}
+    return {name: value for name, value in given.items() if value is not None}

@@ -12,3 +12,8 @@ class Sizes(NamedTuple):
     """of each resized picture inside the padded input (top left)"""
     output: list[tuple[int, int]]
     """of the map wanted for each picture, usually the original size"""
+
+    @property
+    def filled(self) -> bool:
+        """Whether every image fills the padded input."""
+        return all(size == self.padded for size in self.valid)
