@@ -102,3 +102,11 @@ class HasSemantics(Protocol):
 
     def semantics(self, outputs: Any, sizes: Sizes) -> Int[Tensor, "b H W"]:
         """Maps at `sizes.output`: 1 + k for the k-th stuff category, 0 for all else, -1 beyond a picture."""
+
+
+@runtime_checkable
+class HasEmbeddings(Protocol):
+    """A model in which a vector makes each object's mask: by it an object is known again in a video."""
+
+    def embeddings(self, outputs: Any, sizes: Sizes, batch: PanopticBatch) -> Float[Tensor, "b s d"]:
+        """The vector of each segment of `batch`, which is what `merge` made; zeros where one has none."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from pansight.categories import Categories
 from pansight.merging import PriorityRule
 from pansight.models.base import PanopticModel, Target
+from pansight.models.embeddings import by_strength
 from pansight.models.panoptic_fcn.config import PanopticFCNConfig
 from pansight.models.panoptic_fcn.features import Backbone, FeatureEncoder, SemanticFPN, summed
 from pansight.models.panoptic_fcn.fusion import fuse_stuff, fuse_things
@@ -141,6 +142,16 @@ class PanopticFCN(PanopticModel):
         regions = find_regions(outputs, self.config, self.reading)
         stuff = fuse_stuff(regions, self.stuff_generator)
         return semantic_labels(stuff, outputs.features, sizes, self.config.things_as_stuff)
+
+    @torch.no_grad()
+    def embeddings(
+        self, outputs: PanopticFCNOutputs, sizes: Sizes, batch: PanopticBatch
+    ) -> Float[Tensor, "b s d"]:
+        """The generated kernel of each thing, that of its strongest position; zeros of stuff."""
+        peaks = find_peaks(outputs, self.config, self.reading)
+        kernels = self.thing_generator(peaks.kernels).float()
+        kinds = torch.where(peaks.kept, self.thing_categories[peaks.classes], -2)
+        return by_strength(batch, kernels, kinds, outputs.features, sizes)
 
     @torch.no_grad()
     def merge_with_truth(

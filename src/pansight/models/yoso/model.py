@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from pansight.categories import Categories
 from pansight.merging import Candidates, keep_first, merge_by_argmax
 from pansight.models.base import PanopticModel, Target
+from pansight.models.embeddings import by_score
 from pansight.models.preprocess import Preprocess, Sizes
 from pansight.models.yoso.config import YOSOConfig
 from pansight.models.yoso.head import Head, StagePrediction, apply_kernels, class_scores
@@ -104,6 +105,12 @@ class YOSO(PanopticModel):
             kept.gather(1, order),
         )
         return merge_by_argmax(candidates, sizes, self.is_thing, self.overlap_threshold, proposals)
+
+    @torch.no_grad()
+    def embeddings(self, outputs: YOSOOutputs, sizes: Sizes, batch: PanopticBatch) -> Float[Tensor, "b s d"]:
+        """The mask kernel of each segment; of joined stuff, the best one's."""
+        scores, categories = class_scores(outputs.class_logits.float())
+        return by_score(batch, outputs.kernels.float(), scores, categories)
 
     def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
         """AdamW groups of the released configuration.

@@ -8,11 +8,11 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float32, Int
 from torch import Tensor, nn
 
 from pansight.errors import CheckpointError, DeviceError, InputError
-from pansight.models.base import HasInstances, HasSemantics, PanopticModel
+from pansight.models.base import HasEmbeddings, HasInstances, HasSemantics, PanopticModel
 from pansight.models.preprocess import Pixels, Preprocess, Sizes
 from pansight.panoptic import PanopticBatch
 from pansight.panoptic.instances import Instances
@@ -129,6 +129,8 @@ class TorchEngine:
             found.add("instances")
         if isinstance(self.model, HasSemantics):
             found.add("semantics")
+        if isinstance(self.model, HasEmbeddings):
+            found.add("embeddings")
         return frozenset(found)
 
     def __call__(self, frames: Sequence[Rgb], sizes: Sequence[Size] | None = None) -> PanopticBatch:
@@ -153,10 +155,12 @@ class TorchEngine:
             finite = _all_finite(outputs)
             if self._device.type == "cpu" and not bool(finite):
                 raise CheckpointError(self._not_finite())
+            merged = self._merged(outputs, padded, finite) if "panoptic" in wanted else None
             found = Answers(
-                self._merged(outputs, padded, finite) if "panoptic" in wanted else None,
+                merged,
                 self._instances(outputs, padded) if "instances" in wanted else None,
                 self._semantics(outputs, padded) if "semantics" in wanted else None,
+                self._embeddings(outputs, padded, merged) if "embeddings" in wanted else None,
             )
             # these two wait for the device anyway
             if (found.instances is not None or found.semantics is not None) and not bool(finite):
@@ -190,6 +194,14 @@ class TorchEngine:
             one[:height, :width]
             for one, (height, width) in zip(categories[labels], sizes.output, strict=True)
         ]
+
+    def _embeddings(
+        self, outputs: Any, sizes: Sizes, merged: PanopticBatch | None
+    ) -> list[Float32[np.ndarray, "s d"]]:
+        assert isinstance(self.model, HasEmbeddings)
+        if merged is None:
+            raise InputError("embeddings are those of segments; ask for panoptic, too")
+        return list(self.model.embeddings(outputs, sizes, merged).float().cpu().numpy())
 
     def _not_finite(self) -> str:
         return _OVERFLOW if self.precision == "float16" else _NOT_FINITE
