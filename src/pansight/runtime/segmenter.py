@@ -23,6 +23,11 @@ from pansight.runtime.stream import Answer, Loop, Segmented
 if TYPE_CHECKING:
     import torch
 
+    from pansight.video.frames import SourceEvent
+    from pansight.video.sinks import TrackedFrame
+    from pansight.video.sources import SourceOptions
+    from pansight.video.tracking import TrackSettings
+
 Resize: TypeAlias = Literal["paper", "none"] | int
 """`paper`: the method's own rule; `none`: as it is, padded; a number: the short side, in pixels
 (of models that squash images, the side of the square)."""
@@ -232,6 +237,33 @@ class Segmenter:
             patient=patient,
         )
         return loop.run(frames)
+
+    def track(
+        self,
+        videos: Any,
+        *,
+        settings: "TrackSettings | None" = None,
+        options: "SourceOptions | None" = None,
+        on_event: "Callable[[SourceEvent], None] | None" = None,
+    ) -> "Generator[TrackedFrame, None, None]":
+        """Segment a video, or several at once, with ids that last: its frames, as soon as they are there.
+
+            for result in pansight.load("yoso-tiny").track("film.mp4"):
+                print(result.index, result.seconds, [segment.id for segment in result.panoptic.segments])
+
+        Args:
+            videos: a file, the number of a camera, an address (rtsp://, http:// ...), a pattern or folder of
+                images, `-` for standard input; or a list of these.
+            settings: how identities are kept.
+            options: how videos are read: every frame or the latest, how long a lost stream is sought.
+            on_event: told, from other threads, when a video starts, breaks off, comes back or ends.
+
+        Raises InputError for a video that cannot be read (with several, when the others have ended),
+        MissingExtraError without PyAV.
+        """
+        from pansight.video.pipeline import track  # stands on this module
+
+        return track(self, videos, settings, options, on_event)
 
     def _alone(self, images: Sequence[Rgb]) -> list[Answer]:
         return [Answer(panoptic) for panoptic in self.batch(images)]
