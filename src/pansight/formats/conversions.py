@@ -14,7 +14,7 @@ from pansight.categories import Categories
 from pansight.errors import CategoryError, DataError, InputError
 from pansight.files import require_extra
 from pansight.panoptic import PanopticMap
-from pansight.panoptic.ids import ids_to_rgb, rgb_to_ids
+from pansight.panoptic.ids import ID_LIMIT, ids_to_rgb, rgb_to_ids
 from pansight.panoptic.regions import measure_regions
 
 if TYPE_CHECKING:
@@ -186,8 +186,8 @@ def to_supervision(panoptic: PanopticMap, *, include_stuff: bool = False) -> "su
 
     xyxy float32 [n, 4] in pixels (x, y, x + width, y + height: the right and lower edges are excluded), mask
     bool [n, h, w], class_id the contiguous index, confidence float32 [n], or None unless all the segments
-    have a score; data holds "class_name", "segment_id" and "iscrowd". Raises MissingExtraError where
-    supervision is not installed.
+    have a score, tracker_id the segment's id, which lasts where maps were tracked; data holds "class_name",
+    "segment_id" and "iscrowd". Raises MissingExtraError where supervision is not installed.
     """
     package = require_extra("supervision", "supervision")
     segments = panoptic.segments if include_stuff else panoptic.things()
@@ -199,6 +199,7 @@ def to_supervision(panoptic: PanopticMap, *, include_stuff: bool = False) -> "su
         mask=panoptic.masks([segment.id for segment in segments]),
         confidence=np.array(scores, dtype=np.float32) if len(scores) == len(segments) else None,
         class_id=np.array([segment.category for segment in segments], dtype=np.int64),
+        tracker_id=np.array([segment.id for segment in segments], dtype=np.int64),
         data={
             "class_name": np.array([panoptic.categories[s.category].name for s in segments], dtype=np.str_),
             "segment_id": np.array([segment.id for segment in segments], dtype=np.int64),
@@ -206,6 +207,36 @@ def to_supervision(panoptic: PanopticMap, *, include_stuff: bool = False) -> "su
         },
     )
     return detections
+
+
+def from_supervision(detections: "supervision.Detections", categories: Categories) -> PanopticMap:
+    """A map of `supervision.Detections` that do not overlap, with their tracker ids.
+
+    Needs mask [n, h, w] and class_id (contiguous indices); takes ids from tracker_id, else from data's
+    "segment_id", else 1, 2, 3 ...; confidence and data's "iscrowd" where there are such.
+
+    Raises InputError for detections without masks or classes, with ids that are not different numbers of
+    1..2**24-1, or whose masks overlap.
+    """
+    if detections.mask is None or detections.class_id is None:
+        raise InputError("detections without mask or class_id make no map; use a segmentation's")
+    count = len(detections.mask)
+    given = detections.tracker_id
+    if given is None:
+        given = detections.data.get("segment_id", np.arange(1, count + 1))
+    numbers = np.asarray(given, dtype=np.int64)
+    if len(np.unique(numbers)) < count or (count and not 0 < numbers.min() <= numbers.max() < ID_LIMIT):
+        raise InputError(f"ids {numbers.tolist()} are not different numbers of 1..{ID_LIMIT - 1}")
+    masks = np.asarray(detections.mask, dtype=np.bool_)
+    if count and int(masks.sum(0, dtype=np.uint16).max(initial=0)) > 1:
+        raise InputError("masks overlap: in a map each pixel has one segment; merge them first")
+    ids = np.zeros(masks.shape[1:], np.int32)
+    for id, mask in zip(numbers.tolist(), masks, strict=True):
+        ids[mask] = id
+    scores = [None] * count if detections.confidence is None else detections.confidence.tolist()
+    crowds = np.asarray(detections.data.get("iscrowd", np.zeros(count)), dtype=np.bool_).tolist()
+    rows = zip(numbers.tolist(), detections.class_id.tolist(), scores, crowds, strict=True)
+    return PanopticMap.from_table(ids, list(rows), categories)
 
 
 def _labels(categories: Categories, label_ids: Sequence[int] | None) -> list[int]:

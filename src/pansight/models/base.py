@@ -110,3 +110,15 @@ class HasEmbeddings(Protocol):
 
     def embeddings(self, outputs: Any, sizes: Sizes, batch: PanopticBatch) -> Float[Tensor, "b s d"]:
         """The vector of each segment of `batch`, which is what `merge` made; zeros where one has none."""
+
+
+@runtime_checkable
+class HasStages(Protocol):
+    """A model that refines its answer in stages, of which later ones can be left out to save time."""
+
+    @property
+    def stages(self) -> int:
+        """How many there are."""
+
+    def with_stages(self, stages: int) -> Any:
+        """A copy that shares all weights and ends after the first `stages` of them: for inference."""

@@ -256,6 +256,13 @@ class PanopticMap:
 
         return conversions.to_supervision(self, include_stuff=include_stuff)
 
+    @classmethod
+    def from_supervision(cls, detections: "supervision.Detections", categories: Categories) -> "PanopticMap":
+        """Read detections that do not overlap; see `pansight.formats.conversions.from_supervision`."""
+        from pansight.formats import conversions  # imports this module
+
+        return conversions.from_supervision(detections, categories)
+
     def __repr__(self) -> str:
         things = len(self.things())
         return (

@@ -162,7 +162,7 @@ class Decoder:
         return None
 
     def _time(self, frame: Any) -> float:
-        """Where the frame belongs; one without a time, or with one that runs backwards, comes a step later."""
+        """Where the frame belongs; without a time, or with one that runs backwards, a step after the last."""
         given = frame.time
         if given is not None:
             if self._zero is None:

@@ -68,7 +68,7 @@ class Location:
 
 def is_video(argument: str) -> bool:
     """Whether an input of `pansight predict` is a video by its looks; GIFs are, if they move."""
-    if argument == "-" or argument.isascii() and argument.isdigit() and not Path(argument).exists():
+    if argument == "-" or (argument.isascii() and argument.isdigit() and not Path(argument).exists()):
         return True
     if _SCHEME.match(argument):
         return True
@@ -100,7 +100,9 @@ def locate(argument: str) -> Location:
         if problems or not files:
             raise InputError(problems[0] if problems else f"{argument}: no images in it")
         folder = files[0].parent.name if len({file.parent for file in files}) == 1 else ""
-        return Location("images", argument, _clean(path.name if path.is_dir() else folder or "frames"), tuple(files))
+        return Location(
+            "images", argument, _clean(path.name if path.is_dir() else folder or "frames"), tuple(files)
+        )
     if path.suffix.lower() not in VIDEO_SUFFIXES and path.is_file() and _is_image(path):
         return Location("images", argument, _clean(path.stem), (path,))
     if not path.exists():

@@ -1,7 +1,7 @@
-"""From sources to sinks: decoding, network, tracking, drawing and writing at the same time, in bounded memory.
+"""From sources to sinks: decoding, network, tracking, drawing and writing overlap, in bounded memory.
 
-    sources -> mixer -> Segmenter.stream -> trackers -> drawing, sinks -> whoever iterates
-    (a thread each)     (network thread)    (a thread)   (the caller's)
+sources -> mixer -> Segmenter.stream -> trackers -> drawing, sinks -> whoever iterates
+(a thread each)     (network thread)    (a thread)   (the caller's)
 """
 
 import time
@@ -67,7 +67,9 @@ class Pipeline:
             None if track is None else [Tracker(segmenter.categories, track) for _ in self.sources]
         )
         make = sinks or (lambda location, name: ())
-        self._sinks = [list(make(location, name)) for location, name in zip(locations, self.names, strict=True)]
+        self._sinks = [
+            list(make(location, name)) for location, name in zip(locations, self.names, strict=True)
+        ]
         self._tracked: dict[int, PanopticMap] = {}
 
     @property

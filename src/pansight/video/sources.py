@@ -185,7 +185,9 @@ class Source:
                 return
             if self.counts.decoded > before:
                 attempt, quiet_since = 0, time.monotonic()
-            limit = self.options.give_up if self.counts.decoded else self.options.give_up_first
+            limit = self.options.give_up
+            if not self.counts.decoded:  # a mistyped address is told sooner than a lost camera
+                limit = min(limit, self.options.give_up_first)
             if time.monotonic() - quiet_since > limit:
                 raise InputError(
                     f"{self.location.shown}: no frame for {limit:g} s ({problem or 'it ended'}); "
@@ -247,9 +249,7 @@ class Mixer:
         self._open = True
         self._credits: int | None = None
         self.sources = [
-            Source(
-                location, name=name, stream=number, options=options, on_event=on_event, ready=self._wake
-            )
+            Source(location, name=name, stream=number, options=options, on_event=on_event, ready=self._wake)
             for number, (location, name) in enumerate(zip(locations, names, strict=True))
         ]
 

@@ -4,6 +4,7 @@ import copy
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -12,7 +13,7 @@ from jaxtyping import Bool, Float32, Int
 from torch import Tensor, nn
 
 from pansight.errors import CheckpointError, DeviceError, InputError
-from pansight.models.base import HasEmbeddings, HasInstances, HasSemantics, PanopticModel
+from pansight.models.base import HasEmbeddings, HasInstances, HasSemantics, HasStages, PanopticModel
 from pansight.models.preprocess import Pixels, Preprocess, Sizes
 from pansight.panoptic import PanopticBatch
 from pansight.panoptic.instances import Instances
@@ -120,6 +121,23 @@ class TorchEngine:
     def device(self) -> str:
         """Where it runs."""
         return str(self._device)
+
+    @property
+    def stages(self) -> int | None:
+        """Refinements, of which later ones can be left out; None where the method has no such thing."""
+        return self.model.stages if isinstance(self.model, HasStages) else None
+
+    def adjusted(self, side: int, stages: int | None = None) -> "TorchEngine":
+        """The same model at another short side of the input, with fewer refinements; weights are shared."""
+        engine = copy.copy(self)
+        engine.spec = replace(self.spec, preprocess=self.spec.preprocess.resized(side))
+        if stages is not None and isinstance(self.model, HasStages):
+            engine.model = self.model.with_stages(stages)
+            network = copy.copy(self.network)
+            network._modules = {**self.network._modules, "model": engine.model}
+            engine.network = network
+            engine._run = torch.compile(network) if self.mode == "compiled" else network
+        return engine
 
     @property
     def outputs(self) -> frozenset[Output]:

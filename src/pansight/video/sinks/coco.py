@@ -80,4 +80,4 @@ class CocoSink:
 
 
 def _spool() -> IO[str]:
-    return tempfile.TemporaryFile("w+", encoding="ascii")  # noqa: SIM115  (closed with the table)
+    return tempfile.TemporaryFile("w+", encoding="ascii")

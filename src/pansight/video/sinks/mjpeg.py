@@ -60,14 +60,12 @@ class MjpegServer:
                 seen = 0
                 try:
                     while outer._open:
-                        with outer._change:
-                            outer._change.wait_for(
-                                lambda: outer._numbers[name] > seen or not outer._open, timeout=_WAIT
-                            )
-                            jpeg, number = outer._pages[name], outer._numbers[name]
+                        number, jpeg = outer._newer(name, seen)
                         if number > seen:
                             seen = number
-                            head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+                            head = (
+                                f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+                            )
                             self.wfile.write(head.encode() + jpeg + b"\r\n")
                 except (BrokenPipeError, ConnectionResetError):
                     return
@@ -86,6 +84,12 @@ class MjpegServer:
             self._pages[name] = jpeg
             self._numbers[name] = self._numbers.get(name, 0) + 1
             self._change.notify_all()
+
+    def _newer(self, name: str, seen: int) -> tuple[int, bytes]:
+        """Wait a while for a frame after number `seen`; the newest one."""
+        with self._change:
+            self._change.wait_for(lambda: self._numbers[name] > seen or not self._open, timeout=_WAIT)
+            return self._numbers[name], self._pages[name]
 
     def close(self) -> None:
         """Send everybody home."""
