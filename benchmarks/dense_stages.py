@@ -149,14 +149,14 @@ def literal_painting(
     number = 0
     for mask in masks:
         area = mask.sum().item()
-        if area == 0 or (mask & (ids > 0)).sum().item() / area > config.overlap_threshold:
+        if area == 0 or (mask & (ids > 0)).sum().item() / area > config.merge.max_occlusion:
             continue
         number += 1
         ids[mask & (ids == 0)] = number
     things = ids > 0
     for category in (~is_thing).nonzero()[:, 0].tolist():
         free = (semantics == category) & ~things
-        if free.sum().item() >= config.stuff_area:
+        if free.sum().item() >= config.merge.stuff_area:
             number += 1
             ids[free] = number
     return ids
@@ -176,22 +176,29 @@ def stages_of(
         fast.backbone(images.contiguous(memory_format=torch.channels_last)),
     )
     towers, fast_towers = model.panoptic_head.towers(pyramid), fast.panoptic_head.towers(folded)
-    queries = find_queries(outputs, sizes, config)
-    masks = literal_masks(outputs, queries, things, sizes, config.sigma)
+    queries = find_queries(outputs, sizes, config, "pruned")
+    masks = literal_masks(outputs, queries, things, sizes, config.merge.mask_threshold)
     semantics = literal_semantics(outputs, sizes)
     enlarged = enlarged_sizes(outputs, sizes)
     soft = SoftMasks(
-        soft_masks(outputs, queries, things, config), queries.scores, things[queries.classes], queries.kept
+        soft_masks(outputs, queries, things, config, config.merge.mask_threshold, "pruned"),
+        queries.scores,
+        things[queries.classes],
+        queries.kept,
     )
     labels = semantic_argmax(outputs.semantic_logits, enlarged)
-    rule = PriorityRule(config.sigma, True, config.overlap_threshold, config.stuff_area)
+    rule = PriorityRule(
+        config.merge.mask_threshold, True, config.merge.max_occlusion, config.merge.stuff_area
+    )
 
     def whole() -> Tensor:
         found = literal_queries(outputs, sizes, config)
-        painted = literal_masks(outputs, found, things, sizes, config.sigma)
+        painted = literal_masks(outputs, found, things, sizes, config.merge.mask_threshold)
         return literal_painting(painted, literal_semantics(outputs, sizes), is_thing, config)
 
-    differ = int((whole() != merge_dense(outputs, sizes, config, is_thing).ids[0]).sum())
+    differ = int(
+        (whole() != merge_dense(outputs, sizes, config, config.merge, is_thing, "pruned").ids[0]).sum()
+    )
     full = int(masks.flatten(1).any(1).sum())
     print(f"{int(queries.kept.sum())} detections, {full} masks, {differ} pixels differ")
     return {
@@ -210,11 +217,11 @@ def stages_of(
         ),
         "query boxes": (
             lambda: literal_queries(outputs, sizes, config),
-            lambda: find_queries(outputs, sizes, config),
+            lambda: find_queries(outputs, sizes, config, "pruned"),
         ),
         "masks": (
-            lambda: literal_masks(outputs, queries, things, sizes, config.sigma),
-            lambda: soft_masks(outputs, queries, things, config),
+            lambda: literal_masks(outputs, queries, things, sizes, config.merge.mask_threshold),
+            lambda: soft_masks(outputs, queries, things, config, config.merge.mask_threshold, "pruned"),
         ),
         "semantic map": (
             lambda: literal_semantics(outputs, sizes),
@@ -222,9 +229,12 @@ def stages_of(
         ),
         "painting": (
             lambda: literal_painting(masks, semantics, is_thing, config),
-            lambda: merge_by_priority(soft, labels, enlarged, is_thing, rule),
+            lambda: merge_by_priority(soft, labels, enlarged, is_thing, rule, "pruned"),
         ),
-        "post-processing in all": (whole, lambda: merge_dense(outputs, sizes, config, is_thing)),
+        "post-processing in all": (
+            whole,
+            lambda: merge_dense(outputs, sizes, config, config.merge, is_thing, "pruned"),
+        ),
     }
 
 
@@ -254,7 +264,9 @@ def main() -> None:
     model = load_model(MODEL, weights=options.weights) if options.weights else build(preset(MODEL)).eval()
     assert isinstance(model, DenseDetection)
     # all detections become masks, as in the released code, which has no merge
-    model.config = model.config.model_copy(update={"object_threshold": 0.0})
+    model.config = model.config.model_copy(
+        update={"merge": model.config.merge.replaced({"object_threshold": 0.0})}
+    )
     sizes = Sizes((height, width), [(height, width)], [(height, width)])
     outputs = street(height, width, options.objects, model.thing_indices, len(model.categories))
     images = torch.randn(1, 3, height, width)

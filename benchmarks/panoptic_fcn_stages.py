@@ -58,9 +58,11 @@ def stages_of(
 
     def kernels() -> Any:
         things = fuse_things(
-            find_peaks(outputs, model.config, model.reading), model.thing_generator, model.config
+            find_peaks(outputs, model.config, model.reading), model.thing_generator, model.config, "pruned"
         )
-        return things, fuse_stuff(find_regions(outputs, model.config, model.reading), model.stuff_generator)
+        return things, fuse_stuff(
+            find_regions(outputs, model.config, "pruned", model.reading), model.stuff_generator
+        )
 
     return {
         "backbone and pyramid": lambda: model.backbone(images),

@@ -29,10 +29,10 @@ ROOT = Path(__file__).resolve().parent.parent
 SIZE = (192, 256)
 
 GRIDS: dict[str, dict[str, tuple[Any, ...]]] = {
-    "yoso": {"object_threshold": (0.3, 0.4, 0.5, 0.6), "overlap_threshold": (0.4, 0.5, 0.6, 0.7)},
+    "yoso": {"object_threshold": (0.3, 0.4, 0.5, 0.6), "keep_share": (0.4, 0.5, 0.6, 0.7)},
     "dense_detection": {
         "location_probability": ("iou", "giou"),
-        "sigma": (0.02, 0.05, 0.1, 0.2),
+        "mask_threshold": (0.02, 0.05, 0.1, 0.2),
         "object_threshold": (0.05, 0.1, 0.15, 0.2, 0.3),
     },
     "panoptic_fcn": {
@@ -40,7 +40,7 @@ GRIDS: dict[str, dict[str, tuple[Any, ...]]] = {
         "mask_threshold": (0.3, 0.4, 0.5),
         "similarity_threshold": (0.8, 0.9, 0.95),
     },
-    "epsnet": {"object_threshold": (0.1, 0.2, 0.3, 0.4), "overlap_threshold": (0.4, 0.5, 0.6)},
+    "epsnet": {"object_threshold": (0.1, 0.2, 0.3, 0.4), "max_occlusion": (0.4, 0.5, 0.6)},
 }
 TITLES = {
     "yoso": "YOSO",

@@ -4,11 +4,13 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 # Threads that wait for each other by spinning crawl when something else needs the cores; torch reads this
 # when it is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Converting models for other runtimes takes seconds; tests that are about that ask for it by name.
+os.environ["PANSIGHT_ENGINE"] = "torch"
 
 import pytest
 from hypothesis import settings
@@ -17,10 +19,14 @@ from jaxtyping import config, install_import_hook
 # Whoever starts the tests in the background may have Ctrl-C ignored, and processes inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# How long an example takes says nothing on a busy machine.
-# Where changes are judged the same cases are drawn every time; elsewhere new ones, to find what is not known.
-settings.register_profile("unhurried", deadline=None, derandomize="CI" in os.environ)
-settings.load_profile("unhurried")
+# How long an example takes says nothing on a busy machine. The same cases are drawn every time, everywhere: a
+# change must not fail by a case that it did not cause. `make explore` draws new ones, to find more.
+settings.register_profile("same", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None, derandomize=False, print_blob=True)
+settings.load_profile("same")
+
+EXPLORED = 10
+"""times as many examples when exploring"""
 
 install_import_hook("pansight", "beartype.beartype")
 
@@ -44,7 +50,7 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def small_config() -> "YOSOConfig":
     """A YOSO so small that it runs in milliseconds, and that keeps all its proposals."""
-    from pansight.models.yoso import YOSOConfig
+    from pansight.models.yoso import YOSOConfig, YOSOMergeSettings
 
     return YOSOConfig(
         depth=18,
@@ -54,8 +60,7 @@ def small_config() -> "YOSOConfig":
         proposals=10,
         feedforward_dim=64,
         heads=4,
-        object_threshold=0,
-        overlap_threshold=0,
+        merge=YOSOMergeSettings(object_threshold=0, keep_share=0),
     )
 
 
@@ -64,7 +69,7 @@ def finding_fcn() -> "Callable[[Categories], PanopticFCN]":
     """A Panoptic FCN as small, of these categories, that finds instances in any picture."""
     import torch
 
-    from pansight.models.panoptic_fcn import PanopticFCN, PanopticFCNConfig
+    from pansight.models.panoptic_fcn import PanopticFCN, PanopticFCNConfig, PanopticFCNMergeSettings
     from pansight.models.preprocess import Preprocess
 
     config = PanopticFCNConfig(
@@ -75,8 +80,7 @@ def finding_fcn() -> "Callable[[Categories], PanopticFCN]":
         norm_group=4,
         encoder_channels=8,
         top=12,
-        object_threshold=0.3,
-        stuff_area=16,
+        merge=PanopticFCNMergeSettings(object_threshold=0.3, stuff_area=16),
     )
 
     def make(categories: "Categories") -> PanopticFCN:
@@ -100,6 +104,38 @@ def unchecked_shapes() -> Iterator[None]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--forbid-skips", action="store_true", help="fail when any test was skipped")
+    parser.addoption(
+        "--explore",
+        action="store_true",
+        help="run only tests that draw cases: new and many more",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """With --explore cases are drawn anew; set before tests are imported, for they keep what they see."""
+    if config.getoption("--explore"):
+        settings.load_profile("explore")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With --explore only tests that draw cases run, with more of them than each asks for, and more time."""
+    if not config.getoption("--explore"):
+        return
+    drawing = [item for item in items if hasattr(getattr(item, "obj", None), "hypothesis")]
+    config.hook.pytest_deselected(items=[item for item in items if item not in drawing])
+    items[:] = drawing
+    seen = set()
+    for item in drawing:
+        item.add_marker(pytest.mark.timeout(6000))
+        function: Any = getattr(item, "obj", None)
+        function = getattr(function, "__func__", function)
+        # the parameters of one test share its settings
+        if id(function) not in seen:
+            seen.add(id(function))
+            own = getattr(function, "_hypothesis_internal_use_settings", settings())
+            function._hypothesis_internal_use_settings = settings(
+                own, max_examples=EXPLORED * own.max_examples
+            )
 
 
 # Skips that say something of the machine, not of what is missing beside it.

@@ -10,6 +10,8 @@ Names are imported when they are first used, so `import pansight` itself costs n
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from pansight.version import __version__
+
 if TYPE_CHECKING:
     from pansight import drawing as draw
     from pansight.categories import Categories, Category
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
     from pansight.runtime.segmenter import Segmenter, load
     from pansight.video.tracking import Tracker, TrackSettings
     from pansight.video.writer import VideoWriter
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "Categories": "pansight.categories",

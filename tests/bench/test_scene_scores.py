@@ -52,6 +52,5 @@ def test_the_best_of_a_grid_is_found_and_applied(
     chosen, best = best_settings(model, kept, {"object_threshold": thresholds})
     assert best == max(scores.values())
     assert scores[chosen["object_threshold"]] == best
-    assert model.config.model_dump()["object_threshold"] == chosen["object_threshold"]
-    assert vars(model)["object_threshold"] == chosen["object_threshold"]
+    assert model.merge_settings.object_threshold == chosen["object_threshold"]
     assert torch.is_tensor(kept[0].outputs.class_logits)

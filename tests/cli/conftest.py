@@ -1,5 +1,6 @@
 """The command line as a shell sees it, but in this process; and a model that is loaded in no time."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,3 +61,13 @@ def small_weights(small_scenes_model: YOSO, tmp_path_factory: pytest.TempPathFac
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
     save_native(small_scenes_model, path)
     return path
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Callable[[str], Path]:
+    """A copy of one of tests/cases, to be changed."""
+
+    def copy(case: str) -> Path:
+        return Path(shutil.copytree(Path(__file__).parents[1] / "cases" / case, tmp_path / case))
+
+    return copy

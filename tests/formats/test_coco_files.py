@@ -1,11 +1,12 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from pansight.errors import DataError
-from pansight.formats.coco_files import picture_folder, read_ids, read_json
+from pansight.formats.coco_files import is_crowd_flag, picture_folder, read_ids, read_json
 from pansight.panoptic.ids import ids_to_rgb
 
 
@@ -78,3 +79,20 @@ def test_json_that_is_no_coco_file_is_named(tmp_path: Path) -> None:
 def test_pictures_lie_beside_the_json_unless_told_else() -> None:
     assert picture_folder("a/panoptic_val.v2.json", None) == Path("a/panoptic_val.v2")
     assert picture_folder("a/b.json", "c") == Path("c")
+
+
+@pytest.mark.parametrize("value", [True, 1, 1.0, "1"])
+def test_what_exporters_write_for_a_crowd_is_one(value: Any) -> None:
+    assert is_crowd_flag(value) is True
+
+
+@pytest.mark.parametrize("value", [False, 0, 0.0, "0", None])
+def test_what_exporters_write_for_a_single_object_is_no_crowd(value: Any) -> None:
+    assert is_crowd_flag(value) is False
+
+
+@pytest.mark.parametrize("value", [2, -1, 0.5, float("nan"), "", "no", "true", [], [1], {}])
+def test_a_flag_that_is_neither_is_refused_by_its_value(value: Any) -> None:
+    with pytest.raises(DataError, match=r"^iscrowd is .*neither 0 nor 1; correct it$") as caught:
+        is_crowd_flag(value)
+    assert repr(value) in str(caught.value)

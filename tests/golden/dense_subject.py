@@ -9,10 +9,15 @@ from reader import Case, Golden, read, state_digest
 from torch import Tensor
 
 from pansight.merging.sizes import Sizes
-from pansight.models.dense_detection import DenseDetection, DenseDetectionConfig, DenseOutputs
+from pansight.models.dense_detection import (
+    DenseDetection,
+    DenseDetectionConfig,
+    DenseMergeSettings,
+    DenseOutputs,
+)
 from pansight.zoo import preset
 
-MERGE = {"object_threshold": 0.1, "overlap_threshold": 0.5, "stuff_area": 256}
+MERGE = DenseMergeSettings(object_threshold=0.1, max_occlusion=0.5, stuff_area=256, budget=100)
 """what the file's panoptic maps were made with; its settings do not name these"""
 
 LEVELS = range(5)
@@ -49,7 +54,7 @@ class Subject:
             "candidates_per_level": told["pre_nms_top_n"],
             "nms_threshold": told["nms_thresh"],
             "detections": told["fpn_post_nms_top_n"],
-            **MERGE,
+            "merge": MERGE,
         }
         return self.model.config.model_copy(update=changes)
 

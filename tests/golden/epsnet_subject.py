@@ -1,6 +1,5 @@
 """Our EPSNet with a golden file's weights, and what it makes of the file's picture."""
 
-from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pansight.merging.sizes import Sizes
-from pansight.models.epsnet import EPSNet
+from pansight.models.epsnet import EPSNet, EPSNetMergeSettings
 from pansight.models.epsnet.anchors import decode
 from pansight.models.epsnet.heads import InstanceHead
 from pansight.models.epsnet.outputs import EPSNetOutputs
@@ -52,11 +51,10 @@ class Subject:
                 self.runs[optimized] = outputs, intermediates(model, images, outputs)
         return self.runs[optimized]
 
-    def told(self, name: str) -> EPSNet:
-        """A copy whose settings are those of a panoptic map; weights are shared."""
-        model = deepcopy(self.model, {id(p): p for p in self.model.parameters()})
-        model.object_threshold = THRESHOLDS[name.split("_")[1]]
-        return model
+    def settings(self, name: str) -> EPSNetMergeSettings:
+        """Those of a panoptic map."""
+        threshold = THRESHOLDS[name.split("_")[1]]
+        return self.model.config.merge.replaced({"object_threshold": threshold, "budget": 100})
 
 
 def load(path: Path) -> Subject:

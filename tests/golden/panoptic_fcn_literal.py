@@ -93,12 +93,12 @@ def instances(
     result = []
     for score, c, kernel in fused_things(model, peaks(model, outputs, picture)):
         p = torch.einsum("d,dhw->hw", kernel, outputs.features[picture]).sigmoid()
-        inside = p > model.config.mask_threshold
+        inside = p > model.config.merge.mask_threshold
         score *= float((p * inside).sum() / (inside.sum() + 1e-6))
         if score >= 0.05:
             result.append((score, c, p))
     result = sorted(result, key=lambda row: -row[0])[: model.config.top]
-    return [(s, c, at_output(p, sizes, picture) > model.config.mask_threshold) for s, c, p in result]
+    return [(s, c, at_output(p, sizes, picture) > model.config.merge.mask_threshold) for s, c, p in result]
 
 
 def semantics(model: PanopticFCN, outputs: PanopticFCNOutputs, sizes: Sizes, picture: int) -> Tensor:
@@ -118,7 +118,11 @@ def panoptic(
     categories = []
     for score, c, mask in instances(model, outputs, sizes, picture):
         area, taken = int(mask.sum()), int((mask & (ids > 0)).sum())
-        if score < model.object_threshold or area == 0 or taken / area > model.overlap_threshold:
+        if (
+            score < model.config.merge.object_threshold
+            or area == 0
+            or taken / area > model.config.merge.max_occlusion
+        ):
             continue
         categories.append(int(model.thing_categories[c]))
         ids[mask & (ids == 0)] = len(categories)
@@ -126,7 +130,7 @@ def panoptic(
     labels = semantics(model, outputs, sizes, picture)
     for label in sorted(set(labels.flatten().tolist()) - {0}):
         region = (labels == label) & free
-        if int(region.sum()) >= max(1, model.config.stuff_area):
+        if int(region.sum()) >= max(1, model.config.merge.stuff_area):
             categories.append(int(model.stuff_categories[label - 1]))
             ids[region] = len(categories)
     return ids, categories

@@ -55,7 +55,8 @@ class Subject:
         changes = {
             OVERRIDES[key]: value for key, value in self.case(name).settings.get("overrides", {}).items()
         }
-        return self.model.config.model_copy(update=changes)
+        # as from a file: fields that are the merge's find their place
+        return type(self.model.config).model_validate({**self.model.config.model_dump(), **changes})
 
     def told(self, name: str, *, optimized: bool = False) -> PanopticFCN:
         """The model with a case's configuration; weights are shared."""

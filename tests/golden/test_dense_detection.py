@@ -10,10 +10,8 @@ or to a tie of two categories may fall to the other side.
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -24,8 +22,10 @@ from reader import Array, Case, read
 from torch import Tensor
 from torch.nn import functional as F
 
-from pansight.merging.semantics import enlarged, semantic_argmax
+from pansight.merging import Form
+from pansight.merging.semantics import semantic_argmax
 from pansight.merging.sizes import Sizes
+from pansight.merging.upsampling import interpolated
 from pansight.models.dense_detection import DenseDetectionConfig, DenseOutputs
 from pansight.models.dense_detection.candidates import Queries, find_queries, level_candidates
 from pansight.models.dense_detection.dense_boxes import dense_boxes
@@ -38,7 +38,7 @@ EXTRACT = Path(__file__).with_name("dense_detection.npz")
 CASES = ["full", "batch", "limits", "none", "cap", "odd", "padded"]
 STORED = ["full", "limits", "none", "cap"]
 """cases whose head output is stored whole, with `full`"""
-FORMS = ["shaped by data", "fixed shapes"]
+FORMS: list[Form] = ["pruned", "fixed"]
 
 TOLERANCE = 2e-4
 """of floats; here errors are below 1e-4"""
@@ -62,18 +62,6 @@ def subject(request: pytest.FixtureRequest) -> Subject:
     if request.param == "full":
         path = request.getfixturevalue("shared_data") / "golden" / "dense_detection.npz"
     return load(path)
-
-
-@contextmanager
-def form(name: str) -> Iterator[None]:
-    """Let shapes depend on data, or not, whatever the device."""
-    modules = ("merging.rules", "models.dense_detection.candidates", "models.dense_detection.masks")
-    with ExitStack() as stack:
-        for module in modules:
-            stack.enter_context(
-                mock.patch(f"pansight.{module}.data_may_shape", return_value=name == FORMS[0])
-            )
-        yield
 
 
 def test_weights_are_recomputed_to_the_bit(subject: Subject) -> None:
@@ -137,11 +125,10 @@ def test_optimized_model_agrees(subject: Subject, name: str, record_property: An
 
 
 @pytest.mark.parametrize("which", FORMS)
-def test_candidates_to_the_bit(subject: Subject, which: str) -> None:
+def test_candidates_to_the_bit(subject: Subject, which: Form) -> None:
     case = subject.case("full")
     sizes = Sizes((128, 256), [(128, 256)], [(128, 256)])
-    with form(which):
-        levels = level_candidates(stored_outputs(case), sizes, subject.config("full"))
+    levels = level_candidates(stored_outputs(case), sizes, subject.config("full"), which)
     assert sum(int(level.kept.sum()) for level in levels) == 85
     for number, level in enumerate(levels):
         compare_queries(level, 0, case, f"intermediates/candidates/{number}/0")
@@ -157,22 +144,23 @@ def compare_queries(queries: Queries, picture: int, case: Case, path: str) -> No
 
 @pytest.mark.parametrize("which", FORMS)
 @pytest.mark.parametrize("name", STORED)
-def test_detections_and_masks_to_the_bit(subject: Subject, name: str, which: str) -> None:
+def test_detections_and_masks_to_the_bit(subject: Subject, name: str, which: Form) -> None:
     case, config = subject.case(name), subject.config(name)
     outputs = stored_outputs(subject.case("full"))
     sizes = Sizes((128, 256), [(128, 256)], [(128, 256)])
-    with form(which):
-        queries = find_queries(outputs, sizes, config)
-        soft = soft_masks(outputs, queries, subject.model.thing_indices, config)
+    queries = find_queries(outputs, sizes, config, which)
+    soft = soft_masks(
+        outputs, queries, subject.model.thing_indices, config, config.merge.mask_threshold, which
+    )
     compare_queries(queries, 0, case, "detections/0")
     np.testing.assert_array_equal(
         dense_boxes(outputs).numpy(), subject.case("full")["intermediates/dense_boxes"]
     )
     kept = queries.kept[0]
-    masks = enlarged(soft, (128, 256), (128, 256), (128, 256))[0][kept] >= config.sigma
+    masks = interpolated(soft, (128, 256), (128, 256), (128, 256))[0][kept] >= config.merge.mask_threshold
     np.testing.assert_array_equal(masks.numpy(), case["masks/0"])
     stored = case.answers["intermediates/soft_masks/0"]
-    if which == "fixed shapes" and len(stored.values):
+    if which == "fixed" and len(stored.values):
         mine = soft[0][kept].reshape(-1)[:: stored.step].numpy()
         np.testing.assert_allclose(mine, stored.values, rtol=0, atol=2e-6)
     # a location's box is where it says
@@ -189,13 +177,12 @@ def cells_of(stride: int) -> Iterator[tuple[int, int]]:
 
 @pytest.mark.parametrize("which", FORMS)
 @pytest.mark.parametrize("name", STORED)
-def test_panoptic_map_by_itself(subject: Subject, name: str, which: str) -> None:
-    case = subject.case(name)
+def test_panoptic_map_by_itself(subject: Subject, name: str, which: Form) -> None:
+    case, config = subject.case(name), subject.config(name)
     sizes = Sizes((128, 256), [(128, 256)], [(128, 256)])
-    with form(which):
-        batch = merge_dense(
-            stored_outputs(subject.case("full")), sizes, subject.config(name), subject.model.is_thing
-        )
+    batch = merge_dense(
+        stored_outputs(subject.case("full")), sizes, config, config.merge, subject.model.is_thing, which
+    )
     np.testing.assert_array_equal(named_ids(batch, 0, subject), case["panoptic/0/ids"])
 
 
@@ -216,10 +203,13 @@ def named_ids(batch: PanopticBatch, picture: int, subject: Subject) -> Array:
 @pytest.mark.parametrize("name", CASES)
 def test_detections(subject: Subject, name: str, record_property: Any) -> None:
     case, run, config = subject.case(name), subject.run(name), subject.config(name)
-    queries = find_queries(run.outputs, run.sizes, config)
-    soft = soft_masks(run.outputs, queries, subject.model.thing_indices, config)
-    with form("fixed shapes"):
-        whole = soft_masks(run.outputs, queries, subject.model.thing_indices, config)
+    queries = find_queries(run.outputs, run.sizes, config, "pruned")
+    soft = soft_masks(
+        run.outputs, queries, subject.model.thing_indices, config, config.merge.mask_threshold, "pruned"
+    )
+    whole = soft_masks(
+        run.outputs, queries, subject.model.thing_indices, config, config.merge.mask_threshold, "fixed"
+    )
     flipped = 0
     for picture, size in enumerate(run.sizes.output):
         rows = matched(queries, picture, case)
@@ -227,9 +217,11 @@ def test_detections(subject: Subject, name: str, record_property: Any) -> None:
         if len(rows):
             assert answers.error(whole[picture][rows].numpy()) <= SOFT_TOLERANCE
         padded = (4 * soft.shape[2], 4 * soft.shape[3])
-        values = enlarged(soft[picture, None], padded, size, size)[0][rows]
-        wrong = (values >= config.sigma).numpy() != case[f"masks/{picture}"]
-        assert (values.numpy()[wrong] - config.sigma < EDGE).all(), "a mask differs where there is no tie"
+        values = interpolated(soft[picture, None], padded, size, size)[0][rows]
+        wrong = (values >= config.merge.mask_threshold).numpy() != case[f"masks/{picture}"]
+        assert (values.numpy()[wrong] - config.merge.mask_threshold < EDGE).all(), (
+            "a mask differs where there is no tie"
+        )
         flipped += int(wrong.sum())
     record_property("flipped pixels", flipped)
     assert flipped <= TIED_PIXELS
@@ -267,14 +259,14 @@ def compare_maps(subject: Subject, case: Case, run: Run) -> None:
     padded = Sizes(run.sizes.padded, [run.sizes.padded] * len(run.sizes.valid), run.sizes.output)
     padded = padded._replace(output=padded.valid)
     semantic = semantic_argmax(run.outputs.semantic_logits, padded).numpy()
-    logits = enlarged(run.outputs.semantic_logits, padded.padded, padded.padded, padded.padded)
+    logits = interpolated(run.outputs.semantic_logits, padded.padded, padded.padded, padded.padded)
     best = logits.topk(2, dim=1).values
     tied = (best[:, 0] - best[:, 1] < EDGE).numpy()
     wrong = semantic != case["semantic_argmax_full"]
     assert not (wrong & ~tied).any(), "a category differs where there is no tie"
     assert wrong.sum() <= TIED_PIXELS
 
-    batch = merge_dense(run.outputs, run.sizes, config, subject.model.is_thing)
+    batch = merge_dense(run.outputs, run.sizes, config, config.merge, subject.model.is_thing, "pruned")
     edges = mask_edges(run, config, subject)
     for picture, (height, width) in enumerate(run.sizes.output):
         theirs = case[f"panoptic/{picture}/ids"]
@@ -287,10 +279,12 @@ def compare_maps(subject: Subject, case: Case, run: Run) -> None:
 
 def mask_edges(run: Run, config: DenseDetectionConfig, subject: Subject) -> list[Array]:
     """Pixels at which some mask is next to the threshold."""
-    queries = find_queries(run.outputs, run.sizes, config)
-    soft = soft_masks(run.outputs, queries, subject.model.thing_indices, config)
+    queries = find_queries(run.outputs, run.sizes, config, "pruned")
+    soft = soft_masks(
+        run.outputs, queries, subject.model.thing_indices, config, config.merge.mask_threshold, "pruned"
+    )
     large = F.interpolate(soft, scale_factor=4, mode="bilinear", align_corners=False)
-    near = (large - config.sigma).abs() < EDGE
+    near = (large - config.merge.mask_threshold).abs() < EDGE
     return [
         (near[picture] & queries.kept[picture][:, None, None]).any(0).numpy() for picture in range(len(soft))
     ]

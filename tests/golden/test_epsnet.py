@@ -9,7 +9,6 @@ import functools
 import json
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import comparison
 import numpy as np
@@ -21,7 +20,8 @@ from reader import Case, read
 from torch import Tensor
 
 from pansight.cli import main
-from pansight.merging.semantics import enlarged
+from pansight.merging import Form
+from pansight.merging.upsampling import interpolated
 from pansight.models.epsnet.detection import Detections, detect
 from pansight.models.epsnet.losses import epsnet_losses
 from pansight.models.epsnet.merge import assemble_masks
@@ -33,7 +33,7 @@ EXTRACT = Path(__file__).with_name("epsnet.npz")
 
 MAPS = ["550_thr0.2", "480x640_thr0.2", "480x640_thr0", "480x640_nodet", "480x640_allfiltered"]
 INSTANCES = MAPS[:2]
-FORMS = ["shaped by data", "fixed shapes"]
+FORMS: list[Form] = ["pruned", "fixed"]
 
 TOLERANCE = 2e-4
 """of floats; here errors are below 1e-4"""
@@ -124,11 +124,10 @@ def in_order(found: Detections, case: Case) -> Detections:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_detections(subject: Subject, form: str, optimized: bool, record_property: Any) -> None:
+def test_detections(subject: Subject, form: Form, optimized: bool, record_property: Any) -> None:
     case = subject.case("image")
     outputs, _ = subject.run(optimized)
-    with mock.patch("pansight.models.epsnet.detection.data_may_shape", return_value=form == FORMS[0]):
-        found = in_order(detect(outputs, subject.model.config, 0.0), case)
+    found = in_order(detect(outputs, subject.model.config, 0.0, form), case)
     assert found.kept.all() and found.boxes.shape == (1, 100, 4)
     answers = {"box": found.boxes[0], "mask": found.coefficients[0], "score": found.scores[0]}
     check(case, {f"detections/{name}": one for name, one in answers.items()}, record_property)
@@ -165,7 +164,7 @@ def test_instances(subject: Subject, name: str, record_property: Any) -> None:
     if f"{path}/masks" in case:
         soft = assemble_masks(outputs.prototypes, found.coefficients, found.boxes)
         own = (soft.shape[2], soft.shape[3])
-        masks = enlarged(soft, own, own, (height, width))[0] > 0.5
+        masks = interpolated(soft, own, own, (height, width))[0] > 0.5
         answer = case.answers[f"{path}/masks"]
         stored = masks.numpy().reshape(-1)[:: answer.step]
         assert (stored != answer.values.reshape(-1)).sum() <= TIED_PIXELS
@@ -183,7 +182,7 @@ def test_semantics(subject: Subject, name: str) -> None:
     for channels in (54, 55):
         answer = case.answers[f"semantic/{name}/argmax{channels}"]
         plain = whole[:channels].argmax(0)
-        ours = label(outputs.semantic_logits[:, :channels], direct, 1.0)[0][0]
+        ours = label(outputs.semantic_logits[:, :channels], direct, 1.0, "pruned")[0][0]
         assert (ours != plain).sum() <= TIED_PIXELS
         theirs = answer.values.reshape(-1)
         assert (ours.numpy().reshape(-1)[:: answer.step] != theirs).sum() <= TIED_PIXELS
@@ -204,26 +203,18 @@ def compare_maps(subject: Subject, batch: PanopticBatch, name: str) -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", MAPS)
-def test_panoptic_maps(subject: Subject, name: str, form: str) -> None:
+def test_panoptic_maps(subject: Subject, name: str, form: Form) -> None:
     outputs, _ = subject.run()
-    modules = ("merging.rules", "models.epsnet.detection", "models.epsnet.stuff")
-    patches = [
-        mock.patch(f"pansight.{module}.data_may_shape", return_value=form == FORMS[0]) for module in modules
-    ]
-    for patch in patches:
-        patch.start()
-    try:
-        batch = subject.told(name).merge(outputs, sizes_of(name))
-    finally:
-        for patch in patches:
-            patch.stop()
+    batch = subject.model.merge(outputs, sizes_of(name), subject.settings(name), form)
+    assert not batch.overflow.any()
     compare_maps(subject, batch, name)
 
 
 @pytest.mark.parametrize("name", MAPS)
 def test_panoptic_maps_of_the_optimized_model(subject: Subject, name: str) -> None:
     outputs, _ = subject.run(optimized=True)
-    compare_maps(subject, subject.told(name).merge(outputs, sizes_of(name)), name)
+    batch = subject.optimized().merge(outputs, sizes_of(name), subject.settings(name))
+    compare_maps(subject, batch, name)
 
 
 def test_one_segment_lies_just_above_the_limit(subject: Subject) -> None:
@@ -232,9 +223,8 @@ def test_one_segment_lies_just_above_the_limit(subject: Subject) -> None:
     name = "480x640_thr0.2"
     found = {}
     for limit in (4090, 4096, 4110):
-        model = subject.told(name)
-        model.config = model.config.model_copy(update={"stuff_area": limit})
-        found[limit] = model.merge(outputs, sizes_of(name))
+        settings = subject.settings(name).replaced({"stuff_area": limit})
+        found[limit] = subject.model.merge(outputs, sizes_of(name), settings)
     assert torch.equal(found[4090].ids, found[4096].ids)
     more, fewer = (set(found[limit].categories[0].tolist()) for limit in (4096, 4110))
     assert [subject.model.categories[category].dataset_id for category in more - fewer] == [198]

@@ -18,7 +18,8 @@ from panoptic_fcn_subject import Subject, load, network_input, truths
 from reader import Array, Case, read
 from torch import Tensor
 
-from pansight.merging.semantics import enlarged
+from pansight.merging import Form
+from pansight.merging.upsampling import interpolated
 from pansight.models.panoptic_fcn import PanopticFCN
 from pansight.models.panoptic_fcn.fusion import StuffKernels, ThingKernels, fuse_stuff, fuse_things
 from pansight.models.panoptic_fcn.losses import panoptic_fcn_losses
@@ -49,6 +50,7 @@ TOLERANCE = 1e-4
 PEAK_TOLERANCE = 1e-3
 """of maps of peaks, whose root mean square is tiny, as they are mostly 0"""
 
+FORMS: list[Form] = ["pruned", "fixed"]
 TIED_PIXELS = 20
 """at most so many a map; of the star's semantics hundreds are within rounding of a tie, both near 1"""
 
@@ -142,7 +144,7 @@ def test_peaks_of_every_level(subject: Subject, name: str, record_property: Any)
 def test_kernels_of_every_level(subject: Subject, name: str, record_property: Any) -> None:
     case, model = subject.case(name), subject.told(name)
     outputs = subject.run(name).outputs
-    regions = find_regions(outputs, model.config, model.reading)
+    regions = find_regions(outputs, model.config, "pruned", model.reading)
     for level in LEVELS:
         kept = regions.kept[0, level]
         assert int(kept.sum()) == int(case[f"level/{level}/stuff_num"])
@@ -165,9 +167,14 @@ def fused(subject: Subject, name: str, optimized: bool) -> tuple[ThingKernels, S
     run, model = subject.run(name, optimized=optimized), subject.told(name, optimized=optimized)
     with torch.no_grad():
         things = fuse_things(
-            find_peaks(run.outputs, model.config, model.reading), model.thing_generator, model.config
+            find_peaks(run.outputs, model.config, model.reading),
+            model.thing_generator,
+            model.config,
+            "pruned",
         )
-        stuff = fuse_stuff(find_regions(run.outputs, model.config, model.reading), model.stuff_generator)
+        stuff = fuse_stuff(
+            find_regions(run.outputs, model.config, "pruned", model.reading), model.stuff_generator
+        )
     return things, stuff
 
 
@@ -178,7 +185,7 @@ def test_embedded_kernels(subject: Subject, name: str, optimized: bool, record_p
     run, model = subject.run(name, optimized=optimized), subject.told(name, optimized=optimized)
     with torch.no_grad():
         peaks = find_peaks(run.outputs, model.config, model.reading)
-        regions = find_regions(run.outputs, model.config, model.reading)
+        regions = find_regions(run.outputs, model.config, "pruned", model.reading)
         things = model.thing_generator(peaks.kernels[0][peaks.kept[0]])
         stuff = model.stuff_generator(regions.kernels[0][regions.kept[0]])
     np.testing.assert_array_equal(peaks.classes[0][peaks.kept[0]], case["thing_fuse_in/1"])
@@ -240,12 +247,19 @@ def edges(subject: Subject, name: str, optimized: bool) -> Array:
     """Where each instance's probability is next to the threshold."""
     run, model = subject.run(name, optimized=optimized), subject.told(name, optimized=optimized)
     things, _ = fused(subject, name, optimized)
-    found = make_instances(things, run.outputs.features, model.config, 0.0)
+    found = make_instances(
+        things,
+        run.outputs.features,
+        model.config.merge.mask_threshold,
+        model.config.instance_threshold,
+        model.config.top,
+        "pruned",
+    )
     masks = found.masks[:, found.kept[0]]
     if not masks.shape[1]:
         return np.zeros((0, *run.sizes.output[0]), dtype=np.bool_)
-    whole = enlarged(masks, run.sizes.padded, run.sizes.valid[0], run.sizes.output[0])[0]
-    return ((whole - model.config.mask_threshold).abs() < EDGE).numpy()
+    whole = interpolated(masks, run.sizes.padded, run.sizes.valid[0], run.sizes.output[0])[0]
+    return ((whole - model.config.merge.mask_threshold).abs() < EDGE).numpy()
 
 
 def ties(subject: Subject, name: str, optimized: bool) -> Array:
@@ -253,7 +267,7 @@ def ties(subject: Subject, name: str, optimized: bool) -> Array:
     run = subject.run(name, optimized=optimized)
     _, stuff = fused(subject, name, optimized)
     masks = make_masks(stuff.kernels[:, stuff.kept[0]], run.outputs.features)
-    whole = enlarged(masks, run.sizes.padded, run.sizes.valid[0], run.sizes.output[0])[0]
+    whole = interpolated(masks, run.sizes.padded, run.sizes.valid[0], run.sizes.output[0])[0]
     best = whole.topk(2, dim=0).values
     return (best[0] - best[1] < TIE).numpy()
 
@@ -271,15 +285,19 @@ def test_semantic_maps(subject: Subject, name: str, optimized: bool, record_prop
     classes = stuff.kept[0].nonzero()[:, 0]
     np.testing.assert_array_equal(classes, case["final/sem_seg_classes"])
     masks = make_masks(stuff.kernels[:, classes], run.outputs.features)
-    whole = enlarged(masks, run.sizes.padded, run.sizes.valid[0], run.sizes.output[0])[0]
+    whole = interpolated(masks, run.sizes.padded, run.sizes.valid[0], run.sizes.output[0])[0]
     check(case, {"final/sem_seg_used": whole}, record_property)
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", BASES + VARIANTS)
-def test_panoptic_maps(subject: Subject, name: str, optimized: bool, record_property: Any) -> None:
+def test_panoptic_maps(
+    subject: Subject, name: str, optimized: bool, form: Form, record_property: Any
+) -> None:
     case = subject.case(name)
     run, model = subject.run(name, optimized=optimized), subject.told(name, optimized=optimized)
-    batch = model.merge(run.outputs, run.sizes)
+    batch = model.merge(run.outputs, run.sizes, model.config.merge.replaced({"budget": 200}), form)
+    assert batch.overflow is not None and not batch.overflow.any()
     differ = batch.ids[0].numpy() != case["final/panoptic_seg"]
     record_property("pixels that differ", int(differ.sum()))
     assert differ.sum() <= TIED_PIXELS

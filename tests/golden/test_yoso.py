@@ -26,8 +26,9 @@ from taps import watched
 from torch import Tensor
 from torch.nn import functional as F
 
+from pansight.merging import Form
 from pansight.models.preprocess import Sizes
-from pansight.models.yoso import YOSO, YOSOOutputs
+from pansight.models.yoso import YOSO, YOSOMergeSettings, YOSOOutputs
 from pansight.models.yoso.attention import ATTENTIONS
 from pansight.models.yoso.head import class_scores
 from pansight.nn.resnet import Pyramid
@@ -49,6 +50,7 @@ TIE = 2e-5
 EDGE = 1e-4
 """a logit this close to zero may fall to either side"""
 
+FORMS: list[Form] = ["pruned", "fixed"]
 TIED_PIXELS = 3
 """at most so many a map"""
 
@@ -106,31 +108,36 @@ def test_end_to_end(subject: Subject, name: str, record_property: Any) -> None:
 
 
 @pytest.mark.parametrize("name", FORWARD)
-def test_panoptic_maps(subject: Subject, name: str, record_property: Any) -> None:
+@pytest.mark.parametrize("form", FORMS)
+def test_panoptic_maps(subject: Subject, name: str, form: Form, record_property: Any) -> None:
     case, run, model = subject.case(name), subject.run(name), subject.model
-    for settings in thresholds(case, model):
+    for settings, merge in thresholds(case):
         picture = settings["image"]
         wanted = case[f"panoptic/{picture}/{settings['index']}/ids"]
-        batch = model.merge(run.outputs, run.sizes)
+        batch = model.merge(run.outputs, run.sizes, merge, form)
+        assert batch.overflow is not None and not batch.overflow.any()
         height, width = run.sizes.output[picture]
         ids = batch.ids[picture, :height, :width].numpy()
         tied = np.argwhere(ids != wanted)
         record_property(f"tied {picture}/{settings['index']}", len(tied))
         assert len(tied) <= TIED_PIXELS
         if len(tied):
-            prove_ties(tied, run, picture, model.object_threshold)
+            prove_ties(tied, run, picture, merge.object_threshold)
         found = {row + 1: int(c) for row, c in enumerate(batch.categories[picture]) if c >= 0}
         assert found == {row["id"]: row["category_id"] for row in settings["segments_info"]}
 
 
-def thresholds(case: Case, model: YOSO) -> Iterator[dict[str, Any]]:
-    """Each of a case's settings in turn, with the model's thresholds set to it."""
-    before = model.object_threshold, model.overlap_threshold
+def thresholds(case: Case) -> Iterator[tuple[dict[str, Any], YOSOMergeSettings]]:
+    """Each of a case's settings in turn, also as ours."""
     for settings in case.settings["panoptic"]:
-        model.object_threshold = settings["object_mask_threshold"]
-        model.overlap_threshold = settings["overlap_threshold"]
-        yield settings
-    model.object_threshold, model.overlap_threshold = before
+        yield (
+            settings,
+            YOSOMergeSettings(
+                object_threshold=settings["object_mask_threshold"],
+                keep_share=settings["overlap_threshold"],
+                budget=100,
+            ),
+        )
 
 
 def prove_ties(pixels: Array, run: Run, picture: int, threshold: float) -> None:
@@ -153,7 +160,8 @@ def prove_ties(pixels: Array, run: Run, picture: int, threshold: float) -> None:
         assert gap < TIE or edge < EDGE, f"pixel {y}, {x}: no tie: gap {gap:.1e}, edge {edge:.1e}"
 
 
-def test_merge_by_itself(subject: Subject) -> None:
+@pytest.mark.parametrize("form", FORMS)
+def test_merge_by_itself(subject: Subject, form: Form) -> None:
     case, model = subject.case("merge"), subject.model
     masks = {int(query): case[f"mask_pred/{query}"] for query in case.paths("mask_pred/")}
     scores = torch.from_numpy(case["mask_cls"])
@@ -166,8 +174,8 @@ def test_merge_by_itself(subject: Subject) -> None:
     kernels[0, list(masks), list(range(len(masks)))] = 1
     outputs = YOSOOutputs(class_logits[None], kernels, features, ())
     size = (features.shape[2], features.shape[3])
-    for settings in thresholds(case, model):
-        batch = model.merge(outputs, Sizes(size, [size], [size]))
+    for settings, merge in thresholds(case):
+        batch = model.merge(outputs, Sizes(size, [size], [size]), merge, form)
         np.testing.assert_array_equal(batch.ids[0].numpy(), case[f"ids/{settings['index']}"])
         found = {row + 1: int(c) for row, c in enumerate(batch.categories[0]) if c >= 0}
         assert found == {row["id"]: row["category_id"] for row in settings["segments_info"]}

@@ -220,6 +220,6 @@ def test_files_in_the_wrong_places_are_suspected(write_set: WriteSet) -> None:
 
 def test_a_crowd_flag_that_is_neither_0_nor_1_is_remarked_on(write_set: WriteSet) -> None:
     truth = write_set("truth", {1: (IDS, [TRUE[0], {**TRUE[1], "iscrowd": "1"}])})
-    with pytest.warns(EvaluationWarning, match="segment 7 has iscrowd '1', neither 0 nor 1; taken as 0"):
+    with pytest.warns(EvaluationWarning, match="segment 7 has iscrowd '1', a text; taken as 1"):
         result = evaluate_coco(truth, write_set("prediction", {1: (IDS, PREDICTED)}))
     assert result.all is not None and result.all.pq == 1.0

@@ -12,9 +12,9 @@ from PIL import Image
 
 import pansight
 from pansight.errors import CheckpointError, DeviceError, InputError, PansightError
-from pansight.models.yoso import YOSO
+from pansight.models.yoso import YOSO, YOSOMergeSettings
 from pansight.nn.conv import ConvNorm
-from pansight.panoptic import PanopticMap
+from pansight.panoptic import PanopticBatch, PanopticMap
 from pansight.runtime.devices import choose_device
 from pansight.runtime.engines import TorchEngine
 from pansight.runtime.segmenter import Segmenter, load
@@ -101,7 +101,7 @@ def test_the_model_given_stays_as_it_was(small_model: YOSO) -> None:
         assert small_model.training
     finally:
         small_model.eval()
-    assert small_model.object_threshold == 0
+    assert small_model.merge_settings.object_threshold == 0
     assert all(parameter.requires_grad for parameter in small_model.parameters())
     after = small_model.state_dict()
     assert before.keys() == after.keys()
@@ -135,13 +135,15 @@ def test_thresholds(small_model: YOSO) -> None:
         == ()
     )
     assert (
-        Segmenter(TorchEngine(small_model, device="cpu", merge={"overlap_threshold": 1e9}))(picture).segments
+        Segmenter(TorchEngine(small_model, device="cpu", merge=YOSOMergeSettings(keep_share=1e9)))(
+            picture
+        ).segments
         == ()
     )
     wrong: list[dict[str, Any]] = [
         {"object_threshold": 1.5},
         {"object_threshold": float("nan")},
-        {"overlap_threshold": -0.1},
+        {"keep_share": -0.1},
     ]
     for options in wrong:
         with pytest.raises(InputError, match="out of range"):
@@ -149,8 +151,12 @@ def test_thresholds(small_model: YOSO) -> None:
 
 
 def test_a_share_has_an_upper_end() -> None:
-    with pytest.raises(InputError, match=r"--overlap-threshold \(overlap_threshold\) 5 is out of range"):
-        load("epsnet-tiny", device="cpu", merge={"overlap_threshold": 5.0})
+    with pytest.raises(InputError, match=r"merge.max_occlusion 5.0 is out of range"):
+        load("epsnet-tiny", device="cpu", merge={"max_occlusion": 5.0})
+    with pytest.raises(InputError, match=r"no merge.keep_share; it has merge.object_threshold, merge.budget"):
+        load("epsnet-tiny", device="cpu", merge={"keep_share": 0.5})
+    with pytest.raises(InputError, match="takes EPSNetMergeSettings, not YOSOMergeSettings"):
+        load("epsnet-tiny", device="cpu", merge=YOSOMergeSettings())
 
 
 def test_values_that_make_no_sense(small_model: YOSO) -> None:
@@ -229,7 +235,7 @@ def test_load(small_model: YOSO, tmp_path: Path) -> None:
     path = tmp_path / "small.safetensors"
     save_native(small_model, path)
     picture = noise(40, 60)
-    segmenter = pansight.load(path, device="cpu", merge={"overlap_threshold": 0.0})
+    segmenter = pansight.load(path, device="cpu", merge={"keep_share": 0.0})
     assert segmenter.categories == small_model.categories
     assert segmenter(picture).same_as(Segmenter(TorchEngine(small_model, device="cpu"))(picture))
     assert load(str(path), merge={"object_threshold": 1.0}, device="cpu")(picture).segments == ()
@@ -256,6 +262,36 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_device("cuda:1") == torch.device("cuda", 1)
     with pytest.raises(DeviceError, match="there is no device cuda:2"):
         choose_device("cuda:2")
+
+
+class Far:
+    """An engine on an accelerator, as far as the Segmenter can tell: it does not wait for its answers."""
+
+    device = "far"
+    max_batch = 2
+
+    def __init__(self, near: TorchEngine, scores: float, overflow: bool) -> None:
+        self.near, self.scores, self.overflow = near, scores, overflow
+        self.spec = near.spec
+
+    def __call__(self, frames: Any, sizes: Any = None) -> PanopticBatch:
+        batch = self.near(frames, sizes)
+        scores = torch.where(torch.tensor(self.scores > 0), batch.scores, torch.nan)
+        return batch._replace(scores=scores, overflow=torch.tensor([self.overflow] * len(frames)))
+
+
+def test_what_an_accelerator_says_late(small_model: YOSO, caplog: pytest.LogCaptureFixture) -> None:
+    near = TorchEngine(small_model, device="cpu")
+    picture = noise(40, 60)
+    segmenter = Segmenter(Far(near, 1.0, False), batch_size=9)
+    assert segmenter.batch_size == 2, "the engine takes no more"
+    assert segmenter(picture).same_as(Segmenter(near)(picture))
+    assert not caplog.records
+    Segmenter(Far(near, 1.0, True))(picture)
+    assert "raise merge.budget" in caplog.text
+    with pytest.raises(CheckpointError, match="output is not finite"):
+        Segmenter(Far(near, float("nan"), False))(picture)
+    assert Segmenter(Far(near, float("nan"), False)).tensors([picture]).scores.isnan().all()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -34,8 +34,7 @@ TINY = {
     "feedforward_dim": 64,
     "heads": 4,
     "points": 256,
-    "object_threshold": 0.0,
-    "overlap_threshold": 0.0,
+    "merge": {"object_threshold": 0.0, "keep_share": 0.0},
 }
 
 

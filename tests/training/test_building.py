@@ -9,7 +9,7 @@ import torch
 from pansight.categories import Categories
 from pansight.errors import CheckpointError, InputError
 from pansight.models.preprocess import Preprocess
-from pansight.models.yoso import YOSO, YOSOConfig
+from pansight.models.yoso import YOSO, YOSOConfig, YOSOMergeSettings
 from pansight.training.building import build_model
 from pansight.training.config import ModelChoice
 from pansight.zoo.native import save_native
@@ -32,7 +32,7 @@ def test_fields_change_the_defaults_and_presets() -> None:
     assert model.preprocess == Preprocess()
     choice = ModelChoice(preset="yoso-r50-ade20k", config=SMALL)
     model = build_model(choice, SCENES)
-    assert model.config == YOSOConfig(**SMALL, temperature=0.5, object_threshold=0.2)
+    assert model.config == YOSOConfig(**SMALL, temperature=0.5, merge=YOSOMergeSettings(object_threshold=0.2))
     assert model.preprocess.short == 640
     assert model.categories == SCENES
 

@@ -290,7 +290,7 @@ def test_dense_detections_train(tiny: Tiny, sources: Sources, tmp_path: Path) ->
                 "class_channels": 16,
                 "level_bounds": [16, 32, 64, 128],
                 "box_start": "level",
-                "stuff_area": 64,
+                "merge": {"stuff_area": 64},
             },
         },
         steps=12,

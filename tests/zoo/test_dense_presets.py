@@ -63,7 +63,7 @@ def test_what_the_released_code_says() -> None:
         assert (spec.preprocess.channels, spec.preprocess.std) == ("bgr", (1, 1, 1))
         assert spec.preprocess.mean == (102.9801, 115.9465, 122.7717)
         config: Any = spec.config
-        assert (config.backbone_eps, config.sigma, config.nms_threshold) == (0, 0.4, 0.6)
+        assert (config.backbone_eps, config.merge.mask_threshold, config.nms_threshold) == (0, 0.4, 0.6)
     assert cityscapes.preprocess.target_size(1024, 2048) == (1024, 2048)
     assert coco.preprocess.target_size(480, 640) == (800, 1067)
     assert [figure.pq for spec in (cityscapes, coco) for figure in spec.figures] == [58.8, 37.1]

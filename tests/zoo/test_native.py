@@ -9,11 +9,13 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from pansight import __version__
 from pansight.errors import CheckpointError, InputError
 from pansight.models.preprocess import Preprocess, Sizes
+from pansight.models.yoso import YOSOMergeSettings
 from pansight.zoo import load_native, read_header, save_native
 from pansight.zoo.methods import construct, parameter_count
 
@@ -27,8 +29,6 @@ def saved(tmp_path: Path, make_model: Callable[..., Any]) -> Path:
 
 def rewrite(path: Path, **changes: str | None) -> None:
     """Replace fields of the header."""
-    from safetensors import safe_open
-
     with safe_open(path, framework="pt") as file:
         metadata = {**file.metadata(), **changes}
     save_file(load_file(path), path, {key: value for key, value in metadata.items() if value is not None})
@@ -57,13 +57,13 @@ def test_header_says_it_all_without_the_tensors(saved: Path) -> None:
     assert header.categories.names == ("sky", "dog")
 
 
-def test_thresholds_as_set_by_the_user_travel(tmp_path: Path, make_model: Callable[..., Any]) -> None:
-    model = make_model(temperature=0.25)
-    model.object_threshold, model.overlap_threshold = 0.125, 0.5
+def test_merge_settings_travel(tmp_path: Path, make_model: Callable[..., Any]) -> None:
+    merge = YOSOMergeSettings(object_threshold=0.125, keep_share=0.5, budget=9)
+    model = make_model(temperature=0.25, merge=merge)
     save_native(model, tmp_path / "m.safetensors")
     loaded: Any = load_native(tmp_path / "m.safetensors")
-    assert (loaded.object_threshold, loaded.overlap_threshold) == (0.125, 0.5)
-    assert (loaded.config.object_threshold, loaded.config.temperature) == (0.125, 0.25)
+    assert loaded.config.merge == merge
+    assert loaded.config.temperature == 0.25
 
 
 def test_a_preprocess_set_by_the_user_travels(tmp_path: Path, make_model: Callable[..., Any]) -> None:
@@ -73,12 +73,18 @@ def test_a_preprocess_set_by_the_user_travels(tmp_path: Path, make_model: Callab
     assert load_native(tmp_path / "m.safetensors").preprocess == model.preprocess
 
 
-def test_an_impossible_threshold_is_not_saved(tmp_path: Path, make_model: Callable[..., Any]) -> None:
-    model = make_model()
-    model.object_threshold = 1.5
-    with pytest.raises(InputError, match=r"object_threshold = 1\.5"):
-        save_native(model, tmp_path / "m.safetensors")
-    assert not list(tmp_path.iterdir())
+def test_files_of_before_there_was_merge_still_load(tmp_path: Path, make_model: Callable[..., Any]) -> None:
+    """`overlap_threshold` was YOSO's share to keep, and of the others what better masks may hold."""
+    path = tmp_path / "m.safetensors"
+    save_native(make_model(), path)
+    with safe_open(path, framework="pt") as file:
+        metadata, state = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    config = json.loads(metadata["config"])
+    del config["merge"]
+    config |= {"object_threshold": 0.125, "overlap_threshold": 0.5}
+    save_file(state, path, {**metadata, "config": json.dumps(config)})
+    loaded: Any = load_native(path)
+    assert (loaded.config.merge.object_threshold, loaded.config.merge.keep_share) == (0.125, 0.5)
 
 
 def test_half_rounds_what_is_large_only(tmp_path: Path, make_model: Callable[..., Any]) -> None:
@@ -192,8 +198,6 @@ def test_headers_that_lie(saved: Path, changes: dict[str, str | None], says: str
 
 
 def test_missing_unexpected_and_misshaped_tensors_are_named(saved: Path) -> None:
-    from safetensors import safe_open
-
     with safe_open(saved, framework="pt") as file:
         metadata = file.metadata()
     state = load_file(saved)
@@ -235,8 +239,6 @@ def test_no_file_and_a_folder(tmp_path: Path) -> None:
 
 
 def test_metadata_is_text_that_others_can_read(saved: Path) -> None:
-    from safetensors import safe_open
-
     with safe_open(saved, framework="np") as file:
         metadata = file.metadata()
     assert metadata["format"] == "pansight"

@@ -67,7 +67,7 @@ def test_what_differs_between_data_sets(
     assert (spec.preprocess.short, spec.preprocess.longest) == size
     assert (spec.preprocess.channels, spec.preprocess.divisor) == ("rgb", 32)
     assert config.temperature == temperature
-    assert (config.object_threshold, config.overlap_threshold) == thresholds
+    assert (config.merge.object_threshold, config.merge.keep_share) == thresholds
     assert (config.class_layers, config.mask_layers) == (layers, layers)
     assert (config.backbone_norm, config.proposals, config.stages) == (norm, proposals, 2)
     assert [figure.pq for figure in spec.figures] == [pq]

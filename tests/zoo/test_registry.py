@@ -11,7 +11,8 @@ import torch
 
 from pansight.errors import CheckpointError, CheckpointWarning, InputError
 from pansight.models.preprocess import Preprocess
-from pansight.zoo import available, build, load_model, preset, presets, registry, save_native
+from pansight.models.yoso import YOSOMergeSettings
+from pansight.zoo import available, build, cache, load_model, preset, presets, save_native
 from pansight.zoo.methods import construct
 from pansight.zoo.spec import ReleasedFile
 
@@ -41,13 +42,13 @@ def test_a_name_downloads_once_and_loads(
     torch.save({"model": make_model().state_dict()}, tmp_path / "released.pth")
     server.content = (tmp_path / "released.pth").read_bytes()
     zoo[0] = dataclasses.replace(zoo[0], weights=(server.file(),))
-    assert registry.where(zoo[0]) == "to download"
+    assert cache.where(zoo[0]) == "to download"
     for _ in range(2):
         model = load_model("small")
         assert same(model, make_model())
         assert model.preprocess == zoo[0].preprocess
     assert len(server.requests) == 1
-    assert registry.where(zoo[0]) == "cached"
+    assert cache.where(zoo[0]) == "cached"
 
 
 def test_a_released_file_that_is_no_weights_file_is_named(
@@ -108,19 +109,19 @@ def test_a_name_with_a_released_file(zoo: list[Any], tmp_path: Path, make_model:
 
 def test_a_name_with_a_native_file(zoo: list[Any], tmp_path: Path, make_model: Callable[..., Any]) -> None:
     path = tmp_path / "mine.safetensors"
-    trained = make_model(temperature=0.5, object_threshold=0.25)
+    trained = make_model(temperature=0.5, merge=YOSOMergeSettings(object_threshold=0.25))
     trained.preprocess = Preprocess(short=64, channels="bgr", std=(1.0, 2.0, 3.0), divisor=64)
     save_native(trained, path)
     model: Any = load_model("small-large", weights=path)
     # how large pictures become is the name's; what colours are is the weights'
     assert model.preprocess == Preprocess(short=320, channels="bgr", std=(1.0, 2.0, 3.0), divisor=64)
-    assert (model.config.temperature, model.object_threshold) == (0.5, 0.25)
+    assert (model.config.temperature, model.config.merge.object_threshold) == (0.5, 0.25)
     with pytest.raises(CheckpointError, match=r"does not fit small-wide .*give no name with it"):
         load_model("small-wide", weights=path)
 
 
 def test_a_name_without_weights(zoo: list[Any]) -> None:
-    assert registry.where(zoo[1]) == "none"
+    assert cache.where(zoo[1]) == "none"
     with pytest.raises(CheckpointError, match="small-wide has no published weights; give a weights file"):
         load_model("small-wide")
 
@@ -140,7 +141,7 @@ def test_an_embedded_model_says_itself_what_it_is(
     spec = available()[0]
     assert (spec.name, spec.description, spec.categories_name) == ("yoso-tiny", "small and here", "garden")
     assert [(figure.pq, figure.source) for figure in spec.figures] == [(81.5, "figure of its training")]
-    assert registry.where(spec) == "embedded"
+    assert cache.where(spec) == "embedded"
     assert same(load_model("yoso-tiny"), make_model())
 
 

@@ -35,11 +35,11 @@ def predictions(model: PanopticModel, scenes: Sequence[Sample], batch_size: int 
 
 
 def apply(model: PanopticModel, settings: Settings) -> None:
-    """Change fields of the model's configuration that its merge reads; nothing is checked."""
-    model.config = model.config.model_copy(update=dict(settings))
-    for name, value in settings.items():
-        if hasattr(model, name):
-            setattr(model, name, value)
+    """Change fields of the model's configuration, or of its `merge`; nothing is checked."""
+    merge = model.merge_settings
+    mine = {name: value for name, value in settings.items() if name in type(merge).model_fields}
+    rest = {name: value for name, value in settings.items() if name not in mine}
+    model.config = model.config.model_copy(update={**rest, "merge": merge.model_copy(update=mine)})
 
 
 @torch.inference_mode()

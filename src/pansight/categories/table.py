@@ -241,15 +241,23 @@ def _parsed(row: Mapping[str, Any], where: str) -> tuple[dict[str, Any], tuple[i
     try:
         rest = {
             "name": str(row["name"]).strip(),
-            "is_thing": bool(int(row["isthing"])),
+            "is_thing": read_flag(row["isthing"]),
             "dataset_id": int(row["id"]),
             "supercategory": str(row.get("supercategory") or ""),
         }
         return rest, _as_color(row["color"]) if row.get("color") else None
     except KeyError as error:
         raise CategoryError(f"{where} lacks {error}; give each category id, name and isthing") from error
-    except (TypeError, ValueError, OverflowError) as error:
+    except (TypeError, ValueError, OverflowError, AttributeError) as error:
         raise CategoryError(f"{where} is malformed ({error}); correct it") from error
+
+
+def read_flag(value: Any) -> bool:
+    """What `isthing` says. Raises ValueError, naming the value, for anything but 0, 1, true, false."""
+    if isinstance(value, bool | int | float | str) and value in (0, 1, "0", "1"):
+        return value in (1, "1")
+    shown = "null" if value is None else repr(value)
+    raise ValueError(f"isthing is {shown:.40}, which is neither 1 (a thing, countable) nor 0 (stuff)")
 
 
 def _as_color(value: Any) -> tuple[int, int, int]:

@@ -24,7 +24,8 @@ WorkersOption = Annotated[
 def run_conversion(conversion: "Conversion", doing: str, done: str) -> None:
     """Work it all off and save the table; `doing` and `done` are words for it, such as preparing, prepared.
 
-    Leaves by typer.Exit: 1 where some samples failed, 2 where all did, 130 on Ctrl-C.
+    What could not be taken over whole is counted and named on standard error. Leaves by typer.Exit: 1 where
+    some samples failed, or no object has a pixel; 2 where all samples failed; 130 on Ctrl-C.
     """
     from rich.console import Console
 
@@ -36,7 +37,7 @@ def run_conversion(conversion: "Conversion", doing: str, done: str) -> None:
     started = time.perf_counter()
     interrupted = False
     try:
-        # Before the bar starts its thread, for the workers are forked here.
+        # Before the bar starts its thread, for workers can be forked while there are no threads.
         with closing(conversion.start()) as outcomes, progress_bar(errors) as progress:
             task = progress.add_task(doing, total=len(conversion))
             for outcome in outcomes:
@@ -52,12 +53,14 @@ def run_conversion(conversion: "Conversion", doing: str, done: str) -> None:
     kept = f", {conversion.kept} of them kept from before" if conversion.kept else ""
     pictures = "1 picture" if good == 1 else f"{good} pictures"
     print(f"{pictures} {done} in {seconds:.1f} s{rate}{kept}, {conversion.failed} failed")
+    for line in conversion.census.lines():
+        errors.print(f"remark: {printable(line)}", markup=False)
     if interrupted or conversion.stopped:
         reason = "stopped by Ctrl-C" if interrupted else "stopped, for the next would fail too"
-        errors.print(f"{reason}; what was finished is kept, the same command goes on from there")
+        errors.print(f"{reason}; {printable(conversion.when_stopped())}", markup=False)
         raise typer.Exit(130 if interrupted else 1 if good else 2)
     if not good:
         raise typer.Exit(2)
     print(f"see {printable(conversion.save())}")
-    if conversion.failed:
+    if conversion.failed or (conversion.census.objects and not conversion.census.segments):
         raise typer.Exit(1)

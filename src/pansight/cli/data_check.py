@@ -47,6 +47,13 @@ def check(
     in_place: Annotated[
         bool, typer.Option("--in-place", help="Mend the files themselves; there is no way back.")
     ] = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Fix even what drops, joins or makes void more than 2 % of a set's segments or pixels.",
+        ),
+    ] = False,
     json_file: Annotated[
         Path | None,
         typer.Option("--json", metavar="FILE", help="Write the whole report here.", show_default=False),
@@ -56,6 +63,9 @@ def check(
 ) -> None:
     """Find what is wrong with a data set, and mend what is safe to mend.
 
+    What would drop, join or make void more than 2 % of a set's segments or labelled pixels is left alone, and
+    so are segments of categories whose isthing is missing or doubted; --force overrides all but that.
+
     A folder with several splits is checked whole. Every problem is listed by file, with what helps.
 
     Exit code: 0 all well, or notes only; 1 warnings; 2 errors. After --fix or --in-place, of what is left.
@@ -64,6 +74,7 @@ def check(
 
     from pansight.cli.late_progress import late_progress
     from pansight.data.videos import VideoDataset
+    from pansight.cli.stopping import told_when_stopped
     from pansight.datatools.checking import Report, check_files, check_samples, find_panoptic_files
     from pansight.datatools.checking.clips import check_clips
     from pansight.datatools.preparing.classes import load_categories
@@ -72,6 +83,8 @@ def check(
 
     if fix is not None and in_place:
         raise InputError("--fix writes copies, --in-place the files themselves; choose one")
+    if force and fix is None and not in_place:
+        raise InputError("--force goes with --fix FOLDER or --in-place; give one of them")
     errors = Console(stderr=True, soft_wrap=True, highlight=False)
     number = workers or default_workers()
     # Files of the COCO panoptic form are looked into; what has another form is checked through its reader.
@@ -79,7 +92,8 @@ def check(
     raw = zipped or kind not in (None, "coco", "cityscapes-panoptic") or data in ("scenes", "scene-clips")
     raw = raw or (kind is None and _is_video(data))
     sets = [] if raw else find_panoptic_files(data, split, images, panoptic)
-    with late_progress(errors, "checking") as progress:
+    left = "nothing was reported, and no file changed or written"
+    with told_when_stopped(left), late_progress(errors, "checking") as progress:
         if sets:
             report = check_files(
                 sets,
@@ -88,6 +102,7 @@ def check(
                 pictures=pictures,
                 fix=fix,
                 in_place=in_place,
+                force=force,
                 workers=number,
                 progress=progress,
             )
@@ -109,7 +124,7 @@ def check(
     if json_file is not None:
         with atomic_write(json_file) as temporary:
             temporary.write_text(json.dumps(report.to_json(), indent=1), encoding="utf-8")
-    _print(report, limit)
+    _print(report, limit, fix is not None or in_place)
     worst = report.worst()
     if worst is not None:
         raise typer.Exit(2 if worst.value == "error" else 1)
@@ -135,7 +150,7 @@ def _splits(data: str, kind: str | None, split: str | None, panoptic: Path | Non
     return list(dataset_splits(data, kind=kind, panoptic=panoptic))
 
 
-def _print(report: "Report", limit: int) -> None:
+def _print(report: "Report", limit: int, asked: bool) -> None:
     """The problems by file, then a table of their kinds, then the verdict."""
     import sys
 
@@ -168,7 +183,7 @@ def _print(report: "Report", limit: int) -> None:
         console.print()
         _print_kinds(report, console, colors)
         console.print()
-    _print_verdict(report, console)
+    _print_verdict(report, console, asked)
 
 
 def _print_kinds(report: "Report", console: "Console", colors: dict[str, str]) -> None:
@@ -192,7 +207,7 @@ def _print_kinds(report: "Report", console: "Console", colors: dict[str, str]) -
     console.print(table)
 
 
-def _print_verdict(report: "Report", console: "Console") -> None:
+def _print_verdict(report: "Report", console: "Console", asked: bool) -> None:
     from pansight.runtime.inputs import printable
 
     for score in report.scores:
@@ -208,6 +223,8 @@ def _print_verdict(report: "Report", console: "Console") -> None:
             f"mended: see {printable(report.fixed)} ({report.rewritten} id pictures written anew)",
             markup=False,
         )
+    elif asked:
+        console.print("nothing was fixed, and no file written: see fix-held above", markup=False)
     left = {"error": 0, "warning": 0}
     for finding in report.remaining():
         if finding.kind.severity.value in left:

@@ -1,7 +1,7 @@
 """`pansight data convert`: labels of other tools to COCO panoptic, and COCO panoptic to other forms."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,8 +20,8 @@ def convert(
     source: Annotated[
         Path,
         typer.Argument(
-            help="A COCO instances JSON, or a folder of labelme files; for other forms than panoptic, any "
-            "data set that can be opened, such as a COCO panoptic JSON.",
+            help="A COCO instances JSON or a folder that holds one, or a folder of labelme files; for other "
+            "forms than panoptic, any data set that can be opened, such as a COCO panoptic JSON.",
             show_default=False,
         ),
     ],
@@ -46,20 +46,31 @@ def convert(
     ] = 0,
     things: Annotated[
         str | None,
-        typer.Option(help="Classes of polygons that are countable: 'car, person', or a file of names."),
+        typer.Option(help="Classes that are countable: 'car, person', or a file of names."),
     ] = None,
     stuff: Annotated[
         str | None,
-        typer.Option(help="Classes of polygons that are not: 'road, sky', or a file of names."),
+        typer.Option(help="Classes that are not: 'road, sky', or a file of names."),
     ] = None,
     labels: Annotated[
         Path | None,
-        typer.Option(help="All classes of polygons in order, one in each line (labelme's labels.txt)."),
+        typer.Option(help="All classes of labelme files in order, one in each line (labelme's labels.txt)."),
     ] = None,
     categories: Annotated[
         str | None,
         typer.Option(help="The classes to speak in: a JSON, or coco, cityscapes, ade20k, mapillary."),
     ] = None,
+    boxes_as_masks: Annotated[
+        bool,
+        typer.Option("--boxes-as-masks", help="COCO instances: fill the box of an object without a mask."),
+    ] = False,
+    no_crowds: Annotated[
+        bool,
+        typer.Option(
+            "--no-crowds",
+            help="COCO instances: objects are single ones, whatever iscrowd says (CVAT: 1 for any mask).",
+        ),
+    ] = False,
     name: Annotated[
         str | None,
         typer.Option(help="Name of the panoptic JSON, without its ending.", show_default=False),
@@ -72,15 +83,21 @@ def convert(
     """Convert labels to COCO panoptic, or COCO panoptic to other forms.
 
     Where objects overlap, the smaller one is on top (the one with the higher score, if there are scores), and
-    all objects hide stuff; of polygons, the later one is on top.
+    all objects hide stuff; of labelme's shapes, the later one is on top. Objects that have no pixels, lie
+    largely outside of their image or are all crowds are counted and named.
 
-    Exit code: 0 all went well, 1 some pictures failed, 2 nothing could be done.
+    Classes of COCO instances are things but for those with isthing 0 in the file or in --categories, or named
+    by --stuff.
+
+    Exit code: 0 all went well, 1 some pictures failed or no object has a pixel, 2 nothing could be done.
     """
     share_cores()
+    from pansight.datatools.preparing.classes import read_names
     from pansight.datatools.preparing.exporting import Export, Form
     from pansight.datatools.preparing.plan import plan_panoptic
     from pansight.datatools.preparing.workers import default_workers
     from pansight.datatools.preparing.writing import Preparation
+    from pansight.runtime.inputs import printable
 
     if to not in _FORMS:
         raise InputError(f"--to {to} is no form; use {', '.join(_FORMS[:-1])} or {_FORMS[-1]}")
@@ -89,19 +106,60 @@ def convert(
     count = workers or default_workers()
     if to != "panoptic":
         _refuse(to, with_stuff=with_stuff, things=things, stuff=stuff, labels=labels, name=name)
+        _refuse(to, boxes_as_masks=boxes_as_masks or None, no_crowds=no_crowds or None)
         opened = open_from_options(str(source), kind, split, None, panoptic, categories)
         run_conversion(Export(opened, output, Form(to), count), "converting", "converted")
         return
-    if source.is_dir():
-        _refuse("polygons", with_stuff=with_stuff, kind=kind, split=split, panoptic=panoptic)
+    file = _instances_file(source, split)
+    if file is None:
+        _refuse("labelme files", boxes_as_masks=boxes_as_masks or None, no_crowds=no_crowds or None)
+        _refuse("labelme files", with_stuff=with_stuff, kind=kind, split=split, panoptic=panoptic)
         table = output / f"{name or 'panoptic'}.json"
         made = _polygons(source, categories, things, stuff, labels, table)
     else:
-        _refuse("COCO instances", things=things, stuff=stuff, labels=labels)
-        _refuse("COCO instances", kind=kind, split=split, panoptic=panoptic)
-        made = _instances(source, with_stuff, stuff_offset, categories)
-    plan = plan_panoptic(made, output, name or _panoptic_name(source))
+        _refuse("COCO instances", labels=labels, kind=kind, panoptic=panoptic)
+        if categories is not None:
+            _refuse("COCO instances with --categories, which say it", things=things, stuff=stuff)
+        given = {
+            "things": None if things is None else read_names(things),
+            "stuff_names": None if stuff is None else read_names(stuff),
+            "boxes": boxes_as_masks,
+            "crowds": not no_crowds,
+        }
+        made = _instances(file, with_stuff, stuff_offset, categories, given)
+    plan = plan_panoptic(made, output, name or _panoptic_name(file or source))
     run_conversion(Preparation(made, plan, count), "converting", "converted")
+    elsewhere = getattr(made, "pictures_elsewhere", None)
+    if elsewhere is not None:
+        print(f"the pictures lie in {printable(elsewhere)}: name it with --images")
+
+
+def _instances_file(source: Path, split: str | None) -> Path | None:
+    """The JSON of COCO instances that is meant; None for a folder of something else."""
+    from pansight.data.instances_files import find_instances
+    from pansight.data.opening import choose_split
+
+    if not source.is_dir():
+        return source
+    found = find_instances(source)
+    if not found:
+        return None
+    if len(found) > 1:
+        by_split = {_split_name(path, source): path for path in found}
+        if split is None:
+            listed = ", ".join(str(path.relative_to(source)) for path in found[:6])
+            raise InputError(
+                f"{source}: has {len(found)} files of COCO instances ({listed}); give one, or --split"
+            )
+        return by_split[choose_split(by_split, split, source)]
+    return found[0]
+
+
+def _split_name(path: Path, source: Path) -> str:
+    """instances_val2017.json is val2017, and train/_annotations.coco.json is train."""
+    if path.stem == "_annotations.coco" and path.parent != source:
+        return path.parent.name
+    return path.stem.removeprefix("instances").strip("_")
 
 
 def _polygons(
@@ -128,8 +186,10 @@ def _polygons(
     return LabelmePolygons(folder, named_categories(countable, rest, known), skip)
 
 
-def _instances(source: Path, with_stuff: Path | None, offset: int, categories: str | None) -> "TruthSource":
-    from pansight.datatools.preparing.classes import load_categories
+def _instances(
+    source: Path, with_stuff: Path | None, offset: int, categories: str | None, given: dict[str, Any]
+) -> "TruthSource":
+    from pansight.datatools.preparing.classes import load_categories, map_values
     from pansight.datatools.preparing.coco_merge import CocoMerge
     from pansight.formats.coco_files import read_json
 
@@ -138,13 +198,21 @@ def _instances(source: Path, with_stuff: Path | None, offset: int, categories: s
         raise InputError(f"{source} is COCO panoptic already; choose another form with --to")
     rows = content.get("categories")
     names = [row.get("name") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    own = with_stuff / "classes.json" if with_stuff is not None else None
+    if categories is None and own is not None and own.is_file():
+        categories = str(own)
     spoken = load_categories(categories, {str(name) for name in names}) if categories is not None else None
-    return CocoMerge(source, with_stuff, spoken, stuff_offset=offset)
+    values = None
+    if own is not None and spoken is not None and not offset:
+        # What was written with the maps says best what their values are.
+        for file in (own, Path(str(categories))):
+            values = values or map_values(file, spoken)
+    return CocoMerge(source, with_stuff, spoken, stuff_offset=offset, stuff_values=values, **given)
 
 
 def _panoptic_name(source: Path) -> str:
     """instances_val2017.json is panoptic_val2017.json."""
-    if source.is_dir():
+    if source.is_dir() or source.stem == "_annotations.coco":
         return "panoptic"
     return f"panoptic_{source.stem.removeprefix('instances').strip('_')}".strip("_")
 

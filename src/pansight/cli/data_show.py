@@ -45,6 +45,7 @@ def show(
 
     from pansight.cli.late_progress import late_progress
     from pansight.cli.predict import tell
+    from pansight.cli.stopping import told_when_stopped
     from pansight.datatools.sheet import choose_samples, draw_sheet
     from pansight.errors import InputError
     from pansight.runtime.inputs import printable
@@ -53,11 +54,12 @@ def show(
     errors = Console(stderr=True, soft_wrap=True, highlight=False)
     opened = open_from_options(data, kind, split, images, panoptic, categories)
     wanted = [opened.categories.index(name) for name in category or ()]
-    with late_progress(errors, "looking for samples") as progress:
-        chosen = choose_samples(opened, count, seed, wanted, progress)
-    if not chosen:
-        raise InputError(f"{data}: no sample has {' and '.join(category or ['anything'])}; name another")
-    sheet, problems = draw_sheet(opened, chosen, width=width, beside=side_by_side)
+    with told_when_stopped("nothing was drawn or written"):
+        with late_progress(errors, "looking for samples") as progress:
+            chosen = choose_samples(opened, count, seed, wanted, progress)
+        if not chosen:
+            raise InputError(f"{data}: no sample has {' and '.join(category or ['anything'])}; name another")
+        sheet, problems = draw_sheet(opened, chosen, width=width, beside=side_by_side)
     for problem in problems:
         tell(errors, printable(problem))
     if sheet is None:

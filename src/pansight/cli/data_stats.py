@@ -49,6 +49,7 @@ def stats(
     from rich.console import Console
 
     from pansight.cli.late_progress import late_progress
+    from pansight.cli.stopping import told_when_stopped
     from pansight.datatools.preparing.workers import default_workers
     from pansight.datatools.statistics import gather_statistics
     from pansight.files import atomic_write
@@ -57,7 +58,8 @@ def stats(
     opened = open_from_options(data, kind, split, images, panoptic, categories)
     errors = Console(stderr=True, soft_wrap=True, highlight=False)
     try:
-        with late_progress(errors, "counting") as progress:
+        stopped = told_when_stopped("nothing was counted or written")
+        with stopped, late_progress(errors, "counting") as progress:
             statistics = gather_statistics(opened, workers=workers or default_workers(), progress=progress)
     except DataError as error:
         raise DataError(f"{error}; pansight data check finds all that is wrong") from error

@@ -53,34 +53,45 @@ def demo(
     found, problems = find_pictures(pictures or [])
 
     share_cores()
+    from pansight.cli.stopping import told_when_stopped
     from pansight.runtime.pipeline import segment_files
     from pansight.runtime.segmenter import load
     from pansight.runtime.writing import Format, MapWriter, make_folder, make_jobs
     from pansight.scenes import SceneDataset
 
     make_folder(output)
-    segmenter = load(DEFAULT_MODEL, engine=engine, device=device)
-    scenes = SceneDataset(seed, SIZE, count)
-    print(
-        f"segmenting {count} scenes of {SIZE[1]} x {SIZE[0]} that {DEFAULT_MODEL} has never seen, "
-        f"on {segmenter.device}"
-    )
-    samples = list(scenes)
-    jobs = make_jobs([*(Path(sample.file_name) for sample in samples), *found])
-    writer = MapWriter(output, Format.OVERLAY, jobs, segmenter.categories)
-    maps, rate = _segment(segmenter, samples)
-    _write(writer, jobs, samples, maps)
+    written: list[MapWriter] = []
 
-    quality = _quality(samples, maps)
-    groups = {"things": quality.things, "stuff": quality.stuff}
-    parts = ", ".join(f"{name} {group.pq:.1%}" for name, group in groups.items() if group)
-    print(f"panoptic quality {quality.all.pq if quality.all else 0:.1%} on these {count} ({parts})")
-    print(f"{rate:.1f} pictures a second, one at a time, from pixels to map")
+    def left() -> str:
+        count = written[0].written if written else 0
+        return f"{count} overlays are in {printable(output)}" if count else "nothing was written"
 
-    warnings.filterwarnings("ignore", module=r"PIL\.")
-    problems += [o.problem for o in segment_files(segmenter, jobs[count:], writer) if o.problem is not None]
-    for problem in problems:
-        tell(errors, problem)
+    with told_when_stopped(left):
+        segmenter = load(DEFAULT_MODEL, engine=engine, device=device)
+        scenes = SceneDataset(seed, SIZE, count)
+        print(
+            f"segmenting {count} scenes of {SIZE[1]} x {SIZE[0]} that {DEFAULT_MODEL} has never seen, "
+            f"on {segmenter.device}"
+        )
+        samples = list(scenes)
+        jobs = make_jobs([*(Path(sample.file_name) for sample in samples), *found])
+        writer = MapWriter(output, Format.OVERLAY, jobs, segmenter.categories)
+        written.append(writer)
+        maps, rate = _segment(segmenter, samples)
+        _write(writer, jobs, samples, maps)
+
+        quality = _quality(samples, maps)
+        groups = {"things": quality.things, "stuff": quality.stuff}
+        parts = ", ".join(f"{name} {group.pq:.1%}" for name, group in groups.items() if group)
+        print(f"panoptic quality {quality.all.pq if quality.all else 0:.1%} on these {count} ({parts})")
+        print(f"{rate:.1f} pictures a second, one at a time, from pixels to map")
+
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        problems += [
+            o.problem for o in segment_files(segmenter, jobs[count:], writer) if o.problem is not None
+        ]
+        for problem in problems:
+            tell(errors, problem)
     print(f"look at {printable(sheet_path(output))} and into {printable(output / 'overlays')}")
     if problems:
         raise typer.Exit(1)
@@ -102,7 +113,7 @@ def _segment(segmenter: "Segmenter", samples: "Sequence[Sample]") -> "tuple[list
 def _write(
     writer: "MapWriter", jobs: "Sequence[Job]", samples: "Sequence[Sample]", maps: "Sequence[PanopticMap]"
 ) -> None:
-    from pansight import draw
+    from pansight import drawing as draw
     from pansight.runtime.writing import save_picture
 
     cells = []

@@ -13,7 +13,8 @@ from pansight.cli.datasets import (
     SplitOption,
 )
 from pansight.cli.evaluate_output import Measures, Output, finish
-from pansight.cli.predict import ENGINE_HELP, as_resize, thresholds
+from pansight.cli.predict import ENGINE_HELP, as_resize
+from pansight.cli.settings import merge_settings
 from pansight.cli.threads import share_cores
 from pansight.errors import InputError
 
@@ -81,6 +82,14 @@ def evaluate(
             rich_help_panel=_FILES,
         ),
     ] = "error",
+    match_categories: Annotated[
+        str,
+        typer.Option(
+            metavar="[id|name]",
+            help="How a predicted category finds the true one: by its id or by its name in PREDICTIONS.json.",
+            rich_help_panel=_FILES,
+        ),
+    ] = "id",
     workers: Annotated[
         int, typer.Option(min=1, help="So many files are read and scored at once.", rich_help_panel=_FILES)
     ] = 1,
@@ -135,15 +144,17 @@ def evaluate(
     object_threshold: Annotated[
         float | None,
         typer.Option(
-            help="Score to exceed, 0..1; the model's own if not given.",
+            help="Short for --set merge.object_threshold=.",
             show_default=False,
             rich_help_panel=_MODEL,
         ),
     ] = None,
-    overlap_threshold: Annotated[
-        float | None,
+    settings: Annotated[
+        list[str] | None,
         typer.Option(
-            help="YOSO: share of itself that a segment must keep; else: share that better ones may hold.",
+            "--set",
+            metavar="merge.KEY=VALUE",
+            help="A threshold of the model, such as merge.stuff_area=256; may be given several times.",
             show_default=False,
             rich_help_panel=_MODEL,
         ),
@@ -240,7 +251,7 @@ def evaluate(
             device=None if device == "auto" else device,
             resize=None if resize == "paper" else resize,
             object_threshold=object_threshold,
-            overlap_threshold=overlap_threshold,
+            set=settings,
             batch_size=None if batch_size == 1 else batch_size,
         )
         if truth is None or predictions is None:
@@ -249,6 +260,8 @@ def evaluate(
             )
         if match not in ("id", "file-name"):
             raise InputError(f"--match {match} is no way to pair pictures; use id or file-name")
+        if match_categories not in ("id", "name"):
+            raise InputError(f"--match-categories {match_categories} is no way to do it; use id or name")
         output.check(inputs=(truth, predictions))
         if video:
             _refuse(
@@ -272,6 +285,8 @@ def evaluate(
         share_cores()
         from pansight.cli.datasets import as_categories
         from pansight.cli.evaluate_files import FilesJob
+        from pansight.cli.problems import problems_in_short
+        from pansight.cli.stopping import told_when_stopped
 
         job = FilesJob(
             truth,
@@ -282,8 +297,11 @@ def evaluate(
             None if categories is None else as_categories(categories),
             match == "file-name",
             workers,
+            match_categories == "name",
         )
-        finish(job.run(measures), output)
+        with problems_in_short(truth, output.json), told_when_stopped("nothing was scored"):
+            done = job.run(measures)
+        finish(done, output)
         return
     _refuse(
         "not with --model",
@@ -293,6 +311,7 @@ def evaluate(
         truth_masks=truth_masks,
         prediction_masks=prediction_masks,
         match=None if match == "id" else match,
+        match_categories=None if match_categories == "id" else match_categories,
     )
     if data is None:
         raise InputError("--model needs --data: a folder, a COCO panoptic JSON, or 'scenes'")
@@ -309,7 +328,7 @@ def evaluate(
         engine=engine,
         device=device,
         resize=as_resize(resize),
-        merge=thresholds(object_threshold, overlap_threshold),
+        merge=merge_settings(settings, object_threshold),
         batch_size=batch_size,
     )
     done = run_model(

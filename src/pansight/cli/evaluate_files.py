@@ -18,7 +18,7 @@ from pansight.data.coco import find_picture
 from pansight.data.folders import Folder, open_folder
 from pansight.data.pictures import read_picture
 from pansight.errors import PansightError
-from pansight.formats.coco_files import read_ids
+from pansight.formats.coco_files import is_crowd_flag, read_ids
 from pansight.metrics.coco_evaluation import refusal, score_pairs
 from pansight.metrics.coco_pairs import Pair, Paired, Side, pair_files
 from pansight.metrics.evaluation import Evaluation
@@ -45,6 +45,7 @@ class FilesJob(NamedTuple):
     categories: Categories | None = None
     by_name: bool = False
     workers: int = 1
+    categories_by_name: bool = False
 
     def run(self, measures: Measures) -> Finished:
         """Read and score every pair, with a progress bar; Ctrl-C ends it early.
@@ -59,6 +60,7 @@ class FilesJob(NamedTuple):
             self.prediction_masks,
             self.categories,
             self.by_name,
+            self.categories_by_name,
         )
         if isinstance(paired, list):
             raise refusal(paired)
@@ -122,7 +124,7 @@ def _as_map(side: Side, categories: Categories) -> PanopticMap:
     for row in side.segments_info:
         category = categories.dataset_index.get(row["category_id"])
         if category is not None and row["id"] > 0:
-            rows[row["id"]] = (row["id"], category, None, bool(row.get("iscrowd")))
+            rows[row["id"]] = (row["id"], category, None, is_crowd_flag(row.get("iscrowd")))
     return PanopticMap.from_table(read_ids(side.picture), rows.values(), categories, unlisted="void")
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pansight.cli.settings import merge_settings
 from pansight.cli.threads import share_cores
 from pansight.errors import InputError
 
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "yoso-tiny"
 
-ENGINE_HELP = "What runs the network: auto, torch, eager (not folded), compiled (by torch.compile)."
+ENGINE_HELP = (
+    "What runs the network: auto (the fastest that is installed), torch, eager (not folded), compiled (by "
+    "torch.compile), onnxruntime, openvino."
+)
 
 
 _VIDEO = "Videos"
@@ -42,7 +46,8 @@ def predict(
         str | None,
         typer.Option(
             "--model",
-            help=f"A name from `pansight models`, or a checkpoint; {DEFAULT_MODEL} if not given.",
+            help="A name from `pansight models`, a checkpoint or an exported file; "
+            f"{DEFAULT_MODEL} if not given.",
             show_default=False,
         ),
     ] = None,
@@ -54,12 +59,14 @@ def predict(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...")] = "auto",
     object_threshold: Annotated[
         float | None,
-        typer.Option(help="Score to exceed, 0..1; the model's own if not given.", show_default=False),
+        typer.Option(help="Short for --set merge.object_threshold=.", show_default=False),
     ] = None,
-    overlap_threshold: Annotated[
-        float | None,
+    settings: Annotated[
+        list[str] | None,
         typer.Option(
-            help="YOSO: share of itself that a segment must keep; else: share that better ones may hold.",
+            "--set",
+            metavar="merge.KEY=VALUE",
+            help="A threshold of the model, such as merge.stuff_area=256; may be given several times.",
             show_default=False,
         ),
     ] = None,
@@ -199,6 +206,7 @@ def predict(
 
     if format not in tuple(Format):
         raise InputError(f"format {format!r} is unknown; use overlay, coco or both")
+    merge = merge_settings(settings, object_threshold)
     make_folder(output)
     name = model or weights or DEFAULT_MODEL
     segmenter = load(
@@ -207,7 +215,7 @@ def predict(
         engine=engine,
         device=device,
         resize=as_resize(resize),
-        merge=thresholds(object_threshold, overlap_threshold),
+        merge=merge,
         batch_size=batch_size,
         max_pixels=max_pixels,
     )
@@ -271,9 +279,3 @@ def as_resize(text: str) -> "Resize":
     if text.isascii() and text.isdigit() and int(text) > 0:
         return int(text)
     raise InputError(f"--resize {text} is no rule; use paper, none or a short side in pixels, such as 512")
-
-
-def thresholds(object_threshold: float | None, overlap_threshold: float | None) -> dict[str, float]:
-    """Those options that were given, as merge settings."""
-    given = {"object_threshold": object_threshold, "overlap_threshold": overlap_threshold}
-    return {name: value for name, value in given.items() if value is not None}

@@ -17,10 +17,17 @@ from jaxtyping import Int64
 from pansight.categories import Categories
 from pansight.data.class_names import match_categories
 from pansight.data.folders import DiskFolder, Folder, Source, existing_folder, open_folder
+from pansight.data.instances_files import instances_advice
 from pansight.data.pictures import read_file, read_picture
 from pansight.data.sample import Sample
 from pansight.errors import CategoryError, DataError, DataProblemsError, InputError
-from pansight.formats.coco_files import decode_ids, read_json
+from pansight.formats.coco_files import (
+    decode_ids,
+    is_crowd_flag,
+    is_instances_file,
+    misplaced_hint,
+    read_json,
+)
 from pansight.panoptic import PanopticMap
 from pansight.panoptic.ids import ID_LIMIT
 
@@ -54,8 +61,8 @@ class CocoPanoptic:
 
         `images`: None where only the truth is wanted; samples then raise DataError.
         `panoptic`: the folder or archive of the id pictures; by default beside the JSON and named like it.
-        `categories`: the set to speak in; by default that of the JSON. Given both, categories of the JSON
-        are found in `categories` by name, see `class_names`.
+        `categories`: the set to speak in; by default that of the JSON. Given both, those categories of the
+        JSON that have segments are found in `categories` by name, see `class_names`.
         `own_categories`: what the ids of a JSON without categories mean; by default those of `categories`.
 
         A JSON without `images` has the pictures named like the id pictures, whatever their ending.
@@ -65,8 +72,13 @@ class CocoPanoptic:
         """
         self.annotations = Path(annotations)
         content = read_json(annotations)
+        if is_instances_file(content):
+            raise DataError(instances_advice(self.annotations))
         self.categories, index = _match(
-            self.annotations, content.get("categories") or own_categories, categories
+            self.annotations,
+            content.get("categories") or own_categories,
+            categories,
+            _used(content["annotations"]),
         )
         listed = content.get("images")
         names = {
@@ -107,6 +119,15 @@ class CocoPanoptic:
         return self._image_ids
 
     @property
+    def segment_counts(self) -> tuple[Int64[np.ndarray, "n"], Int64[np.ndarray, "n"]]:
+        """Segments of each category that are no crowds, and those that are, as the JSON lists them."""
+        length = len(self.categories)
+        single, crowd = (
+            np.bincount(self._categories[self._crowd == flag], minlength=length) for flag in (False, True)
+        )
+        return single.astype(np.int64), crowd.astype(np.int64)
+
+    @property
     def reads(self) -> tuple[Path, ...]:
         """The JSON, and the folders on disk that samples are read from: nothing may be written there."""
         folders = (self._masks, self._pictures)
@@ -127,7 +148,8 @@ class CocoPanoptic:
             )
         file = find_picture(self._pictures, name)
         if file is None:
-            raise DataError(f"{self._pictures}/{name}: no such file; check the folder of the pictures")
+            hint = misplaced_hint(str(self._pictures), name)
+            raise DataError(f"{self._pictures}/{name}: no such file{hint}; check the folder of the pictures")
         return Sample(
             image=read_picture(file, panoptic.height, panoptic.width),
             panoptic=panoptic,
@@ -139,9 +161,10 @@ class CocoPanoptic:
         """The panoptic map of sample `index` alone, its picture left closed. Raises DataError when broken."""
         position = self._position(index)
         name = self._panoptic_names[position]
-        file = self._masks.find(name)
+        file = find_id_picture(self._masks, name)
         if file is None:
-            raise DataError(f"{self._masks}/{name}: no such file; check the folder of the id pictures")
+            hint = misplaced_hint(str(self._masks), name)
+            raise DataError(f"{self._masks}/{name}: no such file{hint}; check the folder of the id pictures")
         rows = slice(*self._offsets[position : position + 2].tolist())
         table = zip(
             self._ids[rows].tolist(),
@@ -171,7 +194,7 @@ class CocoPanoptic:
     def _mask_folder(self) -> Path:
         places = id_picture_places(self.annotations)
         for place in filter(None, map(existing_folder, places)):
-            if any(open_folder(place).find(name) for name in self._panoptic_names[:PROBED]):
+            if any(find_id_picture(open_folder(place), name) for name in self._panoptic_names[:PROBED]):
                 return place
         return existing_folder(places[0]) or places[0]
 
@@ -220,6 +243,14 @@ def id_picture_places(annotations: Path) -> tuple[Path, ...]:
     return beside, parent / "panoptic", parent, parent.absolute().parent / beside.name
 
 
+def find_id_picture(folder: Folder, name: str) -> Source | None:
+    """The id picture that is called so in a JSON; or so but for its ending, which is .png."""
+    found = folder.find(name)
+    if found is not None or not PurePosixPath(name).name:
+        return found
+    return folder.find(str(PurePosixPath(name).with_suffix(".png")))
+
+
 def find_picture(folder: Folder, name: str) -> Source | None:
     """The picture that is called so in a JSON, or so but for its ending.
 
@@ -240,8 +271,24 @@ def find_picture(folder: Folder, name: str) -> Source | None:
     return None
 
 
-def _match(path: Path, rows: Any, wanted: Categories | None) -> tuple[Categories, dict[int, int]]:
-    """The categories to speak in, and the contiguous index of each id in the file."""
+def _used(annotations: list[Any]) -> set[int]:
+    """The ids of the categories that have a segment; what is malformed is for others to say."""
+    return {
+        row["category_id"]
+        for annotation in annotations
+        if isinstance(annotation, dict) and isinstance(annotation.get("segments_info"), list)
+        for row in annotation["segments_info"]
+        if isinstance(row, dict) and isinstance(row.get("category_id"), int)
+    }
+
+
+def _match(
+    path: Path, rows: Any, wanted: Categories | None, used: set[int]
+) -> tuple[Categories, dict[int, int]]:
+    """The categories to speak in, and the contiguous index of each id in the file.
+
+    A category that no segment has need not be among those wanted.
+    """
     if not rows:
         if wanted is None:
             raise DataError(
@@ -249,12 +296,18 @@ def _match(path: Path, rows: Any, wanted: Categories | None) -> tuple[Categories
                 '(--categories coco, or categories=Categories.builtin("coco"))'
             )
         return wanted, dict(wanted.dataset_index)
+    if not isinstance(rows, list | Categories):
+        raise DataError(f'{path}: "categories" is no list; write [{{id, name, isthing}}, ...]')
     try:
         own = rows if isinstance(rows, Categories) else Categories.from_json(rows, name=path.name)
     except (CategoryError, TypeError) as error:
         raise DataError(f"{path}: {error}") from error
     if wanted is None:
         return own, dict(own.dataset_index)
+    needed = [one for one in own if one.dataset_id in used]
+    if not needed:
+        return wanted, {}
+    own = Categories(needed, own.name)
     places = match_categories(own, wanted, path)
     return wanted, {id: places[position] for id, position in own.dataset_index.items()}
 
@@ -293,7 +346,10 @@ def _segments(
                 f"{where}: segment {id} has category_id {category_id}, which {known} does not have"
             )
         else:
-            segments.append((id, index[category_id], bool(row.get("iscrowd", 0))))
+            try:
+                segments.append((id, index[category_id], is_crowd_flag(row.get("iscrowd"))))
+            except DataError as error:
+                problems.append(f"{where}: segment {id}: {error}")
         if isinstance(id, int):
             seen.add(id)
     return segments

@@ -23,13 +23,19 @@ _MOST_STEPS = 1 << 26
 def decode_segmentation(segmentation: Any, height: int, width: int) -> Bool[np.ndarray, "h w"]:
     """The mask of a `segmentation`: polygons [[x, y, x, y, ...], ...] or run lengths {counts, size}.
 
-    Polygons of one annotation are joined. Raises DataError, in words that fit behind "has a segmentation",
-    when it is malformed or of another size than `height` x `width`.
+    Polygons of one annotation are joined; points and lines among them cover nothing. Raises DataError, in
+    words that fit behind "has a segmentation", when it is malformed or of another size than `height` x
+    `width`.
     """
     if isinstance(segmentation, list):
         mask = np.zeros((height, width), dtype=np.bool_)
+        if segmentation and all(isinstance(one, int | float) for one in segmentation):
+            raise DataError(
+                "that is a flat list of numbers; polygons are lists in a list, [[x, y, x, y ...]]"
+            )
         for polygon in segmentation:
-            mask |= polygon_mask(polygon, height, width)
+            if not is_stray(polygon):
+                mask |= polygon_mask(polygon, height, width)
         return mask
     if not isinstance(segmentation, dict) or "counts" not in segmentation:
         raise DataError("that is neither a list of polygons nor run lengths with counts")
@@ -46,6 +52,30 @@ def decode_segmentation(segmentation: Any, height: int, width: int) -> Bool[np.n
         raise DataError(f"whose runs cover {int(runs.sum())} of {height * width} pixels")
     columns = np.repeat((np.arange(len(runs)) & 1).astype(np.bool_), runs)
     return columns.reshape(width, height).T
+
+
+def is_stray(polygon: Any) -> bool:
+    """Whether a part of a segmentation is a point or a line, x, y or x, y, x, y: drawing tools leave some."""
+    return (
+        isinstance(polygon, list)
+        and len(polygon) in (0, 2, 4)
+        and all(isinstance(one, int | float) and abs(one) < _MOST_STEPS for one in polygon)
+    )
+
+
+def polygons_area(segmentation: Any) -> float:
+    """The area that polygons enclose, in pixels, inside of the image and outside; 0 for run lengths.
+
+    For what `decode_segmentation` has taken.
+    """
+    if not isinstance(segmentation, list):
+        return 0.0
+    total = 0.0
+    for polygon in segmentation:
+        if not is_stray(polygon):
+            x, y = np.asarray(polygon, np.float64).reshape(-1, 2).T
+            total += abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
+    return total
 
 
 def encode_mask(mask: Bool[np.ndarray, "h w"]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from pansight.errors import DataError
+from pansight.formats.coco_files import spellings
 
 PathLike = str | os.PathLike[str]
 
@@ -34,7 +35,10 @@ class Folder(Protocol):
     """A folder of files. As text it is what messages call it."""
 
     def find(self, name: str) -> Source | None:
-        """The file at a path relative to the folder, with forward slashes; None when it is not there."""
+        """The file at a path relative to the folder; None when it is not there.
+
+        Slashes go forwards; a name with backslashes that is not there is tried with slashes instead.
+        """
 
     def listing(self, ending: str) -> list[str]:
         """The relative paths of all files below the folder whose names end so, in order."""
@@ -47,8 +51,11 @@ class DiskFolder:
     path: Path
 
     def find(self, name: str) -> Path | None:
-        path = self.path / name
-        return path if os.path.isfile(path) else None  # noqa: PTH113  (no error for names that are too long)
+        for spelled in spellings(name):
+            path = self.path / spelled
+            if os.path.isfile(path):  # noqa: PTH113  (no error for names that are too long)
+                return path
+        return None
 
     def listing(self, ending: str) -> list[str]:
         found = []
@@ -134,6 +141,13 @@ class ZipFolder:
 
     def find(self, name: str) -> ZippedFile | None:
         """The file at this path below any folder. Raises DataError when there are several."""
+        for spelled in spellings(name):
+            found = self._find(spelled)
+            if found is not None:
+                return found
+        return None
+
+    def _find(self, name: str) -> ZippedFile | None:
         wanted = str(PurePosixPath(name))
         base = wanted.rpartition("/")[2]
         found = []

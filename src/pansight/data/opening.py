@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from pansight.categories import Categories
 from pansight.data.dataset import PanopticDataset
+from pansight.data.instances_files import find_instances, instances_advice
 from pansight.data.layouts import (
     Places,
     Splits,
@@ -183,6 +184,9 @@ def _splits(path: Path, kind: str | None, places: Places) -> tuple[str, Splits]:
         return kind, splits
     found = {name: splits for name, known in DETECTED.items() if (splits := known.splits(path, places))}
     if not found:
+        instances = find_instances(path)
+        if instances:
+            raise DataError(instances_advice(instances[0]))
         layouts = "; ".join(f"{name} ({known.layout})" for name, known in DETECTED.items())
         raise DataError(f"{path}: no data set that is known is in it; known are {layouts}")
     if len(found) > 1:

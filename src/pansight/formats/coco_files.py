@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from pansight.errors import DataError
 from pansight.formats.inflating import repacked
+from pansight.panoptic.coco import is_crowd_flag as is_crowd_flag
 
 BROKEN_PICTURE = (
     OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError,
@@ -41,9 +42,46 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     return content
 
 
+def is_instances_file(content: dict[str, Any]) -> bool:
+    """Whether the content of a JSON is COCO instances: objects with masks or boxes, one an annotation."""
+    rows = content["annotations"][:1]
+    return bool(rows) and all(
+        isinstance(row, dict)
+        and "segments_info" not in row
+        and "image_id" in row
+        and ("segmentation" in row or "bbox" in row)
+        for row in rows
+    )
+
+
 def picture_folder(json_path: str | os.PathLike[str], folder: str | os.PathLike[str] | None) -> Path:
     """The folder of the id pictures: `folder`, by default beside the JSON and named like it."""
     return Path(folder) if folder is not None else Path(json_path).with_suffix("")
+
+
+def spellings(name: str) -> tuple[str, ...]:
+    """How a file may be called that a JSON calls `name`: so, or, written on Windows, with other slashes."""
+    return (name, name.replace("\\", "/")) if "\\" in name else (name,)
+
+
+def misplaced_hint(folder: str | os.PathLike[str], name: str) -> str:
+    """What to say of a file that is not there: that it lies in the folder without the path before its name.
+
+    For names that are absolute, an address, or begin with folders that do not exist; else nothing.
+    """
+    base = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    if base in ("", name) or not os.path.isfile(os.path.join(folder, base)):  # noqa: PTH113, PTH118
+        return ""
+    return f" ({base} lies in {os.fspath(folder)}: list file names relative to that folder)"
+
+
+def id_picture_path(folder: str | os.PathLike[str], name: str) -> Path:
+    """The PNG of ids that a JSON calls `name`: as it is, with slashes for backslashes, or ending in .png."""
+    for spelled in spellings(name):
+        for path in (Path(folder) / spelled, (Path(folder) / (spelled or "x")).with_suffix(".png")):
+            if os.path.isfile(path):  # noqa: PTH113  (no error for names that are too long)
+                return path
+    return Path(folder) / name
 
 
 def read_ids(path: str | os.PathLike[str]) -> Int32[np.ndarray, "h w"]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from pansight.categories import Categories, Category
 from pansight.errors import CategoryError, DataError
-from pansight.formats.coco_files import picture_folder, read_json
+from pansight.formats.coco_files import id_picture_path, is_instances_file, picture_folder, read_json
 from pansight.metrics.remarks import Remarks
 
 PathLike = str | os.PathLike[str]
@@ -90,7 +90,7 @@ class _Set(NamedTuple):
             problems.append(f"{self.json}: image {image_id!r} has no list segments_info")
         if not isinstance(file_name, str) or not isinstance(segments_info, list):
             return None
-        picture = self.folder / file_name
+        picture = id_picture_path(self.folder, file_name)
         return Side(picture, segments_info, f"{picture} (image {image_id!r} of {Path(self.json).name})")
 
 
@@ -101,19 +101,25 @@ def pair_files(
     pred_folder: PathLike | None = None,
     categories: Categories | None = None,
     by_name: bool = False,
+    categories_by_name: bool = False,
 ) -> Paired | list[str]:
     """Pair the annotations of two JSON files by image id; or just the problems, where one is unreadable.
 
     The folders of the PNG default to those beside the JSON files, named like them without the ending.
     `categories`: for truth whose JSON has none. `by_name`: pair by the file names of the pictures (of the
     ids, in a JSON that lists no pictures), folders and endings aside, because many tools number images
-    themselves. Of repeated predictions the last counts; repeated truth counts each time.
+    themselves. `categories_by_name`: the category ids of the predictions mean what the predictions' own JSON
+    calls them, found in the truth by name. Of repeated predictions the last counts;
+    repeated truth counts each time.
     """
     problems: list[str] = []
     contents = []
     for path in (gt_json, pred_json):
         try:
-            contents.append(read_json(path))
+            content = read_json(path)
+            if is_instances_file(content):
+                problems.append(f"{path}: COCO instances: run `pansight data convert {path} OUT`")
+            contents.append(content)
         except DataError as error:
             problems.append(str(error))
     if problems:
@@ -136,7 +142,13 @@ def pair_files(
     if os.path.realpath(gt_json) == os.path.realpath(pred_json):
         remarks.add("same file", f"{gt_json} is truth and prediction at once; such a score says nothing")
     predictions = {}
+    own = contents[1].get("categories")
+    translation = _translation(own, categories, pred_json, problems) if categories_by_name else {}
+    if not categories_by_name:
+        _compare_numbering(categories, own, pred_json, remarks)
+    _look_for_scores(gt_json, annotations[0], remarks)
     for key, label, annotation in prediction.keyed(annotations[1], problems):
+        annotation = _translated(annotation, translation) if translation else annotation
         if key in predictions:
             remarks.add(
                 "repeated image", f"{pred_json}: image {label} is listed again; the last entry counts"
@@ -160,6 +172,72 @@ def pair_files(
     for side, folder in (("truth", truth.folder), ("prediction", prediction.folder)):
         pairs = _without_folder(pairs, side, folder, problems)
     return Paired(categories, pairs, problems, remarks)
+
+
+def _names_of(rows: Any) -> dict[int, str]:
+    """The names of the categories in a JSON by id, as far as there are some."""
+    return {
+        row["id"]: str(row["name"]).strip()
+        for row in (rows if isinstance(rows, list) else ())
+        if isinstance(row, dict) and isinstance(row.get("id"), int) and row.get("name")
+    }
+
+
+def _compare_numbering(categories: Categories, rows: Any, path: PathLike, remarks: Remarks) -> None:
+    """Remark where the predictions name the ids otherwise than the truth: ids are what is scored."""
+    own = {one.dataset_id: one.name for one in categories}
+    differing = [
+        f"id {id} is {name!r} there, {own[id]!r} in the truth"
+        for id, name in _names_of(rows).items()
+        if id in own and _plain(name) != _plain(own[id])
+    ]
+    if differing:
+        more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
+        remarks.add(
+            "other numbering",
+            f"{path}: {'; '.join(differing[:3])}{more}; ids were scored as they are, "
+            "--match-categories name goes by the names",
+        )
+
+
+def _translation(
+    rows: Any, categories: Categories, path: PathLike, problems: list[str]
+) -> dict[int, int | str]:
+    """The truth's id for each id of the predictions, by name; a text, which no id is, where it has none."""
+    names = _names_of(rows)
+    if not names:
+        problems.append(f'{path}: no list "categories" with names in it; categories cannot be found by name')
+    known = {_plain(one.name): one.dataset_id for one in categories}
+    return {id: known.get(_plain(name), name) for id, name in names.items()}
+
+
+def _translated(annotation: dict[str, Any], translation: dict[int, int | str]) -> dict[str, Any]:
+    rows = annotation.get("segments_info")
+    if not isinstance(rows, list):
+        return annotation
+    fresh = [
+        {**row, "category_id": translation.get(row["category_id"], f"id {row['category_id']}")}
+        if isinstance(row, dict) and isinstance(row.get("category_id"), int)
+        else row
+        for row in rows
+    ]
+    return {**annotation, "segments_info": fresh}
+
+
+def _look_for_scores(path: PathLike, annotations: list[Any], remarks: Remarks) -> None:
+    """Remark where the truth has scores, which predictions have: the files may be swapped."""
+    for annotation in annotations:
+        rows = annotation.get("segments_info") if isinstance(annotation, dict) else None
+        if any(isinstance(row, dict) and "score" in row for row in (rows if isinstance(rows, list) else ())):
+            remarks.add(
+                "scores in the truth",
+                f"{path}: its segments have scores, as predictions do; are the two files swapped?",
+            )
+            return
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.casefold().replace("_", " ").split())
 
 
 def _without_folder(pairs: list[Pair], side: str, folder: Path, problems: list[str]) -> list[Pair]:

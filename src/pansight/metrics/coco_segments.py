@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from pansight.categories import Categories
+from pansight.errors import DataError
+from pansight.formats.coco_files import is_crowd_flag
 from pansight.metrics.matching import SegmentTable, areas_of, rows_of
 from pansight.metrics.overlaps import Overlaps
 from pansight.metrics.remarks import Remarks
@@ -27,6 +29,7 @@ def read_truth(
     """
     rows = _by_id(segments_info, _OF_TRUTH, name, problems, remarks)
     known = {}
+    crowds = {}
     for id, row in rows.items():
         known[id] = _category(row, categories)
         if known[id] < 0:
@@ -35,10 +38,15 @@ def read_truth(
                 f"{name}: segment {id} has category_id {row['category_id']!r}, "
                 f"which {categories.name} does not have; it counts nowhere",
             )
-        if row["iscrowd"] not in (0, 1):
+        crowds[id] = False
+        try:
+            crowds[id] = is_crowd_flag(row["iscrowd"])
+        except DataError as error:
+            problems.append(f"{name}: segment {id}: {error}")
+        if isinstance(row["iscrowd"], str):
             remarks.add(
                 "odd iscrowd",
-                f"{name}: segment {id} has iscrowd {row['iscrowd']!r}, neither 0 nor 1; taken as 0",
+                f"{name}: segment {id} has iscrowd {row['iscrowd']!r}, a text; taken as {int(crowds[id])}",
             )
     areas = []
     for id, row in rows.items():
@@ -50,7 +58,7 @@ def read_truth(
     return SegmentTable(
         ids=np.array(list(rows), dtype=np.int64),
         categories=np.array(list(known.values()), dtype=np.int64),
-        crowd=np.array([row["iscrowd"] == 1 for row in rows.values()], dtype=np.bool_),
+        crowd=np.array(list(crowds.values()), dtype=np.bool_),
         areas=np.array(areas, dtype=np.float64),
     )
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from torch import Tensor, nn
 
 from pansight.categories import Categories
+from pansight.merging import Form, MergeSettings
 from pansight.models.preprocess import Preprocess, Sizes
 from pansight.nn.conv import ConvNorm
 from pansight.nn.deform import DeformConvNorm
@@ -41,6 +42,12 @@ class PanopticModel(nn.Module, ABC):
     """
 
     method: ClassVar[str]
+    outputs: ClassVar[type]
+    """the NamedTuple that `forward` gives"""
+    training_outputs: ClassVar[tuple[str, ...]] = ()
+    """fields of it that losses alone read; exported networks do without"""
+    merge_modules: ClassVar[tuple[str, ...]] = ()
+    """modules that the merge alone uses: it works in float32, and so they stay, whatever the network does"""
     config: BaseModel
 
     def __init__(self, categories: Categories, preprocess: Preprocess) -> None:
@@ -57,17 +64,34 @@ class PanopticModel(nn.Module, ABC):
         """Weighted loss terms by name; training minimises their sum."""
 
     @abstractmethod
-    def merge(self, outputs: Any, sizes: Sizes) -> PanopticBatch:
-        """Decide every pixel: outputs of a batch to panoptic maps at `sizes.output`."""
+    def merge(
+        self, outputs: Any, sizes: Sizes, settings: MergeSettings | None = None, form: Form = "pruned"
+    ) -> PanopticBatch:
+        """Decide every pixel: outputs of a batch to panoptic maps at `sizes.output`.
+
+        `settings` is the method's own record; None: the configuration's. See Form for the two forms.
+        """
 
     @abstractmethod
     def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
         """Optimizer groups with the paper's learning-rate and decay rules."""
 
     @torch.inference_mode()
-    def predict(self, images: Float[Tensor, "b 3 h w"], sizes: Sizes) -> PanopticBatch:
+    def predict(
+        self,
+        images: Float[Tensor, "b 3 h w"],
+        sizes: Sizes,
+        settings: MergeSettings | None = None,
+        form: Form = "pruned",
+    ) -> PanopticBatch:
         """Network and merge in one: normalised, padded images to panoptic maps."""
-        return self.merge(self(images), sizes)
+        return self.merge(self(images), sizes, settings, form)
+
+    @property
+    def merge_settings(self) -> MergeSettings:
+        """The default of `merge`, from the configuration."""
+        settings: MergeSettings = self.config.merge  # type: ignore[attr-defined]
+        return settings
 
     def optimized(self) -> "PanopticModel":
         """A copy for inference with everything constant folded into the weights; trains no more."""
@@ -92,7 +116,9 @@ picture's size, boxes, contiguous categories, scores."""
 class HasInstances(Protocol):
     """A model that finds objects as such, before it decides which of them a pixel belongs to."""
 
-    def instances(self, outputs: Any, sizes: Sizes) -> Sequence[InstanceTensors]:
+    def instances(
+        self, outputs: Any, sizes: Sizes, settings: MergeSettings | None = None, form: Form = "pruned"
+    ) -> Sequence[InstanceTensors]:
         """Every instance of each picture, also those that become no segment; masks may overlap."""
 
 
@@ -100,7 +126,7 @@ class HasInstances(Protocol):
 class HasSemantics(Protocol):
     """A model that has a semantic map of its own, in which things are not told apart by category."""
 
-    def semantics(self, outputs: Any, sizes: Sizes) -> Int[Tensor, "b H W"]:
+    def semantics(self, outputs: Any, sizes: Sizes, form: Form = "pruned") -> Int[Tensor, "b H W"]:
         """Maps at `sizes.output`: 1 + k for the k-th stuff category, 0 for all else, -1 beyond a picture."""
 
 

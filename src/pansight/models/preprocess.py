@@ -1,20 +1,24 @@
 """From pictures to the network's input: declared by each method, done in one place."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
-import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, PositiveInt
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 from pansight.errors import InputError
-from pansight.merging.sizes import Sizes as Sizes
+from pansight.panoptic.sizes import Sizes as Sizes
 
-Pixels = UInt8[Tensor, "b 3 h w"] | Float[Tensor, "b 3 h w"]
+# Whoever lists the models wants to know how large their images are: torch comes with the first tensor.
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from pansight.models.normalise import Normalise
+
+    Pixels: TypeAlias = UInt8[Tensor, "b 3 h w"] | Float[Tensor, "b 3 h w"]
 
 
 class Preprocess(BaseModel):
@@ -23,7 +27,9 @@ class Preprocess(BaseModel):
     `mean` and `std` are on the 0..255 scale, in the order of `channels`. The picture's short side becomes
     `short` unless its long side then exceeds `longest`, which rules (detectron2's rule); None keeps the
     picture as it is. `squash` (height, width) resizes without regard to the aspect instead. Padding to a
-    multiple of `divisor` goes to the bottom and the right, with 0 after normalisation.
+    multiple of `divisor` goes to the bottom and the right, with 0 after normalisation. `fit` (height, width)
+    makes each image as large as fits within, and pads it to exactly that: the input of a graph that takes no
+    other size.
 
     `resample` says how pictures are resized: `antialias` is Pillow's bilinear filter, which gives bytes;
     `bilinear` mixes the four nearest pixels and rounds nothing (EPSNet's released image mode).
@@ -34,6 +40,7 @@ class Preprocess(BaseModel):
     short: PositiveInt | None = None
     longest: PositiveInt | None = None
     squash: tuple[PositiveInt, PositiveInt] | None = None
+    fit: tuple[PositiveInt, PositiveInt] | None = None
     divisor: PositiveInt = 32
     mean: tuple[float, float, float] = (123.675, 116.280, 103.530)
     std: tuple[float, float, float] = (58.395, 57.120, 57.375)
@@ -48,19 +55,39 @@ class Preprocess(BaseModel):
         if resize == "paper":
             return self
         if resize == "none":
-            return self.model_copy(update={"short": None, "longest": None, "squash": None})
+            return self.model_copy(update={"short": None, "longest": None, "squash": None, "fit": None})
         if not isinstance(resize, int) or isinstance(resize, bool) or resize < 1:
             raise InputError(
                 f"resize {resize!r} is no rule; use 'paper', 'none' or a short side in pixels, such as 512"
             )
         if self.squash is not None:
             return self.model_copy(update={"squash": (resize, resize)})
-        return self.model_copy(update={"short": resize, "longest": None})
+        return self.model_copy(update={"short": resize, "longest": None, "fit": None})
+
+    def fitted(self, size: tuple[int, int]) -> "Preprocess":
+        """The same for inputs of one size, height and width; methods that squash images squash them to it.
+
+        Raises InputError where the network takes no such size.
+        """
+        if any(side < 1 or side % self.divisor for side in size):
+            nearest = self.padded_size([(max(1, size[0]), max(1, size[1]))])
+            raise InputError(
+                f"size {size[0]}x{size[1]} does not suit the network, whose sides are multiples of "
+                f"{self.divisor}; use {nearest[0]}x{nearest[1]}"
+            )
+        update = {"short": None, "longest": None, "squash": None, "fit": None}
+        return self.model_copy(update=update | {"fit" if self.squash is None else "squash": size})
 
     def target_size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width to which a picture of height x width is resized."""
         if self.squash is not None:
             return self.squash
+        if self.fit is not None:
+            scale = min(self.fit[0] / height, self.fit[1] / width)
+            return tuple(  # type: ignore[return-value]
+                min(most, max(1, int(side * scale + 0.5)))
+                for side, most in zip((height, width), self.fit, strict=True)
+            )
         if self.short is None:
             return height, width
         # the short side is exactly `short`: scale * side may round below it, and then a half rounds down
@@ -80,24 +107,29 @@ class Preprocess(BaseModel):
 
     def normaliser(self) -> "Normalise":
         """The module that brings pixels to the network's channel order and scale."""
+        from pansight.models.normalise import Normalise
+
         return Normalise(self)
 
-    def normalise(self, images: Pixels) -> Float[Tensor, "b 3 h w"]:
+    def normalise(self, images: "Pixels") -> "Float[Tensor, 'b 3 h w']":
         """RGB 0..255 to the network's channel order and scale."""
         return self.normaliser().to(images.device)(images)
 
     def frames(
         self,
         images: Sequence[UInt8[np.ndarray, "_ _ 3"]],
-        device: torch.device | str = "cpu",
+        device: "torch.device | str" = "cpu",
         output: Sequence[tuple[int, int]] | None = None,
-    ) -> tuple[Pixels, Sizes]:
+    ) -> "tuple[Pixels, Sizes]":
         """Resize and pad images (RGB) to one batch of pixels, 0..255, that `Normalise` takes.
 
         They stay bytes where `resample` rounds to bytes. `output` holds (height, width) of the map wanted for
         each image; None: as large as the image. Raises InputError when there are no images, or not one size
         for each.
         """
+        import torch
+        from torch.nn import functional as F
+
         if not images:
             raise InputError("a batch needs at least one image")
         if output is not None and len(output) != len(images):
@@ -120,16 +152,21 @@ class Preprocess(BaseModel):
     def batch(
         self,
         images: Sequence[UInt8[np.ndarray, "_ _ 3"]],
-        device: torch.device | str = "cpu",
+        device: "torch.device | str" = "cpu",
         output: Sequence[tuple[int, int]] | None = None,
-    ) -> tuple[Float[Tensor, "b 3 h w"], Sizes]:
+    ) -> "tuple[Float[Tensor, 'b 3 h w'], Sizes]":
         """Resize, pad and normalise images (RGB) to one input; `output` is as `frames` has it."""
+        import torch
+
         pixels, sizes = self.frames(images, device, output)
         valid = torch.tensor(sizes.valid, device=device)
         return self.normaliser().to(device)(pixels, None if sizes.filled else valid), sizes
 
-    def _pixels(self, image: UInt8[np.ndarray, "_ _ 3"], device: torch.device | str) -> Pixels:
+    def _pixels(self, image: UInt8[np.ndarray, "_ _ 3"], device: "torch.device | str") -> "Pixels":
         """The image at its target size, 0..255, on the device, by `bilinear`."""
+        import torch
+        from torch.nn import functional as F
+
         size = self.target_size(image.shape[0], image.shape[1])
         # a copy: torch refuses to share memory that is read-only
         pixels = torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C")).to(device)[None]
@@ -138,39 +175,9 @@ class Preprocess(BaseModel):
         return F.interpolate(pixels.float(), size=size, mode="bilinear", align_corners=False)
 
     def padded_size(self, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-        """The smallest multiple of `divisor` in either direction that holds all `sizes`."""
+        """The smallest multiple of `divisor` in either direction that holds all `sizes`, or `fit`."""
+        if self.fit is not None:
+            return self.fit
         height = max(size[0] for size in sizes)
         width = max(size[1] for size in sizes)
         return -(-height // self.divisor) * self.divisor, -(-width // self.divisor) * self.divisor
-
-
-class Normalise(nn.Module):
-    """Pixels 0..255 to a network's channel order and scale; part of every exported graph.
-
-    What it knows are buffers: they travel to the device with the network, once.
-    """
-
-    mean: Float[Tensor, "3 1 1"]
-    std: Float[Tensor, "3 1 1"]
-
-    def __init__(self, preprocess: Preprocess) -> None:
-        super().__init__()
-        self.bgr = preprocess.channels == "bgr"
-        for name, values in (("mean", preprocess.mean), ("std", preprocess.std)):
-            self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
-
-    def forward(self, pixels: Pixels, valid: Int[Tensor, "b 2"] | None = None) -> Float[Tensor, "b 3 h w"]:
-        """RGB 0..255 to float32.
-
-        `valid` (height, width) of each image inside the padded input; what lies beyond becomes 0, which no
-        byte before normalisation could say. None: the images fill it.
-        """
-        if self.bgr:
-            pixels = pixels.flip(1)
-        images = (pixels.float() - self.mean) / self.std
-        if valid is None:
-            return images
-        rows = torch.arange(pixels.shape[2], device=pixels.device) < valid[:, :1]
-        columns = torch.arange(pixels.shape[3], device=pixels.device) < valid[:, 1:]
-        inside = rows[:, None, :, None] & columns[:, None, None, :]
-        return images.masked_fill(~inside, 0.0)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int, Int32
+from jaxtyping import Bool, Float, Float32, Int, Int32
 from torch import Tensor
 
 from pansight.categories import Categories
@@ -18,19 +18,21 @@ class PanopticBatch(NamedTuple):
     """Panoptic maps of b pictures on tensors of fixed shape; s rows a picture, most of them often empty.
 
     `ids` is 0 for void, else 1 + row; `categories` is the contiguous index, -1 in empty rows; `areas` counts
-    pixels.
+    pixels. `overflow` is true for pictures that had more candidates than the merge's budget, so that the
+    best alone were merged (fixed form only); None where nobody counted.
     """
 
     ids: Int[Tensor, "b h w"]
     categories: Int[Tensor, "b s"]
     scores: Float[Tensor, "b s"]
     areas: Int[Tensor, "b s"]
+    overflow: Bool[Tensor, " b"] | None = None
 
     def host(self) -> "PanopticBatch":
         """The batch on the CPU, brought there in one transfer; itself where it is there already."""
         if self.ids.device.type == "cpu":
             return self
-        block = _packed(self.ids, self.categories, self.scores, self.areas)
+        block = _packed(self.ids, self.categories, self.scores, self.areas, self.overflow)
         return PanopticBatch(*_unpacked(block, self.ids.shape, self.categories.shape[1]))
 
     def to_maps(
@@ -61,17 +63,27 @@ def _packed(
     categories: Int[Tensor, "b s"],
     scores: Float[Tensor, "b s"],
     areas: Int[Tensor, "b s"],
+    overflow: Bool[Tensor, " b"] | None,
 ) -> Int32[Tensor, "n"]:
     """All in one block, the scores as their bits: every copy from a device waits for the device."""
     bits = scores.detach().to(torch.float32).view(torch.int32)
-    return torch.cat([part.to(torch.int32).flatten() for part in (ids, categories, bits, areas)])
+    parts = (ids, categories, bits, areas, *(() if overflow is None else (overflow,)))
+    return torch.cat([part.to(torch.int32).flatten() for part in parts])
 
 
 def _unpacked(
     block: Int32[Tensor, "n"], shape: Sequence[int], rows: int
-) -> tuple[Int32[Tensor, "b h w"], Int32[Tensor, "b s"], Float32[Tensor, "b s"], Int32[Tensor, "b s"]]:
+) -> tuple[
+    Int32[Tensor, "b h w"],
+    Int32[Tensor, "b s"],
+    Float32[Tensor, "b s"],
+    Int32[Tensor, "b s"],
+    Bool[Tensor, " b"] | None,
+]:
     """Bring the block of `_packed` to the host; `shape` is that of the ids."""
-    table = shape[0] * rows
-    ids, categories, bits, areas = block.cpu().split([math.prod(shape), table, table, table])
+    pixels, table = math.prod(shape), shape[0] * rows
+    flags = len(block) - pixels - 3 * table
+    ids, categories, bits, areas, overflow = block.cpu().split([pixels, table, table, table, flags])
     categories, bits, areas = (part.view(shape[0], rows) for part in (categories, bits, areas))
-    return ids.view(*shape), categories, bits.view(torch.float32), areas
+    scores = bits.view(torch.float32)
+    return ids.view(*shape), categories, scores, areas, overflow.bool() if flags else None

@@ -27,7 +27,10 @@ def _quota() -> float | None:
         return None
     found = []
     for line in lines:
-        _, controllers, path = line.split(":", 2)
+        _, _, rest = line.partition(":")
+        controllers, colon, path = rest.partition(":")
+        if not colon:
+            continue
         if controllers == "":  # version 2
             root, read = _CGROUPS, _version_2
         elif "cpu" in controllers.split(","):
@@ -35,13 +38,11 @@ def _quota() -> float | None:
         else:
             continue
         # in a container the path may be the host's, of which only the root is seen
-        folder = root / path.lstrip("/")
-        for place in (folder, *folder.parents):
-            share = read(place)
+        names = [name for name in path.split("/") if name not in ("", "..")]
+        for depth in range(len(names) + 1):
+            share = read(root.joinpath(*names[:depth]))
             if share is not None:
                 found.append(share)
-            if place == root:
-                break
     return min(found, default=None)
 
 

@@ -3,6 +3,7 @@
 import torch
 
 from pansight.errors import DeviceError
+from pansight.merging import Form
 
 
 def choose_device(name: str | torch.device | None = None) -> torch.device:
@@ -26,3 +27,8 @@ def choose_device(name: str | torch.device | None = None) -> torch.device:
     if not there.get(device.type, True):
         raise DeviceError(f"there is no device {device} here; use --device auto or cpu (device='cpu')")
     return device
+
+
+def form_for(device: torch.device) -> Form:
+    """The form of the merge that suits a device: reading a count is free on a CPU, and stalls all else."""
+    return "pruned" if device.type == "cpu" else "fixed"

@@ -50,6 +50,9 @@ def _expand(argument: str, problems: list[str]) -> list[Path]:
     if not argument:
         problems.append("'': an empty name; give a picture or '.' for this folder")
         return []
+    if "://" in argument:
+        problems.append(f"{printable(argument)}: addresses are not read; download it and give the file")
+        return []
     if os.path.isdir(path):  # noqa: PTH112  (names that are too long raise no error here)
         return _folder(path, problems)
     if os.path.lexists(path) or not glob.has_magic(argument):

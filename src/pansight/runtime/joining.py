@@ -31,4 +31,9 @@ def joined(batches: Sequence[PanopticBatch], order: Sequence[Sequence[int]]) -> 
         )
     positions = torch.tensor([position for chunk in order for position in chunk])
     back = positions.argsort().to(parts[0].ids.device)
-    return PanopticBatch(*(torch.cat(field)[back] for field in zip(*parts, strict=True)))
+    ids, categories, scores, areas = (
+        torch.cat(field)[back] for field in zip(*(p[:4] for p in parts), strict=True)
+    )
+    flags = [part.overflow for part in parts if part.overflow is not None]
+    overflow = torch.cat(flags)[back] if len(flags) == len(parts) else None
+    return PanopticBatch(ids, categories, scores, areas, overflow)

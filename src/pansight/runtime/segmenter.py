@@ -1,5 +1,6 @@
 """One call from an image to its panoptic map."""
 
+import logging
 import math
 import os
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
@@ -10,6 +11,7 @@ import numpy as np
 
 from pansight.categories import Categories
 from pansight.errors import CheckpointError, InputError
+from pansight.merging import Form, MergeSettings
 from pansight.panoptic import PanopticBatch, PanopticMap
 from pansight.panoptic.instances import Instances
 from pansight.runtime.cores import usable_cores
@@ -34,6 +36,8 @@ Resize: TypeAlias = Literal["paper", "none"] | int
 
 Pictures: TypeAlias = list[Any] | tuple[Any, ...]
 """Several of Picture; not a `Sequence`, for a path is one, too."""
+
+_log = logging.getLogger(__name__)
 
 _Frame = TypeVar("_Frame")
 _Found = TypeVar("_Found")
@@ -298,6 +302,8 @@ class Segmenter:
         batch = batch.host()
         if np.isnan(batch.scores.numpy()).any():
             raise CheckpointError(_NOT_FINITE)
+        if batch.overflow is not None and bool(batch.overflow.any()):
+            _log.warning("more masks than merge.budget were kept; the best were merged: raise merge.budget")
         return batch.to_maps(self.categories, [(image.shape[0], image.shape[1]) for image in images])
 
     def _one_or_list(self, pictures: Any, find: Callable[[Sequence[Rgb]], list[_Found]]) -> Any:
@@ -361,8 +367,8 @@ def load(
     weights: str | os.PathLike[str] | None = None,
     device: "str | torch.device | None" = None,
     precision: Literal["float32", "bfloat16", "float16"] | None = None,
-    form: Literal["pruned", "fixed"] | None = None,
-    merge: Mapping[str, Any] | None = None,
+    form: Form | None = None,
+    merge: Mapping[str, Any] | MergeSettings | None = None,
     resize: Resize = "paper",
     batch_size: int = 1,
     max_pixels: int = MAX_PIXELS,
@@ -371,7 +377,7 @@ def load(
 
         pansight.load("yoso-tiny")
         pansight.load("yoso-tiny", engine="compiled", device="cuda", precision="float16")
-        pansight.load("runs/street/best.safetensors", merge={"object_threshold": 0.5})
+        pansight.load("runs/street/best.safetensors", merge={"stuff_area": 256})
 
     Args:
         engine: `auto`: what the file was made for, else `torch`; `torch`: PyTorch with all that is constant
@@ -380,7 +386,7 @@ def load(
         device: `auto` or None (cuda, else mps, else cpu), or its name.
         precision: of the network; None: float32.
         form: of the merge; None: `pruned` on the CPU, else `fixed`.
-        merge: merge settings to change, by name.
+        merge: merge settings to change, such as {"stuff_area": 256}, or a record of the model's own kind.
         resize: see Resize. Maps always have the size of their image.
         batch_size, max_pixels: see Segmenter.
 

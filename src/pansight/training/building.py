@@ -1,5 +1,7 @@
 """The model that a configuration asks for."""
 
+from collections.abc import Mapping
+
 import torch
 from pydantic import BaseModel, ValidationError
 
@@ -27,7 +29,7 @@ def build_model(choice: ModelChoice, categories: Categories) -> PanopticModel:
         spec = preset(choice.preset)
         method, fields = spec.method, spec.config.model_dump()
         preprocess = preprocess or spec.preprocess
-    config = _checked(find_method(method).config, {**fields, **choice.config})
+    config = _checked(find_method(method).config, _changed(fields, choice.config))
     model = construct(method, config, categories, preprocess or Preprocess())
     if choice.backbone is not None:
         load_backbone(model, choice.backbone)
@@ -83,6 +85,15 @@ def _class_layers(model: PanopticModel) -> list[str]:
     larger = Categories([*model.categories, Category("one more", True, free_id, (0, 0, 0))])
     shapes = construct(model.method, model.config, larger, model.preprocess, blank=True).state_dict()
     return [key for key, tensor in model.state_dict().items() if tensor.shape != shapes[key].shape]
+
+
+def _changed(fields: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:
+    """`fields` with some replaced; of `merge`, which holds several, only those that are named."""
+    merge, some = fields.get("merge"), changes.get("merge")
+    changed = {**fields, **changes}
+    if isinstance(merge, Mapping) and isinstance(some, Mapping):
+        changed["merge"] = {**merge, **some}
+    return changed
 
 
 def _checked(kind: type[BaseModel], fields: dict[str, object]) -> BaseModel:

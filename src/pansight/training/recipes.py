@@ -1,5 +1,6 @@
 """Recipes: training configurations by name or file, changed one option at a time."""
 
+import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
@@ -28,8 +29,10 @@ def read_recipe(name: str) -> dict[str, Any]:
         elif path.is_file():
             text = path.read_text(encoding="utf-8")
         else:
+            near = difflib.get_close_matches(path.stem.lower(), recipe_names(), n=3, cutoff=0.0)
             raise InputError(
-                f"{name} is neither a file nor a recipe; recipes are {', '.join(recipe_names())}"
+                f"{name} is neither a file nor a recipe; did you mean {' or '.join(near)}? "
+                "`pansight train` alone lists all"
             )
         data = yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -44,7 +47,10 @@ def read_recipe(name: str) -> dict[str, Any]:
 
 
 def with_options(data: Mapping[str, Any], options: Iterable[str]) -> dict[str, Any]:
-    """`data` with settings `key.sub=value` applied in order; values are YAML. Raises InputError."""
+    """`data` with settings `key.sub=value` applied in order; values are YAML. Raises InputError.
+
+    `merge.` is short for `model.config.merge.`, as the thresholds are called wherever there is a model.
+    """
     result = dict(data)
     for option in options:
         key, equals, value = option.partition("=")
@@ -54,7 +60,8 @@ def with_options(data: Mapping[str, Any], options: Iterable[str]) -> dict[str, A
             parsed = yaml.safe_load(value)
         except yaml.YAMLError as error:
             raise InputError(f"--set {option}: {value!r} is no YAML value; put it in quotes") from error
-        _assign(result, key.split("."), parsed)
+        keys = key.split(".")
+        _assign(result, ["model", "config", *keys] if keys[0] == "merge" else keys, parsed)
     return result
 
 

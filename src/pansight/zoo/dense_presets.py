@@ -1,7 +1,7 @@
 """The models of the dense-detections paper."""
 
 from pansight.categories import Categories
-from pansight.models.dense_detection import DenseDetectionConfig
+from pansight.models.dense_detection.config import DenseDetectionConfig, DenseMergeSettings
 from pansight.models.preprocess import Preprocess
 from pansight.zoo.spec import Figure, ModelSpec, ReleasedFile
 
@@ -35,7 +35,9 @@ def dense_detection_presets() -> tuple[ModelSpec, ...]:
         ModelSpec(
             name="dense-r50-coco",
             method="dense_detection",
-            config=DenseDetectionConfig(score_threshold=0.05, stuff_area=4096, semantic_weight=0.4),
+            config=DenseDetectionConfig(
+                score_threshold=0.05, semantic_weight=0.4, merge=DenseMergeSettings(stuff_area=4096)
+            ),
             categories=Categories.builtin("coco"),
             preprocess=Preprocess(
                 short=800, longest=1333, mean=MEAN_BGR, std=(1.0, 1.0, 1.0), channels="bgr"

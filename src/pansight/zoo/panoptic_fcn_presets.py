@@ -3,7 +3,7 @@
 from typing import Any
 
 from pansight.categories import Categories
-from pansight.models.panoptic_fcn import PanopticFCNConfig
+from pansight.models.panoptic_fcn.config import PanopticFCNConfig, PanopticFCNMergeSettings
 from pansight.models.preprocess import Preprocess
 from pansight.zoo.spec import Figure, ModelSpec, ReleasedFile
 
@@ -28,8 +28,7 @@ MAPILLARY: dict[str, Any] = {
     "positions": 3,
     "top": 200,
     "similarity_threshold": 0.95,
-    "mask_threshold": 0.5,
-    "stuff_area": 2048,
+    "merge": PanopticFCNMergeSettings(mask_threshold=0.5, stuff_area=2048),
 }
 
 

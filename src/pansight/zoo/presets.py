@@ -9,10 +9,10 @@ from typing import Any
 from pansight.categories import Categories
 from pansight.errors import CheckpointError, PansightError
 from pansight.models.preprocess import Preprocess
-from pansight.models.yoso import YOSOConfig
+from pansight.models.yoso.config import YOSOConfig, YOSOMergeSettings
 from pansight.zoo.dense_presets import dense_detection_presets
 from pansight.zoo.epsnet_presets import epsnet_presets
-from pansight.zoo.native import read_header
+from pansight.zoo.header import read_header
 from pansight.zoo.panoptic_fcn_presets import panoptic_fcn_presets
 from pansight.zoo.spec import Figure, ModelSpec, ReleasedFile
 
@@ -62,7 +62,7 @@ def released() -> tuple[ModelSpec, ...]:
         "backbone_norm": "batch",
         "class_layers": 3,
         "mask_layers": 3,
-        "object_threshold": 0.8,
+        "merge": YOSOMergeSettings(object_threshold=0.8),
     }
     return (
         _yoso_r50(
@@ -107,7 +107,7 @@ def released() -> tuple[ModelSpec, ...]:
             ((38.0, 35.4, "V100"),),
             "YOSO, ResNet-50, ADE20K, short side 640",
             temperature=0.5,
-            object_threshold=0.2,
+            merge=YOSOMergeSettings(object_threshold=0.2),
         ),
         _yoso_r50(
             "yoso-r50-mapillary",
@@ -120,7 +120,7 @@ def released() -> tuple[ModelSpec, ...]:
             class_layers=3,
             mask_layers=3,
             temperature=0.1,
-            object_threshold=0.0,
+            merge=YOSOMergeSettings(object_threshold=0.0),
         ),
         *dense_detection_presets(),
         *epsnet_presets(),
@@ -175,5 +175,5 @@ def preset(name: str) -> ModelSpec:
     for spec in released():
         if spec.name == name:
             return spec
-    near = difflib.get_close_matches(name.lower(), names(), n=3, cutoff=0.5) or names()
+    near = difflib.get_close_matches(name.lower(), names(), n=3, cutoff=0.0)
     raise PansightError(f"no model {name!r}; did you mean {' or '.join(near)}? `pansight models` lists all")

@@ -31,7 +31,8 @@ def test_semantic_maps_hold_contiguous_classes(tmp_path: Path, make_truths: Sour
     values = pixels(tmp_path / "p1.png")
     assert values.dtype == np.uint8 and values[0, 0] == 255
     assert np.array_equal(np.where(values == 255, -1, values.astype(int)), source.truth(1).semantic())
-    assert json.loads((tmp_path / "classes.json").read_text()) == source.categories.to_json()
+    rows = [{**row, "value": value} for value, row in enumerate(source.categories.to_json())]
+    assert json.loads((tmp_path / "classes.json").read_text()) == rows
 
 
 def test_many_classes_take_16_bits() -> None:

@@ -107,15 +107,11 @@ def test_is_the_literal_procedure(case: tuple[DenseOutputs, Sizes, DenseDetectio
     outputs, sizes, config = case
     wanted = [literal_queries(outputs, i, valid, config) for i, valid in enumerate(sizes.valid)]
     with mock.patch.object(candidates, "FIRST_LOOK", look):
-        queries = find_queries(outputs, sizes, config)
+        queries = find_queries(outputs, sizes, config, "pruned")
     assert [rows_of(queries, picture) for picture in range(len(wanted))] == wanted
     assert queries.kept.shape[1] == max(1, *map(len, wanted), 1)
-    with (
-        mock.patch("pansight.models.dense_detection.candidates.data_may_shape", return_value=False),
-        mock.patch("pansight.merging.rules.data_may_shape", return_value=False),
-    ):
-        fixed = find_queries(outputs, sizes, config)
-    # without shapes that depend on data, ties beyond the limit are cut off
+    fixed = find_queries(outputs, sizes, config, "fixed")
+    # where shapes do not depend on data, ties beyond the limit are cut off
     assert fixed.kept.shape[1] <= config.detections
     assert [rows_of(fixed, picture) for picture in range(len(wanted))] == [
         rows[: config.detections] for rows in wanted
@@ -138,7 +134,7 @@ def one_level(logits: Tensor, offsets: Tensor) -> DenseOutputs:
 
 def find(outputs: DenseOutputs, **changes: Any) -> Queries:
     size = (8 * outputs.semantic_logits.shape[2], 8 * outputs.semantic_logits.shape[3])
-    return find_queries(outputs, Sizes(size, [size], [size]), DenseDetectionConfig(**changes))
+    return find_queries(outputs, Sizes(size, [size], [size]), DenseDetectionConfig(**changes), "pruned")
 
 
 def test_ties_at_the_limit_of_detections_stay() -> None:

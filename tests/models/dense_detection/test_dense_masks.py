@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 from typing import Any
-from unittest import mock
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pansight.merging.semantics import enlarged
+from pansight.merging import Form
 from pansight.merging.sizes import Sizes
+from pansight.merging.upsampling import interpolated
 from pansight.models.dense_detection import DenseDetectionConfig, DenseOutputs
 from pansight.models.dense_detection.candidates import find_queries
 from pansight.models.dense_detection.dense_boxes import boxes_of_levels, dense_boxes, pair_giou
@@ -49,15 +49,13 @@ def outputs_of(make: Make, height: int, width: int, *, levelness: bool) -> Dense
 
 @pytest.mark.parametrize("levelness", [True, False])
 @pytest.mark.parametrize("kind", ["giou", "iou"])
-@pytest.mark.parametrize("form", ["sparse", "all pairs"])
-def test_each_value_by_hand(random_outputs: Make, kind: Any, levelness: bool, form: str) -> None:
+@pytest.mark.parametrize("form", ["pruned", "fixed"])
+def test_each_value_by_hand(random_outputs: Make, kind: Any, levelness: bool, form: Form) -> None:
     outputs = outputs_of(random_outputs, 32, 48, levelness=levelness)
-    config = DenseDetectionConfig(location_probability=kind, sigma=0.0, levelness=levelness, mask_loss=False)
+    config = DenseDetectionConfig(location_probability=kind, levelness=levelness, mask_loss=False)
     sizes = Sizes((32, 48), [(32, 48), (30, 40)], [(32, 48), (30, 40)])
-    queries = find_queries(outputs, sizes, config)
-    shapes = mock.patch("pansight.models.dense_detection.masks.data_may_shape", return_value=form == "sparse")
-    with shapes:
-        soft = soft_masks(outputs, queries, THINGS, config)
+    queries = find_queries(outputs, sizes, config, "pruned")
+    soft = soft_masks(outputs, queries, THINGS, config, 0.0, form)
     assert soft.shape == (2, queries.kept.shape[1], 8, 12)
     logits = F.interpolate(outputs.semantic_logits, size=(8, 12), mode="bilinear", align_corners=False)
     probability = logits.softmax(1)
@@ -81,19 +79,18 @@ def test_the_sparse_form_gives_the_same_masks(
     outputs = outputs_of(random_outputs, 64, 96, levelness=levelness)
     valid = (61, 90)
     config = DenseDetectionConfig(
-        location_probability=kind, sigma=0.2, levelness=levelness, mask_loss=False, detections=60
+        location_probability=kind, levelness=levelness, mask_loss=False, detections=60
     )
     sizes = Sizes((64, 96), [valid] * 2, [output] * 2)
-    queries = find_queries(outputs, sizes, config)
+    queries, threshold = find_queries(outputs, sizes, config, "pruned"), 0.2
     reach = 1 if output == valid else 2
-    sparse = soft_masks(outputs, queries, THINGS, config, reach)
-    with mock.patch("pansight.models.dense_detection.masks.data_may_shape", return_value=False):
-        whole = soft_masks(outputs, queries, THINGS, config, reach)
+    sparse = soft_masks(outputs, queries, THINGS, config, threshold, "pruned", reach)
+    whole = soft_masks(outputs, queries, THINGS, config, threshold, "fixed", reach)
     assert 0.05 < float((sparse != 0).float().mean()) < 0.98
     assert torch.equal(sparse[sparse != 0], whole[sparse != 0])
 
     def cut(soft: Tensor) -> Tensor:
-        return (enlarged(soft, (64, 96), valid, output) >= config.sigma) & queries.kept[..., None, None]
+        return (interpolated(soft, (64, 96), valid, output) >= threshold) & queries.kept[..., None, None]
 
     masks = cut(sparse)
     assert torch.equal(masks, cut(whole))

@@ -1,15 +1,16 @@
 """From maps to panoptic maps: scenes whose answer is known, sizes of all kinds, options."""
 
 from typing import Any
-from unittest import mock
 
 import pytest
 import torch
 
+from pansight.merging import Form
 from pansight.merging.sizes import Sizes
-from pansight.models.dense_detection import DenseDetectionConfig, DenseOutputs
+from pansight.models.dense_detection import DenseDetectionConfig, DenseMergeSettings, DenseOutputs
 from pansight.models.dense_detection.merge import merge_dense
 from pansight.models.dense_detection.outputs import STRIDES
+from pansight.panoptic import PanopticBatch
 
 IS_THING = torch.tensor([True, False, True, False])
 LAWN = 3
@@ -53,7 +54,20 @@ def outputs_for(height: int, width: int, *objects: Rectangle, stuff: int = LAWN)
 
 
 def config(**changes: Any) -> DenseDetectionConfig:
-    return DenseDetectionConfig(**{"stuff_area": 1, "object_threshold": 0.2, **changes})
+    """Changes of the configuration, or of its `merge`."""
+    mine = {name: changes.pop(name) for name in list(changes) if name in DenseMergeSettings.model_fields}
+    merge = DenseMergeSettings(**{"stuff_area": 1, "object_threshold": 0.2, **mine})
+    return DenseDetectionConfig(merge=merge, **changes)
+
+
+def merged(
+    outputs: DenseOutputs,
+    sizes: Sizes,
+    options: DenseDetectionConfig,
+    is_thing: torch.Tensor = IS_THING,
+    form: Form = "pruned",
+) -> PanopticBatch:
+    return merge_dense(outputs, sizes, options, options.merge, is_thing, form)
 
 
 def same_size(height: int, width: int) -> Sizes:
@@ -78,7 +92,7 @@ def test_two_objects_on_a_lawn(kind: Any, levelness: bool) -> None:
     if not levelness:
         outputs = outputs._replace(levelness=None)
     options = config(location_probability=kind, levelness=levelness, mask_loss=False)
-    batch = merge_dense(outputs, same_size(64, 96), options, IS_THING)
+    batch = merged(outputs, same_size(64, 96), options)
     assert sorted(batch.categories[0, :2].tolist()) == [0, 2]
     assert batch.categories[0, 2] == LAWN
     dog, cat = (1 + batch.categories[0, :2].tolist().index(category) for category in (0, 2))
@@ -93,7 +107,7 @@ def test_two_objects_on_a_lawn(kind: Any, levelness: bool) -> None:
 def test_one_object_fills_a_picture_of_any_size(size: tuple[int, int]) -> None:
     # the object goes on where the last cells of P3 reach beyond the picture
     whole = (1, 0, 0, -(-size[1] // 8) * 8, -(-size[0] // 8) * 8)
-    batch = merge_dense(outputs_for(*size, whole), same_size(*size), config(), IS_THING)
+    batch = merged(outputs_for(*size, whole), same_size(*size), config())
     assert batch.ids.shape == (1, *size)
     assert (batch.ids == 1).all()
     assert batch.categories[0, :2].tolist() == [2, -1]
@@ -101,25 +115,22 @@ def test_one_object_fills_a_picture_of_any_size(size: tuple[int, int]) -> None:
 
 def test_a_picture_with_nothing_but_stuff() -> None:
     outputs = outputs_for(40, 56, stuff=1)
-    batch = merge_dense(outputs, same_size(40, 56), config(), IS_THING)
+    batch = merged(outputs, same_size(40, 56), config())
     assert (batch.ids == 1).all()
     assert batch.categories[0, :2].tolist() == [1, -1]
     assert batch.scores[0, 0] == 1
-    empty = merge_dense(outputs, same_size(40, 56), config(stuff_area=40 * 56 + 1), IS_THING)
+    empty = merged(outputs, same_size(40, 56), config(stuff_area=40 * 56 + 1))
     assert (empty.ids == 0).all()
     assert (empty.categories == -1).all()
 
 
 def test_more_than_a_hundred_objects() -> None:
-    """All score alike, so the limit of 100 keeps all; without shapes that depend on data it keeps 100."""
+    """All score alike, so the limit of 100 keeps all; the fixed form keeps 100."""
     objects = [(0, 24 * i + 4, 24 * j + 4, 24 * i + 20, 24 * j + 20) for j in range(10) for i in range(12)]
     outputs = outputs_for(240, 288, *objects)
-    batch = merge_dense(outputs, same_size(240, 288), config(sigma=0.3), IS_THING)
+    batch = merged(outputs, same_size(240, 288), config(mask_threshold=0.3))
     assert int((batch.categories[0] == 0).sum()) == 120
-    modules = ("merging.rules", "models.dense_detection.candidates", "models.dense_detection.masks")
-    patches = [mock.patch(f"pansight.{module}.data_may_shape", return_value=False) for module in modules]
-    with patches[0], patches[1], patches[2]:
-        fixed = merge_dense(outputs, same_size(240, 288), config(sigma=0.3), IS_THING)
+    fixed = merged(outputs, same_size(240, 288), config(mask_threshold=0.3, budget=100), form="fixed")
     assert int((fixed.categories[0] == 0).sum()) == 100
     assert fixed.categories.shape[1] == 100 + 4
 
@@ -131,10 +142,10 @@ def test_batches_of_different_sizes_are_what_they_are_alone() -> None:
         outputs_for(72, 104, (1, 0, 0, 64, 48)),
     ]
     valid, output = [(72, 104), (50, 61), (48, 64)], [(72, 104), (100, 122), (30, 40)]
-    batch = merge_dense(joined(*pictures), Sizes((72, 104), valid, output), config(), IS_THING)
+    batch = merged(joined(*pictures), Sizes((72, 104), valid, output), config())
     assert batch.ids.shape == (3, 100, 122)
     for i, (height, width) in enumerate(output):
-        one = merge_dense(pictures[i], Sizes((72, 104), [valid[i]], [output[i]]), config(), IS_THING)
+        one = merged(pictures[i], Sizes((72, 104), [valid[i]], [output[i]]), config())
         assert torch.equal(batch.ids[i, :height, :width], one.ids[0])
         assert (batch.ids[i, height:] == 0).all()
         assert (batch.ids[i, :, width:] == 0).all()
@@ -147,21 +158,19 @@ def test_unclaimed_pixels_of_things_are_void_or_their_best_stuff() -> None:
     outputs = outputs_for(64, 96, (0, 8, 8, 48, 40))
     quiet = outputs._replace(class_logits=tuple(level - 18 for level in outputs.class_logits))
     outputs.semantic_logits[0, 1] += torch.where(outputs.semantic_logits[0, 0] > 0, 1.0, 0.0)  # second best
-    void = merge_dense(quiet, same_size(64, 96), config(), IS_THING)
+    void = merged(quiet, same_size(64, 96), config())
     assert (void.ids[0, 12:36, 12:44] == 0).all()
     assert void.categories[0, :2].tolist() == [LAWN, -1]
-    filled = merge_dense(quiet, same_size(64, 96), config(fill_stuff=True), IS_THING)
+    filled = merged(quiet, same_size(64, 96), config(fill_stuff=True))
     assert filled.categories[0, :3].tolist() == [1, LAWN, -1]
     assert (filled.ids[0, 12:36, 12:44] == 1).all()
 
 
 def test_boxes_below_the_object_threshold_become_no_segment() -> None:
     outputs = outputs_for(64, 96, (0, 8, 8, 48, 40))
-    best = float(merge_dense(outputs, same_size(64, 96), config(), IS_THING).scores[0, 0])
-    assert (
-        merge_dense(outputs, same_size(64, 96), config(object_threshold=best), IS_THING).scores[0, 0] == best
-    )
-    above = merge_dense(outputs, same_size(64, 96), config(object_threshold=best + 1e-4), IS_THING)
+    best = float(merged(outputs, same_size(64, 96), config()).scores[0, 0])
+    assert merged(outputs, same_size(64, 96), config(object_threshold=best)).scores[0, 0] == best
+    above = merged(outputs, same_size(64, 96), config(object_threshold=best + 1e-4))
     assert above.categories[0, :2].tolist() == [LAWN, -1]
 
 
@@ -170,5 +179,5 @@ def test_only_things_or_only_stuff() -> None:
     everything = torch.ones(4, dtype=torch.bool)
     four = outputs._replace(class_logits=tuple(c.repeat(1, 2, 1, 1) for c in outputs.class_logits))
     for fill in (False, True):
-        batch = merge_dense(four, same_size(32, 32), config(fill_stuff=fill), everything)
+        batch = merged(four, same_size(32, 32), config(fill_stuff=fill), everything)
         assert set(batch.categories[0].tolist()) == {0, -1}

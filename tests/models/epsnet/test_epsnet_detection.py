@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from typing import Any
-from unittest import mock
 
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pansight.merging import Form
 from pansight.models.epsnet import EPSNetConfig
 from pansight.models.epsnet.anchors import corners, decode, encode
 from pansight.models.epsnet.detection import Detections, detect
@@ -47,16 +47,15 @@ def literal(outputs: EPSNetOutputs, config: EPSNetConfig, threshold: float) -> l
     seed=st.integers(0, 10**6),
     nms=st.sampled_from(["fast", "exact"]),
     threshold=st.sampled_from([0.0, 0.02, 0.2, 0.6, 1.0]),
-    fixed=st.booleans(),
+    form=st.sampled_from(["pruned", "fixed"]),
     candidates=st.sampled_from([5, 200]),
 )
 def test_is_what_loops_find(
-    random_outputs: Make, seed: int, nms: Any, threshold: float, fixed: bool, candidates: int
+    random_outputs: Make, seed: int, nms: Any, threshold: float, form: Form, candidates: int
 ) -> None:
     outputs = random_outputs(seed)
     config = EPSNetConfig(nms=nms, detections=25, score_floor=0.3, candidates_per_class=candidates)
-    with mock.patch("pansight.models.epsnet.detection.data_may_shape", return_value=not fixed):
-        found = detect(outputs, config, threshold)
+    found = detect(outputs, config, threshold, form)
     for picture, rows in enumerate(literal(outputs, config, threshold)):
         kept = found.kept[picture]
         assert kept.tolist() == sorted(kept.tolist(), reverse=True)
@@ -78,7 +77,7 @@ def test_fast_suppression_counts_the_suppressed(crafted: Make, nms: Any, left: i
     outputs = chain(crafted)
     iou = pairwise_iou(*(corners(outputs.anchors)[None],) * 2)[0]
     assert iou[0, 1] > 0.5 and iou[1, 2] > 0.5 and iou[0, 2] < 0.5
-    found = detect(outputs, EPSNetConfig(nms=nms), 0.3)
+    found = detect(outputs, EPSNetConfig(nms=nms), 0.3, "pruned")
     assert int(found.kept.sum()) == left
 
 
@@ -86,9 +85,9 @@ def test_there_is_no_second_test_of_confidence(crafted: Make) -> None:
     """An anchor whose best class passes is a candidate for all classes, however little they score."""
     scores = torch.tensor([[0.2, 0.7999, 0.0001]])
     outputs = crafted(BOX[None], scores, torch.zeros(1, 8, 8), torch.zeros(4, 8, 8))
-    found = detect(outputs, EPSNetConfig(), 0.0)
+    found = detect(outputs, EPSNetConfig(), 0.0, "pruned")
     assert found.classes[0][found.kept[0]].tolist() == [0, 1]
-    assert detect(outputs, EPSNetConfig(), 0.01).kept.sum() == 1
+    assert detect(outputs, EPSNetConfig(), 0.01, "pruned").kept.sum() == 1
 
 
 def test_floor_and_threshold_are_strict(crafted: Make) -> None:
@@ -97,23 +96,22 @@ def test_floor_and_threshold_are_strict(crafted: Make) -> None:
     )
     score = float(outputs.class_logits.softmax(2)[0, 0, 1])
     for config, threshold in ((EPSNetConfig(score_floor=score), 0.0), (EPSNetConfig(), score)):
-        assert detect(outputs, config, threshold).kept.sum() == 0
-    assert detect(outputs, EPSNetConfig(score_floor=score - 1e-6), score - 1e-6).kept.sum() == 1
+        assert detect(outputs, config, threshold, "pruned").kept.sum() == 0
+    assert detect(outputs, EPSNetConfig(score_floor=score - 1e-6), score - 1e-6, "pruned").kept.sum() == 1
 
 
-@pytest.mark.parametrize("fixed", [False, True])
-def test_of_equal_scores_the_first_class_and_anchor_is_better(crafted: Make, fixed: bool) -> None:
+@pytest.mark.parametrize("form", ["pruned", "fixed"])
+def test_of_equal_scores_the_first_class_and_anchor_is_better(crafted: Make, form: Form) -> None:
     boxes = torch.stack([BOX, BOX + 0.45])
     outputs = crafted(boxes, torch.tensor([[0.2, 0.4, 0.4]] * 2), torch.zeros(2, 8, 8), torch.zeros(4, 8, 8))
-    with mock.patch("pansight.models.epsnet.detection.data_may_shape", return_value=not fixed):
-        found = detect(outputs, EPSNetConfig(), 0.0)
+    found = detect(outputs, EPSNetConfig(), 0.0, form)
     assert found.classes[0].tolist()[:4] == [0, 0, 1, 1]
     torch.testing.assert_close(found.boxes[0, :4], boxes.repeat(2, 1))
 
 
 def test_as_many_as_are_wanted(random_outputs: Make) -> None:
     outputs = random_outputs(things=40, anchors=200)
-    found = detect(outputs, EPSNetConfig(detections=200, score_floor=0.0), 0.0)
+    found = detect(outputs, EPSNetConfig(detections=200, score_floor=0.0), 0.0, "pruned")
     assert found.boxes.shape == (2, 200, 4)
     assert found.kept.all()
     assert (found.scores.diff(dim=1) <= 0).all()
@@ -121,7 +119,7 @@ def test_as_many_as_are_wanted(random_outputs: Make) -> None:
 
 def test_nothing_found_and_nothing_to_find(random_outputs: Make) -> None:
     for outputs in (random_outputs(), random_outputs(things=0)):
-        found: Detections = detect(outputs, EPSNetConfig(), 1.0)
+        found: Detections = detect(outputs, EPSNetConfig(), 1.0, "pruned")
         assert not found.kept.any()
 
 

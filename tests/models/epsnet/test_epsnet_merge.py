@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from typing import Any
-from unittest import mock
 
 import pytest
 import torch
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
+from pansight.merging import Form
 from pansight.merging.sizes import Sizes
 from pansight.models.epsnet import EPSNet
 from pansight.models.epsnet.merge import assemble_masks, inside
@@ -27,9 +27,11 @@ SIDE = 32
 SIZES = Sizes((64, 64), [(64, 64)], [(SIDE, SIDE)])
 
 
-def ids_by_category(model: EPSNet, outputs: Any, sizes: Sizes = SIZES) -> tuple[list[int], Tensor]:
+def ids_by_category(
+    model: EPSNet, outputs: Any, sizes: Sizes = SIZES, **changes: Any
+) -> tuple[list[int], Tensor]:
     """Categories of the segments in order, and the map of a picture."""
-    batch = model.merge(outputs, sizes)
+    batch = model.merge(outputs, sizes, model.config.merge.replaced(changes))
     found = batch.categories[0]
     return found[found >= 0].tolist(), batch.ids[0]
 
@@ -100,7 +102,7 @@ def test_masks_are_combinations_cut_to_their_boxes() -> None:
     output=st.tuples(st.integers(1, 90), st.integers(1, 90)),
     seed=st.integers(0, 10**6),
     handicap=st.sampled_from([0.0, 0.5, 1.0]),
-    fixed=st.booleans(),
+    form=st.sampled_from(["pruned", "fixed"]),
     whole=st.booleans(),
 )
 def test_labels_are_argmaxes(
@@ -109,7 +111,7 @@ def test_labels_are_argmaxes(
     output: tuple[int, int],
     seed: int,
     handicap: float,
-    fixed: bool,
+    form: Form,
     whole: bool,
 ) -> None:
     """Of the enlarged logits; whole numbers make exact ties, of which the first channel has it."""
@@ -120,8 +122,7 @@ def test_labels_are_argmaxes(
     if whole:
         logits, output = (2 * logits).round() / 2, size
     sizes = Sizes(size, [size] * 2, [output] * 2)
-    with mock.patch("pansight.models.epsnet.stuff.data_may_shape", return_value=not fixed):
-        found = label(logits, sizes, handicap)
+    found = label(logits, sizes, handicap, form)
     large = F.interpolate(logits, size=output, mode="bilinear", align_corners=False)
     for labels, less in zip(found, (0.0, handicap), strict=True):
         values = torch.cat((large[:, :1] - less, large[:, 1:]), 1)
@@ -134,9 +135,9 @@ def test_labels_are_argmaxes(
 def test_labels_of_pictures_of_different_sizes() -> None:
     logits = torch.randn(2, 5, 8, 8, generator=torch.Generator().manual_seed(0))
     sizes = Sizes((64, 64), [(64, 64), (40, 56)], [(30, 50), (60, 20)])
-    together = label(logits, sizes, 1.0)
+    together = label(logits, sizes, 1.0, "pruned")
     for i, (height, width) in enumerate(sizes.output):
-        alone = label(logits[i, None], Sizes((64, 64), [sizes.valid[i]], [sizes.output[i]]), 1.0)
+        alone = label(logits[i, None], Sizes((64, 64), [sizes.valid[i]], [sizes.output[i]]), 1.0, "pruned")
         for one, other in zip(together, alone, strict=True):
             assert torch.equal(one[i, :height, :width], other[0])
 
@@ -233,8 +234,7 @@ def test_just_half_of_a_mask_may_be_taken(crafted: Make, squashing: EPSNet) -> N
         categories, ids = ids_by_category(squashing, outputs)
         assert categories == [DOG] * segments
         assert torch.equal(ids == 2, second & ~first) == (segments == 2)
-    squashing.overlap_threshold = 0.7
-    assert len(ids_by_category(squashing, outputs)[0]) == 2
+    assert len(ids_by_category(squashing, outputs, max_occlusion=0.7)[0]) == 2
 
 
 def test_stuff_needs_its_area_of_the_output(crafted: Make, squashing: EPSNet) -> None:
@@ -242,10 +242,9 @@ def test_stuff_needs_its_area_of_the_output(crafted: Make, squashing: EPSNet) ->
     maps[LAWN_CHANNEL, :4, :4] = 9.0
     outputs = crafted(box(0, 0, 9, 9)[None], certain(0.1), torch.zeros(1, SIDE, SIDE), maps)
     assert ids_by_category(squashing, outputs)[0] == [LAWN]
-    squashing.config = squashing.config.model_copy(update={"stuff_area": 17})
-    assert ids_by_category(squashing, outputs)[0] == []
+    assert ids_by_category(squashing, outputs, stuff_area=17)[0] == []
     larger = SIZES._replace(output=[(2 * SIDE, 2 * SIDE)])
-    assert ids_by_category(squashing, outputs, larger)[0] == [LAWN]
+    assert ids_by_category(squashing, outputs, larger, stuff_area=17)[0] == [LAWN]
 
 
 @pytest.mark.parametrize("output", [(32, 32), (1, 1), (3, 200), (200, 3)])
@@ -273,7 +272,7 @@ def test_two_hundred_objects(crafted: Make, squashing: EPSNet, output: tuple[int
             expected.append(DOG)
             painted[mask & ~taken] = len(expected)
     free = painted == 0
-    if free.sum() >= squashing.config.stuff_area:
+    if free.sum() >= squashing.config.merge.stuff_area:
         expected.append(LAWN)
         painted[free] = len(expected)
     assert categories == expected
@@ -300,16 +299,11 @@ def test_pictures_of_a_padded_batch_are_what_they_are_alone(small_epsnet: Make) 
 def test_both_forms_give_one_map(small_epsnet: Make, threshold: float) -> None:
     """Shaped by the data, and of fixed shape for accelerators and graphs."""
     model: EPSNet = small_epsnet(stuff_area=0, score_floor=0.0)
-    model.object_threshold = threshold
     with torch.no_grad():
         outputs = model(3 * torch.randn(2, 3, 64, 96))
     sizes = Sizes((64, 96), [(64, 96), (60, 90)], [(64, 96), (33, 47)])
-    maps = [model.merge(outputs, sizes)]
-    with (
-        mock.patch("pansight.merging.rules.data_may_shape", return_value=False),
-        mock.patch("pansight.models.epsnet.detection.data_may_shape", return_value=False),
-        mock.patch("pansight.models.epsnet.stuff.data_may_shape", return_value=False),
-    ):
-        maps.append(model.merge(outputs, sizes))
+    settings = model.config.merge.replaced({"object_threshold": threshold, "budget": 100})
+    forms: list[Form] = ["pruned", "fixed"]
+    maps = [model.merge(outputs, sizes, settings, form) for form in forms]
     assert (maps[0].categories >= 0).any()
     assert (maps[0].ids != maps[1].ids).float().mean() < 1e-3

@@ -1,9 +1,7 @@
 """From the network's maps to panoptic maps: against the method word by word, and every rule by itself."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import panoptic_fcn_literal as literal
@@ -14,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pansight.categories import Categories, Category
-from pansight.merging import PriorityRule
+from pansight.merging import Form, PriorityRule
 from pansight.merging.sizes import Sizes
 from pansight.models.panoptic_fcn import PanopticFCN, PanopticFCNConfig
 from pansight.models.panoptic_fcn.fusion import first_alike, fuse_things
@@ -36,17 +34,6 @@ OUTPUTS = {
     "enlarged": ((60, 90), (81, 133)),
     "shrunk, without antialiasing": ((60, 90), (25, 41)),
 }
-
-
-@contextmanager
-def fixed_shapes() -> Iterator[None]:
-    """As on an accelerator: no shape depends on data."""
-    places = ("pansight.merging.rules", "pansight.models.panoptic_fcn.positions")
-    with (
-        mock.patch(f"{places[0]}.data_may_shape", return_value=False),
-        mock.patch(f"{places[1]}.data_may_shape", return_value=False),
-    ):
-        yield
 
 
 def random_outputs(model: PanopticFCN, height: int, width: int, batch: int, seed: int) -> PanopticFCNOutputs:
@@ -78,11 +65,11 @@ def plain_model(small_fcn: Make, **changes: Any) -> PanopticFCN:
     return model
 
 
-def compare(model: PanopticFCN, outputs: PanopticFCNOutputs, sizes: Sizes) -> None:
+def compare(model: PanopticFCN, outputs: PanopticFCNOutputs, sizes: Sizes, form: Form = "pruned") -> None:
     """All three kinds of output with the loops'."""
-    batch = model.merge(outputs, sizes)
-    labels = model.semantics(outputs, sizes)
-    lists = model.instances(outputs, sizes)
+    batch = model.merge(outputs, sizes, None, form)
+    labels = model.semantics(outputs, sizes, form)
+    lists = model.instances(outputs, sizes, None, form)
     for picture, (height, width) in enumerate(sizes.output):
         ids, categories = literal.panoptic(model, outputs, sizes, picture)
         assert int((batch.ids[picture, :height, :width] != ids).sum()) <= 1
@@ -100,7 +87,7 @@ def compare(model: PanopticFCN, outputs: PanopticFCNOutputs, sizes: Sizes) -> No
             assert box.tolist() == [float(end) for end in ends]
 
 
-@pytest.mark.parametrize("shapes", ["by data", "fixed"])
+@pytest.mark.parametrize("form", ["pruned", "fixed"])
 @pytest.mark.parametrize("size", OUTPUTS)
 @pytest.mark.parametrize(
     "changes",
@@ -113,17 +100,13 @@ def compare(model: PanopticFCN, outputs: PanopticFCNOutputs, sizes: Sizes) -> No
     ],
     ids=str,
 )
-def test_everything_against_loops(small_fcn: Make, changes: dict[str, Any], size: str, shapes: str) -> None:
+def test_everything_against_loops(small_fcn: Make, changes: dict[str, Any], size: str, form: Form) -> None:
     model = plain_model(small_fcn, **changes)
     outputs = random_outputs(model, 64, 96, 2, seed=len(size) + len(changes))
     valid, output = OUTPUTS[size]
     # the second picture differs in both sizes
     sizes = Sizes((64, 96), [valid, (64, 70)], [output, (33, 77)])
-    if shapes == "fixed":
-        with fixed_shapes():
-            compare(model, outputs, sizes)
-    else:
-        compare(model, outputs, sizes)
+    compare(model, outputs, sizes, form)
 
 
 @settings(max_examples=10)
@@ -169,16 +152,12 @@ def test_a_peak_must_exceed_the_threshold(blank_outputs: Make, small_config: Mak
     assert peaks.classes[0, 0] == 1
 
 
-@pytest.mark.parametrize("shapes", ["by data", "fixed"])
-def test_regions_divide_by_the_whole_level(blank_outputs: Make, small_config: Make, shapes: str) -> None:
+@pytest.mark.parametrize("form", ["pruned", "fixed"])
+def test_regions_divide_by_the_whole_level(blank_outputs: Make, small_config: Make, form: Form) -> None:
     outputs = blank_outputs(64, 64)
     outputs.stuff[0][0, 2, :2, :3] = 5.0
     outputs.kernels[0][:] = 1.0
-    if shapes == "fixed":
-        with fixed_shapes():
-            regions = find_regions(outputs, small_config())
-    else:
-        regions = find_regions(outputs, small_config())
+    regions = find_regions(outputs, small_config(), form)
     torch.testing.assert_close(regions.kernels[0, 0, 2], torch.full((4,), 6 / 64))
     torch.testing.assert_close(regions.scores[0, 0, 2], torch.tensor(5.0).sigmoid())
     assert regions.kept[0].tolist() == [[True, False, True], *[[True, False, False]] * 4]
@@ -202,7 +181,7 @@ def test_what_belongs_to_a_suppressed_peak_is_lost(small_fcn: Make, small_config
     angle = np.deg2rad(20)  # cos 20 degrees = 0.94, cos 40 = 0.77
     chain = [[float(np.cos(i * angle)), float(np.sin(i * angle)), 0.0, 0.0] for i in range(3)]
     model = plain_model(small_fcn)
-    fused = fuse_things(peaks_of(chain), model.thing_generator, small_config())
+    fused = fuse_things(peaks_of(chain), model.thing_generator, small_config(), "pruned")
     assert fused.kept[0].tolist() == [True, *[False] * (fused.kept.shape[1] - 1)]
     torch.testing.assert_close(fused.kernels[0, 0], torch.tensor(chain[:2]).mean(0))
 
@@ -218,7 +197,7 @@ def test_cosine_of_just_the_threshold_is_alike(small_config: Make) -> None:
 
 def test_kernels_of_zero_are_like_nothing(small_fcn: Make, small_config: Make) -> None:
     model = plain_model(small_fcn)
-    fused = fuse_things(peaks_of([[0.0] * 4] * 3), model.thing_generator, small_config())
+    fused = fuse_things(peaks_of([[0.0] * 4] * 3), model.thing_generator, small_config(), "pruned")
     assert int(fused.kept.sum()) == 3 and fused.kernels.isfinite().all()
 
 
@@ -243,18 +222,14 @@ def test_things_are_no_stuff_segment_but_win_pixels(blank_outputs: Make, small_f
     assert batch.areas[0, 0] == 64 * 96
 
 
-@pytest.mark.parametrize("shapes", ["by data", "fixed"])
+@pytest.mark.parametrize("form", ["pruned", "fixed"])
 @pytest.mark.parametrize("things_as_stuff", [True, False])
-def test_nothing_at_all(blank_outputs: Make, small_fcn: Make, things_as_stuff: bool, shapes: str) -> None:
+def test_nothing_at_all(blank_outputs: Make, small_fcn: Make, things_as_stuff: bool, form: Form) -> None:
     """No peak, no region: the released code crashes."""
     model = plain_model(small_fcn, stuff_threshold=0.99, things_as_stuff=things_as_stuff)
     outputs = blank_outputs(64, 96, batch=2, stuff=2 + things_as_stuff)
     sizes = Sizes((64, 96), [(64, 96)] * 2, [(50, 60), (70, 40)])
-    if shapes == "fixed":
-        with fixed_shapes():
-            batch = model.merge(outputs, sizes)
-    else:
-        batch = model.merge(outputs, sizes)
+    batch = model.merge(outputs, sizes, None, form)
     assert batch.ids.shape == (2, 70, 60) and not batch.ids.any()
     assert model.semantics(outputs, sizes).unique().tolist() == [-1, 0]
     assert [len(found.scores) for found in model.instances(outputs, sizes)] == [0, 0]
@@ -284,6 +259,7 @@ def test_a_mask_that_is_just_half_taken_is_painted() -> None:
         torch.tensor([0]),
         torch.tensor([1]),
         PriorityRule(0.4, False, 0.5, 4),
+        "pruned",
     )
     assert batch.areas[0].tolist()[:3] == [32, 16, 0]
 
@@ -300,13 +276,14 @@ def test_stuff_of_just_the_least_area_is_painted() -> None:
         torch.tensor([0]),
         torch.tensor([1, 2]),
         PriorityRule(0.4, False, 0.5, 4),
+        "pruned",
     )
     assert [c for c in batch.categories[0].tolist() if c >= 0] == [1]
     assert int((batch.ids > 0).sum()) == 4
 
 
-@pytest.mark.parametrize("shapes", ["by data", "fixed"])
-def test_300_objects(blank_outputs: Make, small_fcn: Make, shapes: str) -> None:
+@pytest.mark.parametrize("form", ["pruned", "fixed"])
+def test_300_objects(blank_outputs: Make, small_fcn: Make, form: Form) -> None:
     """Each a peak with a channel of its own, on one of two levels; the best fifty of either remain."""
     count = 300
     model = plain_model(small_fcn)
@@ -325,11 +302,7 @@ def test_300_objects(blank_outputs: Make, small_fcn: Make, shapes: str) -> None:
         y, x = (6 * number for number in divmod(row, 20))
         outputs.features[0, row, y : y + 5, x : x + 5] = 1.0
     sizes = Sizes((512, 512), [(512, 512)], [(512, 512)])
-    if shapes == "fixed":
-        with fixed_shapes():
-            batch = model.merge(outputs, sizes)
-    else:
-        batch = model.merge(outputs, sizes)
+    batch = model.merge(outputs, sizes, model.config.merge.replaced({"budget": 100}), form)
     assert int((batch.categories >= 0).sum()) == int(batch.ids.max()) == 100
     assert (batch.areas[0, :100] >= 16 * 16).all()
 
@@ -342,12 +315,9 @@ def test_an_object_on_the_border(blank_outputs: Make, small_fcn: Make) -> None:
     outputs.features[0, 1] = -1.0
     outputs.features[0, 1, :4, 20:] = 1.0
     sizes = Sizes((64, 96), [(64, 96)], [(64, 96)])
-    for fold in (False, True):
-        if fold:
-            with fixed_shapes():
-                batch = model.merge(outputs, sizes)
-        else:
-            batch = model.merge(outputs, sizes)
+    forms: list[Form] = ["pruned", "fixed"]
+    for form in forms:
+        batch = model.merge(outputs, sizes, None, form)
         assert batch.categories[0, 0] == model.thing_categories[1]
         assert (batch.ids[0, :14, 84:] == 1).all() and not batch.ids[0, 20:].any()
     found = model.instances(outputs, sizes)[0]

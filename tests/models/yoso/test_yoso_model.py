@@ -11,7 +11,7 @@ from pansight.categories import Categories
 from pansight.merging import Candidates, merge_by_argmax
 from pansight.models.base import Target
 from pansight.models.preprocess import Preprocess, Sizes
-from pansight.models.yoso import YOSO, YOSOConfig, YOSOOutputs
+from pansight.models.yoso import YOSO, YOSOConfig, YOSOMergeSettings, YOSOOutputs
 
 Make = Callable[..., YOSO]
 
@@ -105,27 +105,25 @@ def test_object_threshold_is_strict_and_no_object_is_never_kept(small_yoso: Make
     )
     kernels = torch.tensor([[[9.0, -9.0], [-9.0, 9.0], [20.0, 20.0]]])
     sizes = Sizes((32, 32), [(32, 32)], [(32, 32)])
-    model.overlap_threshold = 0.0
     found = {}
     for threshold in (0.49, float(classes.softmax(-1)[0, 0].max()), 0.6, 0.7):
-        model.object_threshold = threshold
-        batch = model.merge(crafted(classes, kernels, HALVES), sizes)
+        settings = YOSOMergeSettings(object_threshold=threshold, keep_share=0.0)
+        batch = model.merge(crafted(classes, kernels, HALVES), sizes, settings)
         assert batch.categories.shape == (1, 3)
         found[threshold] = [int(c) for c in batch.categories[0] if c >= 0]
     assert list(found.values()) == [[0, 2], [2], [2], []]
 
 
-def test_overlap_threshold_is_the_models_own(small_yoso: Make) -> None:
+def test_the_share_to_keep_is_the_callers(small_yoso: Make) -> None:
     model = small_yoso()
     classes = logits_of([0.8, 0.05, 0.05, 0.05, 0.05], [0.05, 0.05, 0.85, 0.03, 0.02])
     # the dog covers the left half of the sky
     kernels = torch.tensor([[[5.0, 5.0], [9.0, -9.0]]])
     sizes = Sizes((8, 8), [(8, 8)], [(8, 8)])
-    model.object_threshold = 0.5
     found = {}
     for threshold in (0.0, 0.5, 0.6):
-        model.overlap_threshold = threshold
-        batch = model.merge(crafted(classes, kernels, HALVES), sizes)
+        settings = YOSOMergeSettings(object_threshold=0.5, keep_share=threshold)
+        batch = model.merge(crafted(classes, kernels, HALVES), sizes, settings)
         found[threshold] = [int(c) for c in batch.categories[0] if c >= 0]
     assert found == {0.0: [0, 2], 0.5: [0, 2], 0.6: [2]}
 
@@ -135,14 +133,13 @@ def test_merge_computes_kept_masks_only_and_says_the_same_as_with_all(small_yoso
     torch.manual_seed(3)
     outputs = crafted(2 * torch.randn(2, 20, 5), torch.randn(2, 20, 16), torch.randn(2, 16, 8, 16))
     sizes = Sizes((32, 64), [(32, 64), (20, 50)], [(32, 64), (31, 33)])
-    model.object_threshold, model.overlap_threshold = 0.5, 0.1
-    batch = model.merge(outputs, sizes)
+    batch = model.merge(outputs, sizes, YOSOMergeSettings(object_threshold=0.5, keep_share=0.1))
     probabilities = outputs.class_logits.softmax(-1)
     scores, categories = probabilities.max(-1)
     kept = (scores > 0.5) & (categories < 4)
     assert 0 < int(kept.sum()) < 30
     candidates = Candidates(outputs.mask_logits, scores, categories, kept)
-    everything = merge_by_argmax(candidates, sizes, model.is_thing, 0.1, 20)
+    everything = merge_by_argmax(candidates, sizes, model.is_thing, 0.1, 20, "pruned")
     for got, expected in zip(batch, everything, strict=True):
         torch.testing.assert_close(got, expected)
     assert (batch.categories >= 0).any(1).all()
@@ -150,7 +147,6 @@ def test_merge_computes_kept_masks_only_and_says_the_same_as_with_all(small_yoso
 
 def test_predict_is_network_and_merge(small_yoso: Make) -> None:
     model = small_yoso()
-    model.object_threshold, model.overlap_threshold = 0.0, 0.0
     images, sizes = torch.randn(1, 3, 64, 64), Sizes((64, 64), [(60, 50)], [(30, 25)])
     batch = model.predict(images, sizes)
     with torch.no_grad():

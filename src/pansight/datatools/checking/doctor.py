@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from pansight.categories import Categories
 from pansight.datatools.checking import kinds
@@ -21,13 +22,14 @@ from pansight.datatools.checking.confusion import (
 from pansight.datatools.checking.document import Labelled, read_document
 from pansight.datatools.checking.examination import Examined, PanopticSet, examine
 from pansight.datatools.checking.findings import Notes, Report, SelfScore
+from pansight.datatools.checking.limits import drops_too_much, joins_too_much, keep_apart, note_losses
 from pansight.datatools.checking.locate import PanopticFiles, find_labels, find_pictures
 from pansight.datatools.checking.numbers import whole
 from pansight.datatools.checking.orphans import find_orphans
 from pansight.datatools.checking.output import mended_places
 from pansight.datatools.checking.scoring import OwnScore, scoring_categories
-from pansight.datatools.checking.tables import check_table, read_classes
-from pansight.datatools.checking.tally import Tally, compare_splits
+from pansight.datatools.checking.tables import check_table, doubted_flags, read_classes
+from pansight.datatools.checking.tally import Tally, compare_splits, why_nothing_counts
 from pansight.datatools.preparing.workers import run_over
 
 _AT_ONCE = 16
@@ -42,6 +44,7 @@ def check_files(
     pictures: bool = True,
     fix: Path | None = None,
     in_place: bool = False,
+    force: bool = False,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
@@ -49,20 +52,22 @@ def check_files(
 
     `categories`: for a JSON that has none. `pictures`: whether the pictures are looked at, too; they are
     decoded whole. `fix`: the folder to write mended copies of the JSON and the id pictures to; `in_place`:
-    write them over the originals. `progress` is called with (images done, images in all). In memory are the
+    write them over the originals. A set of which fixing would drop or make void too much is left as it is,
+    and segments are not joined where that would join too many, or the table is doubted (`limits`), unless
+    `force` says so. `progress` is called with (images done, images in all). In memory are the
     JSON files, what was found, and 16 bytes a picture.
 
     Raises InputError when the mended files cannot be written; nothing is then.
     """
     report = Report(str(location or (sets[0].json if sets else "")))
-    opened = [_open(files, categories, pictures, report) for files in sets]
+    opened = [_open(files, categories, pictures, force, report) for files in sets]
     subjects = [(files, subject) for files, subject in zip(sets, opened, strict=True) if subject is not None]
     homes = [(files.json, subject.labels_at) for files, subject in subjects]
     with mended_places(homes, fix, in_place) as places:
         for number, (_, subject) in enumerate(subjects):
             subject.places = places[number] if places is not None else None
-        tallies = _examine_all(subjects, report, workers, progress)
-        if places is not None:
+        tallies = _examine_all(subjects, report, workers, force, progress)
+        if places is not None and any(place.wanted for place in places):
             report.fixed = str(fix if fix is not None else homes[0][0].parent if homes else "")
     for family in dict.fromkeys(files.family for files, _ in subjects):
         members = [
@@ -76,7 +81,7 @@ def check_files(
 
 
 def _open(
-    files: PanopticFiles, categories: Categories | None, pictures: bool, report: Report
+    files: PanopticFiles, categories: Categories | None, pictures: bool, force: bool, report: Report
 ) -> PanopticSet | None:
     """Read the JSON of a set and find its folders; None when there is nothing to go on with."""
     notes = Notes(files.json)
@@ -93,15 +98,17 @@ def _open(
     folder = find_pictures(files, document, labels_at, notes) if pictures else None
     if pictures and folder is None:
         notes.add(kinds.PICTURES_UNSEEN, "no folder near it holds the pictures")
+    crowds, singles = _listed_categories(document.annotations)
+    only_crowds = {id: count for id, count in crowds.items() if not singles[id] and not classes.is_stuff(id)}
+    for id, count in only_crowds.items():
+        notes.add(kinds.CROWDS_ONLY, f"{classes.name(id)!r}: {count} crowds, no single object")
+    if not force:
+        doubted = doubted_flags(classes) if classes.has_things else classes.names
+        classes.apart_stuff, classes.apart_crowds = frozenset(doubted), frozenset(only_crowds)
     report.add(notes.findings())
     report.images += len(document.annotations)
     report.segments += sum(len(annotation.segments) for annotation in document.annotations)
-    used = {
-        id
-        for annotation in document.annotations
-        for row in annotation.segments
-        if isinstance(row, dict) and (id := whole(row.get("category_id")).value) is not None
-    }
+    used = {*crowds, *singles}
     named = Counter(annotation.file_name for annotation in document.annotations)
     return PanopticSet(
         document=document,
@@ -114,13 +121,62 @@ def _open(
     )
 
 
+class _Gathered(NamedTuple):
+    """What came of the images of one set."""
+
+    tally: Tally
+    images: Examined
+
+
+def _listed_categories(annotations: Sequence[Labelled]) -> tuple[Counter[int], Counter[int]]:
+    """How many crowds and how many other segments of each category the JSON lists."""
+    crowds: Counter[int] = Counter()
+    singles: Counter[int] = Counter()
+    for annotation in annotations:
+        for row in annotation.segments:
+            if isinstance(row, dict) and (id := whole(row.get("category_id")).value) is not None:
+                crowd = whole(row.get("iscrowd"), flag=True).value == 1
+                (crowds if crowd else singles)[id] += 1
+    return crowds, singles
+
+
 def _examine_all(
-    subjects: Sequence[tuple[PanopticFiles, PanopticSet]],
+    subjects: list[tuple[PanopticFiles, PanopticSet]],
     report: Report,
     workers: int,
+    force: bool,
     progress: Callable[[int, int], None] | None,
 ) -> list[Tally]:
-    """Examine the images of all sets, a few at a time, spread over the workers."""
+    """Examine the images of all sets; those whose fix would join too much a second time, without joining."""
+    gathered = _run(subjects, workers, progress)
+    for number, (_, subject) in enumerate(subjects):
+        if not force and joins_too_much(gathered[number].images.losses):
+            losses = gathered[number].images.losses
+            subject.classes = keep_apart(subject.classes)
+            if subject.places is not None:
+                subject.places.clear()
+            (gathered[number],) = _run([subjects[number]], workers, None)
+            gathered[number].images.losses += losses._replace(
+                segments=0, dropped=0, absent=0, pixels=0, voided=0, strange=0
+            )
+    for (_, subject), (tally, images) in zip(subjects, gathered, strict=True):
+        held = not force and drops_too_much(images.losses)
+        if held:
+            images.hold()
+            if subject.places is not None:
+                subject.places.give_up()
+        report.add(images.findings)
+        report.rewritten += images.rewritten
+        _conclude(subject, tally, images, held, not force and joins_too_much(images.losses), report)
+    return [one.tally for one in gathered]
+
+
+def _run(
+    subjects: Sequence[tuple[PanopticFiles, PanopticSet]],
+    workers: int,
+    progress: Callable[[int, int], None] | None,
+) -> list[_Gathered]:
+    """Examine the images of sets, a few at a time, spread over the workers."""
     total = sum(len(subject.document.annotations) for _, subject in subjects)
     step = max(min(_AT_ONCE, total // (4 * max(workers, 1))), 1)
     jobs = [
@@ -129,7 +185,7 @@ def _examine_all(
         for start in range(0, len(subject.document.annotations), step)
     ]
     gathered = [
-        (
+        _Gathered(
             Tally(str(files.json), files.split, subject.classes),
             Examined(OwnScore(subject.categories), OwnScore(subject.categories)),
         )
@@ -139,13 +195,11 @@ def _examine_all(
     done = 0
     with closing(run_over(task, len(jobs), workers)) as results:
         for (number, start), found in zip(jobs, results, strict=True):
-            _gather(found, *gathered[number], report)
+            _gather(found, *gathered[number])
             done += len(_part(subjects[number][1], start, step))
             if progress is not None:
                 progress(done, total)
-    for (_, subject), (tally, whole_set) in zip(subjects, gathered, strict=True):
-        _conclude(subject, tally, whole_set, report)
-    return [tally for tally, _ in gathered]
+    return gathered
 
 
 def _work(subjects: list[PanopticSet], jobs: list[tuple[int, int]], step: int, index: int) -> Examined:
@@ -157,9 +211,10 @@ def _part(subject: PanopticSet, start: int, step: int) -> list[Labelled]:
     return subject.document.annotations[start : start + step]
 
 
-def _gather(found: Examined, tally: Tally, whole_set: Examined, report: Report) -> None:
-    report.add(found.findings)
-    report.rewritten += found.rewritten
+def _gather(found: Examined, tally: Tally, whole_set: Examined) -> None:
+    whole_set.findings += found.findings
+    whole_set.rewritten += found.rewritten
+    whole_set.losses += found.losses
     for seen in found.seen:
         tally.add(seen)
     for photo in found.photos:
@@ -167,33 +222,40 @@ def _gather(found: Examined, tally: Tally, whole_set: Examined, report: Report) 
         if twin is not None:
             notes = Notes(photo.file)
             notes.add(kinds.PICTURE_REPEATED, f"shows the same as {twin}")
-            report.add(notes.findings())
+            whole_set.findings += notes.findings()
     whole_set.score.merge(found.score)
     whole_set.mended_score.merge(found.mended_score)
     whole_set.segments |= found.segments
     whole_set.sizes |= found.sizes
 
 
-def _conclude(subject: PanopticSet, tally: Tally, whole_set: Examined, report: Report) -> None:
+def _conclude(
+    subject: PanopticSet, tally: Tally, whole_set: Examined, held: bool, apart: bool, report: Report
+) -> None:
     """What only the whole set shows, its score, and its mended JSON."""
     notes = Notes(tally.file)
     tally.check(notes)
     check_used_ids(subject.classes, tally.segments, notes)
     check_street_ids(subject.classes, tally.labels, notes)
     check_places(subject.classes, tally.heights(), notes)
+    note_losses(whole_set.losses, notes, held=held, apart=apart)
+    after = whole_set.score if held else whole_set.mended_score
     score = SelfScore(
         tally.file,
         whole_set.score.pq(),
         whole_set.score.images,
         whole_set.score.refused,
-        whole_set.mended_score.pq(),
-        whole_set.mended_score.refused,
+        after.pq(),
+        after.refused,
     )
     report.scores.append(score)
-    if not score.perfect:
+    if not score.perfect and (score.pq is not None or score.refused):
         quality = "nothing to score" if score.pq is None else f"PQ {100 * score.pq:.2f}"
         refused = f", {score.refused} images refused" if score.refused else ""
         notes.add(kinds.SELF_SCORE, f"{quality}{refused}", fixable=score.perfect_mended)
+    crowds_alone = bool(tally.segments) and tally.crowds.total() == tally.segments.total()
+    if subject.document.annotations and (score.mended_pq is None or crowds_alone):
+        notes.add(kinds.NOTHING_COUNTS, why_nothing_counts(tally))
     report.add(notes.findings())
-    if subject.places is not None:
+    if subject.places is not None and not held:
         subject.places.write_json(subject.document, whole_set.segments, whole_set.sizes)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from pansight.datatools.checking import kinds
 from pansight.datatools.checking.findings import Notes
 from pansight.datatools.checking.numbers import whole
+from pansight.formats.coco_files import is_instances_file
 
 
 class ListedImage(NamedTuple):
@@ -65,6 +66,9 @@ def read_document(path: str | os.PathLike[str], notes: Notes) -> Document | None
         return None
     if not isinstance(content, dict) or not isinstance(content.get("annotations"), list):
         notes.add(kinds.JSON_BROKEN, 'no list "annotations" in it')
+        return None
+    if is_instances_file(content):
+        notes.add(kinds.JSON_BROKEN, f"COCO instances: run `pansight data convert {path} OUT`")
         return None
     if strange:
         for place in _strange_numbers(content, ""):

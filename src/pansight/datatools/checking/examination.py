@@ -5,15 +5,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from pansight.categories import Categories
-from pansight.data.coco import find_picture
+from pansight.data.coco import find_id_picture, find_picture
 from pansight.data.folders import Folder
 from pansight.datatools.checking import kinds
 from pansight.datatools.checking.confusion import label_of
 from pansight.datatools.checking.document import Document, Labelled
 from pansight.datatools.checking.findings import Finding, Notes
 from pansight.datatools.checking.id_pictures import read_id_picture
-from pansight.datatools.checking.mending import mend_annotation
+from pansight.datatools.checking.mending import Losses, count_losses, mend_annotation
 from pansight.datatools.checking.output import Places
 from pansight.datatools.checking.photos import check_photo
 from pansight.datatools.checking.scoring import OwnScore
@@ -61,6 +63,12 @@ class Examined:
     segments: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
     rewritten: int = 0
+    losses: Losses = field(default_factory=Losses)
+
+    def hold(self) -> None:
+        """Nothing of it is fixed after all."""
+        self.findings = [finding._replace(fixable=False) for finding in self.findings]
+        self.rewritten = 0
 
 
 def examine(subject: PanopticSet, annotations: Sequence[Labelled]) -> Examined:
@@ -72,7 +80,7 @@ def examine(subject: PanopticSet, annotations: Sequence[Labelled]) -> Examined:
 
 
 def _examine_one(subject: PanopticSet, annotation: Labelled, result: Examined) -> None:
-    source = subject.labels.find(annotation.file_name) if subject.labels is not None else None
+    source = find_id_picture(subject.labels, annotation.file_name) if subject.labels is not None else None
     notes = Notes(subject.labels_at / annotation.file_name)
     rows = read_rows(annotation.segments, subject.classes, notes)
     picture = read_id_picture(source, {row.id for row in rows if row.id is not None}, notes)
@@ -97,10 +105,12 @@ def _examine_one(subject: PanopticSet, annotation: Labelled, result: Examined) -
     mendable = ids is not None and any(finding.fixable for finding in findings)
     if not mendable or ids is None:
         result.mended_score.add(ids, annotation.segments)
+        result.losses += Losses(segments=len(rows), pixels=0 if ids is None else int(np.count_nonzero(ids)))
         if subject.places is not None and source is not None:
             subject.places.copy_labels(annotation.file_name, source)
         return
     mended, fresh = mend_annotation(rows, ids, subject.classes)
+    result.losses += count_losses(rows, ids, mended, fresh, subject.classes)
     result.mended_score.add(fresh, mended)
     if subject.places is None:
         return

@@ -68,12 +68,12 @@ class SelfScore(NamedTuple):
     @property
     def perfect(self) -> bool:
         """Whether every image could be scored, and nothing was lost (PQ 100, exactly)."""
-        return self.refused == 0 and self.pq in (None, 1.0)
+        return self.refused == 0 and self.pq == 1.0
 
     @property
     def perfect_mended(self) -> bool:
         """The same of the mended set."""
-        return self.mended_refused == 0 and self.mended_pq in (None, 1.0)
+        return self.mended_refused == 0 and self.mended_pq == 1.0
 
 
 @dataclass

@@ -46,7 +46,8 @@ def read_id_picture(source: Source | None, listed: Set[int], notes: Notes) -> Id
             ids = decode_ids(content, "")
             if mode == "RGBA":
                 notes.add(kinds.LABELS_ALPHA, "mode RGBA", fixable=True)
-            return IdPicture(ids, mode == "RGBA")
+            restored = _restored(ids, listed, notes)
+            return IdPicture(ids if restored is None else restored, mode == "RGBA" or restored is not None)
     except DataError as error:
         notes.add(kinds.LABELS_BROKEN, reason_in(error, notes.file))
         return None
@@ -61,6 +62,32 @@ def read_id_picture(source: Source | None, listed: Set[int], notes: Notes) -> Id
     where = "its values are the listed ids" if meant is not None else "its values are not the listed ids"
     notes.add(kinds.LABELS_MODE, f"mode {mode}; {where}", fixable=meant is not None)
     return None if meant is None else IdPicture(meant, True)
+
+
+def _restored(
+    ids: Int32[np.ndarray, "h w"], listed: Set[int], notes: Notes
+) -> Int32[np.ndarray, "h w"] | None:
+    """The ids in the right order of channels where they were written in another one; None where they fit.
+
+    Taken for such only if all that the picture holds is listed then, and nothing of it as it stands.
+    """
+    found = set(np.unique(ids).tolist()) - {0}
+    if not found or not listed:
+        return None
+    orders = (
+        ("blue, green, red (BGR)", (ids & 255) << 16 | ids & 0xFF00 | ids >> 16),
+        ("one channel, gray saved as RGB", ids & 255),
+    )
+    for words, other in orders:
+        # An id that reads alike in both orders says nothing.
+        telling = {id for id in found if id >> 16 != id & 255 or words.startswith("one")}
+        if words.startswith("one") and any(id % 0x010101 for id in found):
+            continue
+        meant = set(np.unique(other).tolist()) - {0}
+        if telling and not telling & listed and meant <= listed:
+            notes.add(kinds.LABELS_SWAPPED, f"its ids are the listed ones read as {words}", fixable=True)
+            return np.ascontiguousarray(other, dtype=np.int32)
+    return None
 
 
 def reason_in(error: DataError, file: str) -> str:

@@ -94,6 +94,15 @@ CATEGORY_DIFFERS = _kind(
 THING_FLAG = _kind(
     "thing-flag", _WARNING, "isthing unlike in the known data sets", "check isthing of the category"
 )
+THINGS_NONE = _kind(
+    "things-none", _WARNING, "table without things", "set isthing to 1 for what can be counted"
+)
+CROWDS_ONLY = _kind(
+    "crowds-only",
+    _WARNING,
+    "category of which every object is a crowd",
+    "set iscrowd to 0 for single objects; CVAT writes 1 for every mask",
+)
 LABEL_IDS = _kind(
     "label-ids",
     _ERROR,
@@ -189,6 +198,19 @@ LABELS_SIZE = _kind(
 LABELS_ORPHAN = _kind(
     "labels-orphan", _WARNING, "id picture that no annotation names", "annotate it or remove it"
 )
+LABELS_SWAPPED = _kind(
+    "labels-swapped",
+    _ERROR,
+    "id picture with its channels in another order",
+    "save it as RGB, id = R + 256 G + 65536 B; OpenCV writes BGR",
+    "ids restored, nothing lost",
+)
+LABELS_FOREIGN = _kind(
+    "labels-foreign",
+    _ERROR,
+    "id pictures that do not belong to the JSON",
+    "name the folder that was written with this JSON (--panoptic)",
+)
 PIXELS_UNLISTED = _kind(
     "pixels-unlisted", _ERROR, "pixels of ids that the JSON lacks", "list the segments", "made void"
 )
@@ -231,6 +253,18 @@ PICTURES_UNSEEN = _kind("pictures-unseen", _NOTE, "folder of the pictures not fo
 
 # Everything together
 SAMPLE_BROKEN = _kind("sample-broken", _ERROR, "sample that cannot be read", "mend or replace its files")
+NOTHING_COUNTS = _kind(
+    "nothing-counts",
+    _ERROR,
+    "set without a segment that counts",
+    "check ids, category ids and iscrowd: nothing can be learned or scored here",
+)
+FIX_HELD = _kind(
+    "fix-held",
+    _WARNING,
+    "fix that would lose too much",
+    "correct the cause above; --force fixes it all the same",
+)
 SELF_SCORE = _kind(
     "self-score",
     _ERROR,

@@ -1,7 +1,7 @@
 """Mending of one annotation: what follows from the pixels is measured, what nobody can use left out."""
 
 from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int32
@@ -13,6 +13,53 @@ from pansight.panoptic.ids import ID_LIMIT
 from pansight.panoptic.regions import measure_regions
 
 
+class Losses(NamedTuple):
+    """What mending takes from labels, of how much: segments dropped or joined to others, pixels made void."""
+
+    segments: int = 0
+    dropped: int = 0
+    absent: int = 0
+    joined: int = 0
+    pixels: int = 0
+    voided: int = 0
+    strange: int = 0
+
+    def __add__(self, other: tuple[int, ...]) -> "Losses":  # type: ignore[override]
+        return Losses(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+
+
+def count_losses(
+    rows: list[Row],
+    ids: Int32[np.ndarray, "h w"],
+    mended: list[dict[str, Any]],
+    fresh: Int32[np.ndarray, "h w"],
+    classes: Classes,
+) -> Losses:
+    """What `mend_annotation` took from an image. `absent`: listed ids without pixels; `strange`: ids of
+    pixels that are not listed.
+    """
+    present = set(np.unique(ids).tolist()) - {0}
+    listed = {row.id % ID_LIMIT for row in rows if row.id is not None}
+    nameless = sum(row.id is None for row in rows)
+    voided = (fresh == 0) & (ids != 0)
+    gone = set(np.unique(ids[voided]).tolist())
+    joining: Counter[tuple[int, bool]] = Counter()
+    for id, category, crowd in {(row.id, row.category, row.crowd) for row in rows}:
+        if id in present and id not in gone and category is not None and classes.joins(category, crowd):
+            joining[category, crowd] += 1
+    kept = Counter((row["category_id"], bool(row["iscrowd"])) for row in mended)
+    unseen = {id for id in listed if id not in present and id != 0}
+    return Losses(
+        segments=len(listed) + nameless,
+        dropped=max(len(unseen) + nameless, len(gone)),
+        absent=len(unseen),
+        joined=sum(max(count - kept[key], 0) for key, count in joining.items()),
+        pixels=int(np.count_nonzero(ids)),
+        voided=int(np.count_nonzero(voided)),
+        strange=len(present - listed),
+    )
+
+
 def mend_annotation(
     rows: list[Row], ids: Int32[np.ndarray, "h w"], classes: Classes
 ) -> tuple[list[dict[str, Any]], Int32[np.ndarray, "h w"]]:
@@ -21,8 +68,9 @@ def mend_annotation(
     Rows without a category, without pixels, or said twice are dropped; ids that no row lists become void;
     id 0 gets a free id if its area is that of the pixels with 0, an id beyond three bytes the id that it was
     written as; the segments of a stuff category, and the crowds of a category, become one; areas and boxes
-    are measured, a missing iscrowd is 0. What only its author can decide (categories that are not declared,
-    one id with two meanings, crowds of stuff) stays as it is.
+    are measured, a missing iscrowd is 0. Segments are not joined where `classes` keeps them apart. What only
+    its author can decide (categories that are not declared, one id with two meanings, crowds of
+    stuff) stays as it is.
     """
     regions = measure_regions(ids)
     present = set(regions.ids.tolist())
@@ -85,7 +133,7 @@ def _merged(keep: list[tuple[Row, int]], classes: Classes, moves: dict[int, int]
     count = Counter(id for _, id in keep)
     for row, id in keep:
         assert row.category is not None
-        if count[id] == 1 and (row.crowd or classes.is_stuff(row.category)):
+        if count[id] == 1 and classes.joins(row.category, row.crowd):
             target = first.setdefault((row.category, row.crowd), id)
             if target != id:
                 # An id that came from 0 has its pixels there still.

@@ -32,6 +32,20 @@ class Places:
     waiting: Path
     copies: bool
 
+    @property
+    def wanted(self) -> bool:
+        """Whether anything is to be put in its place."""
+        return not (self.waiting / "given-up").exists()
+
+    def clear(self) -> None:
+        """Throw away what waits."""
+        shutil.rmtree(self.waiting, ignore_errors=True)
+
+    def give_up(self) -> None:
+        """Leave the set as it is: nothing of it will be put in its place."""
+        self.clear()
+        (self.waiting / "given-up").mkdir(parents=True)
+
     def write_labels(self, name: str, ids: Int32[np.ndarray, "h w"]) -> None:
         """Write an id picture anew."""
         path = self._waiting_place(name)
@@ -131,9 +145,10 @@ def mended_places(
             with atomic_write(place.waiting / "json" / "probe"):
                 pass  # says in one line when the folder cannot be written
         yield places
-        for place in places:
+        wanted = [place for place in places if place.wanted]
+        for place in wanted:
             place.settle()
-        finished = True
+        finished = bool(wanted)
     finally:
         for base in dict.fromkeys(bases):
             shutil.rmtree(base / token, ignore_errors=True)

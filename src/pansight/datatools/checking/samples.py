@@ -11,7 +11,7 @@ from pansight.datatools.checking.confusion import check_places
 from pansight.datatools.checking.findings import Finding, Notes, Report, SelfScore
 from pansight.datatools.checking.photos import digest
 from pansight.datatools.checking.tables import Classes, check_table
-from pansight.datatools.checking.tally import Seen, Tally
+from pansight.datatools.checking.tally import Seen, Tally, why_nothing_counts
 from pansight.datatools.preparing.workers import run_over
 from pansight.errors import DataError, InputError
 from pansight.metrics import PanopticQuality
@@ -81,9 +81,14 @@ def check_samples(
     pq = None if result is None else result.pq
     score = SelfScore(location, pq, quality.images, refused, pq, refused)
     report.scores.append(score)
-    if not score.perfect:
+    if refused or pq not in (None, 1.0):
         shown = "nothing to score" if pq is None else f"PQ {100 * pq:.2f}"
         notes.add(kinds.SELF_SCORE, f"{shown}, {refused} samples refused")
+    if pq is None and len(source):
+        notes.add(kinds.NOTHING_COUNTS, why_nothing_counts(tally))
+    for id, count in tally.segments.items():
+        if count == tally.crowds[id] and not classes.is_stuff(id):
+            notes.add(kinds.CROWDS_ONLY, f"{classes.name(id)!r}: {count} crowds, no single object")
     report.add(notes.findings())
     return report
 

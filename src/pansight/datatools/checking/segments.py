@@ -50,7 +50,7 @@ def read_rows(segments: list[Any], classes: Classes, notes: Notes) -> list[Row]:
             notes.add(kinds.CROWD_MISSING, where, fixable=True)
         elif crowd.fault or crowd.value not in (0, 1):
             fault = crowd.fault or f"is {crowd.value}, not 0 or 1"
-            known = crowd.value in (0, 1)
+            known = crowd.value in (0, 1) or source["iscrowd"] is None
             notes.add(kinds.NUMBER_TYPE, f"iscrowd of {where} {fault}", fixable=known)
         if category.value is not None and not classes.known(category.value):
             notes.add(kinds.CATEGORY_UNKNOWN, f"{where} is of category {category.value}")
@@ -118,7 +118,8 @@ def _check_repeats(rows: list[Row], classes: Classes, present: dict[int, int] | 
     for kind, found in ((kinds.CROWD_REPEATED, crowds), (kinds.STUFF_REPEATED, stuff)):
         for category, count in found.items():
             if count > 1:
-                notes.add(kind, f"{count} of {classes.name(category)!r}", fixable=True)
+                joins = classes.joins(category, kind is kinds.CROWD_REPEATED)
+                notes.add(kind, f"{count} of {classes.name(category)!r}", fixable=joins)
 
 
 def _check_measures(row: Row, area: int, box: Int64[np.ndarray, "4"] | None, notes: Notes) -> None:

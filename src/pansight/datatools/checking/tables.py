@@ -14,11 +14,18 @@ _SAME_TABLE = 0.8
 
 @dataclass
 class Classes:
-    """What the ids of categories mean. `declared` is False where nothing says so: then any id will do."""
+    """What the ids of categories mean. `declared` is False where nothing says so: then any id will do.
+
+    `undecided` are categories that do not say whether they are things. `apart_stuff` and `apart_crowds` are
+    those whose segments, though stuff or crowds, must not be joined: the table is doubted there.
+    """
 
     names: dict[int, str] = field(default_factory=dict)
     things: dict[int, bool] = field(default_factory=dict)
     declared: bool = False
+    undecided: set[int] = field(default_factory=set)
+    apart_stuff: frozenset[int] = frozenset()
+    apart_crowds: frozenset[int] = frozenset()
 
     def name(self, id: int) -> str:
         """The name of a category, for messages."""
@@ -26,7 +33,18 @@ class Classes:
 
     def is_stuff(self, id: int) -> bool:
         """Whether the category is known to be stuff."""
-        return not self.things.get(id, True)
+        return id not in self.undecided and not self.things.get(id, True)
+
+    @property
+    def has_things(self) -> bool:
+        """Whether any category is known to be a thing."""
+        return any(self.things.values())
+
+    def joins(self, id: int, crowd: bool) -> bool:
+        """Whether the segments of this category in an image are joined to one when it is fixed."""
+        if crowd:
+            return id not in self.apart_crowds
+        return self.is_stuff(id) and id not in self.apart_stuff
 
     def known(self, id: int | None) -> bool:
         """Whether segments may be of this category."""
@@ -35,7 +53,14 @@ class Classes:
 
 def read_classes(rows: Any, notes: Notes, given: Categories | None = None) -> Classes:
     """Read the table `categories` of a JSON; `given` stands in where it has none."""
-    if not isinstance(rows, list) or not rows:
+    if rows and not isinstance(rows, list):
+        kind = "an object" if isinstance(rows, dict) else type(rows).__name__
+        notes.add(
+            kinds.CATEGORY_MALFORMED,
+            f"categories is {kind}, where a list belongs: [{{id, name, isthing}}, ...]",
+        )
+        return Classes()
+    if not rows:
         notes.add(kinds.LIST_MISSING, "no categories in it")
         if given is None:
             return Classes()
@@ -66,7 +91,9 @@ def read_classes(rows: Any, notes: Notes, given: Categories | None = None) -> Cl
         if name in classes.names.values():
             notes.add(kinds.CATEGORY_REPEATED, f"name {name!r} is used for id {id.value}, too")
         classes.names[id.value] = name
-        classes.things[id.value] = bool(thing.value)
+        classes.things[id.value] = thing.value == 1
+        if thing.value not in (0, 1):
+            classes.undecided.add(id.value)
     return classes
 
 
@@ -74,16 +101,29 @@ def check_table(classes: Classes, notes: Notes) -> None:
     """Compare names and flags with the tables of the known data sets."""
     if not classes.names:
         return
+    if classes.declared and not classes.has_things and not classes.undecided:
+        notes.add(
+            kinds.THINGS_NONE,
+            f"all {len(classes.names)} categories have isthing 0, as Datumaro writes them: "
+            "objects of one category count as one region",
+        )
+    for id, where in doubted_flags(classes).items():
+        kind, other = ("a thing", "stuff") if classes.things[id] else ("stuff", "a thing")
+        notes.add(kinds.THING_FLAG, f"{classes.name(id)!r} is {kind} here, {other} in {where}")
+
+
+def doubted_flags(classes: Classes) -> dict[int, str]:
+    """The categories whose isthing is unlike that of the known data sets, and which of them say otherwise."""
     same = same_table(classes)
     tables = [same] if same is not None else [Categories.builtin(name) for name in BUILTIN]
+    doubted = {}
     for id, name in classes.names.items():
         opinions = {
             table[table.names.index(name)].is_thing: table.name for table in tables if name in table.names
         }
-        if opinions and classes.things[id] not in opinions:
-            kind, other = ("a thing", "stuff") if classes.things[id] else ("stuff", "a thing")
-            where = ", ".join(opinions.values()) if same else "every known data set that has it"
-            notes.add(kinds.THING_FLAG, f"{name!r} is {kind} here, {other} in {where}")
+        if id not in classes.undecided and opinions and classes.things[id] not in opinions:
+            doubted[id] = ", ".join(opinions.values()) if same else "every known data set that has it"
+    return doubted
 
 
 def same_table(classes: Classes) -> Categories | None:

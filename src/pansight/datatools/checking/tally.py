@@ -107,3 +107,12 @@ def compare_splits(tallies: list[Tally]) -> list[Notes]:
                 leak.add(kinds.PICTURE_LEAKED, f"in {tally.split}; in {split} as {other}")
                 gathered.append(leak)
     return gathered
+
+
+def why_nothing_counts(tally: Tally) -> str:
+    """Why no segment of a set enters a score, in a few words."""
+    if not tally.segments:
+        return "no listed segment has a pixel"
+    if tally.crowds.total() == tally.segments.total():
+        return f"all {tally.segments.total()} segments are crowds"
+    return "no segment is of a category that counts"

@@ -31,6 +31,27 @@ def load_categories(name_or_file: PathLike, things: Collection[str] = ()) -> Cat
     return Categories.from_json(completed, name=path.stem)
 
 
+def map_values(file: PathLike, categories: Categories) -> dict[int, int] | None:
+    """Which contiguous category each number in label maps is, where a JSON of classes says so by `value`.
+
+    None where it does not: then the numbers are data-set ids. Raises InputError when only some say it, or two
+    the same.
+    """
+    try:
+        content = json.loads(Path(file).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    rows = content.get("categories") if isinstance(content, dict) else content
+    rows = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    said = [row for row in rows if isinstance(row.get("value"), int)]
+    if not said:
+        return None
+    values = {row["value"]: categories.index(str(row.get("name")).strip()) for row in said}
+    if len(said) != len(rows) or len(values) != len(rows):
+        raise InputError(f"{file}: every class needs a `value` of its own, or none has one; correct it")
+    return values
+
+
 def named_categories(
     things: Sequence[str] | None, stuff: Sequence[str] | None, labels: Sequence[str]
 ) -> Categories:

@@ -6,20 +6,25 @@ there the smaller one hides the larger, because what lies in front of a large ob
 otherwise vanish, and crowds lie below all objects. Nothing is dropped but what is wholly hidden.
 """
 
+import difflib
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from pansight.categories import Categories
+from pansight.categories.table import read_flag
 from pansight.data.coco_masks import decode_segmentation
+from pansight.datatools.preparing.coco_losses import find_hidden, find_losses, is_normalised
 from pansight.datatools.preparing.label_maps import LabelMaps
-from pansight.datatools.preparing.layers import Layer, is_picture_size, paint_layers
+from pansight.datatools.preparing.layers import Layer, is_picture_size, paint_layers, stuff_key
+from pansight.datatools.preparing.lost_objects import Lost, Taken
 from pansight.errors import CategoryError, DataError, DataProblemsError
-from pansight.formats.coco_files import read_json
+from pansight.formats.coco_files import is_crowd_flag, read_json
 from pansight.panoptic import PanopticMap
 
 PathLike = str | os.PathLike[str]
@@ -41,11 +46,21 @@ class CocoMerge:
         categories: Categories | None = None,
         *,
         stuff_offset: int = 0,
+        stuff_values: Mapping[int, int] | None = None,
+        things: Collection[str] | None = None,
+        stuff_names: Collection[str] | None = None,
+        boxes: bool = False,
+        crowds: bool = True,
     ) -> None:
         """Open the JSON of instances; `stuff`: a JSON of stuff annotations, or a folder of label maps.
 
-        `categories`: the set to speak in; classes are found in it by name. By default the things are the
-        categories of `instances`, the stuff those of the stuff JSON; with a folder of maps it must be given.
+        `categories`: the set to speak in, which says what is a thing; classes are found in it by name. By
+        default the categories of `instances` are things but for those with isthing 0, those of the stuff JSON
+        stuff; with a folder of maps it must be given. `things`, `stuff_names`: which classes of `instances`
+        are what; one may be left out, it is the rest. A category without annotations that others name as
+        their supercategory (Roboflow's root) is left out.
+        `boxes`: fill the box of an object without a mask. `crowds`: False takes all objects for single ones.
+        `stuff_values`: the contiguous category of each value of the maps, where they are no data-set ids.
         A map is called like its picture with the ending .png, and its values are category ids less
         `stuff_offset` (COCO's stuff_*_pixelmaps: 0; its stuffthingmaps: 1); 0 (without offset), 255 and the
         ids of things are void.
@@ -54,22 +69,25 @@ class CocoMerge:
         """
         problems: list[str] = []
         self._maps: LabelMaps | None = None
-        files = [_CocoFile.read(Path(instances), problems, things=True)]
+        flags = _Flags(things, stuff_names)
+        files = [_CocoFile.read(Path(instances), problems, flags, things=True)]
+        files[0] = replace(files[0], boxes=boxes, crowds=crowds)
         if stuff is not None and Path(stuff).is_dir():
             if categories is None:
                 raise DataError(
                     f"{stuff}: label maps do not say what their values mean; "
                     "give the categories, a JSON of them or a built-in set such as coco"
                 )
-            self._maps = LabelMaps(Path(stuff), categories, frozenset(files[0].classes), stuff_offset)
+            own = frozenset(id for id, row in files[0].classes.items() if row["isthing"])
+            self._maps = LabelMaps(Path(stuff), categories, own, stuff_offset, stuff_values)
         elif stuff is not None:
-            files.append(_CocoFile.read(Path(stuff), problems, things=False))
+            files.append(_CocoFile.read(Path(stuff), problems, _Flags(), things=False))
         self.categories = categories or _joined(files)
         self._files = [(file, file.matched(self.categories, problems)) for file in files]
         pictures: dict[int | str, tuple[str, int, int]] = {}
         for file in files:
             pictures.update({id: row for id, row in file.pictures.items() if id not in pictures})
-        if not pictures:
+        if not pictures and not problems:
             problems.append(f"{instances}: no images in it")
         if problems:
             raise DataProblemsError(f"{instances}: cannot be converted; correct this:", problems)
@@ -88,32 +106,81 @@ class CocoMerge:
 
     def truth(self, index: int) -> PanopticMap:
         """Paint sample `index`. Raises DataError when a mask or map of it is broken."""
+        return self.take(index).truth
+
+    def take(self, index: int) -> Taken:
+        """Paint sample `index`, and say what of its objects was lost. Raises as `truth`."""
         height, width = self._sizes[index]
         ground = None
         if self._maps is not None:
             ground = self._maps.read(self.names[index], height, width)
+        objects = crowds = 0
+        lost: list[Lost] = []
         for file, classes in reversed(self._files):
-            layers = file.layers(self.image_ids[index], classes, height, width)
-            ground = paint_layers(layers, self.categories, height, width, ground)
+            layers = file.layers(self.image_ids[index], classes, self.categories, height, width, lost)
+            objects += len(layers)
+            crowds += sum(layer.is_crowd for layer, _ in layers)
+            ground = paint_layers((layer for layer, _ in layers), self.categories, height, width, ground)
+            lost += find_hidden(layers, ground)
         assert ground is not None
-        return ground
+        return Taken(ground, objects, crowds, tuple(lost))
+
+
+class _Flags(NamedTuple):
+    """Which classes a user says are things, which stuff; None where nothing is said."""
+
+    things: Collection[str] | None = None
+    stuff: Collection[str] | None = None
+
+    def is_thing(self, row: Mapping[str, Any]) -> bool:
+        """Whether a class is a thing: as the user says, else as its file says."""
+        if self.things is not None:
+            return row["name"] in self.things
+        return row["name"] not in self.stuff if self.stuff is not None else bool(row["isthing"])
+
+    def check(self, path: Path, names: Collection[str], problems: list[str]) -> None:
+        """Names that the file does not have, or that are named twice or not at all."""
+        things, stuff = set(self.things or ()), set(self.stuff or ())
+        for name in sorted((things | stuff) - set(names)):
+            near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
+            problems.append(f"{path}: no category {name!r} in it; did you mean {near[0] if near else ''!r}?")
+        for name in sorted(things & stuff):
+            problems.append(f"{path}: {name!r} is named among the things and among the stuff; choose one")
+        if self.things is not None and self.stuff is not None:
+            for name in [one for one in names if one not in things | stuff]:
+                problems.append(f"{path}: {name!r} is named neither by --things nor by --stuff; name it")
 
 
 @dataclass(frozen=True)
 class _CocoFile:
-    """A COCO JSON of things or stuff: its classes by id, (name, height, width) of pictures, annotations."""
+    """A COCO JSON of things or stuff: its classes by id, (name, height, width) of pictures, annotations.
+
+    Every class has `isthing`, as the file or the user says.
+    """
 
     path: Path
     things: bool
     classes: dict[int, dict[str, Any]]
     pictures: dict[int | str, tuple[str, int, int]]
     annotations: dict[int | str, bytes]
+    boxes: bool = False
+    crowds: bool = True
 
     @classmethod
-    def read(cls, path: Path, problems: list[str], *, things: bool) -> "_CocoFile":
+    def read(cls, path: Path, problems: list[str], flags: _Flags, *, things: bool) -> "_CocoFile":
         content = read_json(path)
-        classes = _class_rows(path, content.get("categories"))
+        if any(isinstance(row, dict) and "segments_info" in row for row in content["annotations"][:1]):
+            raise DataError(f"{path}: is COCO panoptic already; give COCO instances")
+        classes = _class_rows(path, content, things=things)
+        flags.check(path, [row["name"] for row in classes.values()], problems)
+        for row in classes.values():
+            row["isthing"] = int(flags.is_thing(row))
         pictures = _pictures(path, content.get("images"), problems)
+        if pictures and is_normalised(content["annotations"]):
+            problems.append(
+                f"{path}: all polygons lie within 0..1: they are shares of the image, where COCO has pixels; "
+                "multiply x by the width and y by the height"
+            )
         return cls(path, things, classes, pictures, _by_picture(path, content, problems))
 
     def matched(self, categories: Categories, problems: list[str]) -> dict[int, int | None]:
@@ -130,65 +197,111 @@ class _CocoFile:
                 problems.append(f"{self.path}: {error}")
                 continue
             index[id] = found
-            if categories[found].is_thing != self.things:
-                kinds = ("a thing", "stuff") if self.things else ("stuff", "a thing")
-                problems.append(f"{self.path}: {name!r} is {kinds[0]} here, {kinds[1]} in {categories.name}")
+            if not self.things and categories[found].is_thing:
+                problems.append(f"{self.path}: {name!r} is stuff here, a thing in {categories.name}")
         return index
 
     def layers(
-        self, image_id: int | str, classes: dict[int, int | None], height: int, width: int
-    ) -> list[Layer]:
-        """The regions of a picture in the order of painting."""
+        self,
+        image_id: int | str,
+        classes: dict[int, int | None],
+        categories: Categories,
+        height: int,
+        width: int,
+        lost: list[Lost],
+    ) -> list[tuple[Layer, str]]:
+        """The regions of a picture in the order of painting, and how messages call them."""
         layers = []
         for position, row in enumerate(json.loads(self.annotations.get(image_id, b"[]"))):
-            where = f"{self.path}: image {image_id!r}, annotation {row.get('id', position)}"
+            named = f"image {image_id!r}, annotation {row.get('id', position)}"
+            where = f"{self.path}: {named}"
             category_id = row.get("category_id")
             if not isinstance(category_id, int) or category_id not in classes:
                 raise DataError(f"{where} has category_id {category_id!r}, which the file does not list")
             category = classes[category_id]
+            is_thing = category is not None and bool(categories[category].is_thing)
+            called = f"{named} ({self.classes[category_id]['name']})"
+            segmentation = self._segmentation(row)
             try:
-                mask = decode_segmentation(row.get("segmentation"), height, width)
+                mask = decode_segmentation(segmentation, height, width)
             except DataError as error:
                 raise DataError(f"{where} has a segmentation {error}; correct it") from error
-            key: object = ("thing", position) if self.things else ("stuff", category)
-            score = row.get("score") if self.things else None
-            crowd = self.things and bool(row.get("iscrowd", 0))
+            try:
+                crowd = self.crowds and is_thing and is_crowd_flag(row.get("iscrowd"))
+            except DataError as error:
+                raise DataError(f"{where}: {error}") from error
+            lost += find_losses(row, segmentation, mask, called)
+            key: object = ("thing", position) if is_thing or category is None else stuff_key(category)
+            score = row.get("score") if is_thing else None
             score = float(score) if isinstance(score, int | float) and score == score else None
-            layers.append(Layer(mask, category, key, crowd, score))
-        return sorted(layers, key=_depth)
+            layers.append((Layer(mask, category, key, crowd, score), called))
+        return sorted(layers, key=lambda pair: _depth(pair[0], categories))
+
+    def _segmentation(self, row: dict[str, Any]) -> Any:
+        """The mask as the file says it; the box as a polygon where there is none and boxes are wanted."""
+        segmentation = row.get("segmentation")
+        if segmentation is None or segmentation == {}:
+            segmentation = []
+        if not self.boxes or segmentation != []:
+            return segmentation
+        try:
+            left, top, width, height = (float(side) for side in row["bbox"])
+        except (KeyError, TypeError, ValueError):  # no box either: an object without a mask
+            return segmentation
+        right, bottom = left + width, top + height
+        return [[left, top, right, top, right, bottom, left, bottom]]
 
 
-def _depth(layer: Layer) -> tuple[bool, float, int]:
+def _depth(layer: Layer, categories: Categories) -> tuple[bool, bool, float, int]:
     """Rises from what lies at the bottom to what is seen; what is alike stays in the order of the file."""
-    return not layer.is_crowd, layer.score or 0.0, -int(np.count_nonzero(layer.mask))
+    is_thing = layer.category is not None and bool(categories[layer.category].is_thing)
+    return is_thing, not layer.is_crowd, layer.score or 0.0, -int(np.count_nonzero(layer.mask))
 
 
-def _class_rows(path: Path, rows: Any) -> dict[int, dict[str, Any]]:
+def _class_rows(path: Path, content: dict[str, Any], *, things: bool) -> dict[int, dict[str, Any]]:
+    """The categories by id, with `isthing`; a root that owns nothing and others belong to is none."""
+    rows = content.get("categories")
     if not isinstance(rows, list) or not rows:
         raise DataError(f'{path}: no "categories" in it; give a COCO JSON with them')
+    used = {str(row.get("category_id")) for row in content["annotations"] if isinstance(row, dict)}
+    parents = {str(row.get("supercategory")) for row in rows if isinstance(row, dict)}
+    found = {}
     try:
-        return {int(row["id"]): {**row, "name": str(row["name"])} for row in rows}
+        for row in rows:
+            id, name = int(row["id"]), str(row["name"])
+            root = row.get("supercategory") in (None, "", "none")
+            if str(id) not in used and root and name in parents:
+                continue
+            thing = things if row.get("isthing") is None else things and read_flag(row["isthing"])
+            found[id] = {**row, "name": name, "isthing": int(thing)}
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{path}: a category lacks id or name ({error!r}); correct it") from error
+    return found
 
 
 def _joined(files: list[_CocoFile]) -> Categories:
     """Things and then stuff, with their own ids; where the id of a thing is taken, stuff is numbered on."""
-    things = files[0].classes
-    stuff = {
-        id: row for file in files[1:] for id, row in file.classes.items() if row["name"] != _PIXELMAP_THINGS
+    things = {id: row for id, row in files[0].classes.items() if row["isthing"]}
+    stuff = {id: row for id, row in files[0].classes.items() if not row["isthing"]}
+    named = {row["name"] for row in stuff.values()}
+    more = {
+        id: row
+        for file in files[1:]
+        for id, row in file.classes.items()
+        if row["name"] not in {_PIXELMAP_THINGS, *named}
     }
-    clashing = sorted({row["name"] for row in things.values()} & {row["name"] for row in stuff.values()})
+    clashing = sorted({row["name"] for row in things.values()} & {row["name"] for row in more.values()})
     if clashing:
         raise CategoryError(
             f"{files[1].path}: {', '.join(map(repr, clashing[:5]))} is a thing in {files[0].path} and stuff "
             "here; rename one"
         )
-    fresh = max([*things, *stuff], default=0) + 1
-    rows = [{**row, "isthing": 1} for row in things.values()]
-    for id, row in stuff.items():
-        rows.append({**row, "isthing": 0, "id": fresh if id in things else id})
-        fresh += id in things
+    taken = {*things, *stuff}
+    fresh = max([*taken, *more], default=0) + 1
+    rows = [*things.values(), *stuff.values()]
+    for id, row in more.items():
+        rows.append({**row, "isthing": 0, "id": fresh if id in taken else id})
+        fresh += id in taken
     return Categories.from_json(rows, name=files[0].path.stem)
 
 

@@ -45,7 +45,8 @@ class Export(Conversion):
 
     `cityscapes`: NAME_gtFine_instanceIds.png and NAME_gtFine_labelIds.png as in the data set's gtFine, for
     which the category ids must be labelIds 1..64. `semantic`: NAME.png, the contiguous index of every pixel,
-    void 255 (16 bits and 65535 for more than 255 classes), and classes.json, the categories in this order.
+    void 255 (16 bits and 65535 for more than 255 classes), and classes.json, the categories
+    in this order, `value` being the number in the PNG.
     `instances`: instances.json, every thing an annotation with its mask as packed run lengths; FiftyOne, CVAT
     and others import it.
     """
@@ -72,8 +73,14 @@ class Export(Conversion):
         if self.form is Form.INSTANCES:
             return write_json(self.folder / "instances.json", self._instances())
         if self.form is Form.SEMANTIC:
-            write_json(self.folder / "classes.json", self._categories.to_json())
+            rows = [{**row, "value": value} for value, row in enumerate(self._categories.to_json())]
+            write_json(self.folder / "classes.json", rows)
         return self.folder
+
+    def when_stopped(self) -> str:
+        if self.form is Form.INSTANCES:
+            return "nothing was written: instances.json is written at the end"
+        return f"{self.written} pictures are in {self.folder}; the same command writes all of them anew"
 
     def _instances(self) -> dict[str, Any]:
         annotations = [row for _, rows in self.rows for row in rows]

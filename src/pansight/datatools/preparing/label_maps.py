@@ -1,7 +1,8 @@
 """Maps of labels, one number a pixel, as a source of stuff: COCO's pixelmaps, stuffthingmaps and the like."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from jaxtyping import Int64, Shaped
@@ -23,21 +24,24 @@ _COCO_OTHER = 183
 class LabelMaps:
     """A folder of PNG files, gray or palette, 8 or 16 bits, named like the pictures with the ending .png.
 
+    A map lies where its picture would, or directly in the folder.
     A pixel's value is a category id less `offset`. Void is 0 where there is no offset, 255, COCO's "other",
-    and every thing: those of `categories`, and the ids `things`.
+    and every thing: those of `categories`, and the ids `things`. Or `values` says which contiguous category
+    each value is; then 255, or in maps of 16 bits 65535, is void if it does not say otherwise.
     """
 
     folder: Path
     categories: Categories
     things: frozenset[int]
     offset: int = 0
+    values: Mapping[int, int] | None = None
 
     def read(self, picture: str, height: int, width: int) -> PanopticMap:
         """The stuff of a picture, every category one segment, its id 1 + the contiguous index.
 
         Raises DataError when the map is missing, broken, of another size, or holds other values.
         """
-        path = self.folder / Path(picture).with_suffix(".png").name
+        path = self._path(picture)
         values = _read_values(path)
         if values.shape != (height, width):
             raise DataError(
@@ -48,7 +52,7 @@ class LabelMaps:
         unknown = []
         lookup = np.zeros(int(values.max(initial=0)) + 1, dtype=np.int32)
         for value in np.flatnonzero(np.bincount(values.ravel())).tolist():
-            category = self.categories.dataset_index.get(value + self.offset)
+            category = self._category(value)
             if category is not None and not self.categories[category].is_thing:
                 lookup[value] = category + 1
                 table.append((category + 1, category))
@@ -62,7 +66,21 @@ class LabelMaps:
             )
         return PanopticMap.from_table(lookup[values], table, self.categories)
 
+    def _path(self, picture: str) -> Path:
+        """Where the map of a picture lies: with its folders, under its name alone, or with both endings."""
+        named = Path(PurePosixPath(picture.replace("\\", "/")))
+        places = [named.with_suffix(".png"), Path(f"{named}.png"), Path(named.with_suffix(".png").name)]
+        usable = [self.folder / place for place in places if not place.is_absolute()]
+        return next((path for path in usable if path.is_file()), self.folder / places[-1])
+
+    def _category(self, value: int) -> int | None:
+        if self.values is not None:
+            return self.values.get(value)
+        return self.categories.dataset_index.get(value + self.offset)
+
     def _is_void(self, value: int) -> bool:
+        if self.values is not None:
+            return value in (_UNLABELLED, 65535)
         label = value + self.offset
         return value == _UNLABELLED or label in (0, _COCO_OTHER) or label in self.things
 

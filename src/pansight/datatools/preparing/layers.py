@@ -23,6 +23,11 @@ class Layer(NamedTuple):
     score: float | None = None
 
 
+def stuff_key(category: int) -> object:
+    """The key of the layers of a stuff category, which are one segment."""
+    return ("stuff", category)
+
+
 def is_picture_size(height: int, width: int) -> bool:
     """Whether a picture can have this size."""
     return height > 0 and width > 0 and height * width <= _MOST_PIXELS
@@ -46,6 +51,12 @@ def paint_layers(
         table = [(row.id, row.category, row.score, row.is_crowd) for row in ground.segments]
     following = max((row[0] for row in table), default=0) + 1
     known: dict[object, int] = {}
+    if ground is not None:  # more of a stuff category is more of the same segment
+        known = {
+            stuff_key(row.category): row.id
+            for row in ground.segments
+            if not categories[row.category].is_thing
+        }
     for layer in layers:
         if layer.category is None:
             ids[layer.mask] = VOID

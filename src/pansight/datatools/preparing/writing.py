@@ -13,13 +13,14 @@ import numpy as np
 from jaxtyping import UInt8, UInt16
 from PIL import Image
 
-from pansight import __version__
+from pansight.datatools.preparing.lost_objects import Census, CountedSource, Counts, Taken
 from pansight.datatools.preparing.plan import Plan, TruthSource
 from pansight.datatools.preparing.workers import run_over
 from pansight.errors import DataError, InputError, PansightError
 from pansight.files import atomic_write
 from pansight.formats.coco_files import read_ids
 from pansight.panoptic import PanopticMap
+from pansight.version import __version__
 
 _HOPELESS = frozenset(
     getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EROFS", "EIO") if hasattr(errno, name)
@@ -31,7 +32,8 @@ _HOPELESS = frozenset(
 class Outcome:
     """What became of a sample: written, `kept` from an earlier run, or `problem`, one line that says why.
 
-    `rows` go into the table. After a `fatal` problem nothing more is tried.
+    `rows` go into the table; `counts` says what could not be taken over whole. After a `fatal`
+    problem nothing more is tried.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Outcome:
     kept: bool = False
     problem: str | None = None
     fatal: bool = False
+    counts: Counts | None = None
 
 
 class Conversion(ABC):
@@ -47,12 +50,14 @@ class Conversion(ABC):
     Attributes:
         written, kept, failed: samples so far.
         stopped: whether writing was given up, as on a full disk.
+        census: the objects, and what of them came out less than whole.
     """
 
     def __init__(self, task: Callable[[int], Outcome], count: int, workers: int = 1) -> None:
         self.written = self.kept = self.failed = 0
         self.stopped = False
         self.rows: list[Any] = []
+        self.census = Census()
         self._task = task
         self._count = count
         self._workers = workers
@@ -72,6 +77,10 @@ class Conversion(ABC):
     def save(self) -> Path:
         """Write the table of all samples that did not fail. Raises InputError when that cannot be done."""
 
+    def when_stopped(self) -> str:
+        """What is left of the work when it is stopped, for the user."""
+        return "what was finished is kept, the same command goes on from there"
+
     def _follow(self, outcomes: Generator[Outcome, None, None]) -> Generator[Outcome, None, None]:
         try:
             for outcome in outcomes:
@@ -81,6 +90,8 @@ class Conversion(ABC):
                     self.rows.append(outcome.rows)
                     self.kept += outcome.kept
                     self.written += not outcome.kept
+                    if outcome.counts is not None:
+                        self.census.add(outcome.counts)
                 self.stopped = outcome.fatal
                 yield outcome
                 if outcome.fatal:
@@ -123,9 +134,11 @@ class _Task:
 
     def __call__(self, index: int) -> Outcome:
         entry = self.plan.entries[index]
-        truth = read_truth(self.source, index, entry.image)
-        if isinstance(truth, Outcome):
-            return truth
+        taken = take_truth(self.source, index, entry.image)
+        if isinstance(taken, Outcome):
+            return taken
+        truth = taken.truth
+        counts = Counts(taken.objects, taken.crowds, len(truth.segments), taken.lost)
         if self.plan.categories is not truth.categories:
             truth = replace(truth, categories=self.plan.categories)
         rgb, annotation = truth.to_coco(entry.image_id, entry.panoptic)
@@ -138,17 +151,27 @@ class _Task:
             return Outcome(entry.image, problem=str(error), fatal=is_hopeless(error))
         size = {"width": truth.width, "height": truth.height}
         image = {"id": entry.image_id, **size, "file_name": entry.image}
-        return Outcome(entry.image, (image, annotation), kept)
+        return Outcome(entry.image, (image, annotation), kept, counts=counts)
 
 
-def read_truth(source: TruthSource, index: int, name: str) -> PanopticMap | Outcome:
-    """The map of sample `index`, which is called `name`, or what became of it."""
+def take_truth(source: TruthSource, index: int, name: str) -> Taken | Outcome:
+    """Sample `index`, which is called `name`, or what became of it."""
     try:
-        return source.truth(index)
+        if isinstance(source, CountedSource):
+            return source.take(index)
+        truth = source.truth(index)
+        crowds = sum(segment.is_crowd for segment in truth.segments)
+        return Taken(truth, len(truth.segments), crowds, ())
     except PansightError as error:
         return Outcome(name, problem=" ".join(str(error).split("\n")))
     except MemoryError:
         return Outcome(name, problem=f"{name}: does not fit into memory; use fewer workers")
+
+
+def read_truth(source: TruthSource, index: int, name: str) -> PanopticMap | Outcome:
+    """The map of sample `index`, which is called `name`, or what became of it."""
+    taken = take_truth(source, index, name)
+    return taken if isinstance(taken, Outcome) else taken.truth
 
 
 def write_png(path: Path, pixels: UInt8[np.ndarray, "..."] | UInt16[np.ndarray, "h w"]) -> None:

@@ -1,6 +1,7 @@
 """Everything that makes one dense-detection model differ from another."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
@@ -13,7 +14,22 @@ from pydantic import (
     model_validator,
 )
 
+from pansight.merging.settings import PrioritySettings, moved_to_merge
+
 Bounds = tuple[PositiveFloat, PositiveFloat, PositiveFloat, PositiveFloat]
+
+
+class DenseMergeSettings(PrioritySettings):
+    """Thresholds of the priority merge; `mask_threshold` is the paper's sigma."""
+
+    former_names: ClassVar[Mapping[str, str]] = {**PrioritySettings.former_names, "sigma": "mask_threshold"}
+
+    object_threshold: float = Field(default=0.3, ge=0, le=1)
+    """query boxes below it (class probability times centerness) become no segment"""
+    mask_threshold: float = Field(default=0.4, ge=0, le=1)
+    """a pixel belongs to a mask from this probability on"""
+    stuff_area: NonNegativeInt = 2048
+    """pixels of the map wanted, below which stuff is void"""
 
 
 class DenseDetectionConfig(BaseModel):
@@ -59,14 +75,7 @@ class DenseDetectionConfig(BaseModel):
     # inference: masks (Eq. 5-7) and merge
     location_probability: Literal["giou", "iou"] = "giou"
     """`giou`: the released code's, with its smoothing; `iou`: the paper's"""
-    sigma: float = Field(default=0.4, ge=0, le=1)
-    """a pixel belongs to a mask from this probability on"""
-    object_threshold: float = Field(default=0.3, ge=0, le=1)
-    """query boxes below it (class probability times centerness) become no segment"""
-    overlap_threshold: float = Field(default=0.5, ge=0, le=1)
-    """a mask is dropped when more than this share of it is taken already"""
-    stuff_area: NonNegativeInt = 2048
-    """pixels of the map wanted, below which stuff is void"""
+    merge: DenseMergeSettings = DenseMergeSettings()
     fill_stuff: bool = False
     """whether pixels of thing classes that no mask claims get their best stuff class instead of void"""
     # targets
@@ -94,6 +103,11 @@ class DenseDetectionConfig(BaseModel):
     """probability that the class layer starts at; None: 0.5, for `class_normalizer="locations"`"""
     box_start: Literal["level", "pixel"] = "pixel"
     """first boxes are of their level's middle size, or 2 x 2 pixels as released"""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _former(cls, values: Any) -> Any:
+        return moved_to_merge(values, DenseMergeSettings)
 
     @model_validator(mode="after")
     def _consistent(self) -> "DenseDetectionConfig":

@@ -2,7 +2,7 @@
 
 That is the cell's probability of the query's class, times the agreement of the cell's own box with the query.
 Agreement is at most 1, so only cells where the class itself reaches the threshold can be in a mask; all else
-is never worked out where shapes may depend on data.
+is never worked out in the pruned form.
 """
 
 import torch
@@ -10,7 +10,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from pansight.merging import data_may_shape
+from pansight.merging import Form
+from pansight.merging.numbers import Number
 from pansight.models.dense_detection.candidates import Queries
 from pansight.models.dense_detection.config import DenseDetectionConfig
 from pansight.models.dense_detection.dense_boxes import PAIRS, boxes_of_levels, dense_boxes, dense_size
@@ -19,7 +20,7 @@ from pansight.nn.losses import at_least_float32
 
 # Pairs of query and cell that are worked on at a time.
 CHUNK = 1 << 16
-# Room for rounding, relative to sigma: of the agreement, which may come out a little above 1, and of
+# Room for rounding, relative to the threshold: of the agreement, which may come out a little above 1, and of
 # interpolation.
 SLACK = 1e-5
 
@@ -42,19 +43,21 @@ def soft_masks(
     queries: Queries,
     thing_indices: Int[Tensor, " t"],
     config: DenseDetectionConfig,
+    threshold: Number,
+    form: Form,
     reach: int = 1,
 ) -> Float[Tensor, "b k h4 w4"]:
     """Probability times agreement (Eq. 7), on the grid of the dense box map; -1..1.
 
-    On CPUs exact wherever it matters: cells that no enlarged pixel of at least `sigma` can depend on are 0,
-    as are queries not kept. `reach` says how far apart cells may be that are mixed into one pixel: 1 for a
-    bilinear enlargement, 2 for another resize after it.
+    In the pruned form exact wherever it matters: cells that no enlarged pixel of at least `threshold` can
+    depend on are 0, as are queries not kept. `reach` says how far apart cells may be
+    that are mixed into one pixel: 1 for a bilinear enlargement, 2 for another resize after it.
     """
     boxes = dense_boxes(outputs)[None] if outputs.levelness is not None else boxes_of_levels(outputs)
     probability = class_probability(outputs).index_select(2, thing_indices)
     height, width = dense_size(outputs)
-    if data_may_shape(boxes.device):
-        active = _active(probability, (height, width), config.sigma * (1 - SLACK), reach)
+    if form == "pruned":
+        active = _active(probability, (height, width), threshold * (1 - SLACK), reach)
         soft = _where_active(boxes, probability, queries, active, config)
     else:
         soft = _everywhere(boxes, probability, queries, config)

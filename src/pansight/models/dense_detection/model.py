@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pansight.categories import Categories
+from pansight.merging import Form, MergeSettings
 from pansight.models.base import PanopticModel, Target
 from pansight.models.dense_detection.backbone import Backbone
 from pansight.models.dense_detection.candidates import find_queries
@@ -29,20 +30,15 @@ class DenseDetection(PanopticModel):
     """Backbone with feature pyramid, panoptic head, masks from the boxes that suppression would drop.
 
     Keys are those of the released code.
-
-    Attributes:
-        object_threshold: query boxes that score less become no segment (0..1).
-        overlap_threshold: greatest share of a mask that better ones may hold (0..1).
     """
 
     method = "dense_detection"
+    outputs = DenseOutputs
     config: DenseDetectionConfig
 
     def __init__(self, config: DenseDetectionConfig, categories: Categories, preprocess: Preprocess) -> None:
         super().__init__(categories, preprocess)
         self.config = config
-        self.object_threshold = config.object_threshold
-        self.overlap_threshold = config.overlap_threshold
         is_thing = torch.from_numpy(categories.is_thing.copy())
         self.backbone = Backbone(config)
         self.panoptic_head = PanopticHead(config, int(is_thing.sum()), len(categories))
@@ -83,7 +79,7 @@ class DenseDetection(PanopticModel):
             if config.mask_loss:
                 valid = [target.size for target in targets]
                 height, width = targets[0].masks.shape[1:]
-                queries = find_queries(outputs, Sizes((height, width), valid, valid), config)
+                queries = find_queries(outputs, Sizes((height, width), valid, valid), config, "pruned")
                 mask = mask_loss(
                     outputs,
                     queries,
@@ -96,16 +92,16 @@ class DenseDetection(PanopticModel):
                 losses["mask"] = config.mask_weight * mask
         return losses
 
-    def merge(self, outputs: DenseOutputs, sizes: Sizes) -> PanopticBatch:
+    def merge(
+        self,
+        outputs: DenseOutputs,
+        sizes: Sizes,
+        settings: MergeSettings | None = None,
+        form: Form = "pruned",
+    ) -> PanopticBatch:
         """Query boxes, their masks from the dense boxes, painted by falling score; stuff from semantics."""
-        config = self.config
-        thresholds = {
-            "object_threshold": self.object_threshold,
-            "overlap_threshold": self.overlap_threshold,
-        }
-        if any(getattr(config, name) != value for name, value in thresholds.items()):
-            config = config.model_copy(update=thresholds)
-        return merge_dense(outputs, sizes, config, self.is_thing)
+        settings = self.config.merge.replaced(settings)
+        return merge_dense(outputs, sizes, self.config, settings, self.is_thing, form)
 
     def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
         """FCOS's rules, as the paper names none: biases learn at twice the rate and do not decay.

@@ -1,19 +1,29 @@
 """Everything that makes one EPSNet differ from another."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
     NonNegativeFloat,
-    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     model_validator,
 )
 
+from pansight.merging.settings import PrioritySettings, moved_to_merge
+
 Scales = tuple[PositiveFloat, PositiveFloat, PositiveFloat, PositiveFloat, PositiveFloat]
+
+
+class EPSNetMergeSettings(PrioritySettings):
+    """Thresholds of the priority merge (Sec. 3.4)."""
+
+    object_threshold: float = Field(default=0.2, ge=0, le=1)
+    """a detection's score must exceed it; 0: all of them"""
+    mask_threshold: float = Field(default=0.5, ge=0, le=1)
+    """probability that a pixel of a mask must exceed"""
 
 
 class EPSNetConfig(BaseModel):
@@ -58,13 +68,7 @@ class EPSNetConfig(BaseModel):
     candidates_per_class: PositiveInt = 200
     detections: PositiveInt = 100
     # inference: merge
-    object_threshold: float = Field(default=0.2, ge=0, le=1)
-    """a detection's score must exceed it; 0: all of them"""
-    mask_threshold: float = Field(default=0.5, ge=0, le=1)
-    overlap_threshold: float = Field(default=0.5, ge=0, le=1)
-    """a mask is dropped when more than this share of it is taken already"""
-    stuff_area: NonNegativeInt = 4096
-    """pixels of the map wanted, below which stuff is void"""
+    merge: EPSNetMergeSettings = EPSNetMergeSettings()
     other_without_things: bool = False
     """whether 'other' stays void's rival in pictures without a detection, as the paper says, too"""
     # losses
@@ -78,6 +82,11 @@ class EPSNetConfig(BaseModel):
     box_weight: NonNegativeFloat = 1.5
     mask_weight: NonNegativeFloat = 6.125
     semantic_weight: NonNegativeFloat = 2.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _former(cls, values: Any) -> Any:
+        return moved_to_merge(values, EPSNetMergeSettings)
 
     @model_validator(mode="after")
     def _consistent(self) -> "EPSNetConfig":

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pansight.categories import Categories
-from pansight.merging import PriorityRule
+from pansight.merging import Form, MergeSettings, PriorityRule
 from pansight.models.base import PanopticModel, Target
 from pansight.models.epsnet.anchors import make_anchors
 from pansight.models.epsnet.config import EPSNetConfig
@@ -24,14 +24,10 @@ from pansight.panoptic import PanopticBatch
 
 
 class EPSNet(PanopticModel):
-    """Backbone, feature pyramid, cross-layer attention, prototypes, instance head, semantic head.
-
-    Attributes:
-        object_threshold: detections must score above it (0..1); at 0 all of them are merged.
-        overlap_threshold: greatest share of a mask that better ones may hold (0..1).
-    """
+    """Backbone, feature pyramid, cross-layer attention, prototypes, instance head, semantic head."""
 
     method = "epsnet"
+    outputs = EPSNetOutputs
     config: EPSNetConfig
 
     def __init__(self, config: EPSNetConfig, categories: Categories, preprocess: Preprocess) -> None:
@@ -56,8 +52,6 @@ class EPSNet(PanopticModel):
         else:
             direct = config.pyramid_channels if config.semantic_head == "direct" else channels
             self.semantic_seg_conv = nn.Sequential(nn.Conv2d(direct, semantic, 1))
-        self.object_threshold = config.object_threshold
-        self.overlap_threshold = config.overlap_threshold
         self.thing_categories: Tensor
         self.stuff_categories: Tensor
         self.thing_channels: Tensor
@@ -118,11 +112,17 @@ class EPSNet(PanopticModel):
         truths = [truth_of(target, self.thing_channels, self.stuff_channels) for target in targets]
         return epsnet_losses(outputs, truths, self.config)._asdict()
 
-    def merge(self, outputs: EPSNetOutputs, sizes: Sizes) -> PanopticBatch:
+    def merge(
+        self,
+        outputs: EPSNetOutputs,
+        sizes: Sizes,
+        settings: MergeSettings | None = None,
+        form: Form = "pruned",
+    ) -> PanopticBatch:
         """Detections by score, their masks from prototypes, painted by falling score; then stuff."""
-        config = self.config
-        detections = detect(outputs, config, self.object_threshold)
-        rule = PriorityRule(config.mask_threshold, False, self.overlap_threshold, config.stuff_area)
+        config, settings = self.config, self.config.merge.replaced(settings)
+        detections = detect(outputs, config, settings.object_threshold, form, settings.budget)
+        rule = PriorityRule(settings.mask_threshold, False, settings.max_occlusion, settings.stuff_area)
         return merge_epsnet(
             outputs,
             detections,
@@ -131,6 +131,7 @@ class EPSNet(PanopticModel):
             self.stuff_categories,
             rule,
             config,
+            form,
             # whether a picture fills its input is then a matter of the preprocessing; else it is chance
             direct=self.preprocess.squash is not None or self.preprocess.divisor == 1,
         )

@@ -1,19 +1,30 @@
 """Everything that makes one Panoptic FCN differ from another."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
     NonNegativeFloat,
-    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     model_validator,
 )
 
+from pansight.merging.settings import PrioritySettings, moved_to_merge
+
 Range = tuple[PositiveFloat, PositiveFloat]
+
+
+class PanopticFCNMergeSettings(PrioritySettings):
+    """Thresholds of masks and of the priority merge (Sec. 3.3)."""
+
+    object_threshold: float = Field(default=0.2, ge=0, le=1)
+    """rescored instances below it become no segment; of this and the configuration's `instance_threshold` the
+    higher counts"""
+    mask_threshold: float = Field(default=0.4, ge=0, le=1)
+    """probability that a pixel of a mask must exceed"""
 
 
 class PanopticFCNConfig(BaseModel):
@@ -66,15 +77,9 @@ class PanopticFCNConfig(BaseModel):
     """cosine of two kernels from which they are one object's"""
     class_aware_fusion: bool = True
     # inference: masks and merge
-    mask_threshold: float = Field(default=0.4, ge=0, le=1)
     instance_threshold: float = Field(default=0.05, ge=0, le=1)
     """rescored instances below it are dropped"""
-    object_threshold: float = Field(default=0.2, ge=0, le=1)
-    """rescored instances below it become no segment; of this and `instance_threshold` the higher counts"""
-    overlap_threshold: float = Field(default=0.5, ge=0, le=1)
-    """a mask is dropped when more than this share of it is taken already"""
-    stuff_area: NonNegativeInt = 4096
-    """pixels of the map wanted, below which stuff is void"""
+    merge: PanopticFCNMergeSettings = PanopticFCNMergeSettings()
     # targets
     scales: tuple[Range, Range, Range, Range, Range] = (
         (1, 64),
@@ -97,6 +102,11 @@ class PanopticFCNConfig(BaseModel):
     focal_gamma: NonNegativeFloat = 2.0
     position_weight: NonNegativeFloat = 1.0
     segment_weight: NonNegativeFloat = 3.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _former(cls, values: Any) -> Any:
+        return moved_to_merge(values, PanopticFCNMergeSettings)
 
     @model_validator(mode="after")
     def _consistent(self) -> "PanopticFCNConfig":

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from pansight.merging import keep_first
+from pansight.merging import Form, keep_first
 from pansight.models.panoptic_fcn.config import PanopticFCNConfig
 from pansight.models.panoptic_fcn.heads import Embedding
 from pansight.models.panoptic_fcn.positions import Peaks, Regions
@@ -31,24 +31,25 @@ class StuffKernels(NamedTuple):
     kept: Bool[Tensor, "b s"]
 
 
-def fuse_things(peaks: Peaks, embedding: Embedding, config: PanopticFCNConfig) -> ThingKernels:
+def fuse_things(peaks: Peaks, embedding: Embedding, config: PanopticFCNConfig, form: Form) -> ThingKernels:
     """Join peaks to the best one that they resemble.
 
     Each peak belongs to the best-scored peak whose kernel is similar to its own (of the same class, if
     fusion is class-aware), itself included. Those that belong to themselves stay, with the mean of the
     kernels that belong to them. What belongs to a peak that does not stay is lost, as in the released code.
     """
-    chosen = keep_first(peaks.kept)
+    chosen = keep_first(peaks.kept, form)
     kept, classes, scores = (part.gather(1, chosen) for part in (peaks.kept, peaks.classes, peaks.scores))
     kernels = peaks.kernels.gather(1, chosen[..., None].expand(-1, -1, peaks.kernels.shape[2]))
     embedded = embedding(kernels)
     first = first_alike(embedded, classes, kept, config)
     count = first.shape[1]
-    stays = kept & (first == torch.arange(count, device=first.device))
+    numbers = torch.arange(count, device=first.device)
+    stays = kept & (first == numbers)
     # members[b, i, j]: j belongs to i
-    members = F.one_hot(first, count).transpose(1, 2).to(embedded.dtype) * kept[:, None]
+    members = (first[:, None] == numbers[:, None]).to(embedded.dtype) * kept[:, None]
     fused = members @ embedded / members.sum(2, keepdim=True).clamp(min=1)
-    order = keep_first(stays)
+    order = keep_first(stays, form)
     rows = order[..., None].expand(-1, -1, fused.shape[2])
     return ThingKernels(
         fused.gather(1, rows), classes.gather(1, order), scores.gather(1, order), stays.gather(1, order)
@@ -67,8 +68,9 @@ def first_alike(
     if config.class_aware_fusion:
         alike &= classes[:, :, None] == classes[:, None]
     alike &= kept[:, :, None] & kept[:, None]
-    alike |= torch.eye(alike.shape[1], dtype=torch.bool, device=alike.device)
-    return alike.triu().to(torch.uint8).argmax(1)
+    numbers = torch.arange(alike.shape[1], device=alike.device)
+    alike = (alike & (numbers[:, None] < numbers)) | (numbers[:, None] == numbers)
+    return torch.where(alike, numbers[:, None], alike.shape[1]).amin(1)
 
 
 def fuse_stuff(regions: Regions, embedding: Embedding) -> StuffKernels:

@@ -6,10 +6,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from pansight.merging import PriorityRule, SoftMasks, keep_first, merge_by_priority
+from pansight.merging import Form, PriorityRule, SoftMasks, keep_first, merge_by_priority
+from pansight.merging.numbers import Number
 from pansight.merging.semantics import semantic_argmax
 from pansight.merging.sizes import Sizes
-from pansight.models.panoptic_fcn.config import PanopticFCNConfig
+from pansight.merging.upsampling import looked_up
 from pansight.models.panoptic_fcn.fusion import StuffKernels, ThingKernels
 from pansight.panoptic import PanopticBatch
 
@@ -29,25 +30,29 @@ class Instances(NamedTuple):
 def make_instances(
     kernels: ThingKernels,
     features: Float[Tensor, "b d h4 w4"],
-    config: PanopticFCNConfig,
-    least: float,
+    mask_threshold: Number,
+    least: Number,
+    most: int,
+    form: Form,
+    budget: int | None = None,
 ) -> Instances:
-    """Masks of fused kernels, rescored; those below `least` (or `instance_threshold`) are dropped.
+    """Masks of fused kernels, rescored; those below `least` are dropped, and all but the `most` best.
 
-    A rescored score never exceeds the peak's, so kernels of peaks below `least` are not even multiplied
-    where shapes may depend on data.
+    In the fixed form the first `budget` kernels alone become masks.
+
+    A rescored score never exceeds the peak's, so kernels of peaks below `least` are not even multiplied in
+    the pruned form.
     """
-    least = max(least, config.instance_threshold)
     worth = kernels.kept & (kernels.scores >= least)
-    chosen = keep_first(worth)
+    chosen = keep_first(worth, form, budget)
     rows = chosen[..., None].expand(-1, -1, kernels.kernels.shape[2])
     weights = kernels.kernels.gather(1, rows)
     kept, classes, scores = (part.gather(1, chosen) for part in (worth, kernels.classes, kernels.scores))
     masks = make_masks(weights, features)
-    inside = masks > config.mask_threshold
-    scores = scores * (masks * inside).sum((2, 3)) / (inside.sum((2, 3)) + 1e-6)
+    inside = masks > mask_threshold
+    scores = scores * (masks * inside).sum((2, 3)) / (inside.sum((2, 3), dtype=torch.int32) + 1e-6)
     kept = kept & (scores >= least)
-    order = torch.where(kept, scores, -1.0).argsort(dim=1, descending=True, stable=True)[:, : config.top]
+    order = torch.where(kept, scores, -1.0).sort(dim=1, descending=True, stable=True).indices[:, :most]
     kept, classes, scores = (part.gather(1, order) for part in (kept, classes, scores))
     masks = masks.gather(1, order[..., None, None].expand(-1, -1, *masks.shape[2:]))
     return Instances(masks, classes, scores, kept)
@@ -66,6 +71,7 @@ def semantic_labels(
     features: Float[Tensor, "b d h4 w4"],
     sizes: Sizes,
     things_as_stuff: bool,
+    form: Form,
 ) -> Int[Tensor, "b H W"]:
     """The most probable semantic class of each pixel, 0: things; -1 beyond a picture's own output.
 
@@ -75,18 +81,17 @@ def semantic_labels(
     wanted = kernels.kept.clone()
     if things_as_stuff:
         wanted[:, 0] = True  # first of all, for it wins where nothing is
-    chosen = keep_first(wanted)
+    chosen = keep_first(wanted, form)
     there = kernels.kept.gather(1, chosen)
     weights = kernels.kernels.gather(1, chosen[..., None].expand(-1, -1, kernels.kernels.shape[2]))
     masks = make_masks(weights, features) * there[..., None, None]
     if not things_as_stuff:
         masks = torch.cat((torch.zeros_like(masks[:, :1]), masks), dim=1)
         chosen = torch.cat((torch.zeros_like(chosen[:, :1]), chosen + 1), dim=1)
-    # one more column for what lies beyond
-    best = semantic_argmax(masks, sizes).long()
-    table = torch.cat((chosen, torch.full_like(chosen[:, :1], -1)), dim=1)
-    offsets = torch.arange(len(table), device=table.device)[:, None, None] * table.shape[1]
-    return table.flatten()[torch.where(best < 0, table.shape[1] - 1, best) + offsets]
+    # the first column is for what lies beyond
+    best = semantic_argmax(masks, sizes, form)
+    table = torch.cat((torch.full_like(chosen[:, :1], -1), chosen), dim=1).to(torch.int32)
+    return looked_up(table, best + 1)
 
 
 def merge_panoptic_fcn(
@@ -96,17 +101,17 @@ def merge_panoptic_fcn(
     thing_categories: Int[Tensor, " t"],
     stuff_categories: Int[Tensor, " s"],
     rule: PriorityRule,
+    form: Form,
 ) -> PanopticBatch:
     """Things by falling score, then stuff; `labels` as `semantic_labels` gives them."""
     count = len(thing_categories) + len(stuff_categories)
-    is_thing = torch.ones(count, dtype=torch.bool, device=labels.device)
-    is_thing[stuff_categories] = False
+    is_thing = (torch.arange(count, device=labels.device)[:, None] == thing_categories).any(1)
     # label 0 is "things", which no pixel becomes: void
-    table = torch.cat((stuff_categories.new_full((1,), -1), stuff_categories))
+    table = torch.cat((stuff_categories.new_full((1,), -1), stuff_categories)).to(torch.int32)
     masks = SoftMasks(
         instances.masks,
         instances.scores,
         thing_categories[instances.classes],
         instances.kept,
     )
-    return merge_by_priority(masks, table[labels.clamp(min=0)], sizes, is_thing, rule)
+    return merge_by_priority(masks, table[labels.clamp(min=0).long()], sizes, is_thing, rule, form)

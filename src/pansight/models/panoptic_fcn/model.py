@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from pansight.categories import Categories
-from pansight.merging import PriorityRule
+from pansight.merging import Form, MergeSettings, PriorityRule
 from pansight.models.base import PanopticModel, Target
 from pansight.models.embeddings import by_strength
 from pansight.models.panoptic_fcn.config import PanopticFCNConfig
@@ -31,21 +31,18 @@ class PanopticFCN(PanopticModel):
     """Backbone with feature pyramid, position head, kernel head, feature encoder.
 
     Attributes:
-        object_threshold: instances score at least that or become no segment (0..1). Below the configuration's
-            `instance_threshold` (0.05) it has no effect: that one drops them before.
-        overlap_threshold: greatest share of a mask that better ones may hold (0..1).
         thing_categories, stuff_categories: category of each channel of the position head's two maps (of the
             second one without the channel for all things, where there is one).
     """
 
     method = "panoptic_fcn"
+    outputs = PanopticFCNOutputs
+    merge_modules = ("thing_generator", "stuff_generator")
     config: PanopticFCNConfig
 
     def __init__(self, config: PanopticFCNConfig, categories: Categories, preprocess: Preprocess) -> None:
         super().__init__(categories, preprocess)
         self.config = config
-        self.object_threshold = config.object_threshold
-        self.overlap_threshold = config.overlap_threshold
         things, stuff = len(categories.thing_indices), len(categories.stuff_indices)
         if not things or not stuff + config.things_as_stuff:
             kind = "stuff, or things_as_stuff" if things else "things"
@@ -108,40 +105,74 @@ class PanopticFCN(PanopticModel):
         truths = [truth_of(target, self.thing_channels, self.stuff_channels) for target in targets]
         return [encode(truth, sizes, padded, channels, self.config) for truth in truths]
 
-    def merge(self, outputs: PanopticFCNOutputs, sizes: Sizes) -> PanopticBatch:
+    def merge(
+        self,
+        outputs: PanopticFCNOutputs,
+        sizes: Sizes,
+        settings: MergeSettings | None = None,
+        form: Form = "pruned",
+    ) -> PanopticBatch:
         """Positions to kernels, kernels to masks, masks to maps; only what can be painted is made."""
         peaks = find_peaks(outputs, self.config, self.reading)
-        regions = find_regions(outputs, self.config, self.reading)
-        return self.merge_found(peaks, regions, outputs.features, sizes)
+        regions = find_regions(outputs, self.config, form, self.reading)
+        return self.merge_found(peaks, regions, outputs.features, sizes, settings, form)
 
     def merge_found(
-        self, peaks: Peaks, regions: Regions, features: Float[Tensor, "b d h4 w4"], sizes: Sizes
+        self,
+        peaks: Peaks,
+        regions: Regions,
+        features: Float[Tensor, "b d h4 w4"],
+        sizes: Sizes,
+        settings: MergeSettings | None = None,
+        form: Form = "pruned",
     ) -> PanopticBatch:
         """The second half of `merge`, from positions on, wherever these come from."""
-        config = self.config
-        things = fuse_things(peaks, self.thing_generator, config)
+        config, settings = self.config, self.config.merge.replaced(settings)
+        things = fuse_things(peaks, self.thing_generator, config, form)
         stuff = fuse_stuff(regions, self.stuff_generator)
-        instances = make_instances(things, features, config, self.object_threshold)
-        labels = semantic_labels(stuff, features, sizes, config.things_as_stuff)
-        rule = PriorityRule(config.mask_threshold, False, self.overlap_threshold, config.stuff_area)
-        return merge_panoptic_fcn(
-            instances, labels, sizes, self.thing_categories, self.stuff_categories, rule
+        least = settings.object_threshold
+        if isinstance(least, Tensor):  # an input of a graph
+            least = least.clamp(min=config.instance_threshold)
+        else:
+            least = max(least, config.instance_threshold)
+        instances = make_instances(
+            things, features, settings.mask_threshold, least, config.top, form, settings.budget
         )
+        labels = semantic_labels(stuff, features, sizes, config.things_as_stuff, form)
+        rule = PriorityRule(settings.mask_threshold, False, settings.max_occlusion, settings.stuff_area)
+        merged = merge_panoptic_fcn(
+            instances, labels, sizes, self.thing_categories, self.stuff_categories, rule, form
+        )
+        if form == "pruned":
+            return merged
+        worth = things.kept & (things.scores >= least)
+        return merged._replace(overflow=worth.sum(1, dtype=torch.int32) > settings.budget)
 
     @torch.no_grad()
-    def instances(self, outputs: PanopticFCNOutputs, sizes: Sizes) -> list[InstanceMasks]:
+    def instances(
+        self,
+        outputs: PanopticFCNOutputs,
+        sizes: Sizes,
+        settings: MergeSettings | None = None,
+        form: Form = "pruned",
+    ) -> list[InstanceMasks]:
         """Every instance of each picture, down to `instance_threshold`, as mask AP wants them."""
         peaks = find_peaks(outputs, self.config, self.reading)
-        things = fuse_things(peaks, self.thing_generator, self.config)
-        instances = make_instances(things, outputs.features, self.config, 0.0)
-        return cut_instances(instances, sizes, self.thing_categories, self.config.mask_threshold)
+        config, threshold = self.config, self.config.merge.replaced(settings).mask_threshold
+        things = fuse_things(peaks, self.thing_generator, config, form)
+        instances = make_instances(
+            things, outputs.features, threshold, config.instance_threshold, config.top, form
+        )
+        return cut_instances(instances, sizes, self.thing_categories, threshold)
 
     @torch.no_grad()
-    def semantics(self, outputs: PanopticFCNOutputs, sizes: Sizes) -> Int[Tensor, "b H W"]:
+    def semantics(
+        self, outputs: PanopticFCNOutputs, sizes: Sizes, form: Form = "pruned"
+    ) -> Int[Tensor, "b H W"]:
         """The semantic map: 0 for all things, 1 + k for category `stuff_categories[k]`, -1 beyond."""
-        regions = find_regions(outputs, self.config, self.reading)
+        regions = find_regions(outputs, self.config, form, self.reading)
         stuff = fuse_stuff(regions, self.stuff_generator)
-        return semantic_labels(stuff, outputs.features, sizes, self.config.things_as_stuff)
+        return semantic_labels(stuff, outputs.features, sizes, self.config.things_as_stuff, form)
 
     @torch.no_grad()
     def embeddings(

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from pansight.merging import data_may_shape
+from pansight.merging import Form
 from pansight.models.panoptic_fcn.config import PanopticFCNConfig
 from pansight.models.panoptic_fcn.outputs import PanopticFCNOutputs
 from pansight.models.panoptic_fcn.readings import PlainReading, Reading
@@ -51,7 +51,7 @@ def find_peaks(outputs: PanopticFCNOutputs, config: PanopticFCNConfig, reading: 
 
 def sorted_peaks(peaks: Peaks) -> Peaks:
     """Best first, those that are not kept last; equal scores stay in their order, that of levels."""
-    order = torch.where(peaks.kept, peaks.scores, -1.0).argsort(dim=1, descending=True, stable=True)
+    order = torch.where(peaks.kept, peaks.scores, -1.0).sort(dim=1, descending=True, stable=True).indices
     rows = order[..., None].expand(-1, -1, peaks.kernels.shape[2])
     return Peaks(peaks.kernels.gather(1, rows), *(part.gather(1, order) for part in peaks[1:]))
 
@@ -76,10 +76,12 @@ def level_peaks(
     peaks = steadied_peaks(logits, pooling).flatten(2)
     cells = peaks.shape[2]
     scores, places = peaks.flatten(1).topk(min(most, cells), dim=1)
-    return scores, places // cells, places % cells
+    return scores, places.div(cells, rounding_mode="floor"), places % cells
 
 
-def find_regions(outputs: PanopticFCNOutputs, config: PanopticFCNConfig, reading: Reading = PLAIN) -> Regions:
+def find_regions(
+    outputs: PanopticFCNOutputs, config: PanopticFCNConfig, form: Form, reading: Reading = PLAIN
+) -> Regions:
     """For every level and semantic class: where it is the most likely one, its mean kernel and score.
 
     The kernel's mean is over all cells of the level, so that it shrinks with the region, as in training.
@@ -90,7 +92,7 @@ def find_regions(outputs: PanopticFCNOutputs, config: PanopticFCNConfig, reading
         numbers = torch.arange(probabilities.shape[1], device=logits.device)[:, None, None]
         regions = probabilities.argmax(1, keepdim=True) == numbers
         scores, there = region_scores(probabilities, regions)
-        levels.append((read_present(maps, regions, there, reading), scores, there))
+        levels.append((read_present(maps, regions, there, reading, form), scores, there))
     kernels, scores, there = (torch.stack(parts, dim=1) for parts in zip(*levels, strict=True))
     return Regions(kernels, scores, there & (scores > config.stuff_threshold))
 
@@ -108,9 +110,10 @@ def read_present(
     regions: Bool[Tensor, "b s h w"],
     there: Bool[Tensor, "b s"],
     reading: Reading,
+    form: Form,
 ) -> Float[Tensor, "b s r"]:
-    """What is read over all regions; empty ones are passed over where shapes may depend on data."""
-    if not data_may_shape(maps.device):
+    """What is read over all regions; empty ones are passed over in the pruned form."""
+    if form == "fixed":
         return reading.over(maps, regions)
     present = there.any(0).nonzero()[:, 0]
     read = reading.over(maps, regions[:, present])

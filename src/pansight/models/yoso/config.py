@@ -1,10 +1,35 @@
 """Everything that makes one YOSO differ from another."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+from pansight.merging.settings import MergeSettings, moved_to_merge
 
 Attention = Literal["mhca", "dca", "sdca", "pdca", "ddca"]
+
+
+class YOSOMergeSettings(MergeSettings):
+    """Thresholds of the argmax merge (Sec. 3.5)."""
+
+    former_names: ClassVar[Mapping[str, str]] = {
+        "object_threshold": "object_threshold",
+        "overlap_threshold": "keep_share",
+    }
+
+    object_threshold: float = Field(default=0.7, ge=0, le=1)
+    """score that a proposal must exceed"""
+    keep_share: float = Field(default=0.8, ge=0)
+    """share of itself that a mask must win against others; what it wins beyond its own region counts, too"""
 
 
 class YOSOConfig(BaseModel):
@@ -36,8 +61,7 @@ class YOSOConfig(BaseModel):
     mask_layers: int = Field(default=1, ge=0)
     temperature: PositiveFloat = 0.05
     # merge
-    object_threshold: float = Field(default=0.7, ge=0, le=1)
-    overlap_threshold: float = Field(default=0.8, ge=0)
+    merge: YOSOMergeSettings = YOSOMergeSettings()
     # losses
     class_weight: NonNegativeFloat = 2.0
     mask_weight: NonNegativeFloat = 5.0
@@ -46,3 +70,8 @@ class YOSOConfig(BaseModel):
     points: PositiveInt = 12_544
     oversample: float = Field(default=3.0, ge=1)
     importance: float = Field(default=0.75, ge=0, le=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _former(cls, values: Any) -> Any:
+        return moved_to_merge(values, YOSOMergeSettings)

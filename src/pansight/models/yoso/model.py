@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from pansight.categories import Categories
-from pansight.merging import Candidates, keep_first, merge_by_argmax
+from pansight.merging import Candidates, Form, MergeSettings, best_in_place, keep_first, merge_by_argmax
 from pansight.models.base import PanopticModel, Target
 from pansight.models.embeddings import by_score
 from pansight.models.preprocess import Preprocess, Sizes
@@ -39,21 +39,16 @@ class YOSOOutputs(NamedTuple):
 
 
 class YOSO(PanopticModel):
-    """Backbone, feature pyramid aggregator, separable dynamic decoder, argmax merge.
-
-    Attributes:
-        object_threshold: proposals score above it or are dropped (strictly; 0..1).
-        overlap_threshold: share of its own pixels that a mask must win (0..).
-    """
+    """Backbone, feature pyramid aggregator, separable dynamic decoder, argmax merge."""
 
     method = "yoso"
+    outputs = YOSOOutputs
+    training_outputs = ("earlier",)
     config: YOSOConfig
 
     def __init__(self, config: YOSOConfig, categories: Categories, preprocess: Preprocess) -> None:
         super().__init__(categories, preprocess)
         self.config = config
-        self.object_threshold = config.object_threshold
-        self.overlap_threshold = config.overlap_threshold
         self.backbone = ResNet(
             config.depth,
             width=config.width,
@@ -92,12 +87,24 @@ class YOSO(PanopticModel):
         stages = [*outputs.earlier, StagePrediction(outputs.class_logits, outputs.mask_logits)]
         return yoso_losses(stages, targets, self.yoso_head.criterion.empty_weight, self.config)
 
-    def merge(self, outputs: YOSOOutputs, sizes: Sizes) -> PanopticBatch:
+    def merge(
+        self,
+        outputs: YOSOOutputs,
+        sizes: Sizes,
+        settings: MergeSettings | None = None,
+        form: Form = "pruned",
+    ) -> PanopticBatch:
         """Score first; only then compute, enlarge and merge the masks that are kept (Sec. 3.5)."""
+        settings = self.config.merge.replaced(settings)
         proposals = outputs.kernels.shape[1]
         scores, categories = class_scores(outputs.class_logits.float())
-        kept = (scores > self.object_threshold) & (categories < len(self.categories))
-        order = keep_first(kept)
+        kept = (scores > settings.object_threshold) & (categories < len(self.categories))
+        overflow = torch.zeros_like(kept[:, 0])
+        if form == "pruned":
+            order = keep_first(kept, form)
+        else:
+            overflow = kept.sum(1, dtype=torch.int32) > settings.budget
+            order = best_in_place(torch.where(kept, scores, -1.0), settings.budget)
         kernels = outputs.kernels.gather(1, order[..., None].expand(-1, -1, outputs.kernels.shape[2]))
         candidates = Candidates(
             apply_kernels(kernels, outputs.features),
@@ -105,7 +112,8 @@ class YOSO(PanopticModel):
             categories.gather(1, order),
             kept.gather(1, order),
         )
-        return merge_by_argmax(candidates, sizes, self.is_thing, self.overlap_threshold, proposals)
+        merged = merge_by_argmax(candidates, sizes, self.is_thing, settings.keep_share, proposals, form)
+        return merged._replace(overflow=overflow)
 
     @torch.no_grad()
     def embeddings(self, outputs: YOSOOutputs, sizes: Sizes, batch: PanopticBatch) -> Float[Tensor, "b s d"]:

@@ -13,11 +13,13 @@ from jaxtyping import Bool, Float32, Int
 from torch import Tensor, nn
 
 from pansight.errors import CheckpointError, DeviceError, InputError
+from pansight.merging import Form, MergeSettings
 from pansight.models.base import HasEmbeddings, HasInstances, HasSemantics, HasStages, PanopticModel
-from pansight.models.preprocess import Pixels, Preprocess, Sizes
+from pansight.models.normalise import Pixels
+from pansight.models.preprocess import Preprocess, Sizes
 from pansight.panoptic import PanopticBatch
 from pansight.panoptic.instances import Instances
-from pansight.runtime.devices import choose_device
+from pansight.runtime.devices import choose_device, form_for
 from pansight.runtime.engines.protocol import Answers, Output, Rgb, SemanticMap, Size
 from pansight.zoo.spec import ModelSpec
 
@@ -28,8 +30,6 @@ weights; results change by rounding alone. `compiled`: folded, and compiled by t
 
 Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
 """Of the network. The merge works in float32 whatever it is."""
-
-Form: TypeAlias = Literal["pruned", "fixed"]
 
 _DAMAGED = "not all weights are finite numbers; they are damaged, fetch or train them anew"
 _NOT_FINITE = "the network's output is not finite; its weights are damaged, fetch or train them anew"
@@ -70,7 +70,7 @@ class TorchEngine:
         form: of the merge. `pruned` looks at the data and is fast on a host; `fixed` has constant shapes and
             never makes an accelerator wait. None: `pruned` on the CPU, else `fixed`.
         resize: the method's own rule (`paper`), none (`none`), or the short side in pixels.
-        merge: merge settings to change, by name, such as {"object_threshold": 0.5}.
+        merge: merge settings to change, such as {"stuff_area": 256}, or a record of the model's own kind.
         name: of the model, for its `spec`.
 
     Raises InputError for values out of range, DeviceError for a device that is not here, CheckpointError
@@ -88,33 +88,37 @@ class TorchEngine:
         precision: Precision = "float32",
         form: Form | None = None,
         resize: Literal["paper", "none"] | int = "paper",
-        merge: Mapping[str, Any] | None = None,
+        merge: Mapping[str, Any] | MergeSettings | None = None,
         name: str = "",
     ) -> None:
-        for what, value, values in (("mode", mode, Mode), ("precision", precision, Precision)):
+        for what, value, values in (
+            ("mode", mode, Mode),
+            ("precision", precision, Precision),
+            ("form", form or "fixed", Form),
+        ):
             if value not in get_args(values):
                 raise InputError(f"{what} {value!r} is unknown; use {', '.join(get_args(values))}")
         # outputs show what is wrong with the network alone, not with what the merge does with its weights
         if not _sound(model):
             raise CheckpointError(_DAMAGED)
         self._device = choose_device(device)
-        self.form: Form = form or ("pruned" if self._device.type == "cpu" else "fixed")
+        self.form: Form = form or form_for(self._device)
+        self.merge = model.merge_settings.replaced(merge)
         self.mode: Mode = mode
         self.precision: Precision = precision
         preprocess = model.preprocess.resized(resize)
         ready = copy.deepcopy(model).eval().requires_grad_(False) if mode == "eager" else model.optimized()
         self.model = ready.to(self._device)
-        set_merge(self.model, merge or {})
         self.spec = ModelSpec(
             name=name or model.method,
             method=model.method,
-            config=self.model.config,
+            config=model.config.model_copy(update={"merge": self.merge}),
             categories=model.categories,
             preprocess=preprocess,
             description="",
         )
         self.network = Network(self.model, preprocess, precision).to(self._device)
-        self._run: Any = torch.compile(self.network) if mode == "compiled" else self.network
+        self._network: Any = torch.compile(self.network) if mode == "compiled" else self.network
         self._turn = threading.Lock() if mode == "compiled" else nullcontext()
 
     @property
@@ -136,7 +140,7 @@ class TorchEngine:
             network = copy.copy(self.network)
             network._modules = {**self.network._modules, "model": engine.model}
             engine.network = network
-            engine._run = torch.compile(network) if self.mode == "compiled" else network
+            engine._network = torch.compile(network) if self.mode == "compiled" else network
         return engine
 
     @property
@@ -166,13 +170,7 @@ class TorchEngine:
         if missing:
             raise InputError(f"{self.spec.method} has no {' and no '.join(sorted(missing))} of its own")
         with self._blame(frames):
-            pixels, padded = self.spec.preprocess.frames(list(frames), self._device, sizes)
-            valid = None if padded.filled else torch.tensor(padded.valid, device=self._device)
-            with self._turn:
-                outputs = self._run(pixels, valid)
-            finite = _all_finite(outputs)
-            if self._device.type == "cpu" and not bool(finite):
-                raise CheckpointError(self._not_finite())
+            outputs, padded, finite = self._run_network(frames, sizes)
             merged = self._merged(outputs, padded, finite) if "panoptic" in wanted else None
             found = Answers(
                 merged,
@@ -185,8 +183,40 @@ class TorchEngine:
                 raise CheckpointError(self._not_finite())
         return found
 
+    @torch.inference_mode()
+    def run(self, frames: Sequence[Rgb], sizes: Sequence[Size] | None = None) -> tuple[Any, Sizes]:
+        """The network alone: its outputs in float32, and the sizes that `merge_outputs` needs.
+
+        For whoever merges more than once, with other settings. Waits for the device; raises as a call does.
+        """
+        with self._blame(frames):
+            outputs, padded, finite = self._run_network(frames, sizes)
+            if not bool(finite):
+                raise CheckpointError(self._not_finite())
+        return outputs, padded
+
+    @torch.inference_mode()
+    def merge_outputs(
+        self, outputs: Any, sizes: Sizes, merge: Mapping[str, Any] | MergeSettings | None = None
+    ) -> PanopticBatch:
+        """Maps of what `run` gave, by the engine's settings or with some of them changed."""
+        return self.model.merge(outputs, sizes, self.merge.replaced(merge), self.form)
+
+    def _run_network(
+        self, frames: Sequence[Rgb], sizes: Sequence[Size] | None
+    ) -> tuple[Any, Sizes, Bool[Tensor, ""]]:
+        """Outputs, sizes, and whether the outputs are finite; on a CPU they are, or an error is raised."""
+        pixels, padded = self.spec.preprocess.frames(frames, self._device, sizes)
+        valid = None if padded.filled else torch.tensor(padded.valid, device=self._device)
+        with self._turn:
+            outputs = self._network(pixels, valid)
+        finite = _all_finite(outputs)
+        if self._device.type == "cpu" and not bool(finite):
+            raise CheckpointError(self._not_finite())
+        return outputs, padded, finite
+
     def _merged(self, outputs: Any, sizes: Sizes, finite: Bool[Tensor, ""]) -> PanopticBatch:
-        batch = self.model.merge(outputs, sizes)
+        batch = self.merge_outputs(outputs, sizes)
         if self._device.type == "cpu":
             return batch
         # nobody waits for the answer yet; whoever brings the batch to the host sees it
@@ -201,12 +231,14 @@ class TorchEngine:
                 categories.long().cpu().numpy(),
                 scores.float().cpu().numpy(),
             )
-            for masks, boxes, categories, scores in self.model.instances(outputs, sizes)
+            for masks, boxes, categories, scores in self.model.instances(
+                outputs, sizes, self.merge, self.form
+            )
         ]
 
     def _semantics(self, outputs: Any, sizes: Sizes) -> list[SemanticMap]:
         assert isinstance(self.model, HasSemantics)
-        labels = self.model.semantics(outputs, sizes).clamp(min=0).cpu().numpy()
+        labels = self.model.semantics(outputs, sizes, self.form).clamp(min=0).cpu().numpy()
         categories = np.append(-1, self.spec.categories.stuff_indices).astype(np.int32)
         return [
             one[:height, :width]
@@ -243,26 +275,11 @@ class TorchEngine:
             raise
 
 
-def set_merge(model: PanopticModel, settings: Mapping[str, Any]) -> None:
-    """Change merge settings of a model; raises InputError, naming the setting, for one that it has not."""
-    from pydantic import ValidationError
-
-    for name, value in settings.items():
-        option = f"--{name.replace('_', '-')} ({name})"
-        if not hasattr(model, name):
-            raise InputError(f"{model.method} has no {option}; leave it out")
-        try:
-            # the configuration knows the range: of YOSO's overlap it has no upper end
-            type(model.config).model_validate({**model.config.model_dump(), name: value})
-        except ValidationError as error:
-            reason = error.errors()[0]["msg"].lower()
-            raise InputError(f"{option} {value:g} is out of range: {reason}") from error
-        setattr(model, name, value)
-
-
 def to_half(model: PanopticModel, dtype: torch.dtype) -> None:
-    """Bring the network's weights to half precision."""
-    model.to(dtype)
+    """Bring the network's weights to half precision, but for what the merge alone uses."""
+    for name, module in model.named_children():
+        if name not in model.merge_modules:
+            module.to(dtype)
 
 
 def in_float32(outputs: Any) -> Any:

@@ -1,0 +1,94 @@
+"""What a merge can be told: which form of it runs, and its thresholds."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
+
+from pansight.errors import InputError
+
+Form: TypeAlias = Literal["pruned", "fixed"]
+"""`pruned`: looks at the data and does work only for masks and tiles that can matter; for hosts. `fixed`: no
+shape depends on the data and nothing waits for the host; for accelerators, compiled and exported graphs.
+Whoever builds an engine chooses; both give the same maps but for ties."""
+
+_Settings = TypeVar("_Settings", bound="MergeSettings")
+
+
+class MergeSettings(BaseModel):
+    """Thresholds and least areas of one method's merge; a model's configuration holds the default.
+
+    Example:
+        >>> from pansight.models.yoso import YOSOMergeSettings
+        >>> YOSOMergeSettings().replaced({"keep_share": 0.5}).keep_share
+        0.5
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    former_names: ClassVar[Mapping[str, str]] = {}
+    """fields of configurations written before there was such a record, and what they are called in it"""
+
+    object_threshold: float = Field(default=0.2, ge=0, le=1)
+    """score that a segment must reach (YOSO and EPSNet: exceed)"""
+    budget: PositiveInt = 64
+    """most masks an image that the fixed form works on, best first; it says when there were more"""
+
+    def replaced(self: _Settings, changes: "Mapping[str, Any] | MergeSettings | None") -> _Settings:
+        """The same with some fields changed, or another record of the same kind.
+
+        Raises InputError, naming the field, for one that this method does not have or a value out of range.
+        """
+        if changes is None:
+            return self
+        kind = type(self)
+        if isinstance(changes, MergeSettings):
+            if not isinstance(changes, kind):
+                raise InputError(f"this model takes {kind.__name__}, not {type(changes).__name__}")
+            return changes
+        for name in changes:
+            if name not in kind.model_fields:
+                known = ", ".join(f"merge.{field}" for field in kind.model_fields)
+                raise InputError(f"this model has no merge.{name}; it has {known}")
+        try:
+            return kind.model_validate({**self.model_dump(), **changes})
+        except ValidationError as error:
+            problem = error.errors()[0]
+            name = ".".join(str(part) for part in problem["loc"])
+            reason = problem["msg"].lower()
+            raise InputError(f"merge.{name} {problem['input']} is out of range: {reason}") from error
+
+
+class PrioritySettings(MergeSettings):
+    """What all methods with a priority merge have."""
+
+    former_names: ClassVar[Mapping[str, str]] = {
+        "object_threshold": "object_threshold",
+        "mask_threshold": "mask_threshold",
+        "overlap_threshold": "max_occlusion",
+        "stuff_area": "stuff_area",
+    }
+
+    mask_threshold: float = Field(default=0.5, ge=0, le=1)
+    """probability from which on a pixel belongs to a mask"""
+    max_occlusion: float = Field(default=0.5, ge=0, le=1)
+    """greatest share of a mask that better ones may hold; with more it is dropped"""
+    stuff_area: NonNegativeInt = 4096
+    """pixels of the map wanted, below which stuff is void"""
+
+
+def moved_to_merge(values: Any, kind: type[MergeSettings]) -> Any:
+    """The values of a configuration, with fields of before there was `merge` moved into it.
+
+    For `model_validator(mode="before")`; such a field has precedence over the same one in `merge`.
+    """
+    if not isinstance(values, Mapping):
+        return values
+    former = {kind.former_names[name]: value for name, value in values.items() if name in kind.former_names}
+    if not former:
+        return values
+    merge = values.get("merge", {})
+    if isinstance(merge, MergeSettings):
+        merge = merge.model_dump()
+    rest = {name: value for name, value in values.items() if name not in kind.former_names}
+    return {**rest, "merge": {**merge, **former}}
