@@ -182,7 +182,8 @@ def test_anchors_are_made_once() -> None:
     levels, cpu = [(13, 7), (7, 4), (4, 2), (2, 1), (1, 1)], torch.device("cpu")
     first = make_anchors(levels, EPSNetConfig(), cpu)
     # what they do not depend on does not make them anew
-    assert (
+    other = EPSNetConfig(depth=50, merge=EPSNetMergeSettings(stuff_area=1))
+    assert make_anchors(list(levels), other, cpu) is first
         make_anchors(list(levels), EPSNetConfig(depth=50, merge=EPSNetMergeSettings(stuff_area=1)), cpu)
         is first
     )
