@@ -33,7 +33,7 @@ from pansight.scenes import render_scene
 from pansight.zoo import build, load_model, preset
 
 
-def literal_merge(model: YOSO, outputs: YOSOOutputs, sizes: Sizes) -> Tensor:
+def literal_merge(model: YOSO, outputs: YOSOOutputs, sizes: Sizes, settings: YOSOMergeSettings) -> Tensor:
     """The procedure of the paper's code, one picture: all masks twice at full size, a loop over segments."""
     logits = outputs.mask_logits
     logits = F.interpolate(logits, size=sizes.padded, mode="bilinear", align_corners=False)[0]
@@ -41,7 +41,7 @@ def literal_merge(model: YOSO, outputs: YOSOOutputs, sizes: Sizes) -> Tensor:
     logits = F.interpolate(logits, size=sizes.output[0], mode="bilinear", align_corners=False)[0]
     scores, labels = (x[0] for x in class_scores(outputs.class_logits))
     masks = logits.sigmoid()
-    keep = (labels != len(model.categories)) & (scores > model.config.merge.object_threshold)
+    keep = (labels != len(model.categories)) & (scores > settings.object_threshold)
     scores, labels, masks = scores[keep], labels[keep], masks[keep]
     result = torch.zeros(sizes.output[0], dtype=torch.int32)
     if len(masks) == 0:
@@ -56,7 +56,7 @@ def literal_merge(model: YOSO, outputs: YOSOOutputs, sizes: Sizes) -> Tensor:
         final = won & whole
         if min(won.sum().item(), whole.sum().item(), final.sum().item()) == 0:
             continue
-        if won.sum().item() / whole.sum().item() < model.config.merge.keep_share:
+        if won.sum().item() / whole.sum().item() < settings.keep_share:
             continue
         if not bool(model.is_thing[category]):
             if category in stuff:
@@ -114,8 +114,7 @@ def main() -> None:
     else:
         model = build(preset(options.model)).eval()
     assert isinstance(model, YOSO)
-    merge = YOSOMergeSettings(object_threshold=0.5, keep_share=0.0)
-    model.config = model.config.model_copy(update={"merge": merge})
+    settings = YOSOMergeSettings(object_threshold=0.5, keep_share=0.0)
     fast = model.optimized()
     preprocess = model.preprocess.resized(min(height, width))
 
@@ -125,16 +124,17 @@ def main() -> None:
         picture = read_image(path)
         images, sizes = preprocess.batch([picture])
         outputs = keep_masks(fast(images), options.kept, len(model.categories))
-        panoptic = fast.merge(outputs, sizes).to_maps(model.categories, sizes.output)[0]
+        panoptic = fast.merge(outputs, sizes, settings).to_maps(model.categories, sizes.output)[0]
         overlay = draw.overlay(picture, panoptic)
         stages: dict[str, Callable[[], Any]] = {
             "decode": lambda: read_image(path),
             "preprocess": lambda: preprocess.batch([picture]),
             "network (as trained)": lambda: model(images),
             "network (optimized)": lambda: fast(images),
-            "merge (paper's procedure)": lambda: literal_merge(model, outputs, sizes),
-            "merge": lambda: fast.merge(outputs, sizes),
-            "map": lambda: fast.merge(outputs, sizes).to_maps(model.categories, sizes.output),
+            "merge (paper's procedure)": lambda: literal_merge(model, outputs, sizes, settings),
+            "merge": lambda: fast.merge(outputs, sizes, settings),
+            "merge (fixed form)": lambda: fast.merge(outputs, sizes, settings, "fixed"),
+            "map": lambda: fast.merge(outputs, sizes, settings).to_maps(model.categories, sizes.output),
             "draw": lambda: draw.overlay(picture, panoptic),
         }
         times = measure(stages, options.rounds)

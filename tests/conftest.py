@@ -17,10 +17,14 @@ from jaxtyping import config, install_import_hook
 # Whoever starts the tests in the background may have Ctrl-C ignored, and processes inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# How long an example takes says nothing on a busy machine.
-# Where changes are judged the same cases are drawn every time; elsewhere new ones, to find what is not known.
-settings.register_profile("unhurried", deadline=None, derandomize="CI" in os.environ)
-settings.load_profile("unhurried")
+# How long an example takes says nothing on a busy machine. The same cases are drawn every time, everywhere: a
+# change must not fail by a case that it did not cause. `make explore` draws new ones, to find more.
+settings.register_profile("same", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None, derandomize=False, print_blob=True)
+settings.load_profile("same")
+
+EXPLORED = 10
+"""times as many examples when exploring"""
 
 install_import_hook("pansight", "beartype.beartype")
 
@@ -98,6 +102,38 @@ def unchecked_shapes() -> Iterator[None]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--forbid-skips", action="store_true", help="fail when any test was skipped")
+    parser.addoption(
+        "--explore",
+        action="store_true",
+        help="run only tests that draw cases: new and many more",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """With --explore cases are drawn anew; set before tests are imported, for they keep what they see."""
+    if config.getoption("--explore"):
+        settings.load_profile("explore")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With --explore only tests that draw cases run, with more of them than each asks for, and more time."""
+    if not config.getoption("--explore"):
+        return
+    drawing = [item for item in items if hasattr(getattr(item, "obj", None), "hypothesis")]
+    config.hook.pytest_deselected(items=[item for item in items if item not in drawing])
+    items[:] = drawing
+    seen = set()
+    for item in drawing:
+        item.add_marker(pytest.mark.timeout(6000))
+        function = getattr(item, "obj", None)
+        function = getattr(function, "__func__", function)
+        # the parameters of one test share its settings
+        if id(function) not in seen:
+            seen.add(id(function))
+            own = getattr(function, "_hypothesis_internal_use_settings", settings())
+            function._hypothesis_internal_use_settings = settings(
+                own, max_examples=EXPLORED * own.max_examples
+            )
 
 
 # Skips that say something of the machine, not of what is missing beside it.

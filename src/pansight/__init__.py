@@ -10,14 +10,14 @@ Names are imported when they are first used, so `import pansight` itself costs n
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from pansight.version import __version__
+
 if TYPE_CHECKING:
     from pansight import drawing as draw
     from pansight.categories import Categories, Category
     from pansight.errors import PansightError
     from pansight.panoptic import PanopticBatch, PanopticMap, Segment
     from pansight.runtime.segmenter import Segmenter, load
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "Categories": "pansight.categories",

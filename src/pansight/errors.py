@@ -1,4 +1,9 @@
-"""What can go wrong, by whose hand it can be mended.
+"""What can go wrong, by who can act on it.
+
+Four kinds, which callers may tell apart: the user's input (InputError, DataError, CategoryError), the weights
+(CheckpointError, DownloadError), the device (DeviceError), and the Python installation (InstallationError).
+An input's error concerns that image or file alone, and a run over many goes on to the next; the other kinds
+would meet every image alike, so they end a run at once.
 
 Every message is one line that names the thing and says what to do. The command line prints it as it is.
 """
@@ -11,7 +16,7 @@ class PansightError(Exception):
 
 
 class InputError(PansightError):
-    """A picture or file given by the user cannot be used."""
+    """An image, file or option given by the user cannot be used."""
 
 
 class DataError(PansightError):
@@ -43,7 +48,7 @@ class DataProblemsError(DataError):
 
 
 class CheckpointError(PansightError):
-    """A weights file does not fit the model, or is damaged."""
+    """A weights file does not fit the model, is damaged, or makes the network's output not finite."""
 
 
 class CheckpointWarning(UserWarning):
@@ -58,5 +63,13 @@ class CategoryError(PansightError):
     """A category name or id that the category set does not have."""
 
 
-class MissingExtraError(PansightError):
+class DeviceError(PansightError):
+    """There is no such device, it has not enough memory, or it cannot do what the model needs."""
+
+
+class InstallationError(PansightError):
+    """The Python installation or the machine's software lacks something, such as a package or a compiler."""
+
+
+class MissingExtraError(InstallationError):
     """An optional dependency is not installed."""

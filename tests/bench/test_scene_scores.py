@@ -8,6 +8,7 @@ import torch
 from pansight.bench.scene_scores import best_settings, predictions, quality
 from pansight.metrics import PanopticQuality
 from pansight.models.base import PanopticModel
+from pansight.runtime.engines import TorchEngine
 from pansight.runtime.segmenter import Segmenter
 from pansight.scenes import SceneDataset
 from pansight.zoo import load_model
@@ -21,7 +22,7 @@ def model() -> PanopticModel:
 
 
 def test_the_score_is_that_of_the_segmenter(model: PanopticModel) -> None:
-    segment = Segmenter(model, device="cpu", fold=False)
+    segment = Segmenter(TorchEngine(model, device="cpu", mode="eager"))
     measured = PanopticQuality(model.categories)
     for scene in SCENES:
         measured.update(segment(scene.image), scene.panoptic)

@@ -11,6 +11,7 @@ from PIL import Image
 from pansight.cli.demo import SIZE
 from pansight.models.yoso import YOSO
 from pansight.runtime import segmenter
+from pansight.runtime.engines import TorchEngine
 from pansight.runtime.segmenter import Segmenter
 from pansight.scenes import render_scene
 
@@ -21,7 +22,7 @@ def untrained(small_scenes_model: YOSO, monkeypatch: pytest.MonkeyPatch) -> None
 
     def load(name: str, **options: Any) -> Segmenter:
         assert name == "yoso-tiny"
-        return Segmenter(small_scenes_model, **options)
+        return Segmenter(TorchEngine(small_scenes_model, **options))
 
     monkeypatch.setattr(segmenter, "load", load)
 

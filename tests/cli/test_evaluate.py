@@ -20,6 +20,7 @@ from pansight.metrics.evaluation import Evaluation
 from pansight.models.panoptic_fcn import PanopticFCN
 from pansight.models.yoso import YOSO
 from pansight.panoptic import PanopticMap
+from pansight.runtime.engines import TorchEngine
 from pansight.runtime.segmenter import Segmenter
 from pansight.scenes import render_scene
 from pansight.zoo import save_native
@@ -447,7 +448,7 @@ def test_mask_ap_is_that_of_the_models_own_instances(
     assert run.code == 0, run.err
     assert sum(calls) == 5, "the network runs once a picture"
     assert "; from the model's instances" in run.out
-    segmenter = Segmenter(model, device="cpu")
+    segmenter = Segmenter(TorchEngine(model, device="cpu"))
     expected = Evaluation(segmenter.categories, exact=True, average_precision=True, instances=True)
     for sample in samples:
         (panoptic, found), *_ = segmenter.batch_with_instances([sample.image])

@@ -78,7 +78,7 @@ def hostile(tmp_path: Path) -> tuple[Path, dict[str, tuple[int, int]], dict[str,
     spoil("cut.jpg", encoded("JPEG")[:-500], "cut short")
     spoil("cut.png", encoded("PNG")[:-500], "cut short")
     spoil("empty.jpg", b"", "empty")
-    spoil("text.jpg", b"no picture at all\n" * 10, "not a picture")
+    spoil("text.jpg", b"no picture at all\n" * 10, "not an image")
     (folder / "folder.jpg").mkdir()
     bad["folder.jpg"] = "a folder"
     (folder / "link.jpg").symlink_to("nowhere.jpg")

@@ -138,11 +138,11 @@ def test_broken_files_are_named(tmp_path: Path) -> None:
 
     picture = tmp_path / "leftImg8bit/val/bonn/bonn_000000_000019_leftImg8bit.png"
     Image.new("RGB", (5, 2)).save(picture)
-    assert refused().startswith(f"{picture}: the picture is 5 x 2 pixels, its labels 4 x 2")
+    assert refused().startswith(f"{picture}: the image is 5 x 2 pixels, its labels 4 x 2")
     picture.write_bytes(picture.read_bytes()[:40])
-    assert refused().startswith(f"{picture}: cannot be read (")
+    assert refused().startswith(f"{picture}: not an image of a known format")
     picture.write_bytes(b"")
-    assert refused() == f"{picture}: cannot be read (it is no picture); replace the file"
+    assert refused() == f"{picture}: not an image of a known format; convert it to JPEG or PNG"
     Image.new("RGB", (4, 2)).save(picture)
     noise = np.random.default_rng(0).integers(0, 34, (64, 64)).astype(np.uint16)
     Image.fromarray(noise).save(labels)

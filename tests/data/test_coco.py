@@ -179,7 +179,7 @@ def test_pictures_that_do_not_fit_are_named_with_their_id(files: Files) -> None:
     with pytest.raises(DataError, match=r"31.png: does not fit image 31 of panoptic.json: .*70001"):
         data[0]
     Image.fromarray(picture(0)[:, :3]).save(files.images / "photo7.png")
-    with pytest.raises(DataError, match=r"photo7.png: the picture is 3 x 2 pixels, its labels 4 x 2"):
+    with pytest.raises(DataError, match=r"photo7.png: the image is 3 x 2 pixels, its labels 4 x 2"):
         data[1]
 
 

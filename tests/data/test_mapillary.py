@@ -121,7 +121,7 @@ def test_broken_files_are_named(tmp_path: Path) -> None:
     ):
         data.truth(0)
     Image.fromarray(VALUES[:, :2]).save(labels)
-    with pytest.raises(DataError, match=r"abc\.jpg: the picture is 3 x 2 pixels, its labels 2 x 2"):
+    with pytest.raises(DataError, match=r"abc\.jpg: the image is 3 x 2 pixels, its labels 2 x 2"):
         data[0]
     (tmp_path / "validation/images/abc.jpg").unlink()
     with pytest.raises(DataError, match=r"abc\.jpg: no such file"):

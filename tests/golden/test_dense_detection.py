@@ -23,8 +23,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pansight.merging import Form
-from pansight.merging.semantics import enlarged, semantic_argmax
+from pansight.merging.semantics import semantic_argmax
 from pansight.merging.sizes import Sizes
+from pansight.merging.upsampling import interpolated
 from pansight.models.dense_detection import DenseDetectionConfig, DenseOutputs
 from pansight.models.dense_detection.candidates import Queries, find_queries, level_candidates
 from pansight.models.dense_detection.dense_boxes import dense_boxes
@@ -156,7 +157,7 @@ def test_detections_and_masks_to_the_bit(subject: Subject, name: str, which: For
         dense_boxes(outputs).numpy(), subject.case("full")["intermediates/dense_boxes"]
     )
     kept = queries.kept[0]
-    masks = enlarged(soft, (128, 256), (128, 256), (128, 256))[0][kept] >= config.merge.mask_threshold
+    masks = interpolated(soft, (128, 256), (128, 256), (128, 256))[0][kept] >= config.merge.mask_threshold
     np.testing.assert_array_equal(masks.numpy(), case["masks/0"])
     stored = case.answers["intermediates/soft_masks/0"]
     if which == "fixed" and len(stored.values):
@@ -216,7 +217,7 @@ def test_detections(subject: Subject, name: str, record_property: Any) -> None:
         if len(rows):
             assert answers.error(whole[picture][rows].numpy()) <= SOFT_TOLERANCE
         padded = (4 * soft.shape[2], 4 * soft.shape[3])
-        values = enlarged(soft[picture, None], padded, size, size)[0][rows]
+        values = interpolated(soft[picture, None], padded, size, size)[0][rows]
         wrong = (values >= config.merge.mask_threshold).numpy() != case[f"masks/{picture}"]
         assert (values.numpy()[wrong] - config.merge.mask_threshold < EDGE).all(), (
             "a mask differs where there is no tie"
@@ -258,7 +259,7 @@ def compare_maps(subject: Subject, case: Case, run: Run) -> None:
     padded = Sizes(run.sizes.padded, [run.sizes.padded] * len(run.sizes.valid), run.sizes.output)
     padded = padded._replace(output=padded.valid)
     semantic = semantic_argmax(run.outputs.semantic_logits, padded).numpy()
-    logits = enlarged(run.outputs.semantic_logits, padded.padded, padded.padded, padded.padded)
+    logits = interpolated(run.outputs.semantic_logits, padded.padded, padded.padded, padded.padded)
     best = logits.topk(2, dim=1).values
     tied = (best[:, 0] - best[:, 1] < EDGE).numpy()
     wrong = semantic != case["semantic_argmax_full"]

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from pansight.cli import main
 from pansight.merging import Form
-from pansight.merging.semantics import enlarged
+from pansight.merging.upsampling import interpolated
 from pansight.models.epsnet.detection import Detections, detect
 from pansight.models.epsnet.losses import epsnet_losses
 from pansight.models.epsnet.merge import assemble_masks
@@ -164,7 +164,7 @@ def test_instances(subject: Subject, name: str, record_property: Any) -> None:
     if f"{path}/masks" in case:
         soft = assemble_masks(outputs.prototypes, found.coefficients, found.boxes)
         own = (soft.shape[2], soft.shape[3])
-        masks = enlarged(soft, own, own, (height, width))[0] > 0.5
+        masks = interpolated(soft, own, own, (height, width))[0] > 0.5
         answer = case.answers[f"{path}/masks"]
         stored = masks.numpy().reshape(-1)[:: answer.step]
         assert (stored != answer.values.reshape(-1)).sum() <= TIED_PIXELS

@@ -19,7 +19,7 @@ from reader import Array, Case, read
 from torch import Tensor
 
 from pansight.merging import Form
-from pansight.merging.semantics import enlarged
+from pansight.merging.upsampling import interpolated
 from pansight.models.panoptic_fcn import PanopticFCN
 from pansight.models.panoptic_fcn.fusion import StuffKernels, ThingKernels, fuse_stuff, fuse_things
 from pansight.models.panoptic_fcn.losses import panoptic_fcn_losses
@@ -258,7 +258,7 @@ def edges(subject: Subject, name: str, optimized: bool) -> Array:
     masks = found.masks[:, found.kept[0]]
     if not masks.shape[1]:
         return np.zeros((0, *run.sizes.output[0]), dtype=np.bool_)
-    whole = enlarged(masks, run.sizes.padded, run.sizes.valid[0], run.sizes.output[0])[0]
+    whole = interpolated(masks, run.sizes.padded, run.sizes.valid[0], run.sizes.output[0])[0]
     return ((whole - model.config.merge.mask_threshold).abs() < EDGE).numpy()
 
 
@@ -267,7 +267,7 @@ def ties(subject: Subject, name: str, optimized: bool) -> Array:
     run = subject.run(name, optimized=optimized)
     _, stuff = fused(subject, name, optimized)
     masks = make_masks(stuff.kernels[:, stuff.kept[0]], run.outputs.features)
-    whole = enlarged(masks, run.sizes.padded, run.sizes.valid[0], run.sizes.output[0])[0]
+    whole = interpolated(masks, run.sizes.padded, run.sizes.valid[0], run.sizes.output[0])[0]
     best = whole.topk(2, dim=0).values
     return (best[0] - best[1] < TIE).numpy()
 
@@ -285,7 +285,7 @@ def test_semantic_maps(subject: Subject, name: str, optimized: bool, record_prop
     classes = stuff.kept[0].nonzero()[:, 0]
     np.testing.assert_array_equal(classes, case["final/sem_seg_classes"])
     masks = make_masks(stuff.kernels[:, classes], run.outputs.features)
-    whole = enlarged(masks, run.sizes.padded, run.sizes.valid[0], run.sizes.output[0])[0]
+    whole = interpolated(masks, run.sizes.padded, run.sizes.valid[0], run.sizes.output[0])[0]
     check(case, {"final/sem_seg_used": whole}, record_property)
 
 

@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from pansight.merging import Candidates, merge_by_argmax, tiling
-from pansight.merging import argmax_fixed as dense
+from pansight.merging import Candidates, Form, merge_by_argmax, tiling
 from pansight.merging import argmax_pruned as pruned
-from pansight.merging.tiles import enlarge, grid_of
+from pansight.merging.tiles import grid_of, upsample
 from pansight.models.preprocess import Sizes
 from pansight.panoptic import PanopticBatch
 
@@ -19,11 +18,16 @@ THINGS = torch.tensor([True, True, False, False, False])
 
 
 def merge(
-    logits: Tensor, scores: Tensor, categories: Tensor, sizes: Sizes, overlap_threshold: float
+    logits: Tensor,
+    scores: Tensor,
+    categories: Tensor,
+    sizes: Sizes,
+    keep_share: float,
+    form: Form = "pruned",
 ) -> PanopticBatch:
     kept = torch.ones(1, len(scores), dtype=torch.bool)
     candidates = Candidates(logits[None], scores[None], categories[None], kept)
-    return merge_by_argmax(candidates, sizes, THINGS, overlap_threshold, len(scores))
+    return merge_by_argmax(candidates, sizes, THINGS, keep_share, len(scores), form)
 
 
 @st.composite
@@ -65,14 +69,7 @@ def test_any_tiles_give_the_same_answer() -> None:
             batch = merge(logits, scores, categories, sizes, 0.3)
         assert torch.equal(batch.ids, expected.ids), (cells, longest, chunk)
     tiling.tiling.cache_clear()
-    for floats, width in [(1, 30), (700, 7), (5000, 71), (1 << 20, 128)]:
-        with (
-            mock.patch("pansight.merging.rules.data_may_shape", return_value=False),
-            mock.patch.dict(dense.TILE_FLOATS, {"cpu": floats}),
-            mock.patch.object(dense, "TILE_WIDTH", width),
-        ):
-            batch = merge(logits, scores, categories, sizes, 0.3)
-        assert torch.equal(batch.ids, expected.ids), (floats, width)
+    assert torch.equal(merge(logits, scores, categories, sizes, 0.3, "fixed").ids, expected.ids)
 
 
 def test_clear_tiles_are_never_enlarged() -> None:
@@ -80,7 +77,7 @@ def test_clear_tiles_are_never_enlarged() -> None:
     masks = torch.full((2, 64, 64), -6.0)
     masks[0, :, :32] = masks[1, :, 32:] = 6.0
     sizes = Sizes((256, 256), [(256, 256)], [(256, 256)])
-    with mock.patch.object(pruned, "enlarge", wraps=enlarge) as looks:
+    with mock.patch.object(pruned, "upsample", wraps=upsample) as looks:
         batch = merge(masks, torch.tensor([0.9, 0.8]), torch.tensor([0, 1]), sizes, 0.5)
     # 8 x 8 tiles, two columns of which touch the line, two masks each
     assert sum(call.args[1].numel() for call in looks.call_args_list) == 2 * 8 * 2

@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pansight.merging import Candidates, Form, keep_first, merge_by_argmax, tiling
-from pansight.merging import argmax_fixed as dense
 from pansight.models.preprocess import Sizes
 from pansight.panoptic import PanopticBatch
 
@@ -325,7 +324,8 @@ def test_values_that_are_no_numbers_do_not_crash(which: Form, value: float) -> N
     assert 0 <= int(batch.ids.min()) <= int(batch.ids.max()) <= 3
 
 
-def test_table_and_map_agree() -> None:
+@pytest.mark.parametrize("which", FORMS)
+def test_table_and_map_agree(which: Form) -> None:
     generator = torch.Generator().manual_seed(13)
     logits = 3 * torch.randn(1, 30, 16, 16, generator=generator)
     scores = torch.rand(1, 30, generator=generator)
@@ -368,7 +368,6 @@ def test_masks_with_gradients_after_a_run_in_inference_mode(which: Form) -> None
     masks = plates((ALL, ALL, 3.0), (ALL, slice(0, 5), 6.0), size=(8, 10))
     sizes = Sizes((32, 40), [(31, 37)], [(31, 37)])
     tiling.tiling.cache_clear()
-    dense.remembered_tiles.cache_clear()
     with torch.inference_mode():
         first = merge_one(which, masks, torch.tensor([0.8, 0.9]), torch.tensor([0, 1]), sizes, 0.1)
     second = merge_one(
@@ -382,12 +381,13 @@ def test_masks_with_gradients_after_a_run_in_inference_mode(which: Form) -> None
 @given(rows=st.lists(st.lists(st.booleans(), min_size=6, max_size=6), min_size=1, max_size=4))
 def test_keep_first_lists_kept_queries_in_order(rows: list[list[bool]]) -> None:
     kept = torch.tensor(rows)
-    order = keep_first(kept)
+    order = keep_first(kept, "pruned")
     most = max(1, max(sum(row) for row in rows))
     assert order.shape == (len(rows), most)
     for row, numbers in zip(rows, order.tolist(), strict=True):
         wanted = [query for query, keep in enumerate(row) if keep]
         assert numbers[: len(wanted)] == wanted
         assert len(set(numbers)) == most
-    assert torch.equal(keep_first(kept)[:, :most], order)
-    assert keep_first(kept).shape == kept.shape
+    assert torch.equal(keep_first(kept, "fixed")[:, :most], order)
+    assert keep_first(kept, "fixed").shape == kept.shape
+    assert torch.equal(keep_first(kept, "fixed", 1), order[:, :1])

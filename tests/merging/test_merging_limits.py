@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from pathlib import Path
-from unittest import mock
 
 import pytest
 import torch
@@ -22,7 +21,7 @@ class FixedMerge(torch.nn.Module):
 
     def forward(self, logits: Tensor, scores: Tensor, categories: Tensor, kept: Tensor) -> tuple[Tensor, ...]:
         return tuple(
-            merge_by_argmax(Candidates(logits, scores, categories, kept), self.sizes, THINGS, 0.3, 9)
+            merge_by_argmax(Candidates(logits, scores, categories, kept), self.sizes, THINGS, 0.3, 9, "fixed")
         )
 
 
@@ -54,7 +53,7 @@ class FixedPainting(torch.nn.Module):
     def forward(self, values: Tensor, scores: Tensor, kept: Tensor, semantics: Tensor) -> tuple[Tensor, ...]:
         masks = SoftMasks(values, scores, torch.zeros_like(kept, dtype=torch.int64), kept)
         rule = PriorityRule(0.6, True, 0.4, 1)
-        return tuple(merge_by_priority(masks, semantics, self.sizes, THINGS, rule))
+        return tuple(merge_by_priority(masks, semantics, self.sizes, THINGS, rule, "fixed"))
 
 
 def painting_example(seed: int, kept: float) -> tuple[Tensor, ...]:
@@ -72,8 +71,7 @@ def test_painting_exports_with_fixed_sizes() -> None:
     exported = torch.export.export(FixedPainting(), painting_example(0, 1.0)).module()
     # the same graph serves any number of kept masks
     for example in (painting_example(0, 1.0), painting_example(1, 0.5)):
-        with mock.patch("pansight.merging.rules.data_may_shape", return_value=False):
-            expected = FixedPainting()(*example)
+        expected = FixedPainting()(*example)
         assert (expected[1] == 0).sum() >= 2
         for got, wanted in zip(exported(*example), expected, strict=True):
             assert torch.equal(got, wanted)
@@ -81,14 +79,12 @@ def test_painting_exports_with_fixed_sizes() -> None:
 
 COMPILE = """
 import sys
-from unittest import mock
 import torch
 sys.path.insert(0, sys.argv[1])
 from test_merging_limits import FixedPainting, painting_example
 compiled = torch.compile(FixedPainting(), fullgraph=True, backend="eager")
 for example in (painting_example(0, 1.0), painting_example(1, 0.5)):
-    with mock.patch("pansight.merging.rules.data_may_shape", return_value=False):
-        expected = FixedPainting()(*example)
+    expected = FixedPainting()(*example)
     assert (expected[1] == 0).sum() >= 2
     assert all(torch.equal(got, wanted) for got, wanted in zip(compiled(*example), expected, strict=True))
 """
@@ -121,9 +117,10 @@ categories = torch.zeros(1, k, dtype=torch.int64)
 candidates = Candidates(logits[None], scores, categories, torch.ones(1, k, dtype=torch.bool))
 is_thing = torch.ones(1, dtype=torch.bool)
 small = Candidates(logits[None, :2, :8, :8], scores[:, :2], categories[:, :2], candidates.kept[:, :2])
-merge_by_argmax(small, Sizes((32, 32), [(32, 32)], [(32, 32)]), is_thing, 0.5, k)
+merge_by_argmax(small, Sizes((32, 32), [(32, 32)], [(32, 32)]), is_thing, 0.5, k, "pruned")
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-batch = merge_by_argmax(candidates, Sizes((1024, 1280), [(1024, 1280)], [(4000, 5000)]), is_thing, 0.1, k)
+sizes = Sizes((1024, 1280), [(1024, 1280)], [(4000, 5000)])
+batch = merge_by_argmax(candidates, sizes, is_thing, 0.1, k, "pruned")
 after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 assert batch.ids.shape == (1, 4000, 5000) and int(batch.ids.max()) > 20
 print((after - before) * 1024)
@@ -163,10 +160,11 @@ is_thing = torch.ones(1, dtype=torch.bool)
 rule = PriorityRule(0.5, True, 0.8, 1)
 small = SoftMasks(values[None, :2, :8, :8], *(part[:, :2] for part in masks[1:]))
 semantics = torch.zeros(1, 4000, 5000, dtype=torch.int32)
-merge_by_priority(small, semantics[:, :32, :32], Sizes((32, 32), [(32, 32)], [(32, 32)]), is_thing, rule)
+tiny = Sizes((32, 32), [(32, 32)], [(32, 32)])
+merge_by_priority(small, semantics[:, :32, :32], tiny, is_thing, rule, "pruned")
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 sizes = Sizes((1024, 1280), [(1024, 1280)], [(4000, 5000)])
-batch = merge_by_priority(masks, semantics, sizes, is_thing, rule)
+batch = merge_by_priority(masks, semantics, sizes, is_thing, rule, "pruned")
 after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 assert batch.ids.shape == (1, 4000, 5000) and int(batch.ids.max()) > 20
 print((after - before) * 1024)

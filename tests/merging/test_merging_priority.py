@@ -11,9 +11,9 @@ from torch import Tensor
 
 from pansight.merging import Form, PriorityRule, SoftMasks, merge_by_priority
 from pansight.merging import priority_pruned as pruned
-from pansight.merging.semantics import enlarged
 from pansight.merging.sizes import Sizes
-from pansight.merging.tiles import enlarge
+from pansight.merging.tiles import upsample
+from pansight.merging.upsampling import interpolated
 from pansight.panoptic import PanopticBatch
 
 THINGS = torch.tensor([False, True, True, False, False])
@@ -44,7 +44,7 @@ def literal_merge(scene: Scene, beneath: Tensor | None = None, allowed: Tensor |
     masks, semantics, sizes, rule = scene
     values = torch.zeros(0, *sizes.output[0])
     if masks.kept.numel():
-        values = enlarged(masks.values, sizes.padded, sizes.valid[0], sizes.output[0])[0]
+        values = interpolated(masks.values, sizes.padded, sizes.valid[0], sizes.output[0])[0]
     binary = values >= rule.mask_threshold if rule.inclusive else values > rule.mask_threshold
     ids = torch.zeros(sizes.output[0], dtype=torch.int32)
     covered = torch.zeros(sizes.output[0], dtype=torch.bool)
@@ -287,7 +287,7 @@ def test_what_is_not_remembered_is_worked_out_anew() -> None:
 def test_inner_parts_of_masks_are_never_enlarged() -> None:
     """One large mask: all the work lies along its edge."""
     values = plates((slice(0, 64), slice(0, 32)), size=(64, 64))
-    with mock.patch.object(pruned, "enlarge", wraps=enlarge) as enlarged_tiles:
+    with mock.patch.object(pruned, "upsample", wraps=upsample) as enlarged_tiles:
         masks = SoftMasks(values, torch.ones(1, 1), torch.ones(1, 1, dtype=torch.int64), torch.ones(1, 1) > 0)
         sizes = Sizes((256, 256), [(256, 256)], [(256, 256)])
         batch = merge_by_priority(masks, torch.full((1, 256, 256), -1), sizes, THINGS, HALF, "pruned")

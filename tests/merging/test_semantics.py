@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from pansight.merging import semantics
-from pansight.merging.semantics import chunk_size, enlarged, semantic_argmax
+from pansight.merging import Form, semantics
+from pansight.merging.semantics import chunk_size, semantic_argmax
 from pansight.merging.sizes import Sizes
+from pansight.merging.upsampling import interpolated
 
 
 @settings(max_examples=80)
@@ -45,8 +46,11 @@ def test_is_the_argmax_of_the_whole(
         whole = F.interpolate(whole, size=output, mode="bilinear", align_corners=False)
     pixels = 2 * max(padded[0] * padded[1], output[0] * output[1])
     with mock.patch.object(semantics, "CHUNK_FLOATS", most * pixels):
-        best = semantic_argmax(logits, Sizes(padded, [valid] * 2, [output] * 2))
-    assert best.dtype == torch.int32
+        best = semantic_argmax(logits, Sizes(padded, [valid] * 2, [output] * 2), "pruned")
+    fixed = semantic_argmax(logits, Sizes(padded, [valid] * 2, [output] * 2), "fixed")
+    assert best.dtype == fixed.dtype == torch.int32
+    value = whole.gather(1, fixed[:, None].long())
+    assert torch.allclose(value, whole.amax(1, keepdim=True), rtol=0, atol=1e-5)
     if most >= channels:
         assert torch.equal(best, whole.argmax(1).int())
     else:
@@ -61,17 +65,18 @@ def test_chunks_of_real_maps_change_no_bit(output: tuple[int, int], most: int) -
     logits = (3 * torch.randn(2, 19, 20, 30, generator=torch.Generator().manual_seed(most))).round()
     sizes = Sizes((80, 120), [(77, 113)] * 2, [output] * 2)
     with mock.patch.object(semantics, "CHUNK_FLOATS", most * 2 * max(80 * 120, output[0] * output[1])):
-        best = semantic_argmax(logits, sizes)
-    assert torch.equal(best, enlarged(logits, (80, 120), (77, 113), output).argmax(1).int())
+        best = semantic_argmax(logits, sizes, "pruned")
+    assert torch.equal(best, interpolated(logits, (80, 120), (77, 113), output).argmax(1).int())
 
 
-def test_pictures_of_different_sizes_are_what_they_are_alone() -> None:
+@pytest.mark.parametrize("form", ["pruned", "fixed"])
+def test_images_of_different_sizes_are_what_they_are_alone(form: Form) -> None:
     logits = torch.randn(3, 5, 6, 9, generator=torch.Generator().manual_seed(0))
     sizes = Sizes((48, 72), [(48, 72), (40, 61), (48, 72)], [(48, 72), (30, 90), (48, 72)])
-    best = semantic_argmax(logits, sizes)
+    best = semantic_argmax(logits, sizes, form)
     assert best.shape == (3, 48, 90)
     for i, (height, width) in enumerate(sizes.output):
-        alone = semantic_argmax(logits[i, None], Sizes((48, 72), [sizes.valid[i]], [sizes.output[i]]))
+        alone = semantic_argmax(logits[i, None], Sizes((48, 72), [sizes.valid[i]], [sizes.output[i]]), form)
         assert torch.equal(best[i, :height, :width], alone[0])
         assert (best[i, height:] == -1).all()
         assert (best[i, :, width:] == -1).all()
@@ -90,7 +95,7 @@ def test_no_chunk_has_three_channels(channels: int, most: int) -> None:
 def test_layout_does_not_matter(memory: torch.memory_format) -> None:
     logits = torch.randn(1, 19, 16, 32, generator=torch.Generator().manual_seed(1))
     size = (128, 256)
-    expected = enlarged(logits, size, size, size).argmax(1).int()
+    expected = interpolated(logits, size, size, size).argmax(1).int()
     assert torch.equal(
-        semantic_argmax(logits.to(memory_format=memory), Sizes(size, [size], [size])), expected
+        semantic_argmax(logits.to(memory_format=memory), Sizes(size, [size], [size]), "pruned"), expected
     )

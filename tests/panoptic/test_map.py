@@ -13,7 +13,7 @@ from pansight.categories import Categories
 from pansight.errors import CategoryError, InputError
 from pansight.panoptic import PanopticBatch, PanopticMap, Segment
 from pansight.panoptic import batch as module
-from pansight.panoptic import map as map_module
+from pansight.panoptic.checks import checked_ids
 
 CITY = Categories.builtin("cityscapes")
 ROAD, SKY, PERSON, CAR = (CITY.index(name) for name in ("road", "sky", "person", "car"))
@@ -175,7 +175,7 @@ def test_what_does_not_fit_together_is_refused(
 def test_arrays_that_are_no_ids_are_refused(ids: np.ndarray, message: str) -> None:
     # Not through the constructor: under test its run-time annotations would speak first.
     with pytest.raises(InputError, match=message):
-        map_module._checked_ids(ids)
+        checked_ids(ids)
 
 
 def test_from_table_refuses_repeated_rows_and_unknown_categories() -> None:
@@ -227,6 +227,11 @@ def test_batch_refuses_what_does_not_fit() -> None:
 
 def test_one_block_carries_the_batch_from_a_device() -> None:
     data = batch()
-    sent = module._unpacked(module._packed(data.ids, data.categories, data.scores), data.ids.shape, 3)
-    for array, tensor in zip(sent, (data.ids, data.categories, data.scores.detach()), strict=True):
-        np.testing.assert_array_equal(array, tensor.numpy())
+    for sent in (data, data._replace(overflow=torch.tensor([True] * len(data.ids)))):
+        come = module._unpacked(module._packed(*sent), sent.ids.shape, 3)
+        for here, there in zip(come, sent, strict=True):
+            if there is None:
+                assert here is None
+            else:
+                np.testing.assert_array_equal(here.numpy(), there.detach().numpy())
+    assert data.host() is data

@@ -1,19 +1,26 @@
 """A model on a data set, sample by sample."""
 
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pytest
-from jaxtyping import UInt8
+import torch
 
 from pansight.categories import Categories, Category
 from pansight.data.sample import Sample
-from pansight.errors import DataError, InputError
+from pansight.errors import CheckpointError, DataError, DeviceError, InputError, PansightError
 from pansight.metrics.evaluation import Evaluation
-from pansight.panoptic import PanopticMap
+from pansight.models.preprocess import Preprocess
+from pansight.models.yoso import YOSOConfig
+from pansight.panoptic import PanopticBatch, PanopticMap
 from pansight.panoptic.instances import Instances
+from pansight.runtime.engines import Answers, Output, Rgb
 from pansight.runtime.evaluating import ModelEvaluation, spread
+from pansight.runtime.segmenter import Segmenter
 from pansight.runtime.translation import translate
+from pansight.zoo.spec import ModelSpec
 
 CATEGORIES = Categories([Category("car", True, 1, (9, 9, 9)), Category("road", False, 2, (5, 5, 5))])
 
@@ -44,31 +51,39 @@ class Numbers:
 
 
 class Oracle:
-    """A model that knows the truth, sees nothing in pictures in `lost` and chokes on those in `refused`."""
+    """An engine that knows the truth, sees nothing in images in `lost` and chokes on those in `refused`."""
 
-    categories = CATEGORIES
+    device = "cpu"
+    max_batch: int | None = None
+    spec = ModelSpec("oracle", "oracle", YOSOConfig(), CATEGORIES, Preprocess(divisor=4), "knows the truth")
 
-    def __init__(self, batch_size: int = 1, lost: Sequence[int] = (), refused: Sequence[int] = ()) -> None:
-        self.batch_size, self.lost, self.refused = batch_size, lost, refused
+    def __init__(self, lost: Sequence[int] = (), refused: Sequence[int] = ()) -> None:
+        self.lost, self.refused = lost, refused
         self.batches: list[int] = []
 
-    def batch(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> list[PanopticMap]:
-        numbers = [int(image[0, 0, 0]) for image in images]
+    def __call__(
+        self, frames: Sequence[Rgb], sizes: Sequence[tuple[int, int]] | None = None
+    ) -> PanopticBatch:
+        numbers = [int(image[0, 0, 0]) for image in frames]
         if set(numbers) & set(self.refused):
             raise InputError("too large")
-        self.batches.append(len(images))
-        nothing = PanopticMap.from_table(np.zeros((8, 12), dtype=np.int32), [], CATEGORIES)
-        return [nothing if number in self.lost else truth(number) for number in numbers]
+        self.batches.append(len(frames))
+        ids = np.stack([truth(number).ids * (number not in self.lost) for number in numbers])
+        rows = [[-1, -1] if number in self.lost else [0, 1] for number in numbers]
+        scores = torch.full((len(frames), 2), 0.5)
+        areas = torch.tensor([[(one == 1).sum(), (one == 2).sum()] for one in ids])
+        return PanopticBatch(torch.from_numpy(ids), torch.tensor(rows), scores, areas)
 
 
-def job(oracle: Oracle) -> ModelEvaluation:
-    return ModelEvaluation(oracle, Numbers(), translate(CATEGORIES, CATEGORIES), Evaluation(CATEGORIES))
+def job(oracle: Oracle, batch_size: int = 1) -> ModelEvaluation:
+    segmenter = Segmenter(oracle, batch_size=batch_size)
+    return ModelEvaluation(segmenter, Numbers(), translate(CATEGORIES, CATEGORIES), Evaluation(CATEGORIES))
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 4])
 def test_all_that_can_be_scored_is(batch_size: int) -> None:
-    oracle = Oracle(batch_size, lost=[5], refused=[7])
-    running = job(oracle)
+    oracle = Oracle(lost=[5], refused=[7])
+    running = job(oracle, batch_size)
     outcomes = list(running.run(range(9)))
     assert [outcome.index for outcome in outcomes] == list(range(9))
     problems = {outcome.index: outcome.problem for outcome in outcomes if outcome.problem}
@@ -86,26 +101,31 @@ def test_all_that_can_be_scored_is(batch_size: int) -> None:
 class Finder(Oracle):
     """It finds the car twice, which no map can hold."""
 
-    has_instances = True
+    outputs: frozenset[Output] = frozenset({"panoptic", "instances"})
 
-    def batch_with_instances(
-        self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]]
-    ) -> list[tuple[PanopticMap, Instances]]:
-        answers = []
-        for panoptic in self.batch(images):
+    def answers(
+        self,
+        frames: Sequence[Rgb],
+        wanted: Collection[Output],
+        sizes: Sequence[tuple[int, int]] | None = None,
+    ) -> Answers:
+        assert set(wanted) == {"panoptic", "instances"}
+        instances = []
+        for image in frames:
+            panoptic = truth(int(image[0, 0, 0]))
             car = panoptic.segment(1)
             box = np.array([[0, 0, car.box[2], car.box[3]]] * 2, dtype=np.float32)
             scores = np.array([0.9, 0.8], dtype=np.float32)
-            found = Instances(panoptic.masks([1, 1]), box, np.zeros(2, dtype=np.int64), scores)
-            answers.append((panoptic, found))
-        return answers
+            instances.append(Instances(panoptic.masks([1, 1]), box, np.zeros(2, dtype=np.int64), scores))
+        return Answers(panoptic=self(frames, sizes), instances=instances)
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])
 def test_instances_come_with_the_maps(batch_size: int) -> None:
-    finder = Finder(batch_size, refused=[7])
+    finder = Finder(refused=[7])
     evaluation = Evaluation(CATEGORIES, average_precision=True, instances=True)
-    running = ModelEvaluation(finder, Numbers(), translate(CATEGORIES, CATEGORIES), evaluation)
+    segmenter = Segmenter(finder, batch_size=batch_size)
+    running = ModelEvaluation(segmenter, Numbers(), translate(CATEGORIES, CATEGORIES), evaluation)
     assert [one.index for one in running.run(range(9)) if one.problem] == [3, 7]
     result = running.evaluation.compute()
     assert sum(finder.batches) == result.panoptic.images == 7
@@ -114,20 +134,20 @@ def test_instances_come_with_the_maps(batch_size: int) -> None:
     assert result.ap is not None and result.ap.ap == pytest.approx(1.0)
     assert result.ap.source == "instances"
     mute = Finder()
-    mute.has_instances = False  # as a Segmenter of a method without them
-    for segmenter in (Oracle(), mute):
+    mute.outputs = frozenset({"panoptic"})  # as an engine of a method without them
+    for engine in (Oracle(), mute):
         with pytest.raises(InputError, match="the model gives none"):
-            ModelEvaluation(segmenter, Numbers(), translate(CATEGORIES, CATEGORIES), evaluation)
+            ModelEvaluation(Segmenter(engine), Numbers(), translate(CATEGORIES, CATEGORIES), evaluation)
 
 
 def test_stopping_keeps_what_was_scored() -> None:
     running = job(Oracle())
-    outcomes = running.run(range(9))
+    outcomes = running.run([0, 1, 2, 4] * 10)
     next(outcomes)
     next(outcomes)
     outcomes.close()
     done = running.evaluation.images
-    assert 2 <= done <= 6
+    assert 2 <= done < 40
     assert running.evaluation.compute().panoptic.images == done
 
 
@@ -143,3 +163,34 @@ def test_a_limit_is_spread_over_the_whole() -> None:
     assert spread(9, 3) == [0, 4, 8]
     for limit in range(1, 30):
         assert len(set(spread(30, limit))) == limit
+
+
+def test_no_time_is_lost_between_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each reading takes a second by this clock; asking for the time lets other threads go on."""
+    clocks = threading.local()
+
+    def clock() -> float:
+        time.sleep(0.001)
+        clocks.now = getattr(clocks, "now", -1.0) + 1.0
+        return clocks.now
+
+    monkeypatch.setattr(time, "thread_time", clock)
+    monkeypatch.setattr("pansight.runtime.segmenter.usable_cores", lambda: 4)
+    running = job(Oracle())
+    samples = [0, 1, 2, 4] * 25
+    assert len(list(running.run(samples))) == len(samples)
+    assert running.seconds.read == len(samples)
+    assert running.seconds.score == len(samples)
+
+
+@pytest.mark.parametrize("error", [CheckpointError("damaged"), DeviceError("no memory")])
+def test_what_no_sample_can_be_blamed_for_ends_it_at_once(error: PansightError) -> None:
+    class Broken(Oracle):
+        def __call__(self, frames: Sequence[Rgb], sizes: object = None) -> PanopticBatch:
+            self.batches.append(len(frames))
+            raise error
+
+    oracle = Broken()
+    with pytest.raises(type(error), match=str(error)):
+        list(job(oracle, 3).run(range(9)))
+    assert oracle.batches == [3]

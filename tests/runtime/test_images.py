@@ -4,10 +4,10 @@ import errno
 import io
 import os
 import struct
-import threading
 import zlib
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -151,12 +151,23 @@ def test_transparent_pixels_are_laid_on_white(tmp_path: Path) -> None:
     check(Image.new("1", (2, 1), 0), "PNG", [(0, 0, 0), (0, 0, 0)])
 
 
-def test_first_of_several_frames(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_first_of_several_frames_and_a_word_about_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
     frames = [Image.new("RGB", (5, 3), color) for color in (RED, GREEN, BLUE)]
-    for kind, first in (("GIF", RED), ("PNG", RED), ("TIFF", RED)):
-        path = tmp_path / f"moving.{kind.lower()}"
-        path.write_bytes(encoded(frames[0], kind, save_all=True, append_images=frames[1:]))
-        np.testing.assert_array_equal(read_image(path), np.full((3, 5, 3), first))
+    path = tmp_path / f"moving.{kind.lower()}"
+    options: dict[str, Any] = {"lossless": True} if kind == "WEBP" else {}
+    path.write_bytes(encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options))
+    np.testing.assert_array_equal(read_image(path), np.full((3, 5, 3), RED))
+    what = "pages" if kind == "TIFF" else "frames"
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{path}: has several {what}; the first alone is used"
+    ]
+    caplog.clear()
+    path.write_bytes(encoded(frames[0], kind, **options))
+    np.testing.assert_array_equal(read_image(path), np.full((3, 5, 3), RED))
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP"])
@@ -206,7 +217,7 @@ def test_files_that_are_no_pictures(tmp_path: Path) -> None:
     loop.symlink_to(loop)
     os.mkfifo(pipe)
     assert "empty" in refusal(empty)
-    assert "not a picture" in refusal(text)
+    assert "not an image" in refusal(text)
     assert "a folder" in refusal(folder)
     assert "link to nothing" in refusal(link)
     assert "cannot be read" in refusal(loop)
@@ -232,7 +243,7 @@ def test_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_postscript_is_never_run(tmp_path: Path) -> None:
     path = tmp_path / "program.jpg"
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\nshowpage\n")
-    assert "not a picture" in refusal(path)
+    assert "not an image" in refusal(path)
 
 
 def test_odd_names(tmp_path: Path) -> None:
@@ -276,17 +287,29 @@ def test_a_real_bomb_is_refused_undecoded_and_without_warnings(
         read_image(path, max_pixels=200_000_000)
 
 
-def test_pillows_own_limit_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pillows_own_limit_is_never_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even for a moment: other threads would open their files without it."""
+
+    class Watched(ModuleType):
+        def __setattr__(self, name: str, value: object) -> None:
+            assert name != "MAX_IMAGE_PIXELS", "the limit of the whole process was changed"
+            super().__setattr__(name, value)
+
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5)
     path = tmp_path / "small.png"
     path.write_bytes(encoded(quarters(), "PNG"))
-    threads = [threading.Thread(target=read_image, args=(path,)) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert read_image(path).shape == (4, 6, 3)
-    assert Image.MAX_IMAGE_PIXELS == 5
+    monkeypatch.setattr(Image, "__class__", Watched)
+    try:
+        assert read_image(path).shape == (4, 6, 3)
+    finally:
+        monkeypatch.undo()
+
+
+def test_formats_are_found_by_their_content(tmp_path: Path) -> None:
+    for kind in ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "JPEG2000", "PPM", "DIB", "PCX", "SGI", "TGA"):
+        path = tmp_path / "picture.of-some-kind"
+        path.write_bytes(encoded(quarters((32, 16)), kind))
+        assert read_image(path).shape == (16, 32, 3), kind
 
 
 def test_arrays() -> None:
@@ -340,7 +363,7 @@ def test_what_is_unclear_is_refused_with_a_hint(source: Any, hint: str) -> None:
 
 def test_what_cannot_be_a_picture_is_told() -> None:
     unchecked: Any = getattr(read_image, "__wrapped__", read_image)  # without the checks of annotations
-    with pytest.raises(InputError, match="a dict is no picture"):
+    with pytest.raises(InputError, match="a dict is no image"):
         unchecked({})
 
 

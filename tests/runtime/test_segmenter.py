@@ -11,11 +11,12 @@ import torch
 from PIL import Image
 
 import pansight
-from pansight.errors import InputError, PansightError
+from pansight.errors import CheckpointError, DeviceError, InputError, PansightError
 from pansight.models.yoso import YOSO, YOSOMergeSettings
 from pansight.nn.conv import ConvNorm
 from pansight.panoptic import PanopticMap
 from pansight.runtime.devices import choose_device
+from pansight.runtime.engines import TorchEngine
 from pansight.runtime.segmenter import Segmenter, load
 from pansight.zoo import load_model, save_native
 
@@ -26,7 +27,7 @@ def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def segmenter(small_model: YOSO) -> Segmenter:
-    return Segmenter(small_model, device="cpu")
+    return Segmenter(TorchEngine(small_model, device="cpu"))
 
 
 def check(panoptic: PanopticMap, height: int, width: int) -> None:
@@ -40,7 +41,7 @@ def check(panoptic: PanopticMap, height: int, width: int) -> None:
 def test_any_size(small_model: YOSO, size: tuple[int, int], resize: Any) -> None:
     if resize == 48 and max(size) == 5000:  # the short side rules: 48 x 240000, which is as wanted
         return
-    check(Segmenter(small_model, device="cpu", resize=resize)(noise(*size)), *size)
+    check(Segmenter(TorchEngine(small_model, device="cpu", resize=resize))(noise(*size)), *size)
 
 
 def test_every_kind_of_picture_gives_the_same_map(segmenter: Segmenter, tmp_path: Path) -> None:
@@ -62,9 +63,9 @@ def test_every_kind_of_picture_gives_the_same_map(segmenter: Segmenter, tmp_path
 def test_batch_size_changes_no_result(small_model: YOSO) -> None:
     sizes = [(40, 60), (60, 40), (40, 60), (7, 90), (44, 66), (40, 60)]
     pictures = [noise(*size, seed) for seed, size in enumerate(sizes)]
-    alone = [Segmenter(small_model, device="cpu")(picture) for picture in pictures]
+    alone = [Segmenter(TorchEngine(small_model, device="cpu"))(picture) for picture in pictures]
     for batch_size in (2, 3, 10):
-        together = Segmenter(small_model, device="cpu", batch_size=batch_size)(pictures)
+        together = Segmenter(TorchEngine(small_model, device="cpu"), batch_size=batch_size)(pictures)
         for one, other, size in zip(alone, together, sizes, strict=True):
             check(other, *size)
             # rounding depends on the batch, and may move a pixel on a border
@@ -80,7 +81,7 @@ def test_no_more_than_a_batch_enters_the_network(small_model: YOSO, monkeypatch:
         return forward(model, images, *args)
 
     monkeypatch.setattr(YOSO, "forward", counted)
-    Segmenter(small_model, device="cpu", batch_size=2)([noise(40, 60)] * 5)
+    Segmenter(TorchEngine(small_model, device="cpu"), batch_size=2)([noise(40, 60)] * 5)
     assert seen == [2, 2, 1]
 
 
@@ -89,13 +90,18 @@ def test_the_model_given_stays_as_it_was(small_model: YOSO) -> None:
     small_model.train()
     try:
         for fold in (True, False):
-            segmenter = Segmenter(small_model, device="cpu", fold=fold, merge={"object_threshold": 0.9})
-            segmenter(noise(32, 32))
-            assert not segmenter.model.training
+            engine = TorchEngine(
+                small_model,
+                device="cpu",
+                mode="folded" if fold else "eager",
+                merge={"object_threshold": 0.9},
+            )
+            Segmenter(engine)(noise(32, 32))
+            assert not engine.model.training
         assert small_model.training
     finally:
         small_model.eval()
-    assert small_model.config.merge.object_threshold == 0
+    assert small_model.merge_settings.object_threshold == 0
     assert all(parameter.requires_grad for parameter in small_model.parameters())
     after = small_model.state_dict()
     assert before.keys() == after.keys()
@@ -105,18 +111,34 @@ def test_the_model_given_stays_as_it_was(small_model: YOSO) -> None:
 
 def test_folding_changes_no_map(small_model: YOSO) -> None:
     picture = noise(40, 60)
-    folded, plain = (Segmenter(small_model, device="cpu", fold=fold)(picture) for fold in (True, False))
+    folded, plain = (
+        Segmenter(TorchEngine(small_model, device="cpu", mode="folded" if fold else "eager"))(picture)
+        for fold in (True, False)
+    )
     assert np.mean(folded.semantic() != plain.semantic()) < 0.01
 
 
 def test_thresholds(small_model: YOSO) -> None:
     picture = noise(40, 60)
-    scores = [s.score for s in Segmenter(small_model, device="cpu")(picture).segments if s.score is not None]
+    scores = [
+        s.score
+        for s in Segmenter(TorchEngine(small_model, device="cpu"))(picture).segments
+        if s.score is not None
+    ]
     limit = sorted(scores)[-1]
-    assert Segmenter(small_model, device="cpu", merge={"object_threshold": 1.0})(picture).segments == ()
-    assert Segmenter(small_model, device="cpu", merge={"object_threshold": limit})(picture).segments == ()
     assert (
-        Segmenter(small_model, device="cpu", merge=YOSOMergeSettings(keep_share=1e9))(picture).segments == ()
+        Segmenter(TorchEngine(small_model, device="cpu", merge={"object_threshold": 1.0}))(picture).segments
+        == ()
+    )
+    assert (
+        Segmenter(TorchEngine(small_model, device="cpu", merge={"object_threshold": limit}))(picture).segments
+        == ()
+    )
+    assert (
+        Segmenter(TorchEngine(small_model, device="cpu", merge=YOSOMergeSettings(keep_share=1e9)))(
+            picture
+        ).segments
+        == ()
     )
     wrong: list[dict[str, Any]] = [
         {"object_threshold": 1.5},
@@ -125,7 +147,7 @@ def test_thresholds(small_model: YOSO) -> None:
     ]
     for options in wrong:
         with pytest.raises(InputError, match="out of range"):
-            Segmenter(small_model, device="cpu", merge=options)
+            Segmenter(TorchEngine(small_model, device="cpu", merge=options))
 
 
 def test_a_share_has_an_upper_end() -> None:
@@ -139,21 +161,21 @@ def test_a_share_has_an_upper_end() -> None:
 
 def test_values_that_make_no_sense(small_model: YOSO) -> None:
     with pytest.raises(InputError, match="batch size 0"):
-        Segmenter(small_model, device="cpu", batch_size=0)
-    unchecked: Any = Segmenter
+        Segmenter(TorchEngine(small_model, device="cpu"), batch_size=0)
+    unchecked: Any = TorchEngine
     with pytest.raises((InputError, TypeError)):
         unchecked(small_model, device="cpu", resize="huge")
     with pytest.raises(InputError, match="resize 0"):
-        Segmenter(small_model, device="cpu", resize=0)
+        Segmenter(TorchEngine(small_model, device="cpu", resize=0))
 
 
 def test_an_input_too_large_for_any_network(small_model: YOSO) -> None:
     with pytest.raises(InputError, match=r"5000 x 1 would enter .* 640000 x 128 .* paper"):
-        Segmenter(small_model, device="cpu", resize=128)(noise(1, 5000))
+        Segmenter(TorchEngine(small_model, device="cpu", resize=128))(noise(1, 5000))
 
 
 def test_a_bad_picture_of_a_list_is_named(segmenter: Segmenter, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="picture 2 of 3: "):
+    with pytest.raises(InputError, match="image 2 of 3: "):
         segmenter([noise(8, 8), noise(8, 8).astype(float), noise(8, 8)])
     with pytest.raises(InputError, match=r"gone\.jpg: no such file"):
         segmenter([noise(8, 8), tmp_path / "gone.jpg"])
@@ -174,26 +196,26 @@ def test_a_bad_picture_of_a_list_is_named(segmenter: Segmenter, tmp_path: Path) 
 )
 def test_damaged_weights_are_an_error_not_a_map(small_model: YOSO, value: float, key: str) -> None:
     model = copy.deepcopy(small_model)
-    segmenter = Segmenter(model, device="cpu", fold=False)
+    engine = TorchEngine(model, device="cpu", mode="eager")
     model.state_dict()[key].flatten()[0] = value
-    with pytest.raises(InputError, match="not all weights are finite"):
-        Segmenter(model, device="cpu")
+    with pytest.raises(CheckpointError, match="not all weights are finite"):
+        Segmenter(TorchEngine(model, device="cpu"))
     # what breaks later, or overflows, shows in the outputs
-    segmenter.model.state_dict()[key].flatten()[0] = value
-    with pytest.raises(InputError, match="output is not finite"):
-        segmenter(noise(40, 60))
+    engine.model.state_dict()[key].flatten()[0] = value
+    with pytest.raises(CheckpointError, match="output is not finite"):
+        Segmenter(engine)(noise(40, 60))
 
 
 @pytest.mark.parametrize("name", ["thing_generator", "stuff_generator"])
 def test_weights_that_the_merge_alone_uses_count_too(name: str) -> None:
     model = load_model("panoptic-fcn-tiny")
     model.state_dict()[f"{name}.embed_extractor.weight"][0] = torch.nan
-    with pytest.raises(InputError, match="not all weights are finite"):
-        Segmenter(model, device="cpu")
+    with pytest.raises(CheckpointError, match="not all weights are finite"):
+        Segmenter(TorchEngine(model, device="cpu"))
 
 
 def test_lack_of_memory_is_told(small_model: YOSO, monkeypatch: pytest.MonkeyPatch) -> None:
-    segmenter = Segmenter(small_model, device="cpu")
+    segmenter = Segmenter(TorchEngine(small_model, device="cpu"))
 
     def fail(message: str) -> Callable[..., None]:
         def forward(*args: Any) -> None:
@@ -202,7 +224,7 @@ def test_lack_of_memory_is_told(small_model: YOSO, monkeypatch: pytest.MonkeyPat
         return forward
 
     monkeypatch.setattr(YOSO, "forward", fail("DefaultCPUAllocator: can't allocate memory: you tried 9 EB"))
-    with pytest.raises(InputError, match="not enough memory for 1 x 96 x 64 pixels on cpu"):
+    with pytest.raises(DeviceError, match="not enough memory for 1 x 96 x 64 pixels on cpu"):
         segmenter(noise(40, 60))
     monkeypatch.setattr(YOSO, "forward", fail("shapes do not fit"))
     with pytest.raises(RuntimeError, match="shapes do not fit"):
@@ -215,7 +237,7 @@ def test_load(small_model: YOSO, tmp_path: Path) -> None:
     picture = noise(40, 60)
     segmenter = pansight.load(path, device="cpu", merge={"keep_share": 0.0})
     assert segmenter.categories == small_model.categories
-    assert segmenter(picture).same_as(Segmenter(small_model, device="cpu")(picture))
+    assert segmenter(picture).same_as(Segmenter(TorchEngine(small_model, device="cpu"))(picture))
     assert load(str(path), merge={"object_threshold": 1.0}, device="cpu")(picture).segments == ()
     with pytest.raises(PansightError, match="yoso-tiny"):
         load("yoso-tiyn", device="cpu")
@@ -228,9 +250,9 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert choose_device() == choose_device("auto") == choose_device("cpu") == torch.device("cpu")
     for absent in ("cuda", "cuda:0", "mps", torch.device("cuda")):
-        with pytest.raises(InputError, match="there is no device"):
+        with pytest.raises(DeviceError, match="there is no device"):
             choose_device(absent)
-    with pytest.raises(InputError, match="'gpu' is no device"):
+    with pytest.raises(DeviceError, match="'gpu' is no device"):
         choose_device("gpu")
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert choose_device().type == "mps"
@@ -238,13 +260,13 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert choose_device().type == "cuda"
     assert choose_device("cuda:1") == torch.device("cuda", 1)
-    with pytest.raises(InputError, match="there is no device cuda:2"):
+    with pytest.raises(DeviceError, match="there is no device cuda:2"):
         choose_device("cuda:2")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_gives_the_same_map(small_model: YOSO) -> None:
     picture = noise(40, 60)
-    here = Segmenter(small_model, device="cpu")(picture)
-    there = Segmenter(small_model, device="cuda")(picture)
+    here = Segmenter(TorchEngine(small_model, device="cpu"))(picture)
+    there = Segmenter(TorchEngine(small_model, device="cuda"))(picture)
     assert np.mean(here.semantic() != there.semantic()) < 0.02

@@ -8,6 +8,7 @@ from pansight.errors import InputError
 from pansight.models.panoptic_fcn import PanopticFCN
 from pansight.models.yoso import YOSO
 from pansight.panoptic.instances import Instances
+from pansight.runtime.engines import TorchEngine
 from pansight.runtime.segmenter import Segmenter
 
 SIZES = [(40, 60), (60, 40), (40, 60), (44, 66)]
@@ -29,7 +30,7 @@ def check_alike(one: Instances, other: Instances) -> None:
 
 
 def test_instances_are_the_models(small_fcn: PanopticFCN) -> None:
-    segmenter = Segmenter(small_fcn, device="cpu", fold=False)
+    segmenter = Segmenter(TorchEngine(small_fcn, device="cpu", mode="eager"))
     assert segmenter.has_instances
     picture = noise(40, 60)
     found = segmenter.instances(picture)
@@ -48,15 +49,17 @@ def test_instances_are_the_models(small_fcn: PanopticFCN) -> None:
 
 def test_thresholds_of_maps_do_not_apply(small_fcn: PanopticFCN) -> None:
     picture = noise(40, 60)
-    strict = Segmenter(small_fcn, device="cpu", merge={"object_threshold": 1.0})
+    strict = Segmenter(TorchEngine(small_fcn, device="cpu", merge={"object_threshold": 1.0}))
     assert not strict(picture).things()
-    check_alike(strict.instances(picture), Segmenter(small_fcn, device="cpu").instances(picture))
+    check_alike(strict.instances(picture), Segmenter(TorchEngine(small_fcn, device="cpu")).instances(picture))
 
 
 @pytest.mark.parametrize("fold", [True, False])
 def test_batches_equal_singles(small_fcn: PanopticFCN, fold: bool) -> None:
-    single = Segmenter(small_fcn, device="cpu", fold=fold)
-    together = Segmenter(small_fcn, device="cpu", fold=fold, batch_size=3)
+    single = Segmenter(TorchEngine(small_fcn, device="cpu", mode="folded" if fold else "eager"))
+    together = Segmenter(
+        TorchEngine(small_fcn, device="cpu", mode="folded" if fold else "eager"), batch_size=3
+    )
     both = together.batch_with_instances(pictures())
     several, maps = together.instances(pictures()), together.semantics(pictures())
     assert len(both) == len(several) == len(maps) == len(SIZES)
@@ -79,19 +82,19 @@ def test_the_network_runs_once_for_both(small_fcn: PanopticFCN, monkeypatch: pyt
         return forward(model, images)
 
     monkeypatch.setattr(PanopticFCN, "forward", counted)
-    Segmenter(small_fcn, device="cpu", batch_size=2).batch_with_instances([noise(40, 60)] * 3)
+    Segmenter(TorchEngine(small_fcn, device="cpu"), batch_size=2).batch_with_instances([noise(40, 60)] * 3)
     assert seen == [2, 1]
 
 
 def test_semantics_speak_of_stuff_alone(small_fcn: PanopticFCN, monkeypatch: pytest.MonkeyPatch) -> None:
-    segmenter = Segmenter(small_fcn, device="cpu")
+    segmenter = Segmenter(TorchEngine(small_fcn, device="cpu"))
     stuff = small_fcn.categories.stuff_indices.tolist()
     labels = torch.tensor([[0, 1, 2], [2, 2, 0]]).repeat_interleave(20, 0).repeat_interleave(20, 1)
     # the second picture is smaller than the first; what lies beyond is -1
     batch = torch.stack((labels, torch.full_like(labels, -1)))
     batch[1, :34, :50] = 1
     monkeypatch.setattr(PanopticFCN, "semantics", lambda *_: batch)
-    first, second = Segmenter(small_fcn, device="cpu", batch_size=2, resize="none").semantics(
+    first, second = Segmenter(TorchEngine(small_fcn, device="cpu", resize="none"), batch_size=2).semantics(
         [noise(40, 60), noise(34, 50)]
     )
     assert first[::20, ::20].tolist() == [[-1, stuff[0], stuff[1]], [stuff[1], stuff[1], -1]]
@@ -101,7 +104,7 @@ def test_semantics_speak_of_stuff_alone(small_fcn: PanopticFCN, monkeypatch: pyt
 
 
 def test_models_without(small_model: YOSO) -> None:
-    segmenter = Segmenter(small_model, device="cpu")
+    segmenter = Segmenter(TorchEngine(small_model, device="cpu"))
     assert not segmenter.has_instances
     with pytest.raises(InputError, match="yoso has no instance output of its own; take the things"):
         segmenter.instances(noise(8, 8))
@@ -112,5 +115,5 @@ def test_models_without(small_model: YOSO) -> None:
 
 
 def test_a_bad_picture_of_a_list_is_named(small_fcn: PanopticFCN) -> None:
-    with pytest.raises(InputError, match="picture 2 of 2: "):
-        Segmenter(small_fcn, device="cpu").instances([noise(8, 8), noise(8, 8).astype(float)])
+    with pytest.raises(InputError, match="image 2 of 2: "):
+        Segmenter(TorchEngine(small_fcn, device="cpu")).instances([noise(8, 8), noise(8, 8).astype(float)])

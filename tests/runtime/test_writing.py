@@ -3,7 +3,10 @@
 import errno
 import json
 import os
+import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -105,9 +108,61 @@ def test_the_table_is_saved_in_between(tmp_path: Path, monkeypatch: pytest.Monke
     writer = MapWriter(tmp_path, Format.COCO, jobs, CATEGORIES)
     writer.write(jobs[0], IMAGE, panoptic())
     assert not writer.table.exists()
-    monkeypatch.setattr(writing, "_SAVE_EVERY", -1.0)
+    monkeypatch.setattr(writer, "_next_save", 0.0)
     writer.write(jobs[1], IMAGE, panoptic())
     assert len(table(tmp_path)["annotations"]) == 2
+
+
+def test_others_write_while_the_table_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = make_jobs([Path(f"{number}.png") for number in range(4)])
+    writer = MapWriter(tmp_path, Format.COCO, jobs, CATEGORIES)
+    begun, go_on = threading.Event(), threading.Event()
+    usual = writing.atomic_write
+
+    @contextmanager
+    def slow(path: Path) -> Iterator[Path]:
+        with usual(path) as temporary:
+            if path == writer.table and not begun.is_set():
+                begun.set()
+                assert go_on.wait(20)
+            yield temporary
+
+    monkeypatch.setattr(writing, "atomic_write", slow)
+    monkeypatch.setattr(writer, "_next_save", 0.0)
+    with writer:
+        saver = threading.Thread(target=writer.write, args=(jobs[0], IMAGE, panoptic()))
+        saver.start()
+        assert begun.wait(20)
+        for job in jobs[1:]:
+            writer.write(job, IMAGE, panoptic())
+        assert writer.written == 3
+        go_on.set()
+        saver.join()
+    assert [image["id"] for image in table(tmp_path)["images"]] == [job.image_id for job in jobs]
+
+
+def test_saving_in_between_costs_a_small_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However large the table grows."""
+    clock = [0.0]
+    monkeypatch.setattr(writing.time, "monotonic", lambda: clock[0])
+    usual = writing.atomic_write
+    saves: list[float] = []
+
+    @contextmanager
+    def slow(path: Path) -> Iterator[Path]:
+        if path == writer.table:
+            saves.append(clock[0])
+            clock[0] += 10.0
+        with usual(path) as temporary:
+            yield temporary
+
+    monkeypatch.setattr(writing, "atomic_write", slow)
+    jobs = make_jobs([Path(f"{number}.png") for number in range(100)])
+    writer = MapWriter(tmp_path, Format.COCO, jobs, CATEGORIES)
+    for job in jobs:
+        writer.write(job, IMAGE, panoptic())
+        clock[0] += 20.0
+    assert 2 <= len(saves) <= 6
 
 
 def test_a_full_disk_is_one_line_and_leaves_no_torn_file(

@@ -1,6 +1,8 @@
 """Downloads against a local server that breaks, lies and changes its mind."""
 
 import hashlib
+import io
+import logging
 import multiprocessing
 import os
 import socket
@@ -11,7 +13,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from pansight.cli.downloads import showing_downloads
 from pansight.errors import DownloadError
 from pansight.zoo import cache, transfer
 from pansight.zoo.download import fetch
@@ -19,7 +23,7 @@ from pansight.zoo.spec import ReleasedFile
 
 
 def get(server: Any, folder: Path, *, sha256: bool = False, attempts: int = 4) -> Path:
-    return fetch(server.file(sha256=sha256), folder, attempts=attempts, pause=0.001, timeout=5.0, quiet=True)
+    return fetch(server.file(sha256=sha256), folder, attempts=attempts, pause=0.001, timeout=5.0)
 
 
 def leftovers(folder: Path) -> set[str]:
@@ -160,7 +164,7 @@ def test_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     file = ReleasedFile("weights.pth", f"http://127.0.0.1:{port}/weights.pth")
     with pytest.raises(DownloadError) as caught:
-        fetch(file, tmp_path, attempts=2, pause=0.001, quiet=True)
+        fetch(file, tmp_path, attempts=2, pause=0.001)
     message = str(caught.value)
     assert "refused" in message
     assert file.url in message
@@ -173,14 +177,14 @@ def test_a_silent_server_is_not_waited_for_for_ever(tmp_path: Path, monkeypatch:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         file = ReleasedFile("w.pth", f"http://127.0.0.1:{silent.getsockname()[1]}/w.pth")
         with pytest.raises(DownloadError, match="timed out"):
-            fetch(file, tmp_path, attempts=1, timeout=0.2, quiet=True)
+            fetch(file, tmp_path, attempts=1, timeout=0.2)
 
 
 def test_other_bytes_than_published_are_refused_and_not_kept(server: Any, tmp_path: Path) -> None:
     file = server.file(sha256=True)
     server.content = server.content[::-1]
     with pytest.raises(DownloadError, match="other bytes than were published"):
-        fetch(file, tmp_path, quiet=True)
+        fetch(file, tmp_path)
     assert not (tmp_path / "weights.pth").exists()
     assert not leftovers(tmp_path)
 
@@ -188,7 +192,7 @@ def test_other_bytes_than_published_are_refused_and_not_kept(server: Any, tmp_pa
 @pytest.mark.parametrize("published", [True, False])
 @pytest.mark.parametrize("damage", ["truncated", "changed"])
 def test_a_damaged_file_is_set_aside_and_fetched_anew(
-    server: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], published: bool, damage: str
+    server: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture, published: bool, damage: str
 ) -> None:
     path = get(server, tmp_path, sha256=published)
     bad = server.content[:5000] if damage == "truncated" else b"?" + server.content[1:]
@@ -196,9 +200,7 @@ def test_a_damaged_file_is_set_aside_and_fetched_anew(
     fetch(server.file(sha256=published), tmp_path)
     assert path.read_bytes() == server.content
     assert path.with_name("weights.pth.damaged").read_bytes() == bad
-    said = capsys.readouterr().err
-    assert "damaged" in said
-    assert str(path) in said
+    assert f"{path} is damaged; it is now weights.pth.damaged, and downloaded anew" in caplog.messages
 
 
 def test_a_file_put_there_by_hand_is_taken_and_watched_from_then_on(server: Any, tmp_path: Path) -> None:
@@ -260,10 +262,7 @@ def test_threads_that_want_the_same_file_fetch_it_once(server: Any, tmp_path: Pa
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_processes_that_want_the_same_file_fetch_it_once(server: Any, tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
-    processes = [
-        context.Process(target=fetch, args=(server.file(), tmp_path), kwargs={"quiet": True})
-        for _ in range(3)
-    ]
+    processes = [context.Process(target=fetch, args=(server.file(), tmp_path)) for _ in range(3)]
     for process in processes:
         process.start()
     for process in processes:
@@ -273,16 +272,32 @@ def test_processes_that_want_the_same_file_fetch_it_once(server: Any, tmp_path: 
     assert server.sent == len(server.content)
 
 
-def test_a_line_for_a_log_a_bar_for_a_terminal(
-    server: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_the_library_logs_and_prints_nothing(
+    server: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    fetch(server.file(), tmp_path / "log")
-    assert capsys.readouterr().err == f"downloading {server.file().url}\n"
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    fetch(server.file(), tmp_path / "terminal")
-    bar = capsys.readouterr().err
-    assert "weights.pth" in bar
-    assert "1.0/1.0 MB" in bar
+    with caplog.at_level("DEBUG", "pansight"):
+        fetch(server.file(), tmp_path)
+    assert capfd.readouterr() == ("", "")
+    first, *later = [record for record in caplog.records if hasattr(record, "download")]
+    assert first.getMessage() == f"downloading {server.file().url}"
+    done = [record.__dict__["done"] for record in later]
+    assert done and done == sorted(done) and done[-1] == len(server.content)
+    assert {record.__dict__["download"] for record in later} == {"weights.pth"}
+
+
+def test_the_command_line_draws_a_line_for_a_log_and_a_bar_for_a_terminal(
+    server: Any, tmp_path: Path
+) -> None:
+    for terminal in (False, True):
+        output = io.StringIO()
+        console = Console(file=output, force_terminal=terminal, width=200, soft_wrap=True)
+        with showing_downloads(console):
+            fetch(server.file(), tmp_path / str(terminal))
+        if terminal:
+            assert "weights.pth" in output.getvalue() and "1.0/1.0 MB" in output.getvalue()
+        else:
+            assert output.getvalue() == f"downloading {server.file().url}\n"
+    assert not logging.getLogger("pansight").handlers
 
 
 class TestHome:
@@ -301,4 +316,4 @@ class TestHome:
 
     def test_fetch_goes_there(self, server: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv("PANSIGHT_HOME", str(tmp_path))
-        assert fetch(server.file(), quiet=True) == tmp_path / "weights" / "weights.pth"
+        assert fetch(server.file()) == tmp_path / "weights" / "weights.pth"

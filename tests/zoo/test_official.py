@@ -330,3 +330,33 @@ def test_no_file_and_a_folder(tmp_path: Path) -> None:
     for path in (tmp_path / "absent.pth", tmp_path):
         with pytest.raises(CheckpointError, match="check the path"):
             read_state(path)
+
+
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module._orig_mod.", "_orig_mod.module."])
+def test_what_compiling_and_wrapping_put_before_keys_is_taken_off(tmp_path: Path, prefix: str) -> None:
+    path = tmp_path / "compiled.pth"
+    torch.save({f"{prefix}a.weight": torch.ones(2), f"{prefix}b._orig_mod.bias": torch.zeros(1)}, path)
+    assert list(read_state(path)) == ["a.weight", "b.bias"]
+
+
+def test_a_training_checkpoint_is_refused_and_the_weights_beside_it_named(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    checkpoint = {
+        "state_dict": {"model.a": torch.ones(1)},
+        "optimizer_states": [],
+        "loops": {},
+        "global_step": 3,
+        "categories": [["car", True]],
+    }
+    torch.save(checkpoint, path)
+    with pytest.raises(CheckpointError, match=r"is a training checkpoint.*pansight train --resume"):
+        read_state(path)
+    (tmp_path / "best.safetensors").touch()
+    with pytest.raises(
+        CheckpointError, match=r"last\.ckpt is a training checkpoint, .*; use .*best\.safetensors"
+    ):
+        read_state(path)
+    # another tool's file of the same making is read as before
+    del checkpoint["categories"]
+    torch.save({**checkpoint, "state_dict": {"a": torch.ones(1)}}, path)
+    assert list(read_state(path)) == ["a"]

@@ -12,7 +12,7 @@ import torch
 from pansight.errors import CheckpointError, CheckpointWarning, InputError
 from pansight.models.preprocess import Preprocess
 from pansight.models.yoso import YOSOMergeSettings
-from pansight.zoo import available, build, load_model, preset, presets, registry, save_native
+from pansight.zoo import available, build, cache, load_model, preset, presets, save_native
 from pansight.zoo.methods import construct
 from pansight.zoo.spec import ReleasedFile
 
@@ -42,13 +42,13 @@ def test_a_name_downloads_once_and_loads(
     torch.save({"model": make_model().state_dict()}, tmp_path / "released.pth")
     server.content = (tmp_path / "released.pth").read_bytes()
     zoo[0] = dataclasses.replace(zoo[0], weights=(server.file(),))
-    assert registry.where(zoo[0]) == "to download"
+    assert cache.where(zoo[0]) == "to download"
     for _ in range(2):
         model = load_model("small")
         assert same(model, make_model())
         assert model.preprocess == zoo[0].preprocess
     assert len(server.requests) == 1
-    assert registry.where(zoo[0]) == "cached"
+    assert cache.where(zoo[0]) == "cached"
 
 
 def test_a_released_file_that_is_no_weights_file_is_named(
@@ -121,7 +121,7 @@ def test_a_name_with_a_native_file(zoo: list[Any], tmp_path: Path, make_model: C
 
 
 def test_a_name_without_weights(zoo: list[Any]) -> None:
-    assert registry.where(zoo[1]) == "none"
+    assert cache.where(zoo[1]) == "none"
     with pytest.raises(CheckpointError, match="small-wide has no published weights; give a weights file"):
         load_model("small-wide")
 
@@ -141,7 +141,7 @@ def test_an_embedded_model_says_itself_what_it_is(
     spec = available()[0]
     assert (spec.name, spec.description, spec.categories_name) == ("yoso-tiny", "small and here", "garden")
     assert [(figure.pq, figure.source) for figure in spec.figures] == [(81.5, "figure of its training")]
-    assert registry.where(spec) == "embedded"
+    assert cache.where(spec) == "embedded"
     assert same(load_model("yoso-tiny"), make_model())
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pansight.cli.predict import DEFAULT_MODEL, tell
+from pansight.cli.predict import DEFAULT_MODEL, ENGINE_HELP, tell
 from pansight.cli.threads import share_cores
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def demo(
         int,
         typer.Option(min=1, help="Which series of scenes; 0 is not to be had, the model was trained on it."),
     ] = 2023,
+    engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...")] = "auto",
 ) -> None:
     """Segment synthetic scenes with the embedded model, and your pictures if you name some.
@@ -66,7 +67,7 @@ def demo(
         return f"{count} overlays are in {printable(output)}" if count else "nothing was written"
 
     with told_when_stopped(left):
-        segmenter = load(DEFAULT_MODEL, device=device)
+        segmenter = load(DEFAULT_MODEL, engine=engine, device=device)
         scenes = SceneDataset(seed, SIZE, count)
         print(
             f"segmenting {count} scenes of {SIZE[1]} x {SIZE[0]} that {DEFAULT_MODEL} has never seen, "
@@ -112,7 +113,7 @@ def _segment(segmenter: "Segmenter", samples: "Sequence[Sample]") -> "tuple[list
 def _write(
     writer: "MapWriter", jobs: "Sequence[Job]", samples: "Sequence[Sample]", maps: "Sequence[PanopticMap]"
 ) -> None:
-    from pansight import draw
+    from pansight import drawing as draw
     from pansight.runtime.writing import save_picture
 
     cells = []

@@ -13,7 +13,7 @@ from pansight.cli.datasets import (
     SplitOption,
 )
 from pansight.cli.evaluate_output import Measures, Output, finish
-from pansight.cli.predict import as_resize
+from pansight.cli.predict import ENGINE_HELP, as_resize
 from pansight.cli.settings import merge_settings
 from pansight.cli.threads import share_cores
 from pansight.errors import InputError
@@ -112,6 +112,7 @@ def evaluate(
             rich_help_panel=_MODEL,
         ),
     ] = None,
+    engine: Annotated[str, typer.Option(help=ENGINE_HELP, rich_help_panel=_MODEL)] = "auto",
     device: Annotated[
         str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...", rich_help_panel=_MODEL)
     ] = "auto",
@@ -224,6 +225,7 @@ def evaluate(
             split=split,
             panoptic=panoptic,
             limit=limit,
+            engine=None if engine == "auto" else engine,
             device=None if device == "auto" else device,
             resize=None if resize == "paper" else resize,
             object_threshold=object_threshold,
@@ -280,6 +282,7 @@ def evaluate(
     segmenter = load(
         model or str(weights),
         weights=weights if model else None,
+        engine=engine,
         device=device,
         resize=as_resize(resize),
         merge=merge_settings(settings, object_threshold),

@@ -154,8 +154,8 @@ def _print_remarks(errors: "Console", done: Finished) -> None:
 
 
 def _write_json(path: Path, done: Finished) -> None:
-    from pansight import __version__
     from pansight.files import atomic_write
+    from pansight.version import __version__
 
     content: dict[str, Any] = {
         **done.result.to_json(),
@@ -200,7 +200,7 @@ def _circumstances(done: Finished) -> list[tuple[str, str]]:
     import time
     from importlib.metadata import version
 
-    from pansight import __version__
+    from pansight.version import __version__
 
     rules = {
         "exact": "exact: the answer of the reference evaluator (panopticapi), to 1e-12",

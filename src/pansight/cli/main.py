@@ -1,23 +1,23 @@
 """`pansight`: gathers the verbs and turns expected failures into one line and an exit code."""
 
 import sys
-import warnings
-from typing import TextIO
 
 import typer
 from rich.console import Console
 
-from pansight import __version__
 from pansight.cli.convert import convert
 from pansight.cli.data import data
 from pansight.cli.demo import demo
+from pansight.cli.downloads import showing_downloads
 from pansight.cli.evaluate import evaluate
 from pansight.cli.models import models
 from pansight.cli.predict import predict
 from pansight.cli.problems import in_short
 from pansight.cli.serve import serve
+from pansight.cli.streams import show_notes, tolerate_any_text
 from pansight.cli.train import train
-from pansight.errors import CheckpointWarning, DataProblemsError, PansightError
+from pansight.errors import DataProblemsError, PansightError
+from pansight.version import __version__
 
 app = typer.Typer(
     name="pansight",
@@ -56,10 +56,12 @@ app.command()(train)
 
 def run() -> None:
     """Entry point of the console script: exit 2 and one line on an expected error, 130 on Ctrl-C."""
+    tolerate_any_text()
     errors = Console(stderr=True, soft_wrap=True, highlight=False)
-    _show_notes(errors)
+    show_notes(errors)
     try:
-        app()
+        with showing_downloads(errors):
+            app()
     except PansightError as error:
         errors.print("[bold red]error:[/] ", end="")
         if isinstance(error, DataProblemsError):
@@ -69,27 +71,6 @@ def run() -> None:
     except KeyboardInterrupt:
         errors.print("stopped by Ctrl-C")
         sys.exit(130)
-
-
-def _show_notes(errors: Console) -> None:
-    """What a user should know of a weights file is one line; other warnings look as ever."""
-    usual = warnings.showwarning
-
-    def show(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
-    ) -> None:
-        if issubclass(category, CheckpointWarning):
-            errors.print("[bold]note:[/] ", end="")
-            errors.print(str(message), markup=False)
-        else:
-            usual(message, category, filename, lineno, file, line)
-
-    warnings.showwarning = show
 
 
 if __name__ == "__main__":

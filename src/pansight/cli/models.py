@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pansight.cli.streams import can_say
+
 if TYPE_CHECKING:
     from pansight.zoo import ModelSpec
 
@@ -25,11 +27,9 @@ def models(
 
 def describe(spec: "ModelSpec") -> dict[str, Any]:
     """All that is known of a model without its weights, as JSON says it."""
-    from pansight.zoo.cache import weights_folder
-    from pansight.zoo.methods import construct, parameter_count
-    from pansight.zoo.registry import where
+    from pansight.zoo.cache import weights_folder, where
+    from pansight.zoo.parameters import parameters_of
 
-    model = construct(spec.method, spec.config, spec.categories, spec.preprocess, blank=True)
     return {
         "name": spec.name,
         "method": spec.method,
@@ -37,7 +37,7 @@ def describe(spec: "ModelSpec") -> dict[str, Any]:
         "data": spec.categories_name,
         "things": len(spec.categories.thing_indices),
         "stuff": len(spec.categories.stuff_indices),
-        "parameters": parameter_count(model),
+        "parameters": parameters_of(spec),
         "short_side": spec.preprocess.short,
         "longest_side": spec.preprocess.longest,
         "squashed": spec.preprocess.squash,
@@ -79,13 +79,15 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     console.print(table)
     for number, source in enumerate(sources, 1):
-        console.print(f"{_raised(number)} panoptic quality by the {source}", markup=False)
+        console.print(f"{_raised(number).strip()} panoptic quality by the {source}", markup=False)
     console.print()
     console.print("input: short side and longest side, in pixels")
     console.print("use one by its name: pansight predict --model NAME picture.jpg")
 
 
 def _raised(number: int) -> str:
+    if not can_say("⁰¹²³⁴⁵⁶⁷⁸⁹"):
+        return f" [{number}]"
     return str(number).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "yoso-tiny"
 
+ENGINE_HELP = "What runs the network: auto, torch, eager (not folded), compiled (by torch.compile)."
+
 
 def predict(
     inputs: Annotated[
@@ -44,6 +46,7 @@ def predict(
         Path | None,
         typer.Option(help="Weights file, native or official.", show_default=False),
     ] = None,
+    engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...")] = "auto",
     object_threshold: Annotated[
         float | None,
@@ -108,6 +111,7 @@ def predict(
     segmenter = load(
         name,
         weights=weights if model else None,
+        engine=engine,
         device=device,
         resize=as_resize(resize),
         merge=merge,

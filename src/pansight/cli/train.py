@@ -26,6 +26,10 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any option, such as optimizer.gradient_clip=1."),
     ] = None,
+    no_check: Annotated[
+        bool,
+        typer.Option("--no-check", help="Do not look first whether the data can be learned from."),
+    ] = False,
     options: Annotated[
         bool, typer.Option("--options", help="Print all options and their meaning, and leave.")
     ] = False,
@@ -81,7 +85,7 @@ def train(
     from pansight.training.run import train as run
 
     try:
-        run(config, folder, resume=resume)
+        run(config, folder, resume=resume, check=not no_check)
     except TrainingInterruptedError as stopped:
         if stopped.first:
             typer.echo(

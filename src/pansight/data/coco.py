@@ -61,8 +61,8 @@ class CocoPanoptic:
 
         `images`: None where only the truth is wanted; samples then raise DataError.
         `panoptic`: the folder or archive of the id pictures; by default beside the JSON and named like it.
-        `categories`: the set to speak in; by default that of the JSON. Given both, categories of the JSON
-        are found in `categories` by name, see `class_names`.
+        `categories`: the set to speak in; by default that of the JSON. Given both, those categories of the
+        JSON that have segments are found in `categories` by name, see `class_names`.
         `own_categories`: what the ids of a JSON without categories mean; by default those of `categories`.
 
         A JSON without `images` has the pictures named like the id pictures, whatever their ending.
@@ -75,7 +75,10 @@ class CocoPanoptic:
         if is_instances_file(content):
             raise DataError(instances_advice(self.annotations))
         self.categories, index = _match(
-            self.annotations, content.get("categories") or own_categories, categories
+            self.annotations,
+            content.get("categories") or own_categories,
+            categories,
+            _used(content["annotations"]),
         )
         listed = content.get("images")
         names = {
@@ -114,6 +117,15 @@ class CocoPanoptic:
     def image_ids(self) -> tuple[int | str, ...]:
         """The id of each picture."""
         return self._image_ids
+
+    @property
+    def segment_counts(self) -> tuple[Int64[np.ndarray, "n"], Int64[np.ndarray, "n"]]:
+        """Segments of each category that are no crowds, and those that are, as the JSON lists them."""
+        length = len(self.categories)
+        single, crowd = (
+            np.bincount(self._categories[self._crowd == flag], minlength=length) for flag in (False, True)
+        )
+        return single.astype(np.int64), crowd.astype(np.int64)
 
     @property
     def reads(self) -> tuple[Path, ...]:
@@ -259,8 +271,24 @@ def find_picture(folder: Folder, name: str) -> Source | None:
     return None
 
 
-def _match(path: Path, rows: Any, wanted: Categories | None) -> tuple[Categories, dict[int, int]]:
-    """The categories to speak in, and the contiguous index of each id in the file."""
+def _used(annotations: list[Any]) -> set[int]:
+    """The ids of the categories that have a segment; what is malformed is for others to say."""
+    return {
+        row["category_id"]
+        for annotation in annotations
+        if isinstance(annotation, dict) and isinstance(annotation.get("segments_info"), list)
+        for row in annotation["segments_info"]
+        if isinstance(row, dict) and isinstance(row.get("category_id"), int)
+    }
+
+
+def _match(
+    path: Path, rows: Any, wanted: Categories | None, used: set[int]
+) -> tuple[Categories, dict[int, int]]:
+    """The categories to speak in, and the contiguous index of each id in the file.
+
+    A category that no segment has need not be among those wanted.
+    """
     if not rows:
         if wanted is None:
             raise DataError(
@@ -276,6 +304,10 @@ def _match(path: Path, rows: Any, wanted: Categories | None) -> tuple[Categories
         raise DataError(f"{path}: {error}") from error
     if wanted is None:
         return own, dict(own.dataset_index)
+    needed = [one for one in own if one.dataset_id in used]
+    if not needed:
+        return wanted, {}
+    own = Categories(needed, own.name)
     places = match_categories(own, wanted, path)
     return wanted, {id: places[position] for id, position in own.dataset_index.items()}
 

@@ -1,43 +1,5 @@
-"""One labelled picture, whatever data set it came from."""
+"""What every reader gives: see `pansight.panoptic.sample`, which scenes, drawn and not read, give too."""
 
-from dataclasses import dataclass
+from pansight.panoptic.sample import Sample
 
-import numpy as np
-from jaxtyping import UInt8
-
-from pansight.panoptic import PanopticMap
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """A picture with its panoptic truth, at the same size.
-
-    `image`: RGB, uint8, 0..255, upright. `panoptic`: the truth; its categories are those of the data set.
-    `image_id`: the data set's own name for the picture (COCO: int, Cityscapes: str), unique within it.
-    `file_name`: the picture's file, as the data set lists it; for messages and output names.
-
-    Raises ValueError when picture and truth differ in size.
-    """
-
-    image: UInt8[np.ndarray, "h w 3"]
-    panoptic: PanopticMap
-    image_id: int | str
-    file_name: str
-
-    def __post_init__(self) -> None:
-        height, width = self.image.shape[:2]
-        if (height, width) != (self.panoptic.height, self.panoptic.width):
-            raise ValueError(
-                f"{self.file_name}: the picture is {width} x {height} pixels, "
-                f"its panoptic map {self.panoptic.width} x {self.panoptic.height}"
-            )
-
-    @property
-    def height(self) -> int:
-        """Rows of pixels."""
-        return int(self.image.shape[0])
-
-    @property
-    def width(self) -> int:
-        """Columns of pixels."""
-        return int(self.image.shape[1])
+__all__ = ["Sample"]

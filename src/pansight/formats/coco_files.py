@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from pansight.errors import DataError
 from pansight.formats.inflating import repacked
+from pansight.panoptic.coco import is_crowd_flag as is_crowd_flag
 
 BROKEN_PICTURE = (
     OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError,
@@ -56,26 +57,6 @@ def is_instances_file(content: dict[str, Any]) -> bool:
 def picture_folder(json_path: str | os.PathLike[str], folder: str | os.PathLike[str] | None) -> Path:
     """The folder of the id pictures: `folder`, by default beside the JSON and named like it."""
     return Path(folder) if folder is not None else Path(json_path).with_suffix("")
-
-
-def is_crowd_flag(value: Any) -> bool:
-    """What `iscrowd` of a segment says: the one rule for all that read COCO-style JSON.
-
-    True, 1 and the text "1" are a crowd; False, 0, the text "0" and None (a key that is missing) are not.
-    Exporters write all of these, and `bool("0")` is True.
-
-        is_crowd_flag(row.get("iscrowd"))
-
-    Raises DataError, naming the value, for anything else.
-    """
-    if value is None:
-        return False
-    if isinstance(value, bool | int | float | str):
-        if value in (0, "0"):
-            return False
-        if value in (1, "1"):
-            return True
-    raise DataError(f"iscrowd is {value!r:.40}, which is neither 0 nor 1; correct it")
 
 
 def spellings(name: str) -> tuple[str, ...]:

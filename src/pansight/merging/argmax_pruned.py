@@ -1,9 +1,9 @@
-"""The contest for pixels on a CPU: most of the picture is decided at the masks' own resolution.
+"""The contest for pixels on a CPU: most of the image is decided at the masks' own resolution.
 
 Interpolation never leaves the range of the values that it mixes. So the smallest and largest logit in a
 tile's window bound what a mask can be anywhere in the tile, and a mask that cannot reach what some other mask
 surely has needs no look there. Where one mask is left and is clearly above or below one half, nothing is
-enlarged at all. Exact: only masks that cannot win are left out.
+upsampled at all. Exact: only masks that cannot win are left out.
 """
 
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pansight.merging.outcome import Outcome
 from pansight.merging.sizes import Sizes
-from pansight.merging.tiles import Grid, bounds, enlarge, grid_of, inside, windows
+from pansight.merging.tiles import Grid, bounds, grid_of, inside, upsample, windows
 
 # Floats that are worked on at a time: 1 MiB, for the cache.
 CHUNK_FLOATS = 1 << 18
@@ -48,19 +48,19 @@ def contest_pruned(
     height, width = (max(size[axis] for size in sizes.output) for axis in (0, 1))
     codes = torch.zeros(batch, height, width, dtype=torch.int32)
     counts = torch.zeros(3, batch, count, dtype=torch.int64)
-    for picture, output in enumerate(sizes.output):
-        grid = grid_of((source[0], source[1]), sizes, picture)
-        logits = mask_logits[picture].float().contiguous()
-        tiles, won, whole = _contest(logits, scores[picture].float(), kept[picture], grid)
-        codes[picture, : output[0], : output[1]] = grid.assemble(tiles)
-        counts[:, picture] = torch.stack((won.sum(1), whole, won[:, 1]))
+    for image, output in enumerate(sizes.output):
+        grid = grid_of((source[0], source[1]), sizes, image)
+        logits = mask_logits[image].float().contiguous()
+        tiles, won, whole = _contest(logits, scores[image].float(), kept[image], grid)
+        codes[image, : output[0], : output[1]] = grid.assemble(tiles)
+        counts[:, image] = torch.stack((won.sum(1), whole, won[:, 1]))
     return Outcome(codes, counts[0], counts[1], counts[2])
 
 
 def _contest(
     logits: Logits, scores: Float[Tensor, " k"], kept: Bool[Tensor, " k"], grid: Grid
 ) -> tuple[Int[Tensor, "t p"], Int[Tensor, "k 2"], Int[Tensor, " k"]]:
-    """One picture: each tile's codes, won pixels below and above one half, and own regions' sizes."""
+    """One image: each tile's codes, won pixels below and above one half, and own regions' sizes."""
     count = len(logits)
     plan = _plan(logits, scores, kept, grid)
     areas = grid.areas()
@@ -81,7 +81,7 @@ def _contest(
             continue
         for part in torch.split(tiles, max(1, CHUNK_FLOATS // (number * codes.shape[1]))):
             masks = mask[begin[part] + torch.arange(number)[:, None]]
-            values = enlarge(logits, masks, part, grid)
+            values = upsample(logits, masks, part, grid)
             within = inside(part, grid)
             solid = (values >= 0).view(torch.uint8)
             visible = solid if within is None else solid * within.view(torch.uint8)

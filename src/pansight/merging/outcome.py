@@ -10,7 +10,7 @@ class Outcome(NamedTuple):
     """Winners of a batch of contests. A mask's own region is where its probability is at least one half."""
 
     codes: Int[Tensor, "b h w"]
-    """2 * winner + (1 where the winner's own region is); even, so void, beyond a picture's own size"""
+    """2 * winner + (1 where the winner's own region is); even, so void, beyond an image's own size"""
     won: Int[Tensor, "b k"]
     """pixels that each mask won"""
     whole: Int[Tensor, "b k"]

@@ -1,4 +1,4 @@
-"""Painting on a CPU: only the edges of masks are enlarged, and runs of equal pixels are judged, not pixels.
+"""Painting on a CPU: only the edges of masks are upsampled, and runs of equal pixels are judged, not pixels.
 
 Interpolation never leaves the range of the values that it mixes, so the smallest and largest value in a
 tile's window say of most masks that the tile has none of them or is full of them. Where that leaves a
@@ -13,9 +13,10 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from pansight.merging.priority_rule import SLACK, Cut, Painting, Stack, judged
+from pansight.merging.shares import Share
 from pansight.merging.sizes import Sizes
-from pansight.merging.tiles import Grid, enlarge, grid_of, inside, windows
-from pansight.nn.fixed_point import settle
+from pansight.merging.tiles import Grid, grid_of, inside, upsample, windows
+from pansight.nn.fixed_point import fixed_point
 
 # Floats that are worked on at a time: 1 MiB, for the cache.
 CHUNK_FLOATS = 1 << 18
@@ -26,7 +27,7 @@ PAIRS = 1 << 22
 
 
 class Work(NamedTuple):
-    """Tiles of one picture that the same number of masks may cover."""
+    """Tiles of one image that the same number of masks may cover."""
 
     maps: Float[Tensor, "k h w"]
     grid: Grid
@@ -35,17 +36,17 @@ class Work(NamedTuple):
     """rising in every tile"""
     clear: bool
     """whether each of the masks surely covers the whole tile"""
-    picture: int
+    image: int
 
 
 class Runs(NamedTuple):
     """Runs of pixels that the same masks cover."""
 
     lengths: Int[Tensor, " r"]
-    """pixels; of a run without masks it may count pixels beyond the picture"""
+    """pixels; of a run without masks it may count pixels beyond the image"""
     run: Int[Tensor, " e"]
     mask: Int[Tensor, " e"]
-    """pairs of a run and a mask that covers it, counted through all pictures (k a picture); sorted by run"""
+    """pairs of a run and a mask that covers it, counted through all images (k an image); sorted by run"""
 
     def areas(self, count: int) -> Int[Tensor, " n"]:
         """Pixels of each of `count` masks."""
@@ -82,11 +83,11 @@ class Finding(NamedTuple):
     """the run of each pixel; one a tile where all its pixels are one run"""
 
 
-def paint_pruned(stack: Stack, sizes: Sizes, cut: Cut, max_occlusion: float) -> Painting:
+def paint_pruned(stack: Stack, sizes: Sizes, cut: Cut, most: Share) -> Painting:
     """See Painting. Shapes of intermediate tensors depend on the data; for CPUs only."""
     batch, count, *source = stack.values.shape
-    grids = [grid_of((source[0], source[1]), sizes, picture) for picture in range(batch)]
-    works = [work for picture, grid in enumerate(grids) for work in _plan(stack, picture, grid, cut)]
+    grids = [grid_of((source[0], source[1]), sizes, image) for image in range(batch)]
+    works = [work for image, grid in enumerate(grids) for work in _plan(stack, image, grid, cut)]
     areas = torch.zeros(batch * count, dtype=torch.int64)
     findings: list[Finding | None] = []
     pixels, pairs = PIXELS, PAIRS
@@ -104,24 +105,24 @@ def paint_pruned(stack: Stack, sizes: Sizes, cut: Cut, max_occlusion: float) -> 
         lost = known.lost(flat)
         for work in forgotten:
             lost = lost + _look(work, cut).runs.lost(flat)
-        return judged(areas.view(batch, count), lost.view(batch, count), stack.allowed, max_occlusion)
+        return judged(areas.view(batch, count), lost.view(batch, count), stack.allowed, most)
 
-    accepted = settle(step, stack.allowed & (areas > 0).view(batch, count))
+    accepted = fixed_point(step, stack.allowed & (areas > 0).view(batch, count))
     height, width = (max(size[axis] for size in sizes.output) for axis in (0, 1))
     owners = torch.full((batch, height, width), count + 1, dtype=torch.int32)
-    for picture, (grid, output) in enumerate(zip(grids, sizes.output, strict=True)):
+    for image, (grid, output) in enumerate(zip(grids, sizes.output, strict=True)):
         tiles = owners.new_full((len(grid.areas()), grid.rows.tile * grid.columns.tile), count + 1)
         for work, found in zip(works, findings, strict=True):
-            if work.picture == picture:
-                tiles[work.tiles] = _owners(found or _look(work, cut), picture, accepted)
-        owners[picture, : output[0], : output[1]] = grid.assemble(tiles)
+            if work.image == image:
+                tiles[work.tiles] = _owners(found or _look(work, cut), image, accepted)
+        owners[image, : output[0], : output[1]] = grid.assemble(tiles)
     return Painting(owners, accepted)
 
 
-def _plan(stack: Stack, picture: int, grid: Grid, cut: Cut) -> list[Work]:
+def _plan(stack: Stack, image: int, grid: Grid, cut: Cut) -> list[Work]:
     """Work for all tiles that some mask may cover; those that need equally many masks are done together."""
-    maps = stack.values[picture].float().contiguous()
-    needed, ragged = _possible(maps, stack.present[picture], grid, cut)
+    maps = stack.values[image].float().contiguous()
+    needed, ragged = _possible(maps, stack.present[image], grid, cut)
     clear = ~ragged.any(0)
     _, mask = needed.T.nonzero(as_tuple=True)
     numbers = needed.sum(0)
@@ -136,7 +137,7 @@ def _plan(stack: Stack, picture: int, grid: Grid, cut: Cut) -> list[Work]:
         pixels = 1 if is_clear else grid.rows.tile * grid.columns.tile
         for part in torch.split(tiles, max(1, CHUNK_FLOATS // (number * pixels))):
             masks = mask[begin[part] + torch.arange(number)[:, None]]
-            works.append(Work(maps, grid, part, masks, is_clear, picture))
+            works.append(Work(maps, grid, part, masks, is_clear, image))
     return works
 
 
@@ -161,14 +162,14 @@ def _possible(
 
 def _look(work: Work, cut: Cut) -> Finding:
     """The runs of some tiles, and the number of the run that each pixel belongs to."""
-    offset = work.picture * len(work.maps)
+    offset = work.image * len(work.maps)
     count, tiles = work.masks.shape
     if work.clear:
         numbers = torch.arange(tiles)
         run = numbers.repeat_interleave(count)
         runs = Runs(work.grid.areas()[work.tiles], run, work.masks.T.flatten() + offset)
         return Finding(runs, numbers[:, None].int())
-    bits = cut.of(enlarge(work.maps, work.masks, work.tiles, work.grid))
+    bits = cut.of(upsample(work.maps, work.masks, work.tiles, work.grid))
     within = inside(work.tiles, work.grid)
     if within is not None:
         bits &= within
@@ -200,10 +201,10 @@ def _joined(parts: list[Runs]) -> Runs:
     return Runs(torch.cat([part.lengths for part in parts]), run, torch.cat([part.mask for part in parts]))
 
 
-def _owners(finding: Finding, picture: int, accepted: Bool[Tensor, "b k"]) -> Int[Tensor, "t _"]:
+def _owners(finding: Finding, image: int, accepted: Bool[Tensor, "b k"]) -> Int[Tensor, "t _"]:
     """Owner of each pixel of some tiles, as Painting says it."""
     count = accepted.shape[1]
-    first = finding.runs.first(accepted.flatten()) - picture * count
+    first = finding.runs.first(accepted.flatten()) - image * count
     bare = torch.bincount(finding.runs.run, minlength=len(first)) == 0
     owner = torch.where(bare, count + 1, first.clamp(max=count)).int()
     return owner.index_select(0, finding.numbers.flatten()).view(finding.numbers.shape)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from pansight.merging.settings import Number
 from pansight.merging.shares import Share, within
 
 # Room for rounding in the interpolation, relative to the largest value of a window.
@@ -12,9 +13,9 @@ SLACK = 1e-5
 
 
 class Cut(NamedTuple):
-    """Which enlarged values belong to a mask."""
+    """Which upsampled values belong to a mask."""
 
-    threshold: float
+    threshold: Number
     inclusive: bool = True
     """whether the threshold itself does"""
 
@@ -27,7 +28,7 @@ class Stack(NamedTuple):
     """Masks in the order in which they are painted, those that are not there last."""
 
     values: Float[Tensor, "b k h w"]
-    """soft masks before enlargement"""
+    """soft masks before upsampling"""
     present: Bool[Tensor, "b k"]
     allowed: Bool[Tensor, "b k"]
     """present masks that may be painted; the others merely count as covering pixels"""
@@ -42,13 +43,7 @@ class Painting(NamedTuple):
 
 
 def judged(
-    areas: Int[Tensor, "b k"],
-    lost: Int[Tensor, "b k"],
-    allowed: Bool[Tensor, "b k"],
-    max_occlusion: float,
-) -> Bool[Tensor, "b k"]:
-    """Which masks are accepted, by their pixels and how many of these belong to earlier ones.
-
-    A share of just `max_occlusion` passes.
-    """
-    return allowed & (areas > 0) & within(lost, areas, Share.most(max_occlusion))
+    areas: Int[Tensor, "*n"], lost: Int[Tensor, "*n"], allowed: Bool[Tensor, "*n"], most: Share
+) -> Bool[Tensor, "*n"]:
+    """Which masks are accepted, by their pixels and how many of these belong to earlier ones."""
+    return allowed & (areas > 0) & within(lost, areas, most)

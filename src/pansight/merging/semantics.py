@@ -3,49 +3,59 @@
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn import functional as F
 
+from pansight.merging.settings import Form
 from pansight.merging.sizes import Sizes
+from pansight.merging.upsampling import Upsampling, interpolated
 
-# Floats of enlarged logits that may exist at once.
+# Floats of upsampled logits that may exist at once.
 CHUNK_FLOATS = 1 << 23
 
 
 @torch.no_grad()
-def semantic_argmax(logits: Float[Tensor, "b n h w"], sizes: Sizes) -> Int[Tensor, "b H W"]:
-    """The channel whose enlarged value is largest at each pixel; of equal ones the first.
+def semantic_argmax(logits: Float[Tensor, "b n h w"], sizes: Sizes, form: Form) -> Int[Tensor, "b H W"]:
+    """The channel whose upsampled value is largest at each pixel; of equal ones the first.
 
     Values are `F.interpolate`'s (bilinear, align_corners False), twice: to `sizes.padded`, of which
     `sizes.valid` is kept, and from there to `sizes.output`; a step that changes no size is left out. For maps
-    that the output is to be made of directly, give their own size as `padded` and `valid`. Few channels are
-    enlarged at a time.
+    that the output is to be made of directly, give their own size as `padded` and `valid`. Few channels
+    are upsampled at a time.
 
-    Returns int32 channels 0..n - 1; -1 beyond a picture's own output.
+    Returns int32 channels 0..n - 1; -1 beyond an image's own output.
     """
-    height, width = (max(size[axis] for size in sizes.output) for axis in (0, 1))
+    if form == "fixed":
+        return running_argmax(logits, sizes)[1]
+    height, width = sizes.largest()
     best = logits.new_full((len(logits), height, width), -1, dtype=torch.int32)
-    pictures: dict[tuple[tuple[int, int], tuple[int, int]], list[int]] = {}
-    for picture, pair in enumerate(zip(sizes.valid, sizes.output, strict=True)):
-        pictures.setdefault(pair, []).append(picture)
-    for (valid, output), numbers in pictures.items():
+    images: dict[tuple[tuple[int, int], tuple[int, int]], list[int]] = {}
+    for image, pair in enumerate(zip(sizes.valid, sizes.output, strict=True)):
+        images.setdefault(pair, []).append(image)
+    for (valid, output), numbers in images.items():
         some = logits if len(numbers) == len(logits) else logits[numbers]
         found = _argmax(some, sizes.padded, valid, output)
-        if len(pictures) == 1:
+        if len(images) == 1:
             return found
         best[numbers, : output[0], : output[1]] = found
     return best
 
 
-def enlarged(
-    maps: Float[Tensor, "b n h w"], padded: tuple[int, int], valid: tuple[int, int], output: tuple[int, int]
-) -> Float[Tensor, "b n H W"]:
-    """Enlarge to `padded`, keep the first `valid`, resize these to `output`: the plain form, all at once."""
-    if tuple(maps.shape[2:]) != padded:
-        maps = F.interpolate(maps, size=padded, mode="bilinear", align_corners=False)
-    maps = maps[:, :, : valid[0], : valid[1]]
-    if valid == output:
-        return maps
-    return F.interpolate(maps, size=output, mode="bilinear", align_corners=False)
+def running_argmax(
+    logits: Float[Tensor, "b n h w"], sizes: Sizes
+) -> tuple[Float[Tensor, "b H W"], Int[Tensor, "b H W"]]:
+    """The largest upsampled value at each pixel, and its channel: one channel after another, fixed shapes."""
+    upsample = Upsampling(sizes, outside=0.0)
+    best = upsample(logits[:, 0])
+    channels = torch.zeros_like(best)
+    for channel in range(1, logits.shape[1]):
+        higher = torch.maximum(best, upsample(logits[:, channel]))
+        # arithmetic is several times faster than choices by truth values on a CPU
+        channels = torch.maximum(channels, (higher - best).sign() * channel)
+        best = higher
+    inside = upsample.inside(logits.device)
+    if inside is not None:
+        channels = (channels + 1) * inside - 1
+    # out of range only where logits are no numbers
+    return best, channels.to(torch.int32).clamp(-1, logits.shape[1] - 1)
 
 
 def _argmax(
@@ -55,7 +65,7 @@ def _argmax(
     size = chunk_size(logits.shape[1], max(1, CHUNK_FLOATS // pixels))
     best, first = None, 0
     for part in logits.float().contiguous().split(size, dim=1):
-        values = enlarged(part, padded, valid, output)
+        values = interpolated(part, padded, valid, output)
         top = values.amax(1)
         # a search for the first of the best is many times slower than arithmetic on small integers
         rank = torch.arange(values.shape[1], 0, -1, dtype=torch.uint8, device=values.device)[:, None, None]
@@ -72,7 +82,7 @@ def _argmax(
 def chunk_size(channels: int, most: int) -> int:
     """At most `most` channels (and 255), but no chunk of three.
 
-    On CPUs torch rounds three channels otherwise than any other number of them, having a path for pictures.
+    On CPUs torch rounds three channels otherwise than any other number of them, having a path for images.
     """
     size = min(most, 255)
     if channels <= size:

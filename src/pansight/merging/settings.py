@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
+from torch import Tensor
 
 from pansight.errors import InputError
 
@@ -12,6 +13,9 @@ Form: TypeAlias = Literal["pruned", "fixed"]
 shape depends on the data and nothing waits for the host; for accelerators, compiled and exported graphs.
 Whoever builds an engine chooses; both give the same maps but for ties."""
 
+
+Number: TypeAlias = float | Tensor
+"""A threshold; in an exported graph a tensor without axes, so that it is an input and can be changed."""
 
 _Settings = TypeVar("_Settings", bound="MergeSettings")
 

@@ -8,35 +8,40 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-# Of the denominator: thresholds of up to six decimals are exact.
-PARTS = 1_000_000
-# Counts are multiplied digit by digit; both numbers of a share stay below LIMIT so that no product of one of
-# them and a digit leaves 31 bits.
-DIGIT = 256
-LIMIT = 1 << 22
+from pansight.merging.settings import Number
+
+# Of the denominator: thresholds of up to four decimals are exact.
+PARTS = 10_000
+# Counts are multiplied in two halves: one of 14 bits, and what is above it.
+HALF = 1 << 14
+# No number of a share, times a half of a count below 2^28, leaves 31 bits.
+LIMIT = 1 << 17
 
 
 class Share(NamedTuple):
     """A threshold as numerator / denominator."""
 
-    numerator: int | Tensor
-    denominator: int | Tensor
+    numerator: "int | Tensor"
+    denominator: int
 
     @classmethod
-    def least(cls, threshold: float) -> "Share":
-        """For what must reach a threshold (0..); beyond six decimals it is rounded down.
+    def least(cls, threshold: Number) -> "Share":
+        """For what must reach a threshold (0..); beyond four decimals it is rounded down.
 
-        Above 4 there are fewer decimals, and what is above four million counts as four million.
+        Above 13 there are fewer decimals, and what is above 131071 counts as that.
         """
         return cls._rounded(threshold, up=False)
 
     @classmethod
-    def most(cls, threshold: float) -> "Share":
-        """For what must not exceed a threshold (0..1); beyond six decimals it is rounded up."""
+    def most(cls, threshold: Number) -> "Share":
+        """For what must not exceed a threshold (0..1); beyond four decimals it is rounded up."""
         return cls._rounded(threshold, up=True)
 
     @classmethod
-    def _rounded(cls, threshold: float, *, up: bool) -> "Share":
+    def _rounded(cls, threshold: Number, *, up: bool) -> "Share":
+        if isinstance(threshold, Tensor):  # of a graph: to the nearest, up to 13
+            return cls((threshold * PARTS + 0.5).to(torch.int32).clamp(0, LIMIT - 1), PARTS)
+        # the decimal that was meant, not the double nearest to it
         exact = Fraction(Decimal(repr(float(threshold))))
         denominator = PARTS
         while denominator > 1 and exact * denominator >= LIMIT:
@@ -47,31 +52,25 @@ class Share(NamedTuple):
 
 
 def reaches(part: Int[Tensor, "*n"], whole: Int[Tensor, "*n"], share: Share) -> Bool[Tensor, "*n"]:
-    """Whether part / whole >= share, of counts below 2^31; where both are 0, true."""
-    return _at_least(part, share.denominator, whole, share.numerator)
+    """Whether part / whole >= share, of counts below 2^28; where both are 0, true."""
+    return _at_least(_product(part, share.denominator), _product(whole, share.numerator))
 
 
 def within(part: Int[Tensor, "*n"], whole: Int[Tensor, "*n"], share: Share) -> Bool[Tensor, "*n"]:
-    """Whether part / whole <= share, of counts below 2^31; where both are 0, true."""
-    return _at_least(whole, share.numerator, part, share.denominator)
+    """Whether part / whole <= share, of counts below 2^28; where both are 0, true."""
+    return _at_least(_product(whole, share.numerator), _product(part, share.denominator))
+
+
+def _product(count: Int[Tensor, "*n"], times: "int | Tensor") -> tuple[Int[Tensor, "*n"], Int[Tensor, "*n"]]:
+    """count * times: how many HALF, and the rest."""
+    count = count.to(torch.int32)
+    high = torch.div(count, HALF, rounding_mode="trunc")
+    low = (count - high * HALF) * times
+    carry = torch.div(low, HALF, rounding_mode="trunc")
+    return high * times + carry, low - carry * HALF
 
 
 def _at_least(
-    a: Int[Tensor, "*n"], times_a: int | Tensor, b: Int[Tensor, "*n"], times_b: int | Tensor
+    a: tuple[Int[Tensor, "*n"], Int[Tensor, "*n"]], b: tuple[Int[Tensor, "*n"], Int[Tensor, "*n"]]
 ) -> Bool[Tensor, "*n"]:
-    """a * times_a >= b * times_b."""
-    (high, low), (other_high, other_low) = _product(a, times_a), _product(b, times_b)
-    return (high > other_high) | ((high == other_high) & (low >= other_low))
-
-
-def _product(count: Int[Tensor, "*n"], times: int | Tensor) -> tuple[Int[Tensor, "*n"], Int[Tensor, "*n"]]:
-    """count * times as multiples of 2^24, and the rest."""
-    count = count.int()
-    carry, low, weight = torch.zeros_like(count), torch.zeros_like(count), 1
-    for _ in range(3):
-        rest = torch.div(count, DIGIT, rounding_mode="trunc")
-        total = (count - rest * DIGIT) * times + carry
-        carry = torch.div(total, DIGIT, rounding_mode="trunc")
-        low = low + (total - carry * DIGIT) * weight
-        count, weight = rest, weight * DIGIT
-    return count * times + carry, low
+    return (a[0] > b[0]) | ((a[0] == b[0]) & (a[1] >= b[1]))

@@ -1,14 +1,5 @@
-"""How large a batch, its pictures and the maps wanted are: what the merge must know of preprocessing."""
+"""What the merge must know of preprocessing: see `pansight.panoptic.sizes`, which needs no torch."""
 
-from typing import NamedTuple
+from pansight.panoptic.sizes import Sizes
 
-
-class Sizes(NamedTuple):
-    """Heights and widths that tie a batch to its pictures."""
-
-    padded: tuple[int, int]
-    """of the network's input"""
-    valid: list[tuple[int, int]]
-    """of each resized picture inside the padded input (top left)"""
-    output: list[tuple[int, int]]
-    """of the map wanted for each picture, usually the original size"""
+__all__ = ["Sizes"]

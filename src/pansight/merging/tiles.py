@@ -1,4 +1,4 @@
-"""Tiles of a picture and the enlarged masks in them, for work on a CPU that skips most of both."""
+"""Tiles of an image and the upsampled masks in them, for work on a CPU that skips most of both."""
 
 from typing import NamedTuple
 
@@ -13,25 +13,25 @@ Maps = Float[Tensor, "k h w"]
 
 
 class Grid(NamedTuple):
-    """The tiles of one picture, row by row."""
+    """The tiles of one image, row by row."""
 
     rows: Tiling
     columns: Tiling
 
     def areas(self) -> Int[Tensor, " t"]:
-        """Pixels of each tile within the picture."""
+        """Pixels of each tile within the image."""
         return (self.rows.lengths()[:, None] * self.columns.lengths()).flatten()
 
     def assemble(self, tiles: Int[Tensor, "t p"]) -> Int[Tensor, "h w"]:
-        """The picture from the pixels of its tiles."""
+        """The image from the pixels of its tiles."""
         lines = tiles.reshape(self.rows.tiles, self.columns.tiles, self.rows.tile, self.columns.tile)
         lines = lines.transpose(1, 2).flatten(2).flatten(0, 1)
         return lines[: self.rows.output, : self.columns.output]
 
 
-def grid_of(source: tuple[int, int], sizes: Sizes, picture: int) -> Grid:
-    """Tiles for bringing maps of `source` size to the output of one picture."""
-    valid, output = sizes.valid[picture], sizes.output[picture]
+def grid_of(source: tuple[int, int], sizes: Sizes, image: int) -> Grid:
+    """Tiles for bringing maps of `source` size to the output of one image."""
+    valid, output = sizes.valid[image], sizes.output[image]
     return Grid(*(tiling(source[axis], sizes.padded[axis], valid[axis], output[axis]) for axis in (0, 1)))
 
 
@@ -49,7 +49,7 @@ def bounds(maps: Maps, grid: Grid) -> tuple[Float[Tensor, "k t"], Float[Tensor, 
     return lowest.view(count, -1), highest.view(count, -1)
 
 
-def enlarge(
+def upsample(
     maps: Maps, masks: Int[Tensor, "m t"], tiles: Int[Tensor, " t"], grid: Grid
 ) -> Float[Tensor, "m t th tw"]:
     """The values of `masks` in each of `tiles`."""
@@ -62,7 +62,7 @@ def enlarge(
 
 
 def inside(tiles: Int[Tensor, " t"], grid: Grid) -> Bool[Tensor, "t th tw"] | None:
-    """Which pixels of the tiles lie in the picture; None: all."""
+    """Which pixels of the tiles lie in the image; None: all."""
     if grid.rows.even and grid.columns.even:
         return None
     row = grid.rows.lengths()[tiles // grid.columns.tiles, None, None]

@@ -57,8 +57,8 @@ def tile_length(output: int, wanted: int) -> int:
 def tiling(source: int, padded: int, valid: int, output: int) -> Tiling:
     """Tiles for `resize_crop_resize_taps` of the same arguments; a video asks for the same every frame."""
     taps = resize_crop_resize_taps(source, padded, valid, output)
-    enlargement = output * padded / (source * valid)
-    tile = tile_length(output, min(max(CELLS, round(CELLS * enlargement)), LONGEST, output))
+    upsampling = output * padded / (source * valid)
+    tile = tile_length(output, min(max(CELLS, round(CELLS * upsampling)), LONGEST, output))
     count = -(-output // tile)
     positions = np.arange(count * tile).clip(max=output - 1)
     sources = taps.sources[positions].reshape(count, tile, -1)

@@ -42,6 +42,8 @@ class PanopticModel(nn.Module, ABC):
     """
 
     method: ClassVar[str]
+    merge_modules: ClassVar[tuple[str, ...]] = ()
+    """modules that the merge alone uses: it works in float32, and so they stay, whatever the network does"""
     config: BaseModel
 
     def __init__(self, categories: Categories, preprocess: Preprocess) -> None:

@@ -1,19 +1,24 @@
 """From pictures to the network's input: declared by each method, done in one place."""
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
-import torch
 from jaxtyping import Float, UInt8
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, PositiveInt
-from torch import Tensor
-from torch.nn import functional as F
 
 from pansight.errors import InputError
-from pansight.merging.sizes import Sizes as Sizes
+from pansight.panoptic.sizes import Sizes as Sizes
 
-Pixels = UInt8[Tensor, "b 3 h w"] | Float[Tensor, "b 3 h w"]
+# Whoever lists the models wants to know how large their images are: torch comes with the first tensor.
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from pansight.models.normalise import Normalise
+
+    Pixels: TypeAlias = UInt8[Tensor, "b 3 h w"] | Float[Tensor, "b 3 h w"]
 
 
 class Preprocess(BaseModel):
@@ -77,41 +82,76 @@ class Preprocess(BaseModel):
             return image
         return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
 
-    def normalise(self, images: Pixels) -> Float[Tensor, "b 3 h w"]:
+    def normaliser(self) -> "Normalise":
+        """The module that brings pixels to the network's channel order and scale."""
+        from pansight.models.normalise import Normalise
+
+        return Normalise(self)
+
+    def normalise(self, images: "Pixels") -> "Float[Tensor, 'b 3 h w']":
         """RGB 0..255 to the network's channel order and scale."""
-        if self.channels == "bgr":
-            images = images.flip(1)
-        mean = torch.tensor(self.mean, device=images.device)[:, None, None]
-        std = torch.tensor(self.std, device=images.device)[:, None, None]
-        return (images.float() - mean) / std
+        return self.normaliser().to(images.device)(images)
+
+    def frames(
+        self,
+        images: Sequence[UInt8[np.ndarray, "_ _ 3"]],
+        device: "torch.device | str" = "cpu",
+        output: Sequence[tuple[int, int]] | None = None,
+    ) -> "tuple[Pixels, Sizes]":
+        """Resize and pad images (RGB) to one batch of pixels, 0..255, that `Normalise` takes.
+
+        They stay bytes where `resample` rounds to bytes. `output` holds (height, width) of the map wanted for
+        each image; None: as large as the image. Raises InputError when there are no images, or not one size
+        for each.
+        """
+        import torch
+        from torch.nn import functional as F
+
+        if not images:
+            raise InputError("a batch needs at least one image")
+        if output is not None and len(output) != len(images):
+            raise InputError(f"{len(output)} sizes for {len(images)} images; give one for each")
+        own = [(image.shape[0], image.shape[1]) for image in images]
+        valid = [self.target_size(height, width) for height, width in own]
+        height, width = self.padded_size(valid)
+        sizes = Sizes((height, width), valid, list(output) if output is not None else own)
+        if self.resample == "antialias":
+            # one block, one copy to the device
+            block = np.zeros((len(images), 3, height, width), dtype=np.uint8)
+            for place, image, (h, w) in zip(block, images, valid, strict=True):
+                place[:, :h, :w] = self.resize(image).transpose(2, 0, 1)
+            return torch.from_numpy(block).to(device), sizes
+        batch = []
+        for image, (h, w) in zip(images, valid, strict=True):
+            batch.append(F.pad(self._pixels(image, device).float(), (0, width - w, 0, height - h)))
+        return torch.cat(batch), sizes
 
     def batch(
-        self, images: list[UInt8[np.ndarray, "_ _ 3"]], device: torch.device | str = "cpu"
-    ) -> tuple[Float[Tensor, "b 3 h w"], Sizes]:
-        """Resize, normalise and pad pictures (RGB) to one input; maps will be as large as the pictures."""
-        if not images:
-            raise InputError("a batch needs at least one picture")
-        output = [(image.shape[0], image.shape[1]) for image in images]
-        valid = [self.target_size(height, width) for height, width in output]
-        padded = self.padded_size(valid)
-        batch = []
-        for image, (height, width) in zip(images, valid, strict=True):
-            pad = (0, padded[1] - width, 0, padded[0] - height)
-            batch.append(F.pad(self.normalise(self._pixels(image, device)), pad))
-        return torch.cat(batch), Sizes(padded, valid, output)
+        self,
+        images: Sequence[UInt8[np.ndarray, "_ _ 3"]],
+        device: "torch.device | str" = "cpu",
+        output: Sequence[tuple[int, int]] | None = None,
+    ) -> "tuple[Float[Tensor, 'b 3 h w'], Sizes]":
+        """Resize, pad and normalise images (RGB) to one input; `output` is as `frames` has it."""
+        import torch
 
-    def _pixels(self, image: UInt8[np.ndarray, "_ _ 3"], device: torch.device | str) -> Pixels:
-        """The picture at its target size, 0..255, on the device."""
+        pixels, sizes = self.frames(images, device, output)
+        valid = torch.tensor(sizes.valid, device=device)
+        return self.normaliser().to(device)(pixels, None if sizes.filled else valid), sizes
+
+    def _pixels(self, image: UInt8[np.ndarray, "_ _ 3"], device: "torch.device | str") -> "Pixels":
+        """The image at its target size, 0..255, on the device, by `bilinear`."""
+        import torch
+        from torch.nn import functional as F
+
         size = self.target_size(image.shape[0], image.shape[1])
-        if self.resample == "antialias":
-            image = self.resize(image)
         # a copy: torch refuses to share memory that is read-only
         pixels = torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C")).to(device)[None]
         if image.shape[:2] == size:
             return pixels
         return F.interpolate(pixels.float(), size=size, mode="bilinear", align_corners=False)
 
-    def padded_size(self, sizes: list[tuple[int, int]]) -> tuple[int, int]:
+    def padded_size(self, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
         """The smallest multiple of `divisor` in either direction that holds all `sizes`."""
         height = max(size[0] for size in sizes)
         width = max(size[1] for size in sizes)

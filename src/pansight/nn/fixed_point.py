@@ -11,37 +11,31 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-# Steps between two looks at the result: each look makes the host wait for an accelerator.
-STEPS_BETWEEN_LOOKS = {"cpu": 1}
-STEPS_BETWEEN_LOOKS_ELSEWHERE = 4
+# Of graphs and accelerators: chains among overlapping boxes are hardly ever longer than five.
+ROUNDS = 16
 
 Decisions = Bool[Tensor, "b n"]
 
 
-def settle(step: Callable[[Decisions], Decisions], start: Decisions) -> Decisions:
-    """The fixed point of `step`, in which decision i must depend on decisions before i alone.
-
-    Compiled and exported graphs get a `torch.while_loop`, which looks on the device.
-    """
-    if torch.compiler.is_compiling():
-        return _settle_in_graph(step, start)
-    steps = STEPS_BETWEEN_LOOKS.get(start.device.type, STEPS_BETWEEN_LOOKS_ELSEWHERE)
+def fixed_point(step: Callable[[Decisions], Decisions], start: Decisions) -> Decisions:
+    """The answer, looked for until it is found: the host looks at the result of every round."""
     # each step makes one more decision final, so that many rounds always suffice
-    for _ in range(0, start.shape[1] + steps, steps):
-        before = start
-        for _ in range(steps):
-            before, start = start, step(start)
+    for _ in range(start.shape[1] + 1):
+        before, start = start, step(start)
         if torch.equal(before, start):
             break
     return start
 
 
-def _settle_in_graph(step: Callable[[Decisions], Decisions], start: Decisions) -> Decisions:
-    def unsettled(now: Tensor, before: Tensor) -> Tensor:
-        return (now != before).any()
-
-    def advance(now: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
-        return step(now), now.clone()
-
-    settled: Tensor = torch.while_loop(unsettled, advance, (step(start), start.clone()))[0]
-    return settled
+def bounded_fixed_point(
+    step: Callable[[Decisions], Decisions], start: Decisions, rounds: int = ROUNDS
+) -> tuple[Decisions, Bool[Tensor, " b"]]:
+    """The answer after rounds whose number does not depend on the data, and where it was not reached yet."""
+    rounds = min(rounds, start.shape[1])
+    before = start
+    for _ in range(rounds):
+        before, start = start, step(start)
+    unsettled = (before != start).any(1)
+    if rounds == start.shape[1]:
+        unsettled = torch.zeros_like(unsettled)
+    return start, unsettled

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from pansight.nn.fixed_point import settle
+from pansight.nn.fixed_point import bounded_fixed_point, fixed_point
 
 # Rows of the pairwise matrix worked on at a time: bounds the memory of its intermediate results.
 ROWS = 1024
@@ -31,16 +31,31 @@ def overlaps_more(boxes: Boxes, threshold: float) -> Bool[Tensor, "b n n"]:
     Pairs without area (IoU 0/0) do not.
     """
     rows = [pairwise_iou(part, boxes) > threshold for part in boxes.split(ROWS, dim=1)]
-    return torch.cat(rows, dim=1).triu(1)
+    over = torch.cat(rows, dim=1) if len(rows) > 1 else rows[0]
+    ranks = torch.arange(boxes.shape[1], device=boxes.device)
+    return over & (ranks[:, None] < ranks)
 
 
 def suppress(suppresses: Bool[Tensor, "b n n"], valid: Bool[Tensor, "b n"]) -> Bool[Tensor, "b n"]:
     """Greedy suppression in rank order: j stays if it is valid and no i before it that stays suppresses it.
 
-    `suppresses[i, j]` may be true for i < j only.
+    `suppresses[i, j]` may be true for i < j only. The host looks at every round.
     """
 
     def step(kept: Bool[Tensor, "b n"]) -> Bool[Tensor, "b n"]:
         return valid & ~(suppresses & kept[:, :, None]).any(1)
 
-    return settle(step, valid)
+    return fixed_point(step, valid)
+
+
+def bounded_suppress(
+    suppresses: Bool[Tensor, "b n n"], valid: Bool[Tensor, "b n"]
+) -> tuple[Bool[Tensor, "b n"], Bool[Tensor, " b"]]:
+    """The same after a fixed number of rounds, and for each image whether it was not settled by then."""
+    matrix = suppresses.transpose(1, 2).to(torch.float32)
+
+    def step(kept: Bool[Tensor, "b n"]) -> Bool[Tensor, "b n"]:
+        suppressed = (matrix @ kept.to(matrix.dtype)[..., None])[..., 0] > 0
+        return valid & ~suppressed
+
+    return bounded_fixed_point(step, valid)

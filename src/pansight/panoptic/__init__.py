@@ -3,8 +3,9 @@
 `PanopticBatch` is imported when it is first asked for: evaluating files needs no torch.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pansight.lazy import lazy_names
 from pansight.panoptic.ids import ID_LIMIT, ids_to_rgb, rgb_to_ids
 from pansight.panoptic.instances import Instances
 from pansight.panoptic.map import VOID, PanopticMap, Segment
@@ -23,10 +24,4 @@ __all__ = [
     "rgb_to_ids",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name == "PanopticBatch":
-        from pansight.panoptic.batch import PanopticBatch
-
-        return PanopticBatch
-    raise AttributeError(f"module 'pansight.panoptic' has no attribute {name!r}")
+__getattr__ = lazy_names(__name__, {"PanopticBatch": "pansight.panoptic.batch"})

@@ -28,6 +28,13 @@ class PanopticBatch(NamedTuple):
     areas: Int[Tensor, "b s"]
     overflow: Bool[Tensor, " b"] | None = None
 
+    def host(self) -> "PanopticBatch":
+        """The batch on the CPU, brought there in one transfer; itself where it is there already."""
+        if self.ids.device.type == "cpu":
+            return self
+        block = _packed(self.ids, self.categories, self.scores, self.areas, self.overflow)
+        return PanopticBatch(*_unpacked(block, self.ids.shape, self.categories.shape[1]))
+
     def to_maps(
         self, categories: Categories, sizes: Sequence[tuple[int, int]] | None = None
     ) -> list[PanopticMap]:
@@ -37,12 +44,9 @@ class PanopticBatch(NamedTuple):
         dropped. Maps of a batch that lies on the CPU share its memory. Raises InputError when a pixel points
         at an empty row or there is not one size a picture.
         """
-        if self.ids.device.type == "cpu":
-            ids, rows = (part.to(torch.int32).numpy() for part in (self.ids, self.categories))
-            scores = self.scores.detach().to(torch.float32).numpy()
-        else:
-            block = _packed(self.ids, self.categories, self.scores)
-            ids, rows, scores = _unpacked(block, self.ids.shape, self.categories.shape[1])
+        batch = self.host()
+        ids, rows = (part.to(torch.int32).numpy() for part in (batch.ids, batch.categories))
+        scores = batch.scores.detach().to(torch.float32).numpy()
         if sizes is None:
             sizes = [(ids.shape[1], ids.shape[2])] * len(ids)
         if len(sizes) != len(ids):
@@ -55,21 +59,31 @@ class PanopticBatch(NamedTuple):
 
 
 def _packed(
-    ids: Int[Tensor, "b h w"], categories: Int[Tensor, "b s"], scores: Float[Tensor, "b s"]
+    ids: Int[Tensor, "b h w"],
+    categories: Int[Tensor, "b s"],
+    scores: Float[Tensor, "b s"],
+    areas: Int[Tensor, "b s"],
+    overflow: Bool[Tensor, " b"] | None,
 ) -> Int32[Tensor, "n"]:
-    """All three in one block, the scores as their bits: every copy from a device waits for the device."""
+    """All in one block, the scores as their bits: every copy from a device waits for the device."""
     bits = scores.detach().to(torch.float32).view(torch.int32)
-    return torch.cat([part.to(torch.int32).flatten() for part in (ids, categories, bits)])
+    parts = (ids, categories, bits, areas, *(() if overflow is None else (overflow,)))
+    return torch.cat([part.to(torch.int32).flatten() for part in parts])
 
 
 def _unpacked(
     block: Int32[Tensor, "n"], shape: Sequence[int], rows: int
-) -> tuple[Int32[np.ndarray, "b h w"], Int32[np.ndarray, "b s"], Float32[np.ndarray, "b s"]]:
+) -> tuple[
+    Int32[Tensor, "b h w"],
+    Int32[Tensor, "b s"],
+    Float32[Tensor, "b s"],
+    Int32[Tensor, "b s"],
+    Bool[Tensor, " b"] | None,
+]:
     """Bring the block of `_packed` to the host; `shape` is that of the ids."""
-    values = block.cpu().numpy()
-    pixels, end = math.prod(shape), math.prod(shape) + shape[0] * rows
-    return (
-        values[:pixels].reshape(shape),
-        values[pixels:end].reshape(shape[0], rows),
-        values[end:].view(np.float32).reshape(shape[0], rows),
-    )
+    pixels, table = math.prod(shape), shape[0] * rows
+    flags = len(block) - pixels - 3 * table
+    ids, categories, bits, areas, overflow = block.cpu().split([pixels, table, table, table, flags])
+    categories, bits, areas = (part.view(shape[0], rows) for part in (categories, bits, areas))
+    scores = bits.view(torch.float32)
+    return ids.view(*shape), categories, scores, areas, overflow.bool() if flags else None

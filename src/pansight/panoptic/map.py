@@ -9,34 +9,18 @@ import numpy as np
 from jaxtyping import Bool, Int32, Integer, Shaped, UInt8
 
 from pansight.categories import Categories
-from pansight.errors import CategoryError, InputError
-from pansight.panoptic.ids import ID_LIMIT, ids_to_rgb, rgb_to_ids
+from pansight.errors import DataError, InputError
+from pansight.panoptic import cityscapes, coco, frameworks
+from pansight.panoptic.checks import check_segments, checked_ids, shortened
+from pansight.panoptic.ids import ids_to_rgb, rgb_to_ids
 from pansight.panoptic.regions import measure_regions
+from pansight.panoptic.segment import VOID, Segment
 
 if TYPE_CHECKING:
     import supervision
     from torch import Tensor
 
 __all__ = ["VOID", "PanopticMap", "Segment", "ids_to_rgb", "rgb_to_ids"]
-
-VOID = 0
-"""Id of the pixels that belong to no segment."""
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """One region of a map: an object of a thing category, or all of one kind of stuff.
-
-    `category` is the contiguous index, `area` counts pixels, `box` is (x, y, width, height) in pixels, tight.
-    A crowd is a region of many objects that nobody told apart.
-    """
-
-    id: int
-    category: int
-    area: int
-    box: tuple[int, int, int, int]
-    score: float | None = None
-    is_crowd: bool = False
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -54,9 +38,9 @@ class PanopticMap:
 
     def __post_init__(self) -> None:
         """Raises InputError for ids and segments that do not fit together, CategoryError for categories."""
-        object.__setattr__(self, "ids", _checked_ids(self.ids))
+        object.__setattr__(self, "ids", checked_ids(self.ids))
         object.__setattr__(self, "segments", tuple(self.segments))
-        _check_segments(measure_regions(self.ids).ids, self.segments, self.categories)
+        check_segments(measure_regions(self.ids).ids, self.segments, self.categories)
 
     @classmethod
     def from_table(
@@ -73,7 +57,7 @@ class PanopticMap:
         error, or become void if `unlisted` says so. Raises InputError when ids and rows do not fit together,
         CategoryError when a category is not 0..N-1.
         """
-        checked = _checked_ids(ids)
+        checked = checked_ids(ids)
         regions = measure_regions(checked)
         rows = list(table)
         if unlisted == "void":
@@ -92,7 +76,7 @@ class PanopticMap:
             score = float(row[2]) if len(row) > 2 and row[2] is not None else None
             is_crowd = len(row) > 3 and bool(row[3])
             segments.append(Segment(id, category, area, box, score, is_crowd))
-        _check_segments(regions.ids, segments, categories)
+        check_segments(regions.ids, segments, categories)
         # All is checked and measured: skip the constructor's second pass over the pixels.
         panoptic = object.__new__(cls)
         for name, value in (("ids", checked), ("segments", tuple(segments)), ("categories", categories)):
@@ -119,7 +103,7 @@ class PanopticMap:
             return self._by_id[id]
         except KeyError:
             raise InputError(
-                f"no segment {id} in the map; its ids are {_shortened(list(self._by_id))}"
+                f"no segment {id} in the map; its ids are {shortened(list(self._by_id))}"
             ) from None
 
     def mask(self, id: int) -> Bool[np.ndarray, "h w"]:
@@ -192,10 +176,14 @@ class PanopticMap:
     def to_coco(
         self, image_id: int | str | np.integer[Any], file_name: str
     ) -> tuple[UInt8[np.ndarray, "h w 3"], dict[str, Any]]:
-        """The COCO-panoptic picture and annotation; see `pansight.formats.conversions.to_coco`."""
-        from pansight.formats import conversions  # imports this module
+        """The COCO-panoptic picture of ids (id = R + 256 G + 65536 B) and the annotation that goes with it.
 
-        return conversions.to_coco(self, image_id, file_name)
+        `file_name` is the name that the picture will have. Category ids are the data set's; a segment has the
+        key "score" when it has a score.
+        """
+        rows = coco.segments_info(self.segments, self.categories)
+        annotation = {"image_id": image_id, "file_name": file_name, "segments_info": rows}
+        return ids_to_rgb(self.ids), annotation
 
     @classmethod
     def from_coco(
@@ -206,16 +194,33 @@ class PanopticMap:
         *,
         unlisted: Literal["raise", "void"] = "raise",
     ) -> "PanopticMap":
-        """Read a COCO-panoptic picture and annotation; see `pansight.formats.conversions.from_coco`."""
-        from pansight.formats import conversions  # imports this module
+        """Read a COCO-panoptic picture, uint8 RGB or RGBA [h, w, 3 or 4], and its annotation.
 
-        return conversions.from_coco(rgb, annotation, categories, unlisted=unlisted)
+        Pixels count: areas and boxes of the annotation are ignored and measured anew, and segments without
+        pixels are left out. Ids in the picture that the annotation does not list are an error, or void if
+        `unlisted` says so.
+
+        Raises DataError, naming the annotation's file, when picture and annotation are broken or do not fit
+        together; CategoryError for a category id that `categories` does not have.
+        """
+        table = coco.table_of(annotation, categories)
+        try:
+            return cls.from_table(rgb_to_ids(rgb), table, categories, unlisted=unlisted)
+        except InputError as error:
+            raise DataError(f"annotation of {coco.source_of(annotation)}: {error}") from error
 
     def to_cityscapes(self, label_ids: Sequence[int] | None = None) -> Int32[np.ndarray, "h w"]:
-        """Cityscapes `instanceIds`; see `pansight.formats.conversions.to_cityscapes`."""
-        from pansight.formats import conversions  # imports this module
+        """Cityscapes `instanceIds`: labelId of stuff and crowds, labelId * 1000 + n of objects, 0 of void.
 
-        return conversions.to_cityscapes(self, label_ids)
+        `label_ids` gives the labelId of each contiguous category; by default the data-set ids, which are
+        labelIds in the built-in set (pass `formats.conversions.CITYSCAPES_LABEL_IDS` for a set that counts by
+        trainId). LabelIds up to 64 give values that fit the 16-bit PNG of the official files. The format has
+        no place for scores, and joins the stuff segments of one category, and its crowds.
+
+        Raises InputError when a category has more than 1000 objects, CategoryError for a labelId outside
+        1..999.
+        """
+        return self.paint(cityscapes.values_of(self.segments, self.categories, label_ids))
 
     @classmethod
     def from_cityscapes(
@@ -224,28 +229,50 @@ class PanopticMap:
         categories: Categories,
         label_ids: Sequence[int] | None = None,
     ) -> "PanopticMap":
-        """Read Cityscapes `instanceIds`; see `pansight.formats.conversions.from_cityscapes`."""
-        from pansight.formats import conversions  # imports this module
+        """Read Cityscapes `instanceIds` [h, w]; the segments keep those values as ids, ascending.
 
-        return conversions.from_cityscapes(instance_ids, categories, label_ids)
+        A bare labelId of a thing category is a crowd. Labels that `categories` does not have become void, as
+        in the official converter (they are not evaluated). `label_ids` as in `to_cityscapes`.
+        """
+        # Negative labels (license plate, -1) are among those that are not evaluated.
+        ids = np.maximum(instance_ids, 0).astype(np.int32, copy=False)
+        return cls.from_table(
+            ids, cityscapes.table_of(ids, categories, label_ids), categories, unlisted="void"
+        )
 
     def to_detectron2(self) -> tuple["Int32[Tensor, 'h w']", list[dict[str, Any]]]:
-        """The pair `panoptic_seg` of detectron2; see `pansight.formats.conversions.to_detectron2`."""
-        from pansight.formats import conversions  # imports this module
+        """detectron2's `panoptic_seg`: ids [h, w], 0 = void, and dicts id, isthing, category_id, score, area.
 
-        return conversions.to_detectron2(self)
+        `category_id` is the contiguous index over things and stuff, as in the panoptic models of its
+        ecosystem; "score" is present when the segment has one. The tensor is a copy on the CPU.
+        """
+        return self._tensor(), frameworks.detectron2_rows(self.segments, self.categories)
 
     def to_huggingface(self) -> dict[str, Any]:
-        """The dict of Hugging Face transformers; see `pansight.formats.conversions.to_huggingface`."""
-        from pansight.formats import conversions  # imports this module
+        """What `post_process_panoptic_segmentation` of Hugging Face transformers gives for one picture.
 
-        return conversions.to_huggingface(self)
+        "segmentation": int32 tensor [h, w], 0 = void; "segments_info": dicts id, label_id (contiguous index),
+        was_fused (stuff, whose parts are joined), score (0..1, or None where the segment has none).
+        """
+        rows = frameworks.huggingface_rows(self.segments, self.categories)
+        return {"segmentation": self._tensor(), "segments_info": rows}
 
     def to_supervision(self, *, include_stuff: bool = False) -> "supervision.Detections":
-        """Detections of the supervision package; see `pansight.formats.conversions.to_supervision`."""
-        from pansight.formats import conversions  # imports this module
+        """The things, and stuff if wanted, as `supervision.Detections`, in the order of the segments.
 
-        return conversions.to_supervision(self, include_stuff=include_stuff)
+        xyxy float32 [n, 4] in pixels (x, y, x + width, y + height: the right and lower edges are excluded),
+        mask bool [n, h, w], class_id the contiguous index, confidence float32 [n], or None unless all the
+        segments have a score; data holds "class_name", "segment_id" and "iscrowd". Raises MissingExtraError
+        where supervision is not installed.
+        """
+        segments = self.segments if include_stuff else self.things()
+        masks = self.masks([segment.id for segment in segments])
+        return frameworks.detections(segments, masks, self.categories)
+
+    def _tensor(self) -> "Int32[Tensor, 'h w']":
+        import torch
+
+        return torch.from_numpy(self.ids.copy())
 
     def __repr__(self) -> str:
         things = len(self.things())
@@ -253,47 +280,3 @@ class PanopticMap:
             f"PanopticMap({self.width}x{self.height}, {things} things, {len(self.segments) - things} stuff, "
             f"{self.categories.name})"
         )
-
-
-def _checked_ids(ids: Shaped[np.ndarray, "..."]) -> Int32[np.ndarray, "h w"]:
-    """A read-only int32 [h, w] view of `ids`, or a copy where its dtype or layout asks for one."""
-    array = np.asarray(ids)
-    if array.ndim != 2 or not np.issubdtype(array.dtype, np.integer):
-        raise InputError(
-            f"ids of a panoptic map must be integers [h, w], not {array.dtype} {list(array.shape)}"
-        )
-    if array.size and (int(array.min()) < 0 or int(array.max()) >= ID_LIMIT):
-        raise InputError(
-            f"ids of a panoptic map must be 0..{ID_LIMIT - 1}, not {array.min()}..{array.max()}; "
-            "renumber them"
-        )
-    checked = np.ascontiguousarray(array, dtype=np.int32).view()
-    checked.flags.writeable = False
-    return checked
-
-
-def _check_segments(
-    found: Int32[np.ndarray, "n"], segments: Sequence[Segment], categories: Categories
-) -> None:
-    listed = [segment.id for segment in segments]
-    if len(set(listed)) != len(listed):
-        doubled = next(id for id in listed if listed.count(id) > 1)
-        raise InputError(f"segment id {doubled} is listed twice; give every segment its own id")
-    present = set(found.tolist())
-    unlisted = sorted(present - set(listed))
-    if unlisted:
-        raise InputError(f"ids {_shortened(unlisted)} of the map have no segment; list them or set them to 0")
-    absent = sorted(set(listed) - present)
-    if absent:
-        raise InputError(f"segments {_shortened(absent)} have no pixels in the map; drop them")
-    for segment in segments:
-        if not 0 <= segment.category < len(categories):
-            raise CategoryError(
-                f"category {segment.category} of segment {segment.id} is not an index of {categories.name} "
-                f"(0..{len(categories) - 1})"
-            )
-
-
-def _shortened(ids: Sequence[int]) -> str:
-    """At most eight ids, so that a message stays one line."""
-    return ", ".join(map(str, ids[:8])) + (f" and {len(ids) - 8} more" if len(ids) > 8 else "")

@@ -4,7 +4,6 @@ import os
 from importlib import resources
 from pathlib import Path
 
-from pansight import __version__
 from pansight.files import atomic_write
 from pansight.reporting.appendix import appendix
 from pansight.reporting.causes import CAUSES
@@ -13,6 +12,7 @@ from pansight.reporting.markup import EMPTY, Html, element, join
 from pansight.reporting.measures import further, sizes
 from pansight.reporting.report import Report
 from pansight.reporting.scores import categories, groups, headline, losses
+from pansight.version import __version__
 
 
 def write_report(path: str | os.PathLike[str], report: Report) -> None:

@@ -7,6 +7,7 @@ from PIL import Image
 from torch import Tensor
 
 from pansight.errors import InputError
+from pansight.formats.images import bytes_from_words, on_white
 
 _OVERSHOOT = 1e-3
 """How far rounding may carry pixels of the scale 0..1 outside of it."""
@@ -59,14 +60,6 @@ def rgb_from_tensor(tensor: Shaped[Tensor, "..."]) -> UInt8[np.ndarray, "h w 3"]
     return np.ascontiguousarray(rgb_from_array(tensor.permute(1, 2, 0).numpy()))
 
 
-def on_white(image: Image.Image) -> Image.Image:
-    """The RGBA picture as it looks on a white page, RGB.
-
-    Dropping alpha would bring out what the picture's maker hid, which is often noise.
-    """
-    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-
-
 def _bytes(array: Shaped[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w c"]:
     if array.dtype == np.uint8:
         return array
@@ -87,9 +80,3 @@ def _bytes(array: Shaped[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w c"]:
         )
     scaled: np.ndarray = np.clip(array, 0, 1).astype(np.float32) * 255 + 0.5
     return scaled.astype(np.uint8)
-
-
-def bytes_from_words(array: Shaped[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
-    """0..65535 to 0..255, to nearest."""
-    nearest: np.ndarray = (array.astype(np.uint32) + 128) // 257
-    return nearest.astype(np.uint8)

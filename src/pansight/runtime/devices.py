@@ -2,14 +2,14 @@
 
 import torch
 
-from pansight.errors import InputError
+from pansight.errors import DeviceError
 from pansight.merging import Form
 
 
 def choose_device(name: str | torch.device | None = None) -> torch.device:
     """The device of that name; `auto` or None: the first GPU (cuda), else Apple's (mps), else the CPU.
 
-    Raises InputError when there is no such device here.
+    Raises DeviceError when there is no such device here.
     """
     if name is None or name == "auto":
         if torch.cuda.is_available():
@@ -18,14 +18,14 @@ def choose_device(name: str | torch.device | None = None) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise InputError(f"{name!r} is no device; use auto, cpu, cuda, cuda:1 or mps") from error
+        raise DeviceError(f"{name!r} is no device; use auto, cpu, cuda, cuda:1 or mps") from error
     there = {
         "cpu": True,
         "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
         "mps": torch.backends.mps.is_available(),
     }
     if not there.get(device.type, True):
-        raise InputError(f"there is no device {device} here; use --device auto or cpu (device='cpu')")
+        raise DeviceError(f"there is no device {device} here; use --device auto or cpu (device='cpu')")
     return device
 
 

@@ -1,313 +1,356 @@
-"""One call from a picture to its panoptic map."""
+"""One call from an image to its panoptic map."""
 
-import copy
+import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal, TypeAlias, TypeVar, overload
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 import numpy as np
-import torch
-from jaxtyping import Bool, Int32, UInt8
-from torch import Tensor
 
 from pansight.categories import Categories
-from pansight.errors import InputError
+from pansight.errors import CheckpointError, InputError
 from pansight.merging import Form, MergeSettings
-from pansight.models.base import HasInstances, HasSemantics, PanopticModel
-from pansight.models.preprocess import Sizes
-from pansight.panoptic import PanopticMap
+from pansight.panoptic import PanopticBatch, PanopticMap
 from pansight.panoptic.instances import Instances
-from pansight.runtime.devices import choose_device, form_for
+from pansight.runtime.cores import usable_cores
+from pansight.runtime.engines.opening import EngineOptions, open_engine
+from pansight.runtime.engines.protocol import Answers, DetailedEngine, Engine, Output, Rgb, SemanticMap
 from pansight.runtime.images import MAX_PIXELS, Picture, read_image
+from pansight.runtime.inputs import printable
+from pansight.runtime.joining import joined
+from pansight.runtime.stream import Answer, Loop, Segmented
+
+if TYPE_CHECKING:
+    import torch
 
 Resize: TypeAlias = Literal["paper", "none"] | int
 """`paper`: the method's own rule; `none`: as it is, padded; a number: the short side, in pixels
-(of models that squash pictures, the side of the square)."""
+(of models that squash images, the side of the square)."""
 
 Pictures: TypeAlias = list[Any] | tuple[Any, ...]
 """Several of Picture; not a `Sequence`, for a path is one, too."""
 
-Rgb: TypeAlias = UInt8[np.ndarray, "_ _ 3"]
-SemanticMap: TypeAlias = Int32[np.ndarray, "_ _"]
-
-_Answer = TypeVar("_Answer")
-_Decide: TypeAlias = Callable[[Any, Sizes], Callable[[], list[_Answer]]]
-"""From a network's outputs to what each picture gets, in two steps: work on the device, then wait for it."""
+_Frame = TypeVar("_Frame")
+_Found = TypeVar("_Found")
 
 _MAX_INPUT_PIXELS = 64_000_000
-"""Largest input of the network; a short side of 512 would make 1.3 gigapixels of a picture of 1 x 5000."""
+"""Largest input of the network; a short side of 512 would make 1.3 gigapixels of an image of 1 x 5000."""
 
-
-_DAMAGED = "not all weights are finite numbers; they are damaged, fetch or train them anew"
 _NOT_FINITE = "the network's output is not finite; its weights are damaged, fetch or train them anew"
+
+_KINDS: dict[str, tuple[str, str]] = {
+    "instances": ("instance", "take the things of its maps, segmenter(image).things()"),
+    "semantics": ("semantic", "take that of its maps, segmenter(image).semantic()"),
+}
 
 
 class Segmenter:
-    """A model, ready to be called on pictures.
+    """An engine, ready to be called on images.
 
-    The model that is given stays as it is: a copy works, folded for speed, on `device`.
+        segmenter = pansight.load("yoso-tiny")
+        panoptic = segmenter("street.jpg")                      # one image
+        for result in segmenter.stream(sorted(folder.glob("*.jpg"))):   # many, with all cores at work
+            print(result.frame, result.problem or result.panoptic.segments)
+
+    Threads may share a Segmenter: it changes nothing after construction, and engines see to themselves.
 
     Args:
-        model: any method.
-        device: `auto` (cuda, else mps, else cpu), or its name.
-        resize: see Resize. Maps always have the size of their picture.
-        merge: changes of the model's `MergeSettings`, such as `{"stuff_area": 256}`, or a record of its own
-            kind; None: what the model was trained for.
-        form: of the merge, see `pansight.merging.Form`; None: `pruned` on a CPU, `fixed` elsewhere.
-        batch_size: most pictures that go through the network at once. It changes speed and memory, not
-            results: only pictures of equal padded size go together.
-        fold: fold norms into the convolutions before them; results change by rounding alone.
-        max_pixels: largest picture that is read from a file.
+        engine: what runs the network.
+        batch_size: most images that go through the network at once. It changes speed and memory, not
+            results: only images of equal padded size go together.
+        max_pixels: largest image that is read from a file.
 
-    Raises InputError for a device that is not here and for values out of range.
+    Raises InputError for values out of range.
     """
 
-    def __init__(
-        self,
-        model: PanopticModel,
-        *,
-        device: str | torch.device | None = None,
-        resize: Resize = "paper",
-        merge: Mapping[str, Any] | MergeSettings | None = None,
-        form: Form | None = None,
-        batch_size: int = 1,
-        fold: bool = True,
-        max_pixels: int = MAX_PIXELS,
-    ) -> None:
+    def __init__(self, engine: Engine, *, batch_size: int = 1, max_pixels: int = MAX_PIXELS) -> None:
         if batch_size < 1:
             raise InputError(f"batch size {batch_size} is no batch; use 1 or more")
-        self.device = choose_device(device)
-        self.preprocess = model.preprocess.resized(resize)
-        self.batch_size = batch_size
+        self.engine = engine
+        self.batch_size = batch_size if engine.max_batch is None else min(batch_size, engine.max_batch)
         self.max_pixels = max_pixels
-        # outputs show what is wrong with the network alone, not with what the merge does with its weights
-        if not _sound(model):
-            raise InputError(_DAMAGED)
-        self.model = model.optimized() if fold else copy.deepcopy(model).eval().requires_grad_(False)
-        self.model.to(self.device)
-        self.merge_settings = model.merge_settings.replaced(merge)
-        self.form = form or form_for(self.device)
 
     @property
     def categories(self) -> Categories:
         """What the maps speak of."""
-        return self.model.categories
+        return self.engine.spec.categories
+
+    @property
+    def device(self) -> str:
+        """Where the network runs."""
+        return self.engine.device
+
+    @property
+    def has_instances(self) -> bool:
+        """Whether the model finds objects as such, which `instances` gives."""
+        return self._gives("instances")
+
+    @property
+    def has_semantics(self) -> bool:
+        """Whether the model has a semantic map of its own, which `semantics` gives."""
+        return self._gives("semantics")
 
     @overload
-    def __call__(self, pictures: Picture) -> PanopticMap: ...
+    def predict(self, pictures: Picture) -> PanopticMap: ...
     @overload
-    def __call__(self, pictures: Pictures) -> list[PanopticMap]: ...
-    def __call__(self, pictures: Picture | Pictures) -> PanopticMap | list[PanopticMap]:
-        """Segment one picture, or a list of them; what a picture can be is told by `read_image`.
+    def predict(self, pictures: Pictures) -> list[PanopticMap]: ...
+    def predict(self, pictures: Picture | Pictures) -> PanopticMap | list[PanopticMap]:
+        """Segment one image, or a list of them; what an image can be is told by `read_image`.
 
-        The map has the size of the picture, that of the upright one where a file or Pillow picture says by
-        EXIF that it lies on its side. Raises InputError, naming the picture, when one cannot be used.
+        The map has the size of the image, that of the upright one where a file or Pillow image says by EXIF
+        that it lies on its side. Calling the Segmenter does the same.
+
+        Raises InputError, naming the image, when one cannot be used; CheckpointError when the network's
+        output is not finite; DeviceError when memory runs out.
         """
-        if not isinstance(pictures, list | tuple):
-            return self.batch([read_image(pictures, max_pixels=self.max_pixels)])[0]
-        return self._list(pictures, self.batch)
+        return self._one_or_list(pictures, self.batch)
+
+    __call__ = predict
 
     @overload
     def instances(self, pictures: Picture) -> Instances: ...
     @overload
     def instances(self, pictures: Pictures) -> list[Instances]: ...
     def instances(self, pictures: Picture | Pictures) -> Instances | list[Instances]:
-        """The objects that the model finds, best first, of one picture or of each in a list.
+        """The objects that the model finds, best first, of one image or of each in a list.
 
-        They may overlap, and are more than those in the map: of the merge's settings `mask_threshold` alone
-        applies. Masks have the size of the picture. Raises InputError where the model finds none as such (see
-        `has_instances`), and as calling the Segmenter does.
+        They may overlap, and are more than those in the map: the merge's thresholds do not apply. Masks
+        have the size of the image. Raises InputError where the model finds none as such (see
+        `has_instances`), and what `predict` does.
         """
-        self._need(HasInstances, "instance", "take the things of its maps, segmenter(picture).things()")
-        if not isinstance(pictures, list | tuple):
-            return self._batch([read_image(pictures, max_pixels=self.max_pixels)], self._instances)[0]
-        return self._list(pictures, lambda images: self._batch(images, self._instances))
+        self._need("instances")
+
+        def find(images: Sequence[Rgb]) -> list[Instances]:
+            return self._grouped(images, lambda chunk: _given(self._answers(chunk, ["instances"]).instances))
+
+        return self._one_or_list(pictures, find)
 
     @overload
     def semantics(self, pictures: Picture) -> SemanticMap: ...
     @overload
     def semantics(self, pictures: Pictures) -> list[SemanticMap]: ...
     def semantics(self, pictures: Picture | Pictures) -> SemanticMap | list[SemanticMap]:
-        """The model's semantic map (height x width), made before things are painted, of one picture or each.
+        """The model's semantic map (height x width), made before things are painted, of one image or each.
 
         Contiguous indices of stuff categories, -1 where the model sees something else: a thing, for its
         semantic map does not tell those apart, or nothing. Things and stuff together are
-        `segmenter(picture).semantic()`. Raises InputError where the model has no such map, and as calling the
-        Segmenter does.
+        `segmenter(image).semantic()`. Raises InputError where the model has no such map, and what `predict`
+        does.
         """
-        self._need(HasSemantics, "semantic", "take that of its maps, segmenter(picture).semantic()")
-        if not isinstance(pictures, list | tuple):
-            return self._batch([read_image(pictures, max_pixels=self.max_pixels)], self._semantics)[0]
-        return self._list(pictures, lambda images: self._batch(images, self._semantics))
+        self._need("semantics")
 
-    @property
-    def has_instances(self) -> bool:
-        """Whether the model finds objects as such, which `instances` gives."""
-        return isinstance(self.model, HasInstances)
+        def find(images: Sequence[Rgb]) -> list[SemanticMap]:
+            return self._grouped(images, lambda chunk: _given(self._answers(chunk, ["semantics"]).semantics))
+
+        return self._one_or_list(pictures, find)
 
     def batch(self, images: Sequence[Rgb]) -> list[PanopticMap]:
-        """Segment RGB pictures, uint8, of any sizes; one map each, in order.
+        """Segment RGB images, uint8, of any sizes; one map each, in order.
 
-        Raises InputError when the network's input would be too large or its output is not finite.
+        Raises what `predict` does.
         """
-        return self._batch(images, self._maps)
+        return self._grouped(images, lambda chunk: self._maps(self.engine(chunk), chunk))
 
     def batch_with_instances(self, images: Sequence[Rgb]) -> list[tuple[PanopticMap, Instances]]:
-        """As `batch`, and the `instances` of each picture beside its map; the network runs once for both.
+        """As `batch`, and the `instances` of each image beside its map; the network runs once for both."""
+        self._need("instances", "use batch")
 
-        Raises InputError as `batch` and `instances` do.
+        def both(chunk: Sequence[Rgb]) -> list[tuple[PanopticMap, Instances]]:
+            answers = self._answers(chunk, ["panoptic", "instances"])
+            maps = self._maps(_given(answers.panoptic), chunk)
+            return list(zip(maps, _given(answers.instances), strict=True))
+
+        return self._grouped(images, both)
+
+    def tensors(self, pictures: Pictures) -> PanopticBatch:
+        """Panoptic maps of images as tensors that stay on the engine's device, for work that goes on there.
+
+        The maps have the size of the largest image; those of smaller ones lie in the upper left corner, with
+        void around. Scores of a batch are NaN where the network's output was not finite: asking would make
+        the device wait.
+
+            batch = segmenter.tensors([frame])
+            people = batch.categories == segmenter.categories.index("person")
         """
-        self._need(HasInstances, "instance", "use batch")
+        if not pictures:
+            raise InputError("no images to segment; give at least one")
+        images = self._read_list(pictures, 0, len(pictures))
+        chunks = self._chunks(images)
+        batches = [self.engine([images[index] for index in chunk]) for chunk in chunks]
+        return joined(batches, chunks)
 
-        def both(outputs: Any, sizes: Sizes) -> Callable[[], list[tuple[PanopticMap, Instances]]]:
-            maps, instances = self._maps(outputs, sizes), self._instances(outputs, sizes)
-            return lambda: list(zip(maps(), instances(), strict=True))
+    def stream(
+        self,
+        frames: Iterable[_Frame],
+        *,
+        read: Callable[[_Frame], Any] | None = None,
+        follow: Callable[[Segmented[_Frame]], object] | None = None,
+        followers: int = 1,
+        name: Callable[[int, _Frame], str] | None = None,
+        instances: bool = False,
+    ) -> Generator[Segmented[_Frame], None, None]:
+        """Segment frame after frame of any iterable: a list of files, a generator, a camera.
 
-        return self._batch(images, both)
+        Reading, network and whoever iterates work at the same time, a bounded number of frames apart.
+        Results come in order. A frame that cannot be used is a result with an `error`, and the next one
+        follows; damaged weights, a device without memory and errors of the iterable itself are raised.
+        Closing the iterator, or leaving it, stops its threads.
 
-    def _need(self, output: type[HasInstances] | type[HasSemantics], kind: str, remedy: str) -> None:
-        if not isinstance(self.model, output):
-            raise InputError(f"{self.model.method} has no {kind} output of its own; {remedy}")
+            for result in segmenter.stream(video):
+                show(result.image, result.panoptic)
 
-    def _list(self, pictures: Pictures, batch: Callable[[Sequence[Rgb]], list[_Answer]]) -> list[_Answer]:
-        """Read a batch of pictures at a time, so that no more are held than that."""
-        answers: list[_Answer] = []
+        Args:
+            frames: asked for in a thread of their own.
+            read: a frame to RGB pixels, or to a record that has them as `image` (a `Sample`), called in
+                several threads; None: `read_image`.
+            follow: called with each result, in `followers` threads, before it is yielded: for what should
+                not hold up the next frame, such as writing. Its errors are raised.
+            followers: 1 keeps the order of the frames.
+            name: what a frame is called in messages; by default its path, or its number.
+            instances: find instances, too, in the same run of the network.
+        """
+        if instances:
+            self._need("instances")
+        loop = Loop(
+            read=read or self._read,
+            check=self._padded_size,
+            segment=self._with_instances if instances else self._alone,
+            name=name or _name,
+            batch_size=self.batch_size,
+            follow=follow,
+            readers=min(4, usable_cores()),
+            followers=followers,
+        )
+        return loop.run(frames)
+
+    def _alone(self, images: Sequence[Rgb]) -> list[Answer]:
+        return [(panoptic, None) for panoptic in self.batch(images)]
+
+    def _with_instances(self, images: Sequence[Rgb]) -> list[Answer]:
+        return list(self.batch_with_instances(images))
+
+    def _gives(self, output: Output) -> bool:
+        return isinstance(self.engine, DetailedEngine) and output in self.engine.outputs
+
+    def _need(self, output: Output, remedy: str | None = None) -> None:
+        if not self._gives(output):
+            kind, usual = _KINDS[output]
+            method = self.engine.spec.method
+            raise InputError(f"{method} has no {kind} output of its own; {remedy or usual}")
+
+    def _answers(self, images: Sequence[Rgb], wanted: Collection[Output]) -> Answers:
+        assert isinstance(self.engine, DetailedEngine)
+        return self.engine.answers(images, wanted)
+
+    def _maps(self, batch: PanopticBatch, images: Sequence[Rgb]) -> list[PanopticMap]:
+        batch = batch.host()
+        if np.isnan(batch.scores.numpy()).any():
+            raise CheckpointError(_NOT_FINITE)
+        return batch.to_maps(self.categories, [(image.shape[0], image.shape[1]) for image in images])
+
+    def _one_or_list(self, pictures: Any, find: Callable[[Sequence[Rgb]], list[_Found]]) -> Any:
+        """Read a batch of images at a time, so that no more are held than that."""
+        if not isinstance(pictures, list | tuple):
+            return find([self._read(pictures)])[0]
+        found: list[_Found] = []
         for start in range(0, len(pictures), self.batch_size):
-            images = []
-            for number, picture in enumerate(pictures[start : start + self.batch_size], start + 1):
-                try:
-                    images.append(read_image(picture, max_pixels=self.max_pixels))
-                except InputError as error:
-                    if isinstance(picture, str | os.PathLike):  # named in the message already
-                        raise
-                    raise InputError(f"picture {number} of {len(pictures)}: {error}") from error
-            answers += batch(images)
-        return answers
+            found += find(self._read_list(pictures, start, start + self.batch_size))
+        return found
 
-    def _batch(self, images: Sequence[Rgb], decide: _Decide[_Answer]) -> list[_Answer]:
+    def _read(self, picture: Any) -> Rgb:
+        return read_image(picture, max_pixels=self.max_pixels)
+
+    def _read_list(self, pictures: Pictures, start: int, stop: int) -> list[Rgb]:
+        images = []
+        for number, picture in enumerate(pictures[start:stop], start + 1):
+            try:
+                images.append(self._read(picture))
+            except InputError as error:
+                if isinstance(picture, str | os.PathLike):  # named in the message already
+                    raise
+                raise InputError(f"image {number} of {len(pictures)}: {error}") from error
+        return images
+
+    def _grouped(
+        self, images: Sequence[Rgb], run: Callable[[Sequence[Rgb]], Sequence[_Found]]
+    ) -> list[_Found]:
+        found: dict[int, _Found] = {}
+        for chunk in self._chunks(images):
+            found.update(zip(chunk, run([images[index] for index in chunk]), strict=True))
+        return [found[index] for index in range(len(images))]
+
+    def _chunks(self, images: Sequence[Rgb]) -> list[list[int]]:
+        """Positions of images of equal padded size, at most `batch_size` together."""
         groups: dict[tuple[int, int], list[int]] = {}
         for index, image in enumerate(images):
             groups.setdefault(self._padded_size(image), []).append(index)
-        answers: dict[int, _Answer] = {}
-        for members in groups.values():
-            for start in range(0, len(members), self.batch_size):
-                chunk = members[start : start + self.batch_size]
-                found = self._run([images[index] for index in chunk], decide)
-                answers.update(zip(chunk, found, strict=True))
-        return [answers[index] for index in range(len(images))]
-
-    def _maps(self, outputs: Any, sizes: Sizes) -> Callable[[], list[PanopticMap]]:
-        merged = self.model.merge(outputs, sizes, self.merge_settings, self.form)
-        return lambda: merged.to_maps(self.model.categories, sizes.output)
-
-    def _instances(self, outputs: Any, sizes: Sizes) -> Callable[[], list[Instances]]:
-        assert isinstance(self.model, HasInstances)
-        found = self.model.instances(outputs, sizes, self.merge_settings, self.form)
-        return lambda: [
-            Instances(
-                masks.cpu().numpy(),
-                boxes.float().cpu().numpy(),
-                categories.long().cpu().numpy(),
-                scores.float().cpu().numpy(),
-            )
-            for masks, boxes, categories, scores in found
+        size = self.batch_size
+        return [
+            members[start : start + size]
+            for members in groups.values()
+            for start in range(0, len(members), size)
         ]
 
-    def _semantics(self, outputs: Any, sizes: Sizes) -> Callable[[], list[SemanticMap]]:
-        assert isinstance(self.model, HasSemantics)
-        labels = self.model.semantics(outputs, sizes, self.form)
-        categories = np.append(-1, self.categories.stuff_indices).astype(np.int32)
-
-        def fetch() -> list[SemanticMap]:
-            maps = categories[labels.clamp(min=0).cpu().numpy()]
-            return [one[:height, :width] for one, (height, width) in zip(maps, sizes.output, strict=True)]
-
-        return fetch
-
-    def _padded_size(self, image: UInt8[np.ndarray, "h w 3"]) -> tuple[int, int]:
-        size = self.preprocess.target_size(image.shape[0], image.shape[1])
-        if size[0] * size[1] > _MAX_INPUT_PIXELS:
+    def _padded_size(self, image: Rgb) -> tuple[int, int]:
+        preprocess = self.engine.spec.preprocess
+        size = preprocess.target_size(image.shape[0], image.shape[1])
+        if math.prod(size) > _MAX_INPUT_PIXELS:
             raise InputError(
-                f"a picture of {image.shape[1]} x {image.shape[0]} would enter the network at "
+                f"an image of {image.shape[1]} x {image.shape[0]} would enter the network at "
                 f"{size[1]} x {size[0]} pixels; use another --resize, such as paper"
             )
-        return self.preprocess.padded_size([size])
-
-    @torch.inference_mode()
-    def _run(self, images: list[Rgb], decide: _Decide[_Answer]) -> list[_Answer]:
-        inputs, sizes = self.preprocess.batch(images, self.device)
-        try:
-            outputs = self.model(inputs)
-            finite = _all_finite(outputs)
-            fetch = decide(outputs, sizes)
-            # asked for only now: on a GPU the answer is waited for, and the merge is under way meanwhile
-            if not bool(finite):
-                raise InputError(_NOT_FINITE)
-            return fetch()
-        except RuntimeError as error:
-            if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
-                # what is no number is no place to read at, either, and may end in an error half-way
-                if not _sound(self.model):
-                    raise InputError(_NOT_FINITE) from error
-                raise
-            height, width = sizes.padded
-            raise InputError(
-                f"not enough memory for {len(images)} x {width} x {height} pixels on {self.device}; "
-                "use a smaller --resize or --batch-size"
-            ) from error
+        return preprocess.padded_size([size])
 
 
 def load(
     name_or_path: str | os.PathLike[str],
     *,
+    engine: str = "auto",
     weights: str | os.PathLike[str] | None = None,
-    device: str | torch.device | None = None,
-    resize: Resize = "paper",
-    merge: Mapping[str, Any] | MergeSettings | None = None,
+    device: "str | torch.device | None" = None,
+    precision: Literal["float32", "bfloat16", "float16"] | None = None,
     form: Form | None = None,
+    merge: Mapping[str, Any] | MergeSettings | None = None,
+    resize: Resize = "paper",
     batch_size: int = 1,
-    fold: bool = True,
     max_pixels: int = MAX_PIXELS,
 ) -> Segmenter:
-    """A Segmenter by the name of a known model (`pansight models` lists them) or a checkpoint's path.
+    """A Segmenter by the name of a model (`pansight models` lists them), a checkpoint or an exported file.
 
-    `weights` is a file, native or official, to use in place of the model's own; Segmenter tells the rest.
-    Raises InputError for what Segmenter refuses, CheckpointError for weights that do not fit or cannot be
-    had.
+        pansight.load("yoso-tiny")
+        pansight.load("yoso-tiny", engine="compiled", device="cuda", precision="float16")
+        pansight.load("runs/street/best.safetensors", merge={"stuff_area": 256})
+
+    Args:
+        engine: `auto`: what the file was made for, else `torch`; `torch`: PyTorch with all that is constant
+            folded into the weights; `eager`: as it was trained; `compiled`: by torch.compile.
+        weights: a file, native or official, to use in place of the model's own.
+        device: `auto` or None (cuda, else mps, else cpu), or its name.
+        precision: of the network; None: float32.
+        form: of the merge; None: `pruned` on the CPU, else `fixed`.
+        merge: merge settings to change, such as {"stuff_area": 256}, or a record of the model's own kind.
+        resize: see Resize. Maps always have the size of their image.
+        batch_size, max_pixels: see Segmenter.
+
+    Raises InputError for values out of range, DeviceError for a device that is not here, CheckpointError for
+    weights that do not fit, are damaged or cannot be had.
     """
-    from pansight.zoo import load_model
-
-    where = choose_device(device)  # before the weights: they may have to be fetched
-    return Segmenter(
-        load_model(name_or_path, weights=weights),
-        device=where,
+    options = EngineOptions(
+        device=None if device is None else str(device),
+        precision=precision,
+        form=form,
         resize=resize,
         merge=merge,
-        form=form,
-        batch_size=batch_size,
-        fold=fold,
-        max_pixels=max_pixels,
     )
+    opened = open_engine(name_or_path, engine, options, weights)
+    return Segmenter(opened, batch_size=batch_size, max_pixels=max_pixels)
 
 
-def _sound(model: PanopticModel) -> bool:
-    """Whether all weights are finite."""
-    return all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values())
+def _given(answer: _Found | None) -> _Found:
+    assert answer is not None, "it was asked for"
+    return answer
 
 
-def _all_finite(outputs: Any) -> Bool[Tensor, ""]:
-    """Whether the outputs hold no NaN and no infinity, as a tensor: nothing waits for it yet.
-
-    A sum tells, because both survive additions; it is of single precision, for half could overflow. Nested
-    tuples count, too: masks between two stages decide by `> 0`, which hides what is no number.
-    """
-    sums = [t.sum(dtype=torch.float32) for t in _tensors(outputs) if t.is_floating_point()]
-    return torch.stack(sums).isfinite().all()
-
-
-def _tensors(outputs: Any) -> Iterator[Tensor]:
-    if isinstance(outputs, Tensor):
-        yield outputs
-    elif isinstance(outputs, tuple):
-        for output in outputs:
-            yield from _tensors(output)
+def _name(index: int, frame: object) -> str:
+    """What a frame is called in messages: its path, or its number."""
+    return printable(frame) if isinstance(frame, str | os.PathLike) else f"frame {index}"

@@ -10,25 +10,28 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from pansight import __version__
 from pansight.categories import Categories
 from pansight.drawing.overlays import overlay
 from pansight.errors import InputError, PansightError
 from pansight.files import atomic_write
 from pansight.panoptic import PanopticMap
 from pansight.runtime.inputs import image_ids, output_names, printable, relative_names
+from pansight.version import __version__
 
 _JPEG_LIMIT = 65_500
 """Longest side of a JPEG, in pixels."""
 
 _SAVE_EVERY = 30.0
-"""Seconds after which the table is saved in between, against power cuts."""
+"""Least seconds after which the table is saved in between, against power cuts."""
+
+_SAVE_SHARE = 0.02
+"""Greatest share of the time that goes into that: a table grows, and so do the pauses."""
 
 
 class Format(str, Enum):
@@ -68,6 +71,13 @@ def make_folder(folder: Path) -> None:
         raise InputError(f"cannot make the folder {printable(folder)}: {reason}; choose another") from error
 
 
+class _Row(NamedTuple):
+    """What the table says of one image, as JSON."""
+
+    image: str
+    annotation: str
+
+
 class MapWriter:
     """Writes maps into a folder, from any number of threads; every file appears whole or not at all.
 
@@ -89,10 +99,11 @@ class MapWriter:
         self.written = 0
         self._categories = categories
         self._model = model
-        self._rows: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+        self._rows: dict[str, _Row] = {}
         self._order = {job.name: position for position, job in enumerate(jobs)}
         self._lock = threading.Lock()
-        self._saved = time.monotonic()
+        self._saving = threading.Lock()
+        self._next_save = time.monotonic() + _SAVE_EVERY
         sources = {os.path.realpath(job.path) for job in jobs}
         for job in jobs:
             for target in (*self._overlays(job), self._ids(job)):
@@ -113,10 +124,17 @@ class MapWriter:
             save_picture(target, rgb)
             files.append(target)
             size = {"width": panoptic.width, "height": panoptic.height}
+            image_row = {"id": job.image_id, "file_name": job.file_name, **size}
+            row = _Row(json.dumps(image_row), json.dumps(annotation))
             with self._lock:
-                self._rows[job.name] = ({"id": job.image_id, "file_name": job.file_name, **size}, annotation)
-                if time.monotonic() - self._saved > _SAVE_EVERY:
+                self._rows[job.name] = row
+                due = time.monotonic() >= self._next_save
+            # one thread saves, the others go on writing
+            if due and self._saving.acquire(blocking=False):
+                try:
                     self._save_table()
+                finally:
+                    self._saving.release()
         with self._lock:
             self.written += 1
         return files
@@ -132,7 +150,7 @@ class MapWriter:
     ) -> None:
         if self.format == Format.OVERLAY:
             return
-        with self._lock:
+        with self._saving:
             if kind is None:
                 self._save_table()
             else:
@@ -140,16 +158,24 @@ class MapWriter:
                     self._save_table()
 
     def _save_table(self) -> None:
-        rows = [self._rows[name] for name in sorted(self._rows, key=self._order.__getitem__)]
-        content = {
-            "info": {"description": f"predictions of {self._model}", "version": f"pansight {__version__}"},
-            "images": [image for image, _ in rows],
-            "annotations": [annotation for _, annotation in rows],
-            "categories": self._categories.to_json(),
-        }
-        with atomic_write(self.table) as temporary:
-            temporary.write_text(json.dumps(content), encoding="ascii")
-        self._saved = time.monotonic()
+        """Rows as they are now; whoever calls holds `_saving`, and nobody waits meanwhile."""
+        started = time.monotonic()
+        with self._lock:
+            rows = dict(self._rows)
+        ordered = [rows[name] for name in sorted(rows, key=self._order.__getitem__)]
+        info = {"description": f"predictions of {self._model}", "version": f"pansight {__version__}"}
+        # every row was encoded when it came
+        parts = (
+            f'{{"info": {json.dumps(info)}, "images": [',
+            ", ".join(row.image for row in ordered),
+            '], "annotations": [',
+            ", ".join(row.annotation for row in ordered),
+            f'], "categories": {json.dumps(self._categories.to_json())}}}',
+        )
+        with atomic_write(self.table) as temporary, temporary.open("w", encoding="ascii") as file:
+            file.writelines(parts)
+        ended = time.monotonic()
+        self._next_save = ended + max(_SAVE_EVERY, (ended - started) / _SAVE_SHARE)
 
     def _overlays(self, job: Job) -> tuple[Path, Path]:
         stem = self.folder / "overlays" / job.name

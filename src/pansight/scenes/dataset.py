@@ -6,9 +6,9 @@ import numpy as np
 from jaxtyping import Int32, UInt8
 
 from pansight.categories import Categories
-from pansight.data.sample import Sample
 from pansight.errors import InputError
 from pansight.panoptic import PanopticMap
+from pansight.panoptic.sample import Sample
 from pansight.scenes.layout import sample_world
 from pansight.scenes.render import code_names, render
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from pansight import __version__
 from pansight.panoptic import PanopticMap
 from pansight.serve.documents import INFER_DOCUMENT
 from pansight.serve.failures import Refusal
@@ -14,6 +13,7 @@ from pansight.serve.hub import Hub, unless_gone
 from pansight.serve.inference_tensors import INPUT, OUTPUTS, Asked, read_request, tensors, write_response
 from pansight.serve.served import Rgb, ServedModel
 from pansight.serve.uploads import read_body
+from pansight.version import __version__
 
 _VERSION = "1"
 

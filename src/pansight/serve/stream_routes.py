@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+
 from pansight.serve.answers import Form, Written, framed
 from pansight.serve.failures import Refusal, one_line
 from pansight.serve.hub import Hub

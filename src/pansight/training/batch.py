@@ -21,6 +21,8 @@ class Example(NamedTuple):
     """0: no segment, else 1 + place in the tables below"""
     categories: Int64[np.ndarray, "n"]
     crowd: Bool[np.ndarray, "n"]
+    missed: tuple[tuple[int, str], ...] = ()
+    """images that could not be read and in whose place this one stands: index and reason"""
 
 
 def make_example(sample: Sample, transform: Transform, generator: np.random.Generator) -> Example:
@@ -55,6 +57,8 @@ class TrainingBatch(NamedTuple):
     categories: Int64[Tensor, "b s"]
     """-1: no segment"""
     crowd: Bool[Tensor, "b s"]
+    missed: tuple[tuple[int, str], ...] = ()
+    """images that could not be read and were replaced: index and reason"""
 
     def targets(self) -> list[Target]:
         """The truth of each picture as masks, made on the batch's device."""
@@ -104,4 +108,5 @@ def collate(examples: list[Example], divisor: int) -> TrainingBatch:
         torch.from_numpy(rows),
         torch.from_numpy(categories),
         torch.from_numpy(crowd),
+        tuple(one for example in examples for one in example.missed),
     )

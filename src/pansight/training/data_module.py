@@ -1,6 +1,5 @@
 """The data of one training as Lightning wants it."""
 
-import signal
 from functools import partial
 from typing import Any
 
@@ -19,9 +18,8 @@ from pansight.data.transforms import (
     squash_and_crop,
     window_and_rescale,
 )
-from pansight.errors import PansightError
-from pansight.training.batch import TrainingBatch, collate
 from pansight.training.config import Augmentation, TrainConfig
+from pansight.training.loading import collate_or_error, start_worker, worker_context
 from pansight.training.sources import Sources
 from pansight.training.stream import EndlessBatches, ErrorsAsItems, ExampleStream, Samples
 
@@ -91,21 +89,9 @@ class PanopticData(LightningDataModule):
             ErrorsAsItems(ExampleStream(self.sources.training, transform, config.seed)),
             batch_sampler=batches,
             num_workers=config.workers,
-            collate_fn=partial(_collate, divisor=self.divisor),
+            collate_fn=partial(collate_or_error, divisor=self.divisor),
             worker_init_fn=start_worker,
+            multiprocessing_context=worker_context(config.workers),
             persistent_workers=config.workers > 0,
             pin_memory=config.device != "cpu" and torch.cuda.is_available(),
         )
-
-
-def _collate(examples: list[Any], divisor: int) -> TrainingBatch | PansightError:
-    for example in examples:
-        if isinstance(example, PansightError):
-            return example
-    return collate(examples, divisor)
-
-
-def start_worker(worker: int) -> None:
-    """One thread a worker, and Ctrl-C left to the training process, which stops its workers itself."""
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

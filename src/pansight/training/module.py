@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.optim import SGD, AdamW, Optimizer
 
 from pansight.data.transforms import generator_for
-from pansight.errors import PansightError
+from pansight.errors import DataError, PansightError
 from pansight.models.base import PanopticModel
 from pansight.training.batch import TrainingBatch
 from pansight.training.config import TrainConfig
@@ -21,16 +21,29 @@ REMEDY = (
 )
 
 
+MISSING = 0.01
+"""share of the images that may be unreadable"""
+
+CATEGORIES = "categories"
+"""key of a checkpoint: the names and kinds that its model tells apart"""
+
+
 class TrainingModule(LightningModule):
     """Losses, optimizer and learning rate of a `PanopticModel`.
 
     Args:
         model: trained in place.
         config: of the whole training.
+        images: of the data set; more than MISSING of them may not be unreadable.
+
+    Attributes:
+        missed: the images that could not be read, by index, and why.
     """
 
-    def __init__(self, model: PanopticModel, config: TrainConfig) -> None:
+    def __init__(self, model: PanopticModel, config: TrainConfig, images: int = 0) -> None:
         super().__init__()
+        self.images = images
+        self.missed: dict[int, str] = {}
         self.model = model
         self.settings = config
         self._groups: list[dict[str, Any]] = []
@@ -46,6 +59,8 @@ class TrainingModule(LightningModule):
         """
         if isinstance(batch, PansightError):
             raise batch
+        if batch.missed:
+            self._miss(batch.missed)
         images = batch.inputs(self.model.preprocess)
         if self.settings.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
@@ -65,11 +80,33 @@ class TrainingModule(LightningModule):
         self._passes += 1
         return total
 
+    def _miss(self, missed: tuple[tuple[int, str], ...]) -> None:
+        """Remember images that could not be read; DataError when they are more than MISSING of all."""
+        self.missed.update(missed)
+        count, first = len(self.missed), next(iter(self.missed.values()))
+        if count > MISSING * self.images:
+            unread = f"{count} of {self.images} images cannot be read, such as this: {first}"
+            raise DataError(first if count == 1 else unread)
+
+    def on_train_end(self) -> None:
+        """Gather what the other processes of this training could not read."""
+        if self.trainer.world_size > 1:
+            parts: list[Any] = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(parts, self.missed)
+            self.missed = {index: why for part in parts for index, why in part.items()}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """What the weights tell apart: another order or flag has the same shapes."""
+        checkpoint[CATEGORIES] = [[one.name, one.is_thing] for one in self.model.categories]
+
     def on_train_batch_start(self, batch: Any, batch_index: int) -> None:
         """Set the rate, and the seed of everything random in the step, by the step's number alone."""
-        # In the midst of an accumulated step the number of the pass matters too.
-        numbers = (self.settings.seed, self.trainer.global_step, batch_index % self.settings.accumulate)
-        state = generator_for((*numbers, self.trainer.global_rank)).integers(2**63)
+        # In the midst of an accumulated step the number of the pass matters too; the processes of a training
+        # share a step as the passes of a single one do, and draw what those would.
+        accumulated = batch_index % self.settings.accumulate
+        place = accumulated * self.trainer.world_size + self.trainer.global_rank
+        numbers = (self.settings.seed, self.trainer.global_step, place, 0)
+        state = generator_for(numbers).integers(2**63)
         torch.manual_seed(int(state))
         factor = self.rate_factor
         for group, settings in zip(self.trainer.optimizers[0].param_groups, self._groups, strict=True):

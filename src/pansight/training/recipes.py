@@ -1,5 +1,6 @@
 """Recipes: training configurations by name or file, changed one option at a time."""
 
+import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
@@ -28,8 +29,10 @@ def read_recipe(name: str) -> dict[str, Any]:
         elif path.is_file():
             text = path.read_text(encoding="utf-8")
         else:
+            near = difflib.get_close_matches(path.stem.lower(), recipe_names(), n=3, cutoff=0.0)
             raise InputError(
-                f"{name} is neither a file nor a recipe; recipes are {', '.join(recipe_names())}"
+                f"{name} is neither a file nor a recipe; did you mean {' or '.join(near)}? "
+                "`pansight train` alone lists all"
             )
         data = yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -1,9 +1,5 @@
 """A training from a configuration to exported weights."""
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,17 +12,22 @@ from pansight.data.transforms import generator_for
 from pansight.errors import CheckpointError, InputError
 from pansight.files import atomic_write
 from pansight.models.base import PanopticModel
+from pansight.runtime.devices import choose_device
 from pansight.training.averaging import WeightAverage
 from pansight.training.building import build_model
 from pansight.training.checkpoints import LAST, Checkpoints, WholeFiles, read_checkpoint
 from pansight.training.config import TrainConfig
 from pansight.training.data_module import PanopticData
+from pansight.training.folder import claim
 from pansight.training.journal import Journal
-from pansight.training.module import TrainingModule
+from pansight.training.module import CATEGORIES, TrainingModule
+from pansight.training.precheck import check_sources
+from pansight.training.processes import Processes, parallel_strategy
 from pansight.training.progress import Report
 from pansight.training.recipes import to_yaml
 from pansight.training.sources import Sources, open_sources
 from pansight.training.validation import Validation
+from pansight.training.voice import only_our_words
 from pansight.zoo.methods import parameter_count
 from pansight.zoo.native import save_native
 from pansight.zoo.strict import compare
@@ -41,33 +42,46 @@ def train(
     resume: bool = False,
     sources: Sources | None = None,
     console: Console | None = None,
+    check: bool = True,
 ) -> PanopticModel:
     """Train, and leave in `folder`: config.yaml, logs, `last.ckpt`, `best.safetensors`, `final.safetensors`.
 
     Args:
         config: all settings.
-        folder: of this training; must be new or empty, unless it is resumed.
-        resume: go on from `last.ckpt` in the folder, at its step, with the data that would have come.
+        folder: of this training; must be new or empty, or of a training that never got to a checkpoint,
+            unless it is resumed.
+        resume: go on from `last.ckpt` in the folder, at its step, with the data that would have come; from
+            the beginning where that training never got to a checkpoint.
         sources: samples instead of those that `config.data` names.
         console: where progress is shown.
+        check: look whether the data can be learned from, before anything else.
 
     Returns:
         The trained model (averaged weights, if averaging is on), in evaluation mode.
 
     Raises:
-        InputError: the folder is in use, or cannot be written.
-        CheckpointError: there is nothing to resume from, or it is damaged or of another model.
-        PansightError: a loss is not finite; the last checkpoint is kept.
+        InputError: the folder is in use, or cannot be written, or there is no such device.
+        DataError: nothing can be learned from the data, or more than 1 % of its images cannot be read.
+        CheckpointError: there is nothing to resume from, or it is damaged or of another model or classes.
+        PansightError: a loss is not finite; the last checkpoint is kept. In one of several processes: in all.
         TrainingInterruptedError: Ctrl-C; a checkpoint is written.
     """
     # Of several processes each runs this; the first one owns the folder.
     first = getattr(rank_zero_only, "rank", 0) == 0
     last = folder / LAST
-    if first and not resume and folder.is_dir() and any(folder.iterdir()):
-        raise InputError(f"{folder} is not empty; choose another --output, or go on there with --resume")
+    _check_device(config)
+    console = console or Console()
+    if first:
+        remark = claim(folder, resume)
+        if remark:
+            console.print(remark, markup=False, highlight=False, soft_wrap=True)
+    resume = resume and last.exists()
     if config.threads:
         torch.set_num_threads(config.threads)
     sources = sources or open_sources(config)
+    if first and check:
+        for remark in check_sources(sources):
+            console.print(f"remark: {remark}", markup=False, highlight=False, soft_wrap=True)
     torch.manual_seed(int(generator_for((config.seed,)).integers(2**63)))
     model = build_model(config.model, sources.categories)
     if config.channels_last:
@@ -89,22 +103,24 @@ def train(
         callbacks.append(
             Validation(config, sources.validation, average, journal, lambda pq: export(BEST, pq=pq))
         )
-    console = console or Console()
     report = Report(config, journal, checkpoints, console)
     callbacks += [report, checkpoints]
     if first:
         size = f"{parameter_count(model) / 1e6:.2f} M parameters, {len(model.categories)} categories"
         console.print(f"{model.method}, {size}, into {folder}", markup=False, highlight=False, soft_wrap=True)
-    module = TrainingModule(model, config)
+    module = TrainingModule(model, config, len(sources.training))
     data = PanopticData(config, sources, model.preprocess.divisor)
     model.train()
+    processes = Processes(folder)
     try:
-        with _only_our_words(), checkpoints.catching_interrupts():
+        with only_our_words(console), checkpoints.catching_interrupts(), processes.ending_together():
             trainer = _trainer(config, folder, callbacks)
             trainer.fit(module, datamodule=data, ckpt_path=str(last) if resume else None)
     finally:
         report.close()
         journal.close()
+        if first and module.missed:
+            console.print(_left_out(module.missed), markup=False, highlight=False, soft_wrap=True)
     model.eval()
     with average.applied():
         export(FINAL)
@@ -116,6 +132,13 @@ def train(
     return model
 
 
+def _check_device(config: TrainConfig) -> None:
+    """Raise InputError where there is no such device, or there are fewer than wanted."""
+    there = {"cuda": torch.cuda.device_count(), "mps": 1}.get(choose_device(config.device).type)
+    if there is not None and config.devices > there:
+        raise InputError(f"{config.devices} devices are wanted and {there} there; use --set devices={there}")
+
+
 def _step_to_resume(path: Path, model: PanopticModel) -> int:
     """The step of a checkpoint. Raises CheckpointError when it does not fit the model."""
     checkpoint = read_checkpoint(path, mapped=True)
@@ -123,7 +146,46 @@ def _step_to_resume(path: Path, model: PanopticModel) -> int:
     mismatch = compare(model, state)
     if mismatch:
         raise CheckpointError(f"{path} is of another model ({mismatch}); resume with its own")
+    _same_classes(path, checkpoint.get(CATEGORIES), model)
     return int(checkpoint["global_step"])
+
+
+def _same_classes(path: Path, learned: list[list[Any]] | None, model: PanopticModel) -> None:
+    """Raise CheckpointError where classes have other names, another order or another kind: shapes hide that.
+
+    Checkpoints of before do not say what they learned, and are believed.
+    """
+    if learned is None:
+        return
+    now = [(one.name, one.is_thing) for one in model.categories]
+    before = [(str(name), bool(thing)) for name, thing in learned]
+    if now == before:
+        return
+    place = next((i for i, (a, b) in enumerate(zip(before, now, strict=False)) if a != b), len(now))
+    was, becomes = (_class_at(table, place) for table in (before, now))
+    raise CheckpointError(
+        f"{path} learned other classes: number {place} was {was}, and is {becomes} in the data now; resume "
+        "with the same data and categories, or start anew in another --output with --weights"
+    )
+
+
+def _class_at(table: list[tuple[str, bool]], place: int) -> str:
+    if place >= len(table):
+        return "none"
+    name, thing = table[place]
+    return f"{name!r} ({'thing' if thing else 'stuff'})"
+
+
+SHOWN = 5
+"""images left out that are named; the rest are counted"""
+
+
+def _left_out(missed: dict[int, str]) -> str:
+    """One line that names the images that could not be read."""
+    reasons = list(missed.values())
+    more = f"; and {len(reasons) - SHOWN} more" if len(reasons) > SHOWN else ""
+    images = "1 image" if len(reasons) == 1 else f"{len(reasons)} images"
+    return f"left out: {images} that could not be read: {'; '.join(reasons[:SHOWN])}{more}"
 
 
 def _trainer(config: TrainConfig, folder: Path, callbacks: list[Callback]) -> Trainer:
@@ -131,6 +193,7 @@ def _trainer(config: TrainConfig, folder: Path, callbacks: list[Callback]) -> Tr
     return Trainer(
         accelerator="gpu" if config.device == "cuda" else config.device,
         devices=config.devices,
+        strategy=parallel_strategy(config),
         precision=config.precision,
         max_steps=config.steps,
         max_epochs=-1,
@@ -148,19 +211,3 @@ def _trainer(config: TrainConfig, folder: Path, callbacks: list[Callback]) -> Tr
         limit_val_batches=0,
         num_sanity_val_steps=0,
     )
-
-
-@contextmanager
-def _only_our_words() -> Iterator[None]:
-    """Keep Lightning's hints and advertisements from the terminal; its errors are raised as ever."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="lightning")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

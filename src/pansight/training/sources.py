@@ -6,6 +6,7 @@ from pansight.categories import Categories, read_categories
 from pansight.data.coco import CocoPanoptic
 from pansight.data.opening import PanopticDataset, has_split, open_dataset
 from pansight.data.sample import Sample
+from pansight.errors import DataError, InputError
 from pansight.scenes import SceneDataset
 from pansight.training.config import (
     VALIDATION_SCENES_SEED,
@@ -14,6 +15,9 @@ from pansight.training.config import (
     TrainConfig,
 )
 from pansight.training.stream import Samples
+
+LOOKS = 4
+"""samples that are tried before a data set counts as unreadable"""
 
 ENDLESS = 2**40
 """Scenes a seed is taken to have; a training never gets there"""
@@ -66,8 +70,21 @@ def _on_disk(data: DataOnDisk) -> Sources:
     validation = _validation(data, training.categories)
     # What keeps every picture from being read, such as a wrong folder, shows before the model is built.
     for samples in filter(None, (training, validation)):
-        samples[0]
+        _look(samples)
     return Sources(training, validation, training.categories)
+
+
+def _look(samples: Samples) -> None:
+    """Read one sample. Raises DataError, as the first one says, where none of a few can be read."""
+    first: DataError | InputError | None = None
+    for place in sorted({len(samples) * part // LOOKS for part in range(LOOKS)}):
+        try:
+            samples[place]
+            return
+        except (DataError, InputError) as error:
+            first = first or error
+    if first is not None:
+        raise first
 
 
 def _training(data: DataOnDisk, categories: Categories | None) -> PanopticDataset:

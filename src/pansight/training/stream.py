@@ -8,8 +8,11 @@ from torch.utils.data import Dataset, Sampler
 
 from pansight.data.sample import Sample
 from pansight.data.transforms import Transform, generator_for
-from pansight.errors import DataError, PansightError
+from pansight.errors import DataError, InputError, PansightError
 from pansight.training.batch import Example, make_example
+
+TRIES = 8
+"""images one after the other that may be unreadable before an example is given up"""
 
 Key = tuple[int, int]
 """epoch and index"""
@@ -44,7 +47,11 @@ class ErrorsAsItems(Dataset[Any]):
 
 
 class ExampleStream:
-    """Augmented examples by (epoch, index): the same key and seed give the same example, in any process."""
+    """Augmented examples by (epoch, index): the same key and seed give the same example, in any process.
+
+    In place of an image that cannot be read comes the next one of the data set, and the example says so in
+    `missed`: a batch is never short, in whichever process. Raises DataError where TRIES cannot be read.
+    """
 
     def __init__(self, samples: Samples, transform: Transform, seed: int) -> None:
         """Raises DataError when there are no samples."""
@@ -56,7 +63,17 @@ class ExampleStream:
 
     def __getitem__(self, key: Key) -> Example:
         epoch, index = key
-        return make_example(self.samples[index], self.transform, generator_for((self.seed, epoch, index)))
+        missed: list[tuple[int, str]] = []
+        for ahead in range(min(TRIES, len(self.samples))):
+            place = (index + ahead) % len(self.samples)
+            try:
+                sample = self.samples[place]
+            except (DataError, InputError) as error:
+                missed.append((place, str(error)))
+                continue
+            example = make_example(sample, self.transform, generator_for((self.seed, epoch, index)))
+            return example._replace(missed=tuple(missed)) if missed else example
+        raise DataError(missed[0][1])
 
 
 class EndlessBatches(Sampler[list[Key]]):

@@ -1,6 +1,8 @@
 """Panoptic quality during training."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
+from itertools import chain
 from typing import Any
 
 import torch
@@ -13,47 +15,67 @@ from pansight.metrics.distributed import all_reduce
 from pansight.metrics.panoptic_quality import PanopticQuality
 from pansight.metrics.results import PanopticQualityResult
 from pansight.models.base import PanopticModel
+from pansight.panoptic import PanopticBatch
 from pansight.runtime.devices import form_for
+from pansight.runtime.engines.protocol import Rgb, Size
+from pansight.runtime.segmenter import Segmenter
 from pansight.training.averaging import WeightAverage
 from pansight.training.config import TrainConfig
-from pansight.training.data_module import start_worker
 from pansight.training.journal import Journal
+from pansight.training.loading import start_worker, worker_context
 from pansight.training.steps import StepCallback
 from pansight.training.stream import ErrorsAsItems, Samples
+from pansight.zoo.spec import ModelSpec
 
 
-def batches_of_one_size(samples: Sequence[Sample], limit: int) -> Iterator[list[Sample]]:
-    """Neighbours of equal size together, at most `limit`: padding among them would change the results."""
-    group: list[Sample] = []
-    for sample in samples:
-        if group and (len(group) == limit or sample.image.shape != group[0].image.shape):
-            yield group
-            group = []
-        group.append(sample)
-    if group:
-        yield group
+class LiveEngine:
+    """The model under training as an engine: itself, in evaluation mode, not a copy.
 
-
-@torch.inference_mode()
-def measure(
-    model: PanopticModel,
-    batches: Iterable[Sequence[Sample | PansightError]],
-    device: torch.device,
-    limit: int,
-) -> PanopticQuality:
-    """Panoptic quality of the model (in evaluation mode) on samples that come in lists.
-
-    Pictures are resized as the model says; its maps, at the original sizes, are held against the truth. At
-    most `limit` pictures go through the network together.
+    `context` makes what the network runs in, such as the trainer's autocast; it is entered in the thread that
+    runs the network.
     """
-    quality = PanopticQuality(model.categories)
-    form = form_for(device)
-    for samples in batches:
-        for group in batches_of_one_size([sound(sample) for sample in samples], limit):
-            images, sizes = model.preprocess.batch([sample.image for sample in group], device)
-            maps = model.predict(images, sizes, form=form).to_maps(model.categories)
-            for predicted, sample in zip(maps, group, strict=True):
-                quality.update(predicted, sample.panoptic, sample.file_name)
+
+    max_batch: int | None = None
+
+    def __init__(
+        self,
+        model: PanopticModel,
+        device: torch.device,
+        context: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    ) -> None:
+        self.model = model
+        self.device = str(device)
+        self.form = form_for(device)
+        self.context = context
+        self.spec = ModelSpec(
+            name=model.method,
+            method=model.method,
+            config=model.config,
+            categories=model.categories,
+            preprocess=model.preprocess,
+            description="under training",
+        )
+
+    @torch.inference_mode()
+    def __call__(self, frames: Sequence[Rgb], sizes: Sequence[Size] | None = None) -> PanopticBatch:
+        """Panoptic maps of one batch; see Engine."""
+        with self.context():
+            images, padded = self.model.preprocess.batch(frames, self.device, sizes)
+            return self.model.predict(images, padded, form=self.form)
+
+
+def measure(segmenter: Segmenter, samples: Iterable[Sample | PansightError]) -> PanopticQuality:
+    """Panoptic quality of a model's maps, at the original sizes, held against the truth.
+
+    Raises the first error among the samples, and what the network cannot take.
+    """
+    quality = PanopticQuality(segmenter.categories)
+    with closing(segmenter.stream(samples, read=sound, name=_named)) as results:
+        for result in results:
+            if result.error is not None:
+                raise result.error
+            assert result.panoptic is not None
+            quality.update(result.panoptic, result.content.panoptic, result.content.file_name)
     return quality
 
 
@@ -96,9 +118,11 @@ class Validation(StepCallback):
 
     def _validate(self, trainer: Trainer, model: PanopticModel) -> None:
         limit = self.config.validation.batch_size
+        engine = LiveEngine(model, trainer.strategy.root_device, trainer.precision_plugin.val_step_context)
+        # its workers start here, in the main thread
+        batches = iter(self._loader(trainer))
         model.eval()
-        with trainer.precision_plugin.val_step_context():
-            quality = measure(model, self._loader(trainer), trainer.strategy.root_device, limit)
+        quality = measure(Segmenter(engine, batch_size=limit), chain.from_iterable(batches))
         model.train()
         row = summary(all_reduce(quality).compute())
         self.journal.write("validation", trainer.global_step, row)
@@ -115,6 +139,7 @@ class Validation(StepCallback):
             collate_fn=_unchanged,
             num_workers=self.config.workers,
             worker_init_fn=start_worker,
+            multiprocessing_context=worker_context(self.config.workers),
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -124,6 +149,10 @@ class Validation(StepCallback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
         self.best = state_dict["best"]
+
+
+def _named(index: int, sample: Sample | PansightError) -> str:
+    return sample.file_name if isinstance(sample, Sample) else str(sample)
 
 
 def sound(sample: Sample | PansightError) -> Sample:

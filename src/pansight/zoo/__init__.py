@@ -1,11 +1,17 @@
 """What exists: models by name, their weights, and the files that hold them."""
 
-from pansight.zoo.backbone import load_backbone
+from typing import TYPE_CHECKING
+
+from pansight.lazy import lazy_names
+from pansight.zoo.header import read_header
 from pansight.zoo.methods import METHODS
-from pansight.zoo.native import load_native, read_header, save_native
 from pansight.zoo.presets import available, preset
-from pansight.zoo.registry import build, load_model
 from pansight.zoo.spec import Figure, ModelSpec, ReleasedFile
+
+if TYPE_CHECKING:
+    from pansight.zoo.backbone import load_backbone
+    from pansight.zoo.native import load_native, save_native
+    from pansight.zoo.registry import build, load_model
 
 __all__ = [
     "METHODS",
@@ -21,3 +27,14 @@ __all__ = [
     "read_header",
     "save_native",
 ]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "build": "pansight.zoo.registry",
+        "load_backbone": "pansight.zoo.backbone",
+        "load_model": "pansight.zoo.registry",
+        "load_native": "pansight.zoo.native",
+        "save_native": "pansight.zoo.native",
+    },
+)

@@ -12,7 +12,7 @@ from pathlib import Path
 from pansight.errors import DownloadError, InputError
 from pansight.files import atomic_write
 from pansight.zoo.reasons import first_line
-from pansight.zoo.spec import ReleasedFile
+from pansight.zoo.spec import ModelSpec, ReleasedFile
 
 
 def home() -> Path:
@@ -79,3 +79,12 @@ def is_intact(path: Path, file: ReleasedFile) -> bool:
             record(path, digest)
         return True
     return digest == expected
+
+
+def where(spec: ModelSpec) -> str:
+    """Where the weights of `spec` are: `embedded`, `cached`, `to download` or `none`."""
+    if spec.embedded is not None:
+        return "embedded"
+    if not spec.weights:
+        return "none"
+    return "cached" if (weights_folder() / spec.weights[0].name).is_file() else "to download"

@@ -1,7 +1,7 @@
 """The models of the dense-detections paper."""
 
 from pansight.categories import Categories
-from pansight.models.dense_detection import DenseDetectionConfig, DenseMergeSettings
+from pansight.models.dense_detection.config import DenseDetectionConfig, DenseMergeSettings
 from pansight.models.preprocess import Preprocess
 from pansight.zoo.spec import Figure, ModelSpec, ReleasedFile
 

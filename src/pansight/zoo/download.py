@@ -1,6 +1,6 @@
 """Published weights into the cache: resumable, verified, and whole or not at all."""
 
-import sys
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,9 @@ from pansight.errors import DownloadError
 from pansight.zoo.cache import checksum, is_intact, record, weights_folder
 from pansight.zoo.reasons import first_line
 from pansight.zoo.spec import ReleasedFile
-from pansight.zoo.transfer import BrokenTransferError, Partial, RefusedTransferError, Report, transfer
+from pansight.zoo.transfer import BrokenTransferError, Partial, RefusedTransferError, transfer
+
+_log = logging.getLogger(__name__)
 
 
 def fetch(
@@ -22,14 +24,16 @@ def fetch(
     attempts: int = 4,
     pause: float = 0.5,
     timeout: float = 30.0,
-    quiet: bool = False,
 ) -> Path:
     """The path of a published file in the cache; downloaded when it is not there, or no longer intact.
 
     A connection that breaks is taken up again where it broke, in this call or in a later one: up to
     `attempts` times without progress, waiting `pause` seconds and then twice as long each time. A server
     that says nothing for `timeout` seconds counts as broken. Processes that want the same file wait for one
-    another. A damaged file is set aside as `NAME.damaged`. `quiet` shows no progress.
+    another. A damaged file is set aside as `NAME.damaged`.
+
+    Nothing is printed. What happens goes to this module's logger: lines as INFO and WARNING, progress as
+    DEBUG records with `download` (the file's name), `done` and `total` (bytes; None where nobody says).
 
     Raises DownloadError: one line with the address, the place to put the file by hand, and what went wrong.
     """
@@ -38,14 +42,14 @@ def fetch(
         return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _only_one(path, quiet):
+        with _only_one(path):
             if path.exists():
                 if is_intact(path, file):
                     return path
                 damaged = path.with_name(path.name + ".damaged")
                 path.replace(damaged)
-                _say(f"{path} is damaged; it is now {damaged.name}, and downloaded anew", quiet)
-            _download(file, path, attempts, pause, timeout, quiet)
+                _log.warning("%s is damaged; it is now %s, and downloaded anew", path, damaged.name)
+            _download(file, path, attempts, pause, timeout)
     except OSError as error:
         raise DownloadError(
             f"cannot write {path}: {first_line(error)}; set PANSIGHT_HOME to another folder"
@@ -53,25 +57,28 @@ def fetch(
     return path
 
 
-def _download(
-    file: ReleasedFile, path: Path, attempts: int, pause: float, timeout: float, quiet: bool
-) -> None:
+def _download(file: ReleasedFile, path: Path, attempts: int, pause: float, timeout: float) -> None:
     partial = Partial(path.with_name(path.name + ".part"), file.url)
     left, furthest = attempts, partial.size
-    with _progress(file, quiet) as report:
-        while True:
-            try:
-                transfer(partial, report, timeout)
-                break
-            except RefusedTransferError as error:
+    _log.info("downloading %s", file.url, extra={"download": file.name, "done": 0, "total": file.size})
+
+    def report(done: int, total: int | None) -> None:
+        extra = {"download": file.name, "done": done, "total": total}
+        _log.debug("%s: %d bytes", file.name, done, extra=extra)
+
+    while True:
+        try:
+            transfer(partial, report, timeout)
+            break
+        except RefusedTransferError as error:
+            raise DownloadError(_by_hand(file, path, str(error))) from error
+        except BrokenTransferError as error:
+            if partial.size > furthest:
+                left, furthest = attempts, partial.size
+            left -= 1
+            if left <= 0:
                 raise DownloadError(_by_hand(file, path, str(error))) from error
-            except BrokenTransferError as error:
-                if partial.size > furthest:
-                    left, furthest = attempts, partial.size
-                left -= 1
-                if left <= 0:
-                    raise DownloadError(_by_hand(file, path, str(error))) from error
-                time.sleep(pause * 2 ** (attempts - left - 1))
+            time.sleep(pause * 2 ** (attempts - left - 1))
     digest = checksum(partial.path)
     if file.sha256 is not None and digest != file.sha256.lower():
         partial.discard()
@@ -92,50 +99,16 @@ def _by_hand(file: ReleasedFile, path: Path, reason: str) -> str:
     )
 
 
-def _say(text: str, quiet: bool) -> None:
-    if not quiet:
-        print(text, file=sys.stderr)
-
-
 @contextmanager
-def _only_one(path: Path, quiet: bool) -> Iterator[None]:
+def _only_one(path: Path) -> Iterator[None]:
     """Let one process at a time download to `path`; the system frees the lock when a process dies."""
     lock = FileLock(path.with_name(path.name + ".lock"))
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        _say(f"another process is downloading {path.name}; waiting for it", quiet)
+        _log.info("another process is downloading %s; waiting for it", path.name)
         lock.acquire()
     try:
         yield
     finally:
         lock.release()
-
-
-@contextmanager
-def _progress(file: ReleasedFile, quiet: bool) -> Iterator[Report]:
-    """A bar with rate and time left on a terminal's standard error; a line elsewhere."""
-    if quiet or not sys.stderr.isatty():
-        _say(f"downloading {file.url}", quiet)
-        yield lambda done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(file.name, total=file.size)
-        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -1,7 +1,7 @@
 """The models of the EPSNet paper."""
 
 from pansight.categories import Categories
-from pansight.models.epsnet import EPSNetConfig
+from pansight.models.epsnet.config import EPSNetConfig
 from pansight.models.preprocess import Preprocess
 from pansight.zoo.spec import Figure, ModelSpec, ReleasedFile
 

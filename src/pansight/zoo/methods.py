@@ -1,32 +1,34 @@
 """The methods by name, and the building of a model from its parts."""
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import torch
 from pydantic import BaseModel
-from torch import Tensor
-from torch.nn import init
-from torch.overrides import TorchFunctionMode
 
 from pansight.categories import Categories
 from pansight.errors import CheckpointError
-from pansight.models.base import PanopticModel
-from pansight.models.dense_detection import DenseDetection, DenseDetectionConfig
-from pansight.models.epsnet import EPSNet, EPSNetConfig
-from pansight.models.panoptic_fcn import PanopticFCN, PanopticFCNConfig
+from pansight.models.dense_detection.config import DenseDetectionConfig
+from pansight.models.epsnet.config import EPSNetConfig
+from pansight.models.panoptic_fcn.config import PanopticFCNConfig
 from pansight.models.preprocess import Preprocess
-from pansight.models.yoso import YOSO, YOSOConfig
+from pansight.models.yoso.config import YOSOConfig
 from pansight.zoo.reasons import first_line
-from pansight.zoo.strict import State
+
+# The networks, and torch with them, are imported when the first one is built: listing models needs neither.
+if TYPE_CHECKING:
+    import torch
+
+    from pansight.models.base import PanopticModel
+    from pansight.zoo.strict import State
+
+Build = Callable[[Any, Categories, Preprocess], "PanopticModel"]
 
 
 class Method(NamedTuple):
     """How to build one paper's model, and in what its released files may differ from it."""
 
-    model: Callable[[Any, Categories, Preprocess], PanopticModel]
+    model: Build
     config: type[BaseModel]
     may_lack: tuple[str, ...] = ()
     """keys that a file may do without, because the configuration gives their values"""
@@ -39,7 +41,7 @@ class Method(NamedTuple):
     unread: tuple[str, ...] = ()
     """regular expressions of more such keys"""
 
-    def adapted(self, state: State) -> State:
+    def adapted(self, state: "State") -> "State":
         """A file's tensors under our keys."""
         for pattern, replacement in self.renames:
             state = {re.sub(pattern, replacement, key): tensor for key, tensor in state.items()}
@@ -50,18 +52,46 @@ class Method(NamedTuple):
         }
 
 
+def _yoso(config: YOSOConfig, categories: Categories, preprocess: Preprocess) -> "PanopticModel":
+    from pansight.models.yoso.model import YOSO
+
+    return YOSO(config, categories, preprocess)
+
+
+def _dense_detection(
+    config: DenseDetectionConfig, categories: Categories, preprocess: Preprocess
+) -> "PanopticModel":
+    from pansight.models.dense_detection.model import DenseDetection
+
+    return DenseDetection(config, categories, preprocess)
+
+
+def _panoptic_fcn(
+    config: PanopticFCNConfig, categories: Categories, preprocess: Preprocess
+) -> "PanopticModel":
+    from pansight.models.panoptic_fcn.model import PanopticFCN
+
+    return PanopticFCN(config, categories, preprocess)
+
+
+def _epsnet(config: EPSNetConfig, categories: Categories, preprocess: Preprocess) -> "PanopticModel":
+    from pansight.models.epsnet.model import EPSNet
+
+    return EPSNet(config, categories, preprocess)
+
+
 METHODS: dict[str, Method] = {
-    "yoso": Method(YOSO, YOSOConfig, may_lack=("yoso_head.criterion.empty_weight",)),
+    "yoso": Method(_yoso, YOSOConfig, may_lack=("yoso_head.criterion.empty_weight",)),
     "dense_detection": Method(
-        DenseDetection,
+        _dense_detection,
         DenseDetectionConfig,
         # torchvision since 0.13 wraps the pyramid's convolutions; its unfrozen norms count batches
         renames=((r"^model\.", ""), (r"\b(inner|layer)_blocks\.(\d)\.0\.", r"\1_blocks.\2.")),
         drops=(".num_batches_tracked",),
     ),
-    "panoptic_fcn": Method(PanopticFCN, PanopticFCNConfig),
+    "panoptic_fcn": Method(_panoptic_fcn, PanopticFCNConfig),
     "epsnet": Method(
-        EPSNet,
+        _epsnet,
         EPSNetConfig,
         drops=(".num_batches_tracked",),
         unread=(
@@ -83,40 +113,9 @@ def find_method(name: str) -> Method:
         raise CheckpointError(f"no method {name!r}; this Pansight has {', '.join(METHODS)}") from None
 
 
-class _NoDraws(TorchFunctionMode):
-    """Makes zeros of the random draws of initialisers.
-
-    Not just any memory: `trunc_normal_` draws again until every value is within its range.
-    """
-
-    DRAWS = (Tensor.normal_, Tensor.uniform_)
-    INITIALISERS = (init.normal_, init.uniform_, init.kaiming_uniform_)
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if func in self.DRAWS:
-            return args[0].zero_()
-        if func in self.INITIALISERS:  # these ask before they draw, and by keyword
-            tensor = kwargs["tensor"] if kwargs and "tensor" in kwargs else args[0]
-            return tensor.detach().zero_()
-        return func(*args, **(kwargs or {}))
-
-
-@contextmanager
-def without_initialisation() -> Iterator[None]:
-    """Models built inside have zeros for random parameters, take little time, and leave the generator alone.
-
-    For models whose every parameter is loaded afterwards, or of which only the shapes matter. (The meta
-    device would do too, but its first use imports the compiler, which takes seconds.)
-    """
-    with _NoDraws():
-        yield
-
-
 def construct(
     method: str, config: BaseModel, categories: Categories, preprocess: Preprocess, *, blank: bool = False
-) -> PanopticModel:
+) -> "PanopticModel":
     """Build a model from its parts; `blank` leaves zeros in place of random parameters.
 
     Raises CheckpointError when torch cannot build what the configuration asks for.
@@ -125,6 +124,8 @@ def construct(
     try:
         if not blank:
             return build(config, categories, preprocess)
+        from pansight.zoo.blank import without_initialisation
+
         with without_initialisation():
             return build(config, categories, preprocess)
     except (RuntimeError, ValueError, AssertionError, MemoryError, OverflowError) as error:
@@ -133,6 +134,6 @@ def construct(
         ) from error
 
 
-def parameter_count(model: torch.nn.Module) -> int:
+def parameter_count(model: "torch.nn.Module") -> int:
     """How many numbers training would change, were nothing frozen."""
     return sum(parameter.numel() for parameter in model.parameters())

@@ -1,46 +1,28 @@
 """The native file: safetensors, with everything that makes the model inside its header.
 
-Header fields (text): `format` = "pansight", `format_version`, `pansight_version`, `method`, and as JSON
-`config`, `categories`, `preprocess`, `extra`. Nothing in such a file can run code.
+`pansight.zoo.header` lists its fields. Nothing in such a file can run code.
 """
 
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pansight import __version__
-from pansight.categories import Categories
-from pansight.errors import CategoryError, CheckpointError, InputError
+from pansight.errors import CheckpointError, InputError
 from pansight.files import atomic_write
 from pansight.models.base import PanopticModel
 from pansight.models.preprocess import Preprocess
-from pansight.zoo.methods import construct, find_method
-from pansight.zoo.reasons import first_line, first_problem
+from pansight.version import __version__
+from pansight.zoo.header import FORMAT, FORMAT_VERSION, REMEDY, read_header, unreadable
+from pansight.zoo.methods import construct
+from pansight.zoo.reasons import first_line
 from pansight.zoo.strict import State, compare, load_strictly
-
-FORMAT = "pansight"
-FORMAT_VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What a native file says of itself."""
-
-    method: str
-    config: BaseModel
-    categories: Categories
-    preprocess: Preprocess
-    pansight_version: str
-    extra: dict[str, Any]
 
 
 def save_native(
@@ -100,48 +82,6 @@ def _halved(tensor: Tensor) -> Tensor:
     return half if half.isfinite().all() or not tensor.isfinite().all() else tensor
 
 
-def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
-    """The text fields of a safetensors file; the tensors stay on the disk.
-
-    Raises CheckpointError, naming the file, when it is missing, damaged or something else.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {})
-    except (SafetensorError, OSError) as error:
-        raise _unreadable(path, error) from error
-
-
-def read_header(path: str | os.PathLike[str]) -> Header:
-    """What the native file at `path` says of itself. Raises CheckpointError."""
-    metadata = read_metadata(path)
-    if metadata.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{path} holds bare weights without a configuration; name the model they are for"
-        )
-    try:
-        version = int(metadata["format_version"])
-        if version > FORMAT_VERSION:
-            raise CheckpointError(
-                f"{path} is of format {version}, by Pansight {metadata.get('pansight_version', '?')}; "
-                f"this one knows formats up to {FORMAT_VERSION}: upgrade pansight"
-            )
-        method = find_method(metadata["method"])
-        categories = json.loads(metadata["categories"])
-        return Header(
-            metadata["method"],
-            method.config.model_validate_json(metadata["config"]),
-            Categories.from_json(categories["items"], name=categories["name"]),
-            Preprocess.model_validate_json(metadata["preprocess"]),
-            metadata.get("pansight_version", "?"),
-            dict(json.loads(metadata.get("extra", "{}"))),
-        )
-    except ValidationError as error:
-        raise CheckpointError(f"{path}: {first_problem(error)}; {_REMEDY}") from error
-    except (KeyError, TypeError, ValueError, CategoryError) as error:
-        raise CheckpointError(f"{path} has a damaged header ({first_line(error)}); {_REMEDY}") from error
-
-
 def load_native(
     path: str | os.PathLike[str],
     *,
@@ -162,7 +102,7 @@ def load_native(
     load_strictly(
         model,
         read_tensors(path),
-        complaint=lambda mismatch: f"{path} does not hold what its header says ({mismatch}); {_REMEDY}",
+        complaint=lambda mismatch: f"{path} does not hold what its header says ({mismatch}); {REMEDY}",
     )
     return model.eval().to(map_location)
 
@@ -173,11 +113,4 @@ def read_tensors(path: str | os.PathLike[str]) -> State:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise _unreadable(path, error) from error
-
-
-_REMEDY = "fetch or write the file anew"
-
-
-def _unreadable(path: str | os.PathLike[str], error: Exception) -> CheckpointError:
-    return CheckpointError(f"cannot read {path} as safetensors ({first_line(error)}); {_REMEDY}")
+        raise unreadable(path, error) from error

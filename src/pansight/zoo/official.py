@@ -51,13 +51,14 @@ def read_state(path: str | os.PathLike[str]) -> State:
     """The tensors in a weights file by key, whatever its kind; no code in it is run.
 
     Takes torch files (zip or older), plain pickles of arrays, and safetensors. In them: a dictionary of
-    tensors or numpy arrays, bare or under "model", "state_dict" or "blobs"; "module." before every key is
-    taken off.
+    tensors or numpy arrays, bare or under "model", "state_dict" or "blobs"; "module." before every key and
+    "_orig_mod." within keys, which data-parallel and compiled models put there, are taken off.
 
     Raises CheckpointError, naming the file, what is wrong with it and what to do.
     """
     path = Path(path)
     content = _read(path)
+    _refuse_checkpoint(content, path)
     for wrapper in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
@@ -72,9 +73,29 @@ def read_state(path: str | os.PathLike[str]) -> State:
                 "give a file with a state dict"
             )
         state[key] = tensor
+    state = {key.replace("_orig_mod.", ""): tensor for key, tensor in state.items()}
     if all(key.startswith("module.") for key in state):
         state = {key.removeprefix("module."): tensor for key, tensor in state.items()}
     return state
+
+
+def _refuse_checkpoint(content: Any, path: Path) -> None:
+    """Raise CheckpointError for a checkpoint of our own training, naming the weights that are beside it.
+
+    Besides the last weights it holds averaged ones and the optimizer's state, and no configuration.
+    """
+    if not isinstance(content, Mapping) or not {"state_dict", "optimizer_states", "loops"} <= content.keys():
+        return
+    callbacks = content.get("callbacks")
+    if "categories" not in content and not (isinstance(callbacks, Mapping) and "WeightAverage" in callbacks):
+        return  # another tool's, which may hold no more than weights and an optimizer
+    beside = [name for name in ("best.safetensors", "final.safetensors") if path.with_name(name).is_file()]
+    remedy = (
+        f"use {path.with_name(beside[0])}"
+        if beside
+        else "go on with the training (pansight train --resume), which writes best.safetensors beside it"
+    )
+    raise CheckpointError(f"{path} is a training checkpoint, to resume from, not weights; {remedy}")
 
 
 def _as_tensor(value: object) -> Tensor | None:

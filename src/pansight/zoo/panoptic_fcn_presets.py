@@ -3,7 +3,7 @@
 from typing import Any
 
 from pansight.categories import Categories
-from pansight.models.panoptic_fcn import PanopticFCNConfig, PanopticFCNMergeSettings
+from pansight.models.panoptic_fcn.config import PanopticFCNConfig, PanopticFCNMergeSettings
 from pansight.models.preprocess import Preprocess
 from pansight.zoo.spec import Figure, ModelSpec, ReleasedFile
 

@@ -9,10 +9,10 @@ from typing import Any
 from pansight.categories import Categories
 from pansight.errors import CheckpointError, PansightError
 from pansight.models.preprocess import Preprocess
-from pansight.models.yoso import YOSOConfig, YOSOMergeSettings
+from pansight.models.yoso.config import YOSOConfig, YOSOMergeSettings
 from pansight.zoo.dense_presets import dense_detection_presets
 from pansight.zoo.epsnet_presets import epsnet_presets
-from pansight.zoo.native import read_header
+from pansight.zoo.header import read_header
 from pansight.zoo.panoptic_fcn_presets import panoptic_fcn_presets
 from pansight.zoo.spec import Figure, ModelSpec, ReleasedFile
 
@@ -175,5 +175,5 @@ def preset(name: str) -> ModelSpec:
     for spec in released():
         if spec.name == name:
             return spec
-    near = difflib.get_close_matches(name.lower(), names(), n=3, cutoff=0.5) or names()
+    near = difflib.get_close_matches(name.lower(), names(), n=3, cutoff=0.0)
     raise PansightError(f"no model {name!r}; did you mean {' or '.join(near)}? `pansight models` lists all")

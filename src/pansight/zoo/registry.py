@@ -7,10 +7,10 @@ import torch
 
 from pansight.errors import CheckpointError, InputError
 from pansight.models.base import PanopticModel
-from pansight.zoo.cache import weights_folder
 from pansight.zoo.download import fetch
+from pansight.zoo.header import FORMAT, read_header, read_metadata
 from pansight.zoo.methods import construct
-from pansight.zoo.native import FORMAT, load_native, read_header, read_metadata
+from pansight.zoo.native import load_native
 from pansight.zoo.official import load_official, read_state, recognise
 from pansight.zoo.presets import available, embedded_path, names, preset
 from pansight.zoo.spec import ModelSpec
@@ -99,12 +99,3 @@ def is_native(path: Path) -> bool:
     except OSError:
         return False  # whoever reads it says so
     return start[8:] == b"{" and read_metadata(path).get("format") == FORMAT
-
-
-def where(spec: ModelSpec) -> str:
-    """Where the weights of `spec` are: `embedded`, `cached`, `to download` or `none`."""
-    if spec.embedded is not None:
-        return "embedded"
-    if not spec.weights:
-        return "none"
-    return "cached" if (weights_folder() / spec.weights[0].name).is_file() else "to download"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
 
-from pansight import __version__
+from pansight.version import __version__
 from pansight.zoo.reasons import first_line
 
 Report = Callable[[int, int | None], None]

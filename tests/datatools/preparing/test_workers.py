@@ -1,12 +1,16 @@
 """Work spread over processes."""
 
+import _thread
 import os
+import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from pansight.datatools.preparing.workers import default_workers, run_over
+from pansight.datatools.preparing import workers as module
+from pansight.datatools.preparing.workers import default_workers, has_one_thread, run_over
 from pansight.errors import DataError, PansightError
 
 
@@ -70,6 +74,18 @@ def test_with_threads_running_fresh_processes_are_used(tmp_path: Path) -> None:
     finally:
         done.set()
         thread.join()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are listed on Linux only")
+def test_threads_that_python_does_not_know_are_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # one of OpenMP's: started beside threading's back
+    _thread.start_new_thread(time.sleep, (5,))
+    assert not has_one_thread()
+    assert module._context().get_start_method() != "fork"
+    (tmp_path / "1").mkdir()
+    monkeypatch.setattr(module, "_THREADS", tmp_path)
+    assert has_one_thread()
+    assert module._context().get_start_method() == "fork"
 
 
 def test_no_more_workers_than_processors() -> None:

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pansight.merging import Form
-from pansight.merging.semantics import enlarged
 from pansight.merging.sizes import Sizes
+from pansight.merging.upsampling import interpolated
 from pansight.models.dense_detection import DenseDetectionConfig, DenseOutputs
 from pansight.models.dense_detection.candidates import find_queries
 from pansight.models.dense_detection.dense_boxes import boxes_of_levels, dense_boxes, pair_giou
@@ -90,7 +90,7 @@ def test_the_sparse_form_gives_the_same_masks(
     assert torch.equal(sparse[sparse != 0], whole[sparse != 0])
 
     def cut(soft: Tensor) -> Tensor:
-        return (enlarged(soft, (64, 96), valid, output) >= threshold) & queries.kept[..., None, None]
+        return (interpolated(soft, (64, 96), valid, output) >= threshold) & queries.kept[..., None, None]
 
     masks = cut(sparse)
     assert torch.equal(masks, cut(whole))

@@ -16,6 +16,7 @@ from pansight.models.panoptic_fcn import PanopticFCN
 from pansight.models.panoptic_fcn.oracle import true_target
 from pansight.models.panoptic_fcn.readings import PatchReading, PlainReading
 from pansight.panoptic import PanopticMap
+from pansight.runtime.engines import TorchEngine
 from pansight.runtime.segmenter import Segmenter
 
 Make = Callable[..., Any]
@@ -62,8 +63,10 @@ def test_a_batch_is_its_pictures(small_fcn: Make) -> None:
     sizes = [(64, 96), (50, 90), (33, 65), (96, 96), (64, 96), (10, 70)]
     images = [rng.integers(0, 255, (*size, 3), dtype=np.uint8) for size in sizes]
     for fold in (False, True):
-        singles = Segmenter(model, device="cpu", fold=fold)
-        together = Segmenter(model, device="cpu", fold=fold, batch_size=4)
+        singles = Segmenter(TorchEngine(model, device="cpu", mode="folded" if fold else "eager"))
+        together = Segmenter(
+            TorchEngine(model, device="cpu", mode="folded" if fold else "eager"), batch_size=4
+        )
         for alone, beside in zip([singles(image) for image in images], together(images), strict=True):
             assert alone.ids.shape == beside.ids.shape
             assert [s.category for s in alone.segments] == [s.category for s in beside.segments]
@@ -100,7 +103,10 @@ def test_the_optimized_copy_of_a_copy_is_the_same(small_fcn: Make, encoder_defor
         weights = [getattr(model, name).embed_extractor.weight for model in (again, fast)]
         assert torch.equal(*weights)
     image = np.zeros((40, 60, 3), dtype=np.uint8)
-    maps = [Segmenter(model, device="cpu", fold=fold)(image) for model, fold in ((fast, False), (fast, True))]
+    maps = [
+        Segmenter(TorchEngine(model, device="cpu", mode="folded" if fold else "eager"))(image)
+        for model, fold in ((fast, False), (fast, True))
+    ]
     assert np.array_equal(maps[0].ids, maps[1].ids)
 
 

@@ -3,11 +3,12 @@
 import multiprocessing
 import os
 import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.context import BaseContext
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pansight.errors import PansightError
@@ -16,6 +17,9 @@ _Result = TypeVar("_Result")
 
 _AHEAD = 4
 """Results that may wait for an earlier one, a worker."""
+
+_THREADS = Path("/proc/self/task")
+"""a folder for each thread of this process, on Linux"""
 
 _task: Callable[[int], Any] | None = None
 """What a worker process does; set once, for sending it with every number would cost more than the work."""
@@ -36,17 +40,42 @@ def run_over(task: Callable[[int], _Result], count: int, workers: int) -> Genera
     """
     if workers <= 1 or count <= 1:
         return (task(index) for index in range(count))
-    # A forked process is there at once, a fresh one has to import torch; but forking threads is not safe.
-    can_fork = "fork" in multiprocessing.get_all_start_methods() and threading.active_count() == 1
     pool = ProcessPoolExecutor(
         min(workers, count),
-        mp_context=multiprocessing.get_context("fork" if can_fork else "spawn"),
+        mp_context=_context(),
         initializer=_start,
         initargs=(task,),
     )
     first = min(count, _AHEAD * workers)
     pending = deque(pool.submit(_work, index) for index in range(first))
     return _collect(pool, pending, count)
+
+
+def _context() -> BaseContext:
+    """How processes start: a fork is there at once, but it copies the locks that other threads hold.
+
+    Where there are others, a server that runs none forks instead, once it has imported what tasks need.
+    """
+    methods = multiprocessing.get_all_start_methods()
+    if "fork" in methods and has_one_thread():
+        return multiprocessing.get_context("fork")
+    if "forkserver" not in methods:
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, "pansight.data.coco", "pansight.metrics"])
+    return context
+
+
+def has_one_thread() -> bool:
+    """Whether this process has no thread but the one that asks.
+
+    The system is asked, for Python does not know those of OpenMP, BLAS and torch. False where it does not
+    tell (macOS, Windows).
+    """
+    try:
+        return len(list(_THREADS.iterdir())) == 1
+    except OSError:
+        return False
 
 
 def _collect(

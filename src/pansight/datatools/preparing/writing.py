@@ -13,7 +13,6 @@ import numpy as np
 from jaxtyping import UInt8, UInt16
 from PIL import Image
 
-from pansight import __version__
 from pansight.datatools.preparing.lost_objects import Census, CountedSource, Counts, Taken
 from pansight.datatools.preparing.plan import Plan, TruthSource
 from pansight.datatools.preparing.workers import run_over
@@ -21,6 +20,7 @@ from pansight.errors import DataError, InputError, PansightError
 from pansight.files import atomic_write
 from pansight.formats.coco_files import read_ids
 from pansight.panoptic import PanopticMap
+from pansight.version import __version__
 
 _HOPELESS = frozenset(
     getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EROFS", "EIO") if hasattr(errno, name)

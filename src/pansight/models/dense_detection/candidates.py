@@ -6,14 +6,17 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from pansight.merging import Form, keep_first
+from pansight.merging import Form, best_first, best_in_place, keep_first
+from pansight.merging.settings import Number
 from pansight.merging.sizes import Sizes
 from pansight.models.dense_detection.config import DenseDetectionConfig
 from pansight.models.dense_detection.outputs import STRIDES, DenseOutputs
-from pansight.nn.nms import overlaps_more, suppress
+from pansight.nn.nms import bounded_suppress, overlaps_more, suppress
 
 # Candidates that suppression looks at first: the best 100 are nearly always among them.
 FIRST_LOOK = 512
+# The fixed form: candidates that suppression looks at for each mask of the budget.
+LOOKS = 16
 
 
 class Queries(NamedTuple):
@@ -46,17 +49,16 @@ def find_queries(outputs: DenseOutputs, sizes: Sizes, config: DenseDetectionConf
     Boxes rank by score; equal scores by class, then by location, as in the released code. Of these, a box is
     dropped for a better one of its class with IoU above `nms_threshold`, then for a better one of any class
     above `duplicate_threshold` (two classes of one location give the same box twice). `detections` limits
-    what is left, but boxes that score as the last one stay too. In the fixed form there are
-    just `detections` rows, and of boxes that tie with the last one the first stay.
+    what is left, but boxes that score as the last one stay too. In the fixed form there are just `detections`
+    rows, and of boxes that tie with the last one the first stay.
 
-    Gradients do not pass. Picture sizes are `sizes.valid`; a batch without any candidate has one row, not
+    Gradients do not pass. Image sizes are `sizes.valid`; a batch without any candidate has one row, not
     kept.
     """
-    candidates = level_candidates(outputs, sizes, config, form)
-    ranked = _ranked(Queries(*(torch.cat(parts, dim=1) for parts in zip(*candidates, strict=True))))
     if form == "fixed":
-        kept = _survivors(ranked, config)
-        return _compact(ranked._replace(kept=_within(ranked.scores, kept, config.detections)), config, form)
+        return best_queries(outputs, sizes, config, 0.0, None)[0]
+    candidates = level_candidates(outputs, sizes, config, form)
+    ranked = _ranked(joined(candidates))
     # what survives among the best does not depend on the others
     count = max(1, ranked.kept.shape[1])
     ranked = _at_least_one_row(ranked)
@@ -65,23 +67,70 @@ def find_queries(outputs: DenseOutputs, sizes: Sizes, config: DenseDetectionConf
         part = ranked.first(look)
         kept = _within(part.scores, _survivors(part, config), config.detections)
         if look == count or _complete(part, kept, config.detections):
-            return _compact(part._replace(kept=kept), config, form)
+            part = part._replace(kept=kept)
+            return part.rows(keep_first(part.kept, form))
         look = min(count, 2 * look)
 
 
+@torch.no_grad()
+def best_queries(
+    outputs: DenseOutputs, sizes: Sizes, config: DenseDetectionConfig, least: Number, budget: int | None
+) -> tuple[Queries, Bool[Tensor, " b"]]:
+    """The fixed form: query boxes that score at least `least`, `budget` of them at most; where it had more.
+
+    What scores less suppresses nothing that scores more, so it is left out from the start, and suppression
+    looks at no more than LOOKS * budget candidates. The flag is true only where these limits, or that of
+    suppression's rounds, may have changed the answer.
+    """
+    looks = None if budget is None else LOOKS * budget
+    candidates = joined(level_candidates(outputs, sizes, config, "fixed", least, looks))
+    passing = candidates.kept.sum(1, dtype=torch.int32)
+    count = candidates.kept.shape[1]
+    looks = count if looks is None else min(looks, count)
+    total = sum(min(level[0].numel(), config.candidates_per_level) for level in outputs.class_logits)
+    by_class = candidates.classes.to(torch.float32).sort(dim=1, stable=True).indices
+    candidates = candidates.rows(by_class)
+    ranked = candidates.rows(best_first(candidates.scores, candidates.kept, looks))
+    same = ranked.classes[:, :, None] == ranked.classes[:, None]
+    kept, first = bounded_suppress(overlaps_more(ranked.boxes, config.nms_threshold) & same, ranked.kept)
+    kept, second = bounded_suppress(overlaps_more(ranked.boxes, config.duplicate_threshold), kept)
+    found = kept.sum(1, dtype=torch.int32)
+    rows = config.detections if budget is None else min(budget, config.detections)
+    queries = ranked._replace(kept=kept)
+    queries = queries.rows(keep_first(kept, "fixed", rows))
+    # levels were cut at as many, too
+    unseen = (passing >= looks) & (found < config.detections) if looks < total else torch.zeros_like(first)
+    return queries, unseen | first | second | (found.clamp(max=config.detections) > rows)
+
+
+def joined(levels: list[Queries]) -> Queries:
+    """Candidates of all levels in one table."""
+    return Queries(*(torch.cat(parts, dim=1) for parts in zip(*levels, strict=True)))
+
+
 def level_candidates(
-    outputs: DenseOutputs, sizes: Sizes, config: DenseDetectionConfig, form: Form
+    outputs: DenseOutputs,
+    sizes: Sizes,
+    config: DenseDetectionConfig,
+    form: Form,
+    least: Number = 0.0,
+    looks: int | None = None,
 ) -> list[Queries]:
     """Per level, pairs of location and class of a probability above `score_threshold` (strictly).
 
     The best `candidates_per_level` of them by score (of equal ones the first), in row-major order (location,
-    then class), rows that are not kept last.
+    then class), rows that are not kept last. In the fixed form those that score less than `least` are not
+    kept, either, and there are `looks` rows at most.
     """
-    limits = torch.tensor(sizes.valid, device=outputs.semantic_logits.device)
+    most = config.candidates_per_level if looks is None else min(looks, config.candidates_per_level)
+    limits = sizes.valid_on(outputs.semantic_logits.device)
     levels, first = [], 0
     for stride, *maps in zip(STRIDES, *outputs[:3], strict=True):
         classes, centerness, offsets = maps
-        levels.append(_candidates_of_level(classes, centerness, offsets, stride, first, limits, config, form))
+        level = _candidates_of_level(
+            classes, centerness, offsets, stride, first, limits, config, form, least, most
+        )
+        levels.append(level)
         first += centerness[0, 0].numel()
     return levels
 
@@ -92,9 +141,11 @@ def _candidates_of_level(
     offsets: Float[Tensor, "b 4 h w"],
     stride: int,
     first: int,
-    limits: Int[Tensor, "b 2"],
+    limits: Int[Tensor, "_ 2"],
     config: DenseDetectionConfig,
     form: Form,
+    least: Number,
+    most: int,
 ) -> Queries:
     """`first` is the number of cells on finer levels."""
     _, things, _, width = class_logits.shape
@@ -102,10 +153,14 @@ def _candidates_of_level(
     scores = probabilities * centerness.float().flatten(1).sigmoid()[..., None]
     passing = (probabilities > config.score_threshold).flatten(1)
     scores = scores.flatten(1)
-    chosen = _best(scores, passing, config.candidates_per_level, form)
+    if form == "pruned":
+        chosen = _best(scores, passing, most)
+    else:
+        passing = passing & (scores >= least)
+        chosen = best_in_place(torch.where(passing, scores, -1.0), most)
     kept = passing.gather(1, chosen)
     cell = chosen // things
-    centre = torch.stack((cell % width, cell // width), dim=2) * stride + stride // 2
+    centre = torch.stack((cell % width, cell.div(width, rounding_mode="floor")), dim=2) * stride + stride // 2
     reach = offsets.float().flatten(2).gather(2, cell[:, None].expand(-1, 4, -1)).transpose(1, 2)
     corners = torch.cat((centre - reach[..., :2], centre + reach[..., 2:]), dim=2)
     # the last pixel is the farthest corner
@@ -114,12 +169,10 @@ def _candidates_of_level(
     return Queries(boxes, scores.gather(1, chosen), chosen % things, cell + first, kept)
 
 
-def _best(
-    scores: Float[Tensor, "b n"], passing: Bool[Tensor, "b n"], limit: int, form: Form
-) -> Int[Tensor, "b k"]:
+def _best(scores: Float[Tensor, "b n"], passing: Bool[Tensor, "b n"], limit: int) -> Int[Tensor, "b k"]:
     """Places of the best passing scores, in rising order; of equal ones the first are better."""
     count = scores.shape[1]
-    rows = min(limit, int(passing.sum(1).max()) if form == "pruned" else count)
+    rows = min(limit, int(passing.sum(1).max()))
     # positive floats rank as their bits do; below them stands the place, so that no two are equal
     bits = scores.contiguous().view(torch.int32).long() << 32
     places = torch.arange(count, device=scores.device)
@@ -161,11 +214,3 @@ def _at_least_one_row(queries: Queries) -> Queries:
     if queries.kept.shape[1]:
         return queries
     return Queries(*(part.new_zeros(part.shape[0], 1, *part.shape[2:]) for part in queries))
-
-
-def _compact(queries: Queries, config: DenseDetectionConfig, form: Form) -> Queries:
-    """Kept rows first, and no more rows than needed (or allowed)."""
-    order = keep_first(queries.kept, form)
-    if form == "fixed":
-        order = order[:, : config.detections]
-    return queries.rows(order)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pansight.merging import Form
+from pansight.merging.settings import Number
 from pansight.models.dense_detection.candidates import Queries
 from pansight.models.dense_detection.config import DenseDetectionConfig
 from pansight.models.dense_detection.dense_boxes import PAIRS, boxes_of_levels, dense_boxes, dense_size
@@ -42,7 +43,7 @@ def soft_masks(
     queries: Queries,
     thing_indices: Int[Tensor, " t"],
     config: DenseDetectionConfig,
-    threshold: float,
+    threshold: Number,
     form: Form,
     reach: int = 1,
 ) -> Float[Tensor, "b k h4 w4"]:

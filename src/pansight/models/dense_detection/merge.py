@@ -7,7 +7,7 @@ from torch import Tensor
 from pansight.merging import Form, PriorityRule, SoftMasks, keep_first, merge_by_priority
 from pansight.merging.semantics import semantic_argmax
 from pansight.merging.sizes import Sizes
-from pansight.models.dense_detection.candidates import find_queries
+from pansight.models.dense_detection.candidates import best_queries, find_queries
 from pansight.models.dense_detection.config import DenseDetectionConfig, DenseMergeSettings
 from pansight.models.dense_detection.dense_boxes import dense_size
 from pansight.models.dense_detection.masks import soft_masks
@@ -33,9 +33,14 @@ def merge_dense(
     Returns maps with rows for `detections` things and all categories, or more if more tie at the limit.
     """
     thing_indices, stuff_indices = things_and_stuff(is_thing, outputs.class_logits[0].shape[1])
-    queries = find_queries(outputs, sizes, config, form)
-    queries = queries._replace(kept=queries.kept & (queries.scores >= settings.object_threshold))
-    queries = queries.rows(keep_first(queries.kept, form))
+    least, budget = settings.object_threshold, settings.budget
+    overflow = None
+    if form == "pruned":
+        queries = find_queries(outputs, sizes, config, form)
+        queries = queries._replace(kept=queries.kept & (queries.scores >= least))
+        queries = queries.rows(keep_first(queries.kept, form))
+    else:
+        queries, overflow = best_queries(outputs, sizes, config, least, budget)
     masks = SoftMasks(
         soft_masks(
             outputs,
@@ -51,17 +56,18 @@ def merge_dense(
         queries.kept,
     )
     enlarged = enlarged_sizes(outputs, sizes)
-    semantics = _semantics(outputs, enlarged, stuff_indices if config.fill_stuff else None)
+    semantics = _semantics(outputs, enlarged, stuff_indices if config.fill_stuff else None, form)
     rule = PriorityRule(settings.mask_threshold, True, settings.max_occlusion, settings.stuff_area)
     rows = config.detections + len(is_thing)
-    return merge_by_priority(masks, semantics, enlarged, is_thing, rule, form, rows=rows)
+    merged = merge_by_priority(masks, semantics, enlarged, is_thing, rule, form, rows=rows)
+    return merged if overflow is None else merged._replace(overflow=overflow)
 
 
 def things_and_stuff(
     is_thing: Bool[Tensor, " n"], things: int
 ) -> tuple[Int[Tensor, " t"], Int[Tensor, " s"]]:
     """Category indices of the things, of which there are `things`, and of the rest, both rising."""
-    order = (~is_thing).to(torch.uint8).argsort(stable=True)
+    order = keep_first(is_thing[None], "fixed")[0]
     return order[:things], order[things:]
 
 
@@ -71,11 +77,13 @@ def enlarged_sizes(outputs: DenseOutputs, sizes: Sizes) -> Sizes:
     return sizes._replace(padded=(DENSE_STRIDE * height, DENSE_STRIDE * width))
 
 
-def _semantics(outputs: DenseOutputs, sizes: Sizes, among: Int[Tensor, " s"] | None) -> Int[Tensor, "b h w"]:
+def _semantics(
+    outputs: DenseOutputs, sizes: Sizes, among: Int[Tensor, " s"] | None, form: Form
+) -> Int[Tensor, "b h w"]:
     """Best category of each pixel, of all or of some; -1 beyond a picture."""
     if among is None:
-        return semantic_argmax(outputs.semantic_logits, sizes)
+        return semantic_argmax(outputs.semantic_logits, sizes, form)
     if not len(among):
-        return torch.full_like(semantic_argmax(outputs.semantic_logits[:, :1], sizes), -1)
-    best = semantic_argmax(outputs.semantic_logits.index_select(1, among), sizes)
+        return torch.full_like(semantic_argmax(outputs.semantic_logits[:, :1], sizes, form), -1)
+    best = semantic_argmax(outputs.semantic_logits.index_select(1, among), sizes, form)
     return torch.where(best < 0, best, among[best.clamp(min=0)].int())

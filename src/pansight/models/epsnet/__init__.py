@@ -11,7 +11,19 @@ Where training departs from the released code:
 - A loss that is not finite stops the run; there, the step is skipped.
 """
 
+from typing import TYPE_CHECKING
+
+from pansight.lazy import lazy_names
 from pansight.models.epsnet.config import EPSNetConfig, EPSNetMergeSettings
-from pansight.models.epsnet.model import EPSNet
+
+if TYPE_CHECKING:
+    from pansight.models.epsnet.model import EPSNet
 
 __all__ = ["EPSNet", "EPSNetConfig", "EPSNetMergeSettings"]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "EPSNet": "pansight.models.epsnet.model",
+    },
+)

@@ -1,12 +1,12 @@
 """Anchors, and boxes coded relative to them, as in SSD (Liu et al., ECCV 2016)."""
 
-from functools import lru_cache
+import math
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pansight.models.epsnet.config import EPSNetConfig, Scales
+from pansight.models.epsnet.config import EPSNetConfig
 
 ASPECTS = (1.0, 0.5, 2.0)
 """width over height"""
@@ -20,40 +20,23 @@ def make_anchors(
 ) -> Float[Tensor, "a 4"]:
     """Centre x, y, width, height as shares of the input's sides, for levels of these heights and widths.
 
-    Cells row by row, three aspects a cell. As everything is a share, anchors grow with the input. Calls with
-    equal arguments share one tensor: it is not to be written to.
+    Cells row by row, three aspects a cell. As everything is a share, anchors grow with the input. Single
+    precision throughout: quotients of small whole numbers are rounded once, as to a double and then to a
+    float. Sides may be symbols of a graph.
     """
-    arguments = (tuple(levels), config.anchor_scales, config.anchor_input, config.square_anchors)
-    # a graph makes its own, from sides that may be symbols
-    if torch.compiler.is_compiling():
-        return _make(*arguments).to(device)
-    return _remembered(*arguments, device)
-
-
-@lru_cache(maxsize=16)
-def _remembered(
-    levels: tuple[tuple[int, int], ...], scales: Scales, side: int, square: bool, device: torch.device
-) -> Float[Tensor, "a 4"]:
-    # what is made in inference mode could not be used by a training that comes later
-    with torch.inference_mode(False):
-        return _make(levels, scales, side, square).to(device)
-
-
-def _make(
-    levels: tuple[tuple[int, int], ...], scales: Scales, side: int, square: bool
-) -> Float[Tensor, "a 4"]:
     parts = []
-    sides = torch.tensor(ASPECTS, dtype=torch.float64).sqrt()
-    for (height, width), scale in zip(levels, scales, strict=True):
-        across = scale * sides / side
-        along = across if square else scale / sides / side
-        y = (torch.arange(height, dtype=torch.float64) + 0.5) / height
-        x = (torch.arange(width, dtype=torch.float64) + 0.5) / width
-        grid = torch.empty(height, width, len(ASPECTS), 4, dtype=torch.float64)
-        grid[..., 0], grid[..., 1] = x[:, None], y[:, None, None]
-        grid[..., 2], grid[..., 3] = across, along
+    for (height, width), scale in zip(levels, config.anchor_scales, strict=True):
+        roots = [math.sqrt(aspect) for aspect in ASPECTS]
+        across = [scale * root / config.anchor_input for root in roots]
+        along = across if config.square_anchors else [scale / root / config.anchor_input for root in roots]
+        sides = torch.tensor([across, along], device=device).T
+        y = (torch.arange(height, dtype=torch.float32, device=device) + 0.5) / height
+        x = (torch.arange(width, dtype=torch.float32, device=device) + 0.5) / width
+        shape = (height, width, len(ASPECTS))
+        centres = torch.stack((x[:, None].expand(shape), y[:, None, None].expand(shape)), dim=3)
+        grid = torch.cat((centres, sides.expand(*shape, 2)), dim=3)
         parts.append(grid.reshape(-1, 4))
-    return torch.cat(parts).float()
+    return torch.cat(parts)
 
 
 def decode(offsets: Boxes, anchors: Float[Tensor, "*m 4"]) -> Boxes:

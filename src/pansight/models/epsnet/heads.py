@@ -59,7 +59,7 @@ class InstanceHead(nn.Module):
 
 
 def _by_anchor(x: Float[Tensor, "b ac h w"]) -> Float[Tensor, "b a c"]:
-    return x.permute(0, 2, 3, 1).reshape(len(x), -1, x.shape[1] // ANCHORS)
+    return x.permute(0, 2, 3, 1).flatten(1, 2).unflatten(2, (ANCHORS, -1)).flatten(1, 2)
 
 
 class SemanticHead(nn.Sequential):

@@ -57,20 +57,18 @@ def merge_epsnet(
     With `direct`, and where all pictures fill the input, maps are brought to the output's size at once, as in
     the released code; else through the padded input's size.
     """
-    found = detections.rows(keep_first(detections.kept, form))
+    found = detections if form == "fixed" else detections.rows(keep_first(detections.kept, form))
     allowed = found.kept & _has_area(found.boxes, sizes)
     values = assemble_masks(outputs.prototypes, found.coefficients, found.boxes)
     direct = direct and all(valid == sizes.padded for valid in sizes.valid)
-    is_thing = torch.ones(
-        len(thing_categories) + len(stuff_categories), dtype=torch.bool, device=values.device
-    )
-    is_thing[stuff_categories] = False
+    categories = torch.arange(len(thing_categories) + len(stuff_categories), device=values.device)
+    is_thing = (categories[:, None] == thing_categories).any(1)
     masks = SoftMasks(values, found.scores, thing_categories[found.classes], found.kept)
     logits = outputs.semantic_logits
     # the two need not be of one size
     mask_sizes, logit_sizes = (_from_own(maps, sizes) if direct else sizes for maps in (values, logits))
     labels, beneath = _semantics(logits, found.kept, logit_sizes, stuff_categories, config, form)
-    return merge_by_priority(
+    merged = merge_by_priority(
         masks,
         labels,
         mask_sizes,
@@ -81,12 +79,13 @@ def merge_epsnet(
         allowed=allowed,
         beneath=beneath,
     )
+    return merged if form == "pruned" else merged._replace(overflow=detections.overflow)
 
 
 def _from_own(maps: Float[Tensor, "b n h w"], sizes: Sizes) -> Sizes:
     """Sizes with which outputs are made of the maps directly."""
     own = (maps.shape[2], maps.shape[3])
-    return Sizes(own, [own] * len(maps), sizes.output)
+    return Sizes(own, [own] * len(sizes.output), sizes.output)
 
 
 def _semantics(
@@ -106,17 +105,18 @@ def _semantics(
     if not config.other_without_things:
         rival = torch.where(kept.any(1)[:, None, None, None], rival, logits[:, :1])
     labels = label(torch.cat((rival, logits[:, 1:-1]), dim=1), sizes, OTHER_INSIDE, form)
-    table = torch.cat((stuff_categories.new_full((1,), -1), stuff_categories)).int()
+    table = torch.cat((stuff_categories.new_full((1,), -1), stuff_categories)).to(torch.int32)
     outside, within = (table.index_select(0, each.flatten()).view(each.shape) for each in labels)
     return outside, within
 
 
 def _has_area(boxes: Float[Tensor, "b n 4"], sizes: Sizes) -> Bool[Tensor, "b n"]:
     """Whether a box, cut to the picture and to whole pixels of the output, has any."""
-    output = boxes.new_tensor(sizes.output)[:, None, [1, 0]]
-    # of boxes on a padded input: shares of the picture inside it
-    scale = output * output.new_tensor(sizes.padded)[[1, 0]] / output.new_tensor(sizes.valid)[:, None, [1, 0]]
+    output = sizes.output_on(boxes.device).to(boxes.dtype).flip(1)[:, None]
+    # of boxes on a padded input: shares of the image inside it
+    padded = sizes.padded_on(boxes.device).to(boxes.dtype).flip(0)
+    scale = output * padded / sizes.valid_on(boxes.device).to(boxes.dtype).flip(1)[:, None]
     low = torch.minimum(boxes[..., :2], boxes[..., 2:]) * scale
     high = torch.maximum(boxes[..., :2], boxes[..., 2:]) * scale
-    low, high = (torch.minimum(end.clamp(min=0), output).long() for end in (low, high))
-    return (high - low).prod(-1) > 0
+    low, high = (torch.minimum(end.clamp(min=0), output).to(torch.int32) for end in (low, high))
+    return (high > low).all(-1)

@@ -120,7 +120,7 @@ class EPSNet(PanopticModel):
     ) -> PanopticBatch:
         """Detections by score, their masks from prototypes, painted by falling score; then stuff."""
         config, settings = self.config, self.config.merge.replaced(settings)
-        detections = detect(outputs, config, settings.object_threshold, form)
+        detections = detect(outputs, config, settings.object_threshold, form, settings.budget)
         rule = PriorityRule(settings.mask_threshold, False, settings.max_occlusion, settings.stuff_area)
         return merge_epsnet(
             outputs,

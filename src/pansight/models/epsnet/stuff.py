@@ -5,9 +5,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from pansight.merging import Form
-from pansight.merging.semantics import semantic_argmax
+from pansight.merging.semantics import running_argmax
 from pansight.merging.sizes import Sizes
-from pansight.merging.tiles import Grid, bounds, enlarge, grid_of, windows
+from pansight.merging.tiles import Grid, bounds, grid_of, upsample, windows
+from pansight.merging.upsampling import Upsampling
 
 # Floats that are worked on at a time: 1 MiB, for the cache.
 CHUNK_FLOATS = 1 << 18
@@ -21,7 +22,7 @@ Channels = Int[Tensor, "b H W"]
 def label(
     logits: Float[Tensor, "b s h w"], sizes: Sizes, handicap: float, form: Form
 ) -> tuple[Channels, Channels]:
-    """The channel whose enlarged logit is largest, and the same with `handicap` taken off channel 0's.
+    """The channel whose upsampled logit is largest, and the same with `handicap` taken off channel 0's.
 
     Of equal logits the first channel has it. Both are one answer but where channel 0 wins the first.
 
@@ -29,14 +30,19 @@ def label(
     """
     if form == "pruned":
         return _label_pruned(logits, sizes, handicap)
-    weaker = torch.cat((logits[:, :1] - handicap, logits[:, 1:]), dim=1)
-    return tuple(semantic_argmax(some, sizes).clamp(min=0) for some in (logits, weaker))  # type: ignore
+    rival = Upsampling(sizes, outside=0.0)(logits[:, 0])
+    if logits.shape[1] == 1:
+        nothing = torch.zeros_like(rival, dtype=torch.int32)
+        return nothing, nothing
+    top, best = running_argmax(logits[:, 1:], sizes)
+    best = best.clamp(min=0) + 1
+    return torch.where(rival >= top, 0, best), torch.where(rival - handicap >= top, 0, best)
 
 
 def _label_pruned(
     logits: Float[Tensor, "b s h w"], sizes: Sizes, handicap: float
 ) -> tuple[Channels, Channels]:
-    """For CPUs: in each tile of the picture only channels that may win there are enlarged."""
+    """For CPUs: in each tile of the picture only channels that may win there are upsampled."""
     height, width = (max(size[axis] for size in sizes.output) for axis in (0, 1))
     full = torch.zeros(2, len(logits), height, width, dtype=torch.int32)
     for picture, output in enumerate(sizes.output):
@@ -70,7 +76,7 @@ def _tiles(
             continue
         for part in torch.split(tiles, max(1, CHUNK_FLOATS // (number * pixels))):
             channels = channel[begin[part] + torch.arange(number)[:, None]]
-            values = enlarge(maps, channels, part, grid).flatten(2)
+            values = upsample(maps, channels, part, grid).flatten(2)
             top, best = _first_best(values[int(contested) :], channels[int(contested) :])
             for answer, less in zip(answers, (0.0, handicap), strict=True):
                 won = torch.where(values[0] - less >= top, 0, best) if contested else best

@@ -44,9 +44,10 @@ def fuse_things(peaks: Peaks, embedding: Embedding, config: PanopticFCNConfig, f
     embedded = embedding(kernels)
     first = first_alike(embedded, classes, kept, config)
     count = first.shape[1]
-    stays = kept & (first == torch.arange(count, device=first.device))
+    numbers = torch.arange(count, device=first.device)
+    stays = kept & (first == numbers)
     # members[b, i, j]: j belongs to i
-    members = F.one_hot(first, count).transpose(1, 2).to(embedded.dtype) * kept[:, None]
+    members = (first[:, None] == numbers[:, None]).to(embedded.dtype) * kept[:, None]
     fused = members @ embedded / members.sum(2, keepdim=True).clamp(min=1)
     order = keep_first(stays, form)
     rows = order[..., None].expand(-1, -1, fused.shape[2])
@@ -67,8 +68,9 @@ def first_alike(
     if config.class_aware_fusion:
         alike &= classes[:, :, None] == classes[:, None]
     alike &= kept[:, :, None] & kept[:, None]
-    alike |= torch.eye(alike.shape[1], dtype=torch.bool, device=alike.device)
-    return alike.triu().to(torch.uint8).argmax(1)
+    numbers = torch.arange(alike.shape[1], device=alike.device)
+    alike = (alike & (numbers[:, None] < numbers)) | (numbers[:, None] == numbers)
+    return torch.where(alike, numbers[:, None], alike.shape[1]).amin(1)
 
 
 def fuse_stuff(regions: Regions, embedding: Embedding) -> StuffKernels:

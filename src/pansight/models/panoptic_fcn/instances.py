@@ -6,8 +6,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from pansight.merging.semantics import CHUNK_FLOATS, enlarged
+from pansight.merging.semantics import CHUNK_FLOATS
+from pansight.merging.settings import Number
 from pansight.merging.sizes import Sizes
+from pansight.merging.upsampling import interpolated
 from pansight.models.panoptic_fcn.merge import Instances
 from pansight.nn.boxes import boxes_of
 
@@ -25,7 +27,7 @@ class InstanceMasks(NamedTuple):
 
 
 def cut_instances(
-    instances: Instances, sizes: Sizes, thing_categories: Int[Tensor, " t"], threshold: float
+    instances: Instances, sizes: Sizes, thing_categories: Int[Tensor, " t"], threshold: Number
 ) -> list[InstanceMasks]:
     """Enlarge probabilities to each picture's output, twice as the released code does, and cut them.
 
@@ -42,7 +44,7 @@ def cut_instances(
         part = max(1, CHUNK_FLOATS // pixels)
         parts = zip(instances.masks[picture][kept].split(part), masks.split(part), strict=True)
         for some, to in parts if len(masks) else ():
-            to.copy_(enlarged(some[None], sizes.padded, valid, output)[0] > threshold)
+            to.copy_(interpolated(some[None], sizes.padded, valid, output)[0] > threshold)
         classes = thing_categories[instances.classes[picture][kept]]
         results.append(InstanceMasks(masks, boxes_of(masks), classes, instances.scores[picture][kept]))
     return results

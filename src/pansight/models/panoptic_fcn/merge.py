@@ -8,7 +8,9 @@ from torch import Tensor
 
 from pansight.merging import Form, PriorityRule, SoftMasks, keep_first, merge_by_priority
 from pansight.merging.semantics import semantic_argmax
+from pansight.merging.settings import Number
 from pansight.merging.sizes import Sizes
+from pansight.merging.upsampling import looked_up
 from pansight.models.panoptic_fcn.fusion import StuffKernels, ThingKernels
 from pansight.panoptic import PanopticBatch
 
@@ -28,26 +30,29 @@ class Instances(NamedTuple):
 def make_instances(
     kernels: ThingKernels,
     features: Float[Tensor, "b d h4 w4"],
-    mask_threshold: float,
-    least: float,
+    mask_threshold: Number,
+    least: Number,
     most: int,
     form: Form,
+    budget: int | None = None,
 ) -> Instances:
     """Masks of fused kernels, rescored; those below `least` are dropped, and all but the `most` best.
+
+    In the fixed form the first `budget` kernels alone become masks.
 
     A rescored score never exceeds the peak's, so kernels of peaks below `least` are not even multiplied in
     the pruned form.
     """
     worth = kernels.kept & (kernels.scores >= least)
-    chosen = keep_first(worth, form)
+    chosen = keep_first(worth, form, budget)
     rows = chosen[..., None].expand(-1, -1, kernels.kernels.shape[2])
     weights = kernels.kernels.gather(1, rows)
     kept, classes, scores = (part.gather(1, chosen) for part in (worth, kernels.classes, kernels.scores))
     masks = make_masks(weights, features)
     inside = masks > mask_threshold
-    scores = scores * (masks * inside).sum((2, 3)) / (inside.sum((2, 3)) + 1e-6)
+    scores = scores * (masks * inside).sum((2, 3)) / (inside.sum((2, 3), dtype=torch.int32) + 1e-6)
     kept = kept & (scores >= least)
-    order = torch.where(kept, scores, -1.0).argsort(dim=1, descending=True, stable=True)[:, :most]
+    order = torch.where(kept, scores, -1.0).sort(dim=1, descending=True, stable=True).indices[:, :most]
     kept, classes, scores = (part.gather(1, order) for part in (kept, classes, scores))
     masks = masks.gather(1, order[..., None, None].expand(-1, -1, *masks.shape[2:]))
     return Instances(masks, classes, scores, kept)
@@ -83,11 +88,10 @@ def semantic_labels(
     if not things_as_stuff:
         masks = torch.cat((torch.zeros_like(masks[:, :1]), masks), dim=1)
         chosen = torch.cat((torch.zeros_like(chosen[:, :1]), chosen + 1), dim=1)
-    # one more column for what lies beyond
-    best = semantic_argmax(masks, sizes).long()
-    table = torch.cat((chosen, torch.full_like(chosen[:, :1], -1)), dim=1)
-    offsets = torch.arange(len(table), device=table.device)[:, None, None] * table.shape[1]
-    return table.flatten()[torch.where(best < 0, table.shape[1] - 1, best) + offsets]
+    # the first column is for what lies beyond
+    best = semantic_argmax(masks, sizes, form)
+    table = torch.cat((torch.full_like(chosen[:, :1], -1), chosen), dim=1).to(torch.int32)
+    return looked_up(table, best + 1)
 
 
 def merge_panoptic_fcn(
@@ -101,14 +105,13 @@ def merge_panoptic_fcn(
 ) -> PanopticBatch:
     """Things by falling score, then stuff; `labels` as `semantic_labels` gives them."""
     count = len(thing_categories) + len(stuff_categories)
-    is_thing = torch.ones(count, dtype=torch.bool, device=labels.device)
-    is_thing[stuff_categories] = False
+    is_thing = (torch.arange(count, device=labels.device)[:, None] == thing_categories).any(1)
     # label 0 is "things", which no pixel becomes: void
-    table = torch.cat((stuff_categories.new_full((1,), -1), stuff_categories))
+    table = torch.cat((stuff_categories.new_full((1,), -1), stuff_categories)).to(torch.int32)
     masks = SoftMasks(
         instances.masks,
         instances.scores,
         thing_categories[instances.classes],
         instances.kept,
     )
-    return merge_by_priority(masks, table[labels.clamp(min=0)], sizes, is_thing, rule, form)
+    return merge_by_priority(masks, table[labels.clamp(min=0).long()], sizes, is_thing, rule, form)

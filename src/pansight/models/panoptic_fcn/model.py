@@ -35,6 +35,7 @@ class PanopticFCN(PanopticModel):
     """
 
     method = "panoptic_fcn"
+    merge_modules = ("thing_generator", "stuff_generator")
     config: PanopticFCNConfig
 
     def __init__(self, config: PanopticFCNConfig, categories: Categories, preprocess: Preprocess) -> None:
@@ -127,13 +128,23 @@ class PanopticFCN(PanopticModel):
         config, settings = self.config, self.config.merge.replaced(settings)
         things = fuse_things(peaks, self.thing_generator, config, form)
         stuff = fuse_stuff(regions, self.stuff_generator)
-        least = max(settings.object_threshold, config.instance_threshold)
-        instances = make_instances(things, features, settings.mask_threshold, least, config.top, form)
+        least = settings.object_threshold
+        if isinstance(least, Tensor):  # an input of a graph
+            least = least.clamp(min=config.instance_threshold)
+        else:
+            least = max(least, config.instance_threshold)
+        instances = make_instances(
+            things, features, settings.mask_threshold, least, config.top, form, settings.budget
+        )
         labels = semantic_labels(stuff, features, sizes, config.things_as_stuff, form)
         rule = PriorityRule(settings.mask_threshold, False, settings.max_occlusion, settings.stuff_area)
-        return merge_panoptic_fcn(
+        merged = merge_panoptic_fcn(
             instances, labels, sizes, self.thing_categories, self.stuff_categories, rule, form
         )
+        if form == "pruned":
+            return merged
+        worth = things.kept & (things.scores >= least)
+        return merged._replace(overflow=worth.sum(1, dtype=torch.int32) > settings.budget)
 
     @torch.no_grad()
     def instances(

@@ -51,7 +51,7 @@ def find_peaks(outputs: PanopticFCNOutputs, config: PanopticFCNConfig, reading: 
 
 def sorted_peaks(peaks: Peaks) -> Peaks:
     """Best first, those that are not kept last; equal scores stay in their order, that of levels."""
-    order = torch.where(peaks.kept, peaks.scores, -1.0).argsort(dim=1, descending=True, stable=True)
+    order = torch.where(peaks.kept, peaks.scores, -1.0).sort(dim=1, descending=True, stable=True).indices
     rows = order[..., None].expand(-1, -1, peaks.kernels.shape[2])
     return Peaks(peaks.kernels.gather(1, rows), *(part.gather(1, order) for part in peaks[1:]))
 
@@ -76,7 +76,7 @@ def level_peaks(
     peaks = steadied_peaks(logits, pooling).flatten(2)
     cells = peaks.shape[2]
     scores, places = peaks.flatten(1).topk(min(most, cells), dim=1)
-    return scores, places // cells, places % cells
+    return scores, places.div(cells, rounding_mode="floor"), places % cells
 
 
 def find_regions(

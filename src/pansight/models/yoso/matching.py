@@ -2,7 +2,6 @@
 
 import torch
 from jaxtyping import Float, Int
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -54,6 +53,8 @@ def match(
         raise PansightError(
             "the network's outputs are not finite; lower the learning rate or clip gradients harder"
         )
+    from scipy.optimize import linear_sum_assignment  # training alone pays for it
+
     rows, columns = linear_sum_assignment(cost.cpu().numpy())
     return (
         torch.as_tensor(rows, dtype=torch.int64, device=cost.device),

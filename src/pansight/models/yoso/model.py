@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from pansight.categories import Categories
-from pansight.merging import Candidates, Form, MergeSettings, keep_first, merge_by_argmax
+from pansight.merging import Candidates, Form, MergeSettings, best_in_place, keep_first, merge_by_argmax
 from pansight.models.base import PanopticModel, Target
 from pansight.models.preprocess import Preprocess, Sizes
 from pansight.models.yoso.config import YOSOConfig
@@ -95,7 +95,12 @@ class YOSO(PanopticModel):
         proposals = outputs.kernels.shape[1]
         scores, categories = class_scores(outputs.class_logits.float())
         kept = (scores > settings.object_threshold) & (categories < len(self.categories))
-        order = keep_first(kept, form)
+        overflow = torch.zeros_like(kept[:, 0])
+        if form == "pruned":
+            order = keep_first(kept, form)
+        else:
+            overflow = kept.sum(1, dtype=torch.int32) > settings.budget
+            order = best_in_place(torch.where(kept, scores, -1.0), settings.budget)
         kernels = outputs.kernels.gather(1, order[..., None].expand(-1, -1, outputs.kernels.shape[2]))
         candidates = Candidates(
             apply_kernels(kernels, outputs.features),
@@ -103,7 +108,8 @@ class YOSO(PanopticModel):
             categories.gather(1, order),
             kept.gather(1, order),
         )
-        return merge_by_argmax(candidates, sizes, self.is_thing, settings.keep_share, proposals, form)
+        merged = merge_by_argmax(candidates, sizes, self.is_thing, settings.keep_share, proposals, form)
+        return merged._replace(overflow=overflow)
 
     def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
         """AdamW groups of the released configuration.
