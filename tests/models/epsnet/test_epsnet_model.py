@@ -184,9 +184,6 @@ def test_anchors_are_made_once() -> None:
     # what they do not depend on does not make them anew
     other = EPSNetConfig(depth=50, merge=EPSNetMergeSettings(stuff_area=1))
     assert make_anchors(list(levels), other, cpu) is first
-        make_anchors(list(levels), EPSNetConfig(depth=50, merge=EPSNetMergeSettings(stuff_area=1)), cpu)
-        is first
-    )
     others = [
         make_anchors([(7, 13), *levels[1:]], EPSNetConfig(), cpu),
         make_anchors(levels, EPSNetConfig(square_anchors=True), cpu),
