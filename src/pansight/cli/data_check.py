@@ -73,8 +73,8 @@ def check(
     from rich.console import Console
 
     from pansight.cli.late_progress import late_progress
-    from pansight.data.videos import VideoDataset
     from pansight.cli.stopping import told_when_stopped
+    from pansight.data.videos import VideoDataset
     from pansight.datatools.checking import Report, check_files, check_samples, find_panoptic_files
     from pansight.datatools.checking.clips import check_clips
     from pansight.datatools.preparing.classes import load_categories

@@ -34,7 +34,8 @@ def open_container(location: Location, silence: float = _NETWORK_SECONDS) -> "av
         return _camera(package, int(location.address))
     if location.kind == "file":
         return package.open(location.address, mode="r")
-    options = {"fflags": "+genpts+discardcorrupt"}
+    # a second of a stream says what it is; FFmpeg's own five would be five of delay
+    options = {"fflags": "+genpts+discardcorrupt", "analyzeduration": "1000000"}
     scheme = location.address.split("://", 1)[0].lower()
     if scheme in ("rtsp", "rtsps"):
         # over UDP lost packets are lost; over TCP a picture is whole or late
