@@ -4,7 +4,7 @@ A file has a line for each category of the model: `model's category: data's cate
 `null` where the data set has no counterpart.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,18 +137,47 @@ def proposed(model: Categories, data: Categories) -> dict[str, str | None]:
     """
     result: dict[str, str | None] = dict.fromkeys(model.names)
     taken: set[int] = set()
-    for exact in (True, False):
+    finders: tuple[Callable[[str, Categories], int | None], ...] = (_exactly, find_name, _find_near)
+    for find in finders:
         for index, name in enumerate(model.names):
             if result[name] is not None:
                 continue
-            found = find_name(name, data)
+            found = find(name, data)
             if found is None or found in taken or data[found].is_thing != model[index].is_thing:
-                continue
-            if exact and data.names[found] != name:
                 continue
             result[name] = data.names[found]
             taken.add(found)
     return result
+
+
+def _exactly(name: str, wanted: Categories) -> int | None:
+    return wanted.names.index(name) if name in wanted.names else None
+
+
+_NEAR = (
+    {"person", "pedestrian", "people", "human"},
+    {"bicyclist", "cyclist", "rider"},
+    {"tree", "trees", "vegetation", "plant"},
+    {"sidewalk", "pavement", "footpath"},
+    {"car", "automobile", "vehicle"},
+    {"sign_symbol", "traffic sign", "sign"},
+    {"ground", "terrain", "earth", "soil"},
+    {"house", "building"},
+    {"lawn", "grass"},
+    {"sea", "water", "river", "lake"},
+    {"sofa", "couch"},
+    {"street", "road"},
+)
+"""words of one meaning in most data sets, though not always: good enough for a proposal"""
+
+
+def _find_near(name: str, wanted: Categories) -> int | None:
+    """The one category that means nearly the same; None where there is none, or several."""
+    for group in _NEAR:
+        if name in group:
+            found = [index for index, one in enumerate(wanted.names) if one in group]
+            return found[0] if len(found) == 1 else None
+    return None
 
 
 def to_yaml(mapping: Mapping[str, str | None], header: Iterable[str] = ()) -> str:
