@@ -1,5 +1,6 @@
 """PyTorch as an engine: modes, precisions, devices' errors, threads."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
