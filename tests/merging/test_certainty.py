@@ -50,5 +50,5 @@ def test_scores_that_are_no_numbers_stay() -> None:
 
 
 def test_settings_out_of_range_are_named() -> None:
-    with pytest.raises(InputError, match="merge.void_below 2"):
+    with pytest.raises(InputError, match=r"merge\.void_below 2"):
         MergeSettings().replaced({"void_below": 2})

@@ -66,8 +66,8 @@ def convert(
         typer.Option(
             "--map",
             metavar="FILE.yaml",
-            help="Of a panoptic data set: lines `new category: its category`, a list of several, or null; what "
-            "no line names becomes void.",
+            help="Of a panoptic data set: lines `new category: its category`, a list of several, or null; "
+            "what no line names becomes void.",
             show_default=False,
         ),
     ] = None,

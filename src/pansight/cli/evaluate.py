@@ -40,6 +40,15 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    video: Annotated[
+        bool,
+        typer.Option(
+            "--video",
+            help="The files are of videos, whose ids last: VPQ, STQ. Reads COCO panoptic JSON with `video` "
+            "and `frame`, VIPSeg's form and Cityscapes-VPS's.",
+            rich_help_panel=_FILES,
+        ),
+    ] = False,
     truth_masks: Annotated[
         Path | None,
         typer.Option(
@@ -65,6 +74,14 @@ def evaluate(
             rich_help_panel=_FILES,
         ),
     ] = "id",
+    missing: Annotated[
+        str,
+        typer.Option(
+            metavar="[error|void]",
+            help="With --video: what a frame without a prediction is.",
+            rich_help_panel=_FILES,
+        ),
+    ] = "error",
     match_categories: Annotated[
         str,
         typer.Option(
@@ -174,14 +191,15 @@ def evaluate(
         int, typer.Option(min=1, help="Most pictures at once in the network.", rich_help_panel=_MODEL)
     ] = 1,
     exact: Annotated[
-        bool,
+        bool | None,
         typer.Option(
             "--exact/--sane",
             help="exact: the reference evaluator's answer, quirks included; sane: areas counted in the maps, "
-            "every crowd region excuses.",
+            "every crowd region excuses. By default exact, and sane with --video.",
+            show_default=False,
             rich_help_panel=_MEASURED,
         ),
-    ] = True,
+    ] = None,
     boundary: Annotated[
         bool, typer.Option("--boundary", help="Boundary PQ as well.", rich_help_panel=_MEASURED)
     ] = False,
@@ -239,11 +257,15 @@ def evaluate(
 
     Either files of any tool: pansight evaluate TRUTH.json PREDICTIONS.json
 
+    or videos, whose ids last: pansight evaluate --video TRUTH.json PREDICTIONS.json
+
     or a model on a data set: pansight evaluate --model yoso-tiny --data scenes
 
     Exit code: 0 all well, 1 some samples could not be used (with --model), 2 nothing was scored.
     """
-    measures = Measures(exact=exact, boundary=boundary, average_precision=ap, bootstrap=bootstrap)
+    measures = Measures(
+        exact=exact is not False, boundary=boundary, average_precision=ap, bootstrap=bootstrap
+    )
     output = Output(classes=classes, compare=compare, json=json_file, report=report)
     if model is None and weights is None:
         _refuse(
@@ -272,6 +294,25 @@ def evaluate(
         if match_categories not in ("id", "name"):
             raise InputError(f"--match-categories {match_categories} is no way to do it; use id or name")
         output.check(inputs=(truth, predictions))
+        if video:
+            _refuse(
+                "not of videos",
+                match=None if match == "id" else match,
+                images=images,
+                boundary=boundary or None,
+                ap=ap or None,
+                bootstrap=bootstrap or None,
+                compare=compare or None,
+                report=report,
+            )
+            from pansight.cli.evaluate_video import run_video
+
+            run_video(
+                truth, predictions, truth_masks, prediction_masks, categories,
+                exact=bool(exact), missing=missing, workers=workers, classes=bool(classes), json=json_file,
+            )  # fmt: skip
+            return
+        _refuse("only with --video", missing=None if missing == "error" else missing)
         share_cores()
         from pansight.cli.datasets import as_categories
         from pansight.cli.evaluate_files import FilesJob
@@ -295,6 +336,8 @@ def evaluate(
         return
     _refuse(
         "not with --model",
+        video=video or None,
+        missing=None if missing == "error" else missing,
         TRUTH=truth,
         truth_masks=truth_masks,
         prediction_masks=prediction_masks,

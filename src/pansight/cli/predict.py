@@ -31,12 +31,17 @@ ENGINE_HELP = (
 )
 
 
+_VIDEO = "Videos"
+"""Group of options in the help."""
+
+
 def predict(
     inputs: Annotated[
         list[str],
         typer.Argument(
             metavar="INPUT...",
-            help="Pictures, folders (what lies directly in them) or quoted patterns, 'photos/**/*.jpg'.",
+            help="Images, folders (what lies directly in them), quoted patterns, 'photos/**/*.jpg'; or "
+            "videos: films, the number of a camera, rtsp://... or http://..., - for standard input.",
             show_default=False,
         ),
     ],
@@ -91,15 +96,77 @@ def predict(
         str,
         typer.Option(
             metavar="[overlay|coco|both]",
-            help="overlay: pictures to look at; coco: predictions.json and predictions/*.png.",
+            help="overlay: pictures to look at; coco: predictions.json and predictions/*.png. "
+            "Of videos: overlay is a film, and frames (images) and jsonl (a line a frame) can be had, too; "
+            "several with commas.",
         ),
     ] = "overlay",
     batch_size: Annotated[int, typer.Option(min=1, help="Most pictures at once in the network.")] = 1,
     max_pixels: Annotated[int, typer.Option(min=1, help="Largest picture that is decoded.")] = 100_000_000,
+    track: Annotated[
+        bool,
+        typer.Option("--track", help="Keep identities from frame to frame.", rich_help_panel=_VIDEO),
+    ] = False,
+    smooth: Annotated[
+        bool,
+        typer.Option(
+            "--smooth/--no-smooth",
+            help="With --track: less flicker of categories and outlines.",
+            rich_help_panel=_VIDEO,
+        ),
+    ] = True,
+    fps: Annotated[
+        float | None,
+        typer.Option(
+            help="Hold this many frames a second by smaller input and less of the network, if need be.",
+            show_default=False,
+            rich_help_panel=_VIDEO,
+        ),
+    ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[every-frame|latest]",
+            help="every-frame: nothing is left out (files); latest: the newest wins (cameras, streams).",
+            show_default=False,
+            rich_help_panel=_VIDEO,
+        ),
+    ] = None,
+    rle: Annotated[
+        bool, typer.Option("--rle", help="Masks in the lines of jsonl, too.", rich_help_panel=_VIDEO)
+    ] = False,
+    mjpeg: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[HOST:]PORT",
+            help="Show overlays in browsers at http://HOST:PORT/; HOST is this machine alone if not given.",
+            show_default=False,
+            rich_help_panel=_VIDEO,
+        ),
+    ] = None,
+    give_up: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="Seconds after which a stream that sends nothing is given up.",
+            rich_help_panel=_VIDEO,
+        ),
+    ] = 600.0,
+    max_frames: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="End after so many frames, of all videos.", show_default=False, rich_help_panel=_VIDEO
+        ),
+    ] = None,
 ) -> None:
-    """Segment pictures.
+    """Segment images, or videos.
 
-    A picture that cannot be used is named with the reason, and the rest goes on.
+    An image that cannot be used is named with the reason, and the rest goes on. A stream that breaks off is
+    opened again.
+
+    pansight predict film.mp4 --track
+
+    pansight predict rtsp://camera/live 0 --track --format jsonl --mjpeg 8080
 
     Exit code: 0 all went well, 1 some pictures failed, 2 nothing could be done.
     """
@@ -109,6 +176,36 @@ def predict(
     from pansight.runtime.inputs import find_pictures, printable
 
     errors = Console(stderr=True, soft_wrap=True, highlight=False)
+    from pansight.video.locations import is_video
+
+    video_options = {
+        "track": track or None, "fps": fps, "policy": policy, "rle": rle or None, "mjpeg": mjpeg,
+        "max-frames": max_frames, "no-smooth": None if smooth else True,
+    }  # fmt: skip
+    if track or fps or mjpeg or policy or any(is_video(one) for one in inputs):
+        from pansight.cli.predict_video import VideoOptions, predict_videos
+
+        predict_videos(
+            inputs,
+            VideoOptions(
+                output=output, formats=format, track=track, smooth=smooth, fps=fps, policy=policy, rle=rle,
+                mjpeg=mjpeg, give_up=give_up, max_frames=max_frames,
+            ),
+            str(model or weights or DEFAULT_MODEL),
+            {
+                "weights": weights if model else None,
+                "engine": engine,
+                "device": device,
+                "resize": as_resize(resize),
+                "merge": thresholds(object_threshold, overlap_threshold),
+                "batch_size": batch_size,
+                "max_pixels": max_pixels,
+            },
+        )  # fmt: skip
+        return
+    for name, value in video_options.items():
+        if value is not None:
+            raise InputError(f"--{name} is for videos, and there is none among the inputs; see --help")
     pictures, problems = find_pictures(inputs)
     for problem in problems:
         tell(errors, problem)

@@ -1,4 +1,4 @@
-"""What becomes of a map's segments that the model is not sure of: calibrated scores, and void below a bound."""
+"""Segments that the model is not sure of: calibrated scores, and void below a bound."""
 
 import torch
 from jaxtyping import Float

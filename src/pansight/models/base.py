@@ -150,3 +150,23 @@ class HasSemantics(Protocol):
 
     def semantics(self, outputs: Any, sizes: Sizes, form: Form = "pruned") -> Int[Tensor, "b H W"]:
         """Maps at `sizes.output`: 1 + k for the k-th stuff category, 0 for all else, -1 beyond a picture."""
+
+
+@runtime_checkable
+class HasEmbeddings(Protocol):
+    """A model in which a vector makes each object's mask: by it an object is known again in a video."""
+
+    def embeddings(self, outputs: Any, sizes: Sizes, batch: PanopticBatch) -> Float[Tensor, "b s d"]:
+        """The vector of each segment of `batch`, which is what `merge` made; zeros where one has none."""
+
+
+@runtime_checkable
+class HasStages(Protocol):
+    """A model that refines its answer in stages, of which later ones can be left out to save time."""
+
+    @property
+    def stages(self) -> int:
+        """How many there are."""
+
+    def with_stages(self, stages: int) -> Any:
+        """A copy that shares all weights and ends after the first `stages` of them: for inference."""

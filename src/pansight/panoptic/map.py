@@ -78,8 +78,17 @@ class PanopticMap:
             segments.append(Segment(id, category, area, box, score, is_crowd))
         check_segments(regions.ids, segments, categories)
         # All is checked and measured: skip the constructor's second pass over the pixels.
+        return cls.trusted(checked, tuple(segments), categories)
+
+    @classmethod
+    def trusted(
+        cls, ids: Int32[np.ndarray, "h w"], segments: tuple[Segment, ...], categories: Categories
+    ) -> "PanopticMap":
+        """A map of parts that are known to fit together; nothing is checked, for nothing is to cost time."""
+        ids = ids.view()
+        ids.flags.writeable = False
         panoptic = object.__new__(cls)
-        for name, value in (("ids", checked), ("segments", tuple(segments)), ("categories", categories)):
+        for name, value in (("ids", ids), ("segments", segments), ("categories", categories)):
             object.__setattr__(panoptic, name, value)
         return panoptic
 
@@ -182,7 +191,8 @@ class PanopticMap:
         key "score" when it has a score.
         """
         rows = coco.segments_info(self.segments, self.categories)
-        annotation = {"image_id": image_id, "file_name": file_name, "segments_info": rows}
+        plain = int(image_id) if isinstance(image_id, np.integer) else image_id
+        annotation = {"image_id": plain, "file_name": file_name, "segments_info": rows}
         return ids_to_rgb(self.ids), annotation
 
     @classmethod
@@ -262,8 +272,8 @@ class PanopticMap:
 
         xyxy float32 [n, 4] in pixels (x, y, x + width, y + height: the right and lower edges are excluded),
         mask bool [n, h, w], class_id the contiguous index, confidence float32 [n], or None unless all the
-        segments have a score; data holds "class_name", "segment_id" and "iscrowd". Raises MissingExtraError
-        where supervision is not installed.
+        segments have a score, tracker_id the segment's id, which lasts where maps were tracked; data holds
+        "class_name", "segment_id" and "iscrowd". Raises MissingExtraError where supervision is not installed.
         """
         segments = self.segments if include_stuff else self.things()
         masks = self.masks([segment.id for segment in segments])
@@ -273,6 +283,18 @@ class PanopticMap:
         import torch
 
         return torch.from_numpy(self.ids.copy())
+
+    @classmethod
+    def from_supervision(cls, detections: "supervision.Detections", categories: Categories) -> "PanopticMap":
+        """Read `supervision.Detections` that do not overlap, such as those of a tracked map.
+
+        Needs mask [n, h, w] and class_id (contiguous indices); takes ids from tracker_id, else from data's
+        "segment_id", else 1, 2, 3 ...; and confidence and data's "iscrowd" where there are such. Raises
+        InputError for detections without masks or classes, with ids that are not different numbers of
+        1..2**24-1, or whose masks overlap.
+        """
+        ids, table = frameworks.map_of(detections)
+        return cls.from_table(ids, table, categories)
 
     def __repr__(self) -> str:
         things = len(self.things())

@@ -137,6 +137,23 @@ class EPSNet(PanopticModel):
         )
         return settled(merged, settings)
 
+    @torch.no_grad()
+    def embeddings(
+        self, outputs: EPSNetOutputs, sizes: Sizes, batch: PanopticBatch
+    ) -> Float[Tensor, "b s d"]:
+        """The coefficients of each thing; zeros of stuff."""
+        scores = outputs.class_logits.float().softmax(2)[..., 1:]
+        # an anchor may be one of several things, but of a score to the last bit it is one
+        flat = scores.flatten(1)
+        categories = self.thing_categories.repeat(scores.shape[1])
+        found = []
+        for image, (worth, kinds) in enumerate(zip(batch.scores, batch.categories, strict=True)):
+            same = (flat[image][None] == worth[:, None]) & (categories[None] == kinds[:, None])
+            anchor = same.to(torch.uint8).argmax(1) // scores.shape[2]
+            vectors = outputs.coefficients[image].float()[anchor]
+            found.append(torch.where(same.any(1)[:, None], vectors, torch.zeros_like(vectors)))
+        return torch.stack(found)
+
     def optimized(self) -> "EPSNet":
         """See PanopticModel; also without the keys' bias, which adds the same to all that is compared."""
         model = super().optimized()

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from pansight.categories import Categories
 from pansight.merging import Form, MergeSettings, PriorityRule, settled
 from pansight.models.base import PanopticModel, Target
+from pansight.models.embeddings import by_strength
 from pansight.models.panoptic_fcn.config import PanopticFCNConfig
 from pansight.models.panoptic_fcn.features import Backbone, FeatureEncoder, SemanticFPN, summed
 from pansight.models.panoptic_fcn.fusion import fuse_stuff, fuse_things
@@ -135,7 +136,7 @@ class PanopticFCN(PanopticModel):
         config, settings = self.config, self.config.merge.replaced(settings)
         things = fuse_things(peaks, self.thing_generator, config, form)
         stuff = fuse_stuff(regions, self.stuff_generator)
-        least = settings.object_threshold
+        least: Any = settings.object_threshold
         if isinstance(least, Tensor):  # an input of a graph
             least = least.clamp(min=config.instance_threshold)
         else:
@@ -179,6 +180,16 @@ class PanopticFCN(PanopticModel):
         regions = find_regions(outputs, self.config, form, self.reading)
         stuff = fuse_stuff(regions, self.stuff_generator)
         return semantic_labels(stuff, outputs.features, sizes, self.config.things_as_stuff, form)
+
+    @torch.no_grad()
+    def embeddings(
+        self, outputs: PanopticFCNOutputs, sizes: Sizes, batch: PanopticBatch
+    ) -> Float[Tensor, "b s d"]:
+        """The generated kernel of each thing, that of its strongest position; zeros of stuff."""
+        peaks = find_peaks(outputs, self.config, self.reading)
+        kernels = self.thing_generator(peaks.kernels).float()
+        kinds = torch.where(peaks.kept, self.thing_categories[peaks.classes], -2)
+        return by_strength(batch, kernels, kinds, outputs.features, sizes)
 
     @torch.no_grad()
     def merge_with_truth(

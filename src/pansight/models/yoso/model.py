@@ -1,5 +1,6 @@
 """YOSO: You Only Segment Once (Hu et al., CVPR 2023)."""
 
+import copy
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -18,6 +19,7 @@ from pansight.merging import (
 )
 from pansight.models.backbone import backbone_of
 from pansight.models.base import PanopticModel, Target
+from pansight.models.embeddings import by_score
 from pansight.models.preprocess import Preprocess, Sizes
 from pansight.models.yoso.config import YOSOConfig
 from pansight.models.yoso.head import Head, StagePrediction, apply_kernels, class_scores
@@ -115,6 +117,25 @@ class YOSO(PanopticModel):
         )
         merged = merge_by_argmax(candidates, sizes, self.is_thing, settings.keep_share, proposals, form)
         return settled(merged._replace(overflow=overflow), settings)
+
+    @torch.no_grad()
+    def embeddings(self, outputs: YOSOOutputs, sizes: Sizes, batch: PanopticBatch) -> Float[Tensor, "b s d"]:
+        """The mask kernel of each segment; of joined stuff, the best one's."""
+        scores, categories = class_scores(outputs.class_logits.float())
+        return by_score(batch, outputs.kernels.float(), scores, categories)
+
+    @property
+    def stages(self) -> int:
+        """Refinements of the head."""
+        return len(self.yoso_head.mask_heads)
+
+    def with_stages(self, stages: int) -> "YOSO":
+        """A copy that shares all weights and ends after the first `stages` refinements: for inference."""
+        model, head = copy.copy(self), copy.copy(self.yoso_head)
+        model._modules, head._modules = dict(self._modules), dict(self.yoso_head._modules)
+        head.mask_heads = nn.ModuleList(list(self.yoso_head.mask_heads)[:stages])
+        model.yoso_head = head
+        return model
 
     def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
         """AdamW groups of the released configuration.
