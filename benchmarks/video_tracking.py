@@ -139,7 +139,8 @@ def show(name: str, rows: dict[str, dict[str, Any]]) -> None:
     """A table, figures in per cent."""
     best = rows["oracle"]["stq"]
     print(
-        f"\n{name:22} {'VPQ':>6} {'STQ':>6} {'AQ':>6} {'IoU':>6} {'of oracle':>9} {'switches':>8} {'changed':>8} {'ms':>6}"
+        f"\n{name:22} {'VPQ':>6} {'STQ':>6} {'AQ':>6} {'IoU':>6} {'of oracle':>9} {'switches':>8} "
+        f"{'changed':>8} {'ms':>6}"
     )
     for row, one in rows.items():
         print(

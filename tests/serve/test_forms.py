@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 import zlib
 
 import numpy as np
@@ -15,7 +16,6 @@ from pycocotools import mask as coco
 from pansight.categories import Categories
 from pansight.merging.sizes import Sizes
 from pansight.panoptic import PanopticMap, rgb_to_ids
-from pansight.serve import holding
 from pansight.serve.answers import Form, framed, write
 from pansight.serve.holding import Shelf
 from pansight.serve.png import ids_png
@@ -86,10 +86,10 @@ def test_the_shelf_forgets_the_least_recently_used_first() -> None:
 
 def test_the_shelf_forgets_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     shelf = Shelf(1000, 60.0)
-    now = holding.time.monotonic()
+    now = time.monotonic()
     token = shelf.put("m", held(40), np.zeros((1, 1, 3), np.uint8))
     assert token is not None
-    monkeypatch.setattr(holding.time, "monotonic", lambda: now + 61)
+    monkeypatch.setattr("pansight.serve.holding.time.monotonic", lambda: now + 61)
     assert shelf.get(token) is None
     assert shelf.nbytes == 0
 

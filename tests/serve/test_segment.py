@@ -7,6 +7,7 @@ import logging
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -264,11 +265,15 @@ def test_a_client_that_hangs_up_frees_its_place(start: Start, engine: TorchEngin
     place.batcher._run = slow
     head = f"POST /v1/segment HTTP/1.1\r\nHost: x\r\nContent-Length: {len(png)}\r\n\r\n".encode()
     clients = []
-    for wanted in (0, 1):  # the first runs, the second waits
+
+    def waiting(number: int) -> bool:
+        return len(seen) == 1 and place.batcher.depth == number
+
+    for number in (0, 1):  # the first runs, the second waits
         client = socket.create_connection(("127.0.0.1", server.port))
         client.sendall(head + png)
         clients.append(client)
-        assert wait_for(lambda wanted=wanted: len(seen) == 1 and place.batcher.depth == wanted)
+        assert wait_for(partial(waiting, number))
     clients[1].close()
     assert wait_for(lambda: place.batcher.depth == 0)
     clients[0].close()

@@ -113,7 +113,8 @@ def test_pages_of_other_sites_stay_out(server: Server) -> None:
 
 def test_the_token_comes_by_header_or_by_subprotocol(start: Start, engine: TorchEngine) -> None:
     server = start(ServedModel("small", engine), token="s3cret")
-    for options in ({}, {"subprotocols": ["pansight.v1", f"bearer.{b'wrong'.hex()}"]}):
+    refused: list[dict[str, Any]] = [{}, {"subprotocols": ["pansight.v1", f"bearer.{b'wrong'.hex()}"]}]
+    for options in refused:
         with pytest.raises(InvalidStatus) as caught:
             stream(server, **options)
         assert caught.value.response.status_code == 401

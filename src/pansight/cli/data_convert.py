@@ -11,6 +11,7 @@ from pansight.cli.threads import share_cores
 from pansight.errors import InputError
 
 if TYPE_CHECKING:
+    from pansight.data.opening import PanopticDataset
     from pansight.datatools.preparing.plan import TruthSource
 
 _FORMS = ("panoptic", "cityscapes", "semantic", "instances")
@@ -60,6 +61,16 @@ def convert(
         str | None,
         typer.Option(help="The classes to speak in: a JSON, or coco, cityscapes, ade20k, mapillary."),
     ] = None,
+    class_map: Annotated[
+        Path | None,
+        typer.Option(
+            "--map",
+            metavar="FILE.yaml",
+            help="Of a panoptic data set: lines `new category: its category`, a list of several, or null; "
+            "what no line names becomes void.",
+            show_default=False,
+        ),
+    ] = None,
     boxes_as_masks: Annotated[
         bool,
         typer.Option("--boxes-as-masks", help="COCO instances: fill the box of an object without a mask."),
@@ -104,6 +115,17 @@ def convert(
     if not source.exists():
         raise InputError(f"{source}: no such file or folder; check the path")
     count = workers or default_workers()
+    if class_map is not None:
+        _refuse("--map", with_stuff=with_stuff, things=things, stuff=stuff, labels=labels)
+        _refuse("--map", boxes_as_masks=boxes_as_masks or None, no_crowds=no_crowds or None)
+        given_data = open_from_options(str(source), kind, split, None, panoptic, None)
+        opened = _mapped(given_data, class_map, categories)
+        if to != "panoptic":
+            run_conversion(Export(opened, output, Form(to), count), "converting", "converted")
+            return
+        plan = plan_panoptic(opened, output, name or f"panoptic_{split or 'mapped'}")
+        run_conversion(Preparation(opened, plan, count), "converting", "converted")
+        return
     if to != "panoptic":
         _refuse(to, with_stuff=with_stuff, things=things, stuff=stuff, labels=labels, name=name)
         _refuse(to, boxes_as_masks=boxes_as_masks or None, no_crowds=no_crowds or None)
@@ -132,6 +154,21 @@ def convert(
     elsewhere = getattr(made, "pictures_elsewhere", None)
     if elsewhere is not None:
         print(f"the pictures lie in {printable(elsewhere)}: name it with --images")
+
+
+def _mapped(dataset: "PanopticDataset", file: Path, categories: str | None) -> "PanopticDataset":
+    """The data set in the categories of a class map, or in those named, with a remark on what was ignored."""
+    from pansight.cli.datasets import as_categories
+    from pansight.data.class_maps import categories_of, correspond, read_class_map
+    from pansight.data.relabelled import Relabelled
+
+    mapping = read_class_map(file)
+    wanted = categories_of(mapping, dataset.categories) if categories is None else as_categories(categories)
+    found = correspond(mapping, wanted, dataset.categories)
+    strange = [s for sources in mapping.values() for s in sources if s not in dataset.categories.names]
+    if strange:
+        print(f"remark: the class map names {', '.join(strange)}, which the data does not have; ignored")
+    return Relabelled(dataset, found.places, wanted)
 
 
 def _instances_file(source: Path, split: str | None) -> Path | None:

@@ -120,6 +120,24 @@ def evaluate(
     images: ImagesOption = None,
     panoptic: PanopticOption = None,
     categories: CategoriesOption = None,
+    class_map: Annotated[
+        Path | None,
+        typer.Option(
+            "--map",
+            metavar="FILE.yaml",
+            help="Class map, lines `model's category: data's category` or null; see `pansight data map`.",
+            show_default=False,
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    unmatched: Annotated[
+        str,
+        typer.Option(
+            metavar="[leave-out|count]",
+            help="Categories that only the model or only the data has: left out, or counted against.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = "leave-out",
     limit: Annotated[
         int | None,
         typer.Option(
@@ -145,6 +163,16 @@ def evaluate(
         float | None,
         typer.Option(
             help="Short for --set merge.object_threshold=.",
+            show_default=False,
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    void_below: Annotated[
+        float | None,
+        typer.Option(
+            "--void-below",
+            help="Segments with a lower score, 0..1, become void: what the model does not know. Short for "
+            "--set merge.void_below=.",
             show_default=False,
             rich_help_panel=_MODEL,
         ),
@@ -246,12 +274,15 @@ def evaluate(
             kind=kind,
             split=split,
             panoptic=panoptic,
+            map=class_map,
+            unmatched=None if unmatched == "leave-out" else unmatched,
             limit=limit,
             engine=None if engine == "auto" else engine,
             device=None if device == "auto" else device,
             resize=None if resize == "paper" else resize,
             object_threshold=object_threshold,
             set=settings,
+            void_below=void_below,
             batch_size=None if batch_size == 1 else batch_size,
         )
         if truth is None or predictions is None:
@@ -315,7 +346,9 @@ def evaluate(
     )
     if data is None:
         raise InputError("--model needs --data: a folder, a COCO panoptic JSON, or 'scenes'")
-    output.check(inputs=(Path(data),))
+    if unmatched not in ("leave-out", "count"):
+        raise InputError(f"--unmatched {unmatched} is no choice; use leave-out or count")
+    output.check(inputs=(Path(data), *filter(None, (class_map,))))
     share_cores()
     from pansight.cli.datasets import open_from_options
     from pansight.cli.evaluate_model import run_model
@@ -328,7 +361,7 @@ def evaluate(
         engine=engine,
         device=device,
         resize=as_resize(resize),
-        merge=merge_settings(settings, object_threshold),
+        merge=merge_settings(settings, object_threshold, void_below),
         batch_size=batch_size,
     )
     done = run_model(
@@ -339,6 +372,8 @@ def evaluate(
         location=data,
         limit=limit,
         preset_name=model if weights is None and resize == "paper" else None,
+        class_map=class_map,
+        count_unmatched=unmatched == "count",
     )
     finish(done, output)
 

@@ -76,7 +76,9 @@ class FilesJob(NamedTuple):
             raise refusal(problems)
         if not evaluation.images:
             raise KeyboardInterrupt
-        evaluation.remarks.merge(paired.remarks)
+        # What holds for the whole files comes first: of remarks on segments there may be many.
+        paired.remarks.merge(evaluation.remarks)
+        evaluation.remarks = paired.remarks
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", EvaluationWarning)  # they are printed
             result = evaluation.compute()

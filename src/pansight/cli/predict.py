@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "yoso-tiny"
 
+MOSTLY_VOID = 0.9
+"""share of an image without a segment from which on it is said that the model does not know such images"""
+
 ENGINE_HELP = (
     "What runs the network: auto (the fastest that is installed), torch, eager (not folded), compiled (by "
     "torch.compile), onnxruntime, openvino."
@@ -60,6 +63,15 @@ def predict(
     object_threshold: Annotated[
         float | None,
         typer.Option(help="Short for --set merge.object_threshold=.", show_default=False),
+    ] = None,
+    void_below: Annotated[
+        float | None,
+        typer.Option(
+            "--void-below",
+            help="Segments with a lower score, 0..1, become void: what the model does not know. Short for "
+            "--set merge.void_below=.",
+            show_default=False,
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -206,7 +218,7 @@ def predict(
 
     if format not in tuple(Format):
         raise InputError(f"format {format!r} is unknown; use overlay, coco or both")
-    merge = merge_settings(settings, object_threshold)
+    merge = merge_settings(settings, object_threshold, void_below)
     make_folder(output)
     name = model or weights or DEFAULT_MODEL
     segmenter = load(
@@ -245,6 +257,7 @@ def _run(
 ) -> tuple[int, bool]:
     """How many pictures failed, and whether Ctrl-C ended it."""
     from pansight.cli.progress import progress_bar
+    from pansight.runtime.inputs import printable
     from pansight.runtime.pipeline import segment_files
 
     failed = 0
@@ -257,10 +270,20 @@ def _run(
                     if outcome.problem is not None:
                         failed += 1
                         tell(errors, outcome.problem)
+                    elif outcome.void > MOSTLY_VOID:
+                        name = printable(outcome.job.path)
+                        errors.print(f"note: {name}: {_mostly_void(outcome.void)}", markup=False)
                     progress.advance(task)
         except KeyboardInterrupt:
             return failed, True
     return failed, False
+
+
+def _mostly_void(share: float) -> str:
+    return (
+        f"{share:.0%} of it is void: the model recognises next to nothing here; use a model trained on such "
+        "images, or lower --void-below or --object-threshold"
+    )
 
 
 def tell(errors: "Console", problem: str) -> None:

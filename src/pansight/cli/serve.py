@@ -68,6 +68,20 @@ def serve(
         ),
     ] = None,
     page: Annotated[bool, typer.Option(help="Whether / is the page.")] = True,
+    static: Annotated[
+        Path | None,
+        typer.Option(
+            help="Serve nothing: write a folder for any web server; its page runs the model in the browser.",
+            show_default=False,
+        ),
+    ] = None,
+    runtime: Annotated[
+        Path | None,
+        typer.Option(
+            help="For --static: onnxruntime-web as .tgz or folder; fetched by npm if not given.",
+            show_default=False,
+        ),
+    ] = None,
     log_format: Annotated[str, typer.Option(metavar="[json|text]", help="Lines on standard error.")] = "json",
 ) -> None:
     """Serve models: POST /v1/segment, the Open Inference Protocol at /v2, frames at /v1/stream, a page at /.
@@ -79,6 +93,9 @@ def serve(
         raise InputError(f"log format {log_format!r} is unknown; use json or text")
     for module in ("fastapi", "uvicorn", "python_multipart", "websockets", "prometheus_client"):
         require_extra(module, "serve")
+    if static is not None:
+        _write_folder(static, model or [DEFAULT_MODEL], runtime)
+        return
     token = _token(token_file)
     merge = merge_settings(settings)
 
@@ -117,6 +134,22 @@ def serve(
 
     if not run(make_server(app), listener, announce):
         raise typer.Exit(1)
+
+
+def _write_folder(folder: Path, models: list[str], runtime: Path | None) -> None:
+    share_cores()
+    from rich.console import Console
+
+    from pansight.serve.application import find_model
+    from pansight.serve.static_folder import write_static
+    from pansight.zoo import load_model
+
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    found = [find_model(text) for text in models]
+    loaded = [(name, load_model(source)) for name, source in found]
+    with console.status("writing the page") as status:
+        size = write_static(folder, loaded, runtime, lambda step: status.update(f"writing the page: {step}"))
+    print(f"{folder}: {size / 1e6:.1f} MB; any web server can host it: python -m http.server -d {folder}")
 
 
 def _token(file: Path | None) -> str | None:

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from pansight.models.base import PanopticModel
 from pansight.models.naming import named_outputs
-from pansight.models.preprocess import Pixels, Preprocess
+from pansight.models.normalise import Pixels
+from pansight.models.preprocess import Preprocess
 from pansight.nn.deform import Lowering, lower_deformable
 from pansight.runtime.engines.artefact import MERGE_PREFIX
 from pansight.runtime.engines.torch_engine import Network

@@ -29,6 +29,28 @@ class Target(NamedTuple):
     """true where the segment is a group that annotators did not take apart"""
     size: tuple[int, int]
     """height and width of the real picture inside the padded one (top left)"""
+    complete: Bool[Tensor, " k"] | None = None
+    """of each category, whether a pixel without a segment is certainly none of it; None: of every one"""
+
+    @property
+    def partial(self) -> bool:
+        """Whether pixels without a segment may be of some category all the same."""
+        return self.complete is not None
+
+    def unknown(self) -> Bool[Tensor, "h w"]:
+        """Pixels of the real picture that no segment, or only a crowd, covers: unlabelled ground."""
+        height, width = self.size
+        ground = torch.zeros(self.masks.shape[1:], dtype=torch.bool, device=self.masks.device)
+        ground[:height, :width] = ~self.masks[~self.crowd].any(0)[:height, :width]
+        return ground
+
+    def impossible(self, categories: int) -> Bool[Tensor, " k"]:
+        """Of each category, whether unlabelled ground is certainly none of it; not where a crowd is."""
+        if self.complete is None:
+            return torch.ones(categories, dtype=torch.bool, device=self.masks.device)
+        certain = self.complete.clone()
+        certain[self.categories[self.crowd]] = False
+        return certain
 
 
 class PanopticModel(nn.Module, ABC):

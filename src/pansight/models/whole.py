@@ -1,6 +1,6 @@
 """A model with its merge as one graph: bytes of images in, panoptic maps out."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int32, UInt8
@@ -74,7 +74,8 @@ class WholeModel(nn.Module):
         if thresholds:
             told = dict(zip(self.threshold_names, thresholds, strict=True))
             # not validated: these are tensors, of whose values nothing is known yet
-            settings = type(settings).model_construct(budget=settings.budget, **told)
+            values: dict[str, Any] = {"budget": settings.budget, **told}
+            settings = type(settings).model_construct(**values)
         size = (images.shape[1], images.shape[2])
         merged = self.model.merge(self.network(images), Sizes(size, [size], [size]), settings, "fixed")
         assert merged.overflow is not None

@@ -191,7 +191,8 @@ class PanopticMap:
         key "score" when it has a score.
         """
         rows = coco.segments_info(self.segments, self.categories)
-        annotation = {"image_id": image_id, "file_name": file_name, "segments_info": rows}
+        plain = int(image_id) if isinstance(image_id, np.integer) else image_id
+        annotation = {"image_id": plain, "file_name": file_name, "segments_info": rows}
         return ids_to_rgb(self.ids), annotation
 
     @classmethod

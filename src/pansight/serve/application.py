@@ -51,7 +51,7 @@ def load_models(
     choose_device(device)
     loaded: list[ServedModel | Broken] = []
     for text in names:
-        name, source = _named(text)
+        name, source = find_model(text)
         if name in [one.name for one in loaded]:
             raise InputError(f"two models are called {name}; name one of them: --model OTHER={source}")
         loaded.append(
@@ -60,24 +60,32 @@ def load_models(
     return loaded
 
 
-def _named(text: str) -> tuple[str, str]:
-    from pansight.zoo.presets import names
+def find_model(text: str) -> tuple[str, str]:
+    """Name and source of a model from a name, a path, or NAME=PATH.
 
+    Raises InputError for a file that is not there, PansightError with the nearest names for one that no model
+    has.
+    """
+    from pansight.zoo.presets import names, preset
+
+    name, source = _parts(text, names())
+    if source not in names() and not Path(source).exists():
+        if Path(source).suffix == "" and Path(source).name == source:
+            preset(source)  # says which names are near
+        raise InputError(f"{source}: no such file; check the path")
+    return name, source
+
+
+def _parts(text: str, known: Sequence[str]) -> tuple[str, str]:
     name, equals, source = text.partition("=")
     if equals and name and source and not Path(text).exists():
         if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
             raise InputError(f"{name!r} is no name for a model; use letters, digits, '-', '_' and '.'")
         return name, source
-    return (text, text) if text in names() else (Path(text).stem, text)
+    return (text, text) if text in known else (Path(text).stem, text)
 
 
 def _load(name: str, source: str, options: Mapping[str, Any]) -> ServedModel | Broken:
-    from pansight.zoo.presets import names, preset
-
-    if source not in names() and not Path(source).exists():
-        if Path(source).suffix == "" and Path(source).name == source:
-            preset(source)  # says which names are near
-        raise InputError(f"{source}: no such file; check the path")
     try:
         return ServedModel(name, load(source, **options).engine)
     except (InputError, DeviceError, InstallationError):

@@ -75,7 +75,7 @@ def decode(content: bytes, max_pixels: int) -> Rgb:
                 if width * height > max_pixels:
                     raise Refusal(
                         413,
-                        f"{width} x {height} pixels are more than the limit of {max_pixels}; shrink the image",
+                        f"{width} x {height} pixels are more than the limit of {max_pixels}; shrink it",
                     )
                 return decode_image(image, "the image", AsShown(max_pixels))
         except UnidentifiedImageError:

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
-from pansight.data.coco_masks import is_stray, polygons_area
+from pansight.formats.coco_masks import is_stray, polygons_area
 from pansight.datatools.preparing.layers import Layer
-from pansight.datatools.preparing.lost_objects import (
+from pansight.formats.annotation.losses import (
     HIDDEN,
     NO_MASK,
     NO_PIXELS,

@@ -18,12 +18,14 @@ import numpy as np
 
 from pansight.categories import Categories
 from pansight.categories.table import read_flag
-from pansight.data.coco_masks import decode_segmentation
+from pansight.formats.coco_masks import decode_segmentation
 from pansight.datatools.preparing.coco_losses import find_hidden, find_losses, is_normalised
 from pansight.datatools.preparing.label_maps import LabelMaps
-from pansight.datatools.preparing.layers import Layer, is_picture_size, paint_layers, stuff_key
-from pansight.datatools.preparing.lost_objects import Lost, Taken
+from pansight.datatools.preparing.layers import Layer, paint_layers, stuff_key
+from pansight.datatools.preparing.lost_objects import Taken
 from pansight.errors import CategoryError, DataError, DataProblemsError
+from pansight.formats.annotation.losses import Lost
+from pansight.formats.annotation.objects import is_picture_size
 from pansight.formats.coco_files import is_crowd_flag, read_json
 from pansight.panoptic import PanopticMap
 

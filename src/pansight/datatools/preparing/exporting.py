@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8, UInt16
 
-from pansight.data.coco_masks import encode_mask
+from pansight.formats.coco_masks import encode_mask
 from pansight.datatools.preparing.plan import TruthSource, png_names
 from pansight.datatools.preparing.writing import (
     Conversion,

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pansight.categories import Categories
-from pansight.merging import Form, MergeSettings, PriorityRule
+from pansight.merging import Form, MergeSettings, PriorityRule, settled
 from pansight.models.base import PanopticModel, Target
 from pansight.models.epsnet.anchors import make_anchors
 from pansight.models.epsnet.config import EPSNetConfig
@@ -123,7 +123,7 @@ class EPSNet(PanopticModel):
         config, settings = self.config, self.config.merge.replaced(settings)
         detections = detect(outputs, config, settings.object_threshold, form, settings.budget)
         rule = PriorityRule(settings.mask_threshold, False, settings.max_occlusion, settings.stuff_area)
-        return merge_epsnet(
+        merged = merge_epsnet(
             outputs,
             detections,
             sizes,
@@ -135,6 +135,7 @@ class EPSNet(PanopticModel):
             # whether a picture fills its input is then a matter of the preprocessing; else it is chance
             direct=self.preprocess.squash is not None or self.preprocess.divisor == 1,
         )
+        return settled(merged, settings)
 
     @torch.no_grad()
     def embeddings(

@@ -8,7 +8,16 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from pansight.categories import Categories
-from pansight.merging import Candidates, Form, MergeSettings, best_in_place, keep_first, merge_by_argmax
+from pansight.merging import (
+    Candidates,
+    Form,
+    MergeSettings,
+    best_in_place,
+    keep_first,
+    merge_by_argmax,
+    settled,
+)
+from pansight.models.backbone import backbone_of
 from pansight.models.base import PanopticModel, Target
 from pansight.models.embeddings import by_score
 from pansight.models.preprocess import Preprocess, Sizes
@@ -16,7 +25,6 @@ from pansight.models.yoso.config import YOSOConfig
 from pansight.models.yoso.head import Head, StagePrediction, apply_kernels, class_scores
 from pansight.models.yoso.losses import yoso_losses
 from pansight.models.yoso.neck import DeformableUpsample, FeaturePyramidAggregator, Neck
-from pansight.nn.resnet import ResNet
 from pansight.panoptic import PanopticBatch
 
 
@@ -49,13 +57,8 @@ class YOSO(PanopticModel):
     def __init__(self, config: YOSOConfig, categories: Categories, preprocess: Preprocess) -> None:
         super().__init__(categories, preprocess)
         self.config = config
-        self.backbone = ResNet(
-            config.depth,
-            width=config.width,
-            norm=config.backbone_norm,
-            eps=config.backbone_eps,
-            stride_in_1x1=config.stride_in_1x1,
-        )
+        self.backbone = backbone_of(config, stride_in_1x1=config.stride_in_1x1)
+        self.backbone.freeze(config.frozen_stages)
         self.yoso_neck = Neck(
             self.backbone.channels, config.aggregated_dim, config.hidden_dim, config.aggregator
         )
@@ -85,7 +88,7 @@ class YOSO(PanopticModel):
     ) -> tuple[dict[str, Float[Tensor, ""]], list[Any]]:
         """The losses, and for each stage and picture the matched (proposals, segments)."""
         stages = [*outputs.earlier, StagePrediction(outputs.class_logits, outputs.mask_logits)]
-        return yoso_losses(stages, targets, self.yoso_head.criterion.empty_weight, self.config)
+        return yoso_losses(stages, targets, self.yoso_head.criterion.empty_weight, self.config, self.is_thing)
 
     def merge(
         self,
@@ -113,7 +116,7 @@ class YOSO(PanopticModel):
             kept.gather(1, order),
         )
         merged = merge_by_argmax(candidates, sizes, self.is_thing, settings.keep_share, proposals, form)
-        return merged._replace(overflow=overflow)
+        return settled(merged._replace(overflow=overflow), settings)
 
     @torch.no_grad()
     def embeddings(self, outputs: YOSOOutputs, sizes: Sizes, batch: PanopticBatch) -> Float[Tensor, "b s d"]:

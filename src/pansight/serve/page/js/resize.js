@@ -86,17 +86,12 @@ export function targetSize({ short, longest, squash }, height, width) {
   return [Math.max(1, Math.trunc(h + 0.5)), Math.max(1, Math.trunc(w + 0.5))];
 }
 
-/** Bytes [3, H, W] as the network takes them, padded with zeros to a multiple of `divisor`; and the sizes. */
+/** Bytes [H, W, 3] as the network takes them, padded with zeros to a multiple of `divisor`; and the sizes. */
 export function preprocessed(preprocess, rgba, width, height) {
   const [h, w] = targetSize(preprocess, height, width);
-  const { divisor } = preprocess;
-  const [padHeight, padWidth] = [h, w].map((side) => Math.ceil(side / divisor) * divisor);
+  const padded = [h, w].map((side) => Math.ceil(side / preprocess.divisor) * preprocess.divisor);
   const rgb = resized(rgba, width, height, w, h);
-  const planes = new Uint8Array(3 * padHeight * padWidth);
-  for (let c = 0; c < 3; c++) {
-    for (let y = 0; y < h; y++) {
-      for (let x = 0, i = 3 * y * w + c, o = (c * padHeight + y) * padWidth; x < w; x++, i += 3, o++) planes[o] = rgb[i];
-    }
-  }
-  return { planes, padded: [padHeight, padWidth], valid: [h, w] };
+  const pixels = new Uint8Array(3 * padded[0] * padded[1]);
+  for (let y = 0; y < h; y++) pixels.set(rgb.subarray(3 * y * w, 3 * (y + 1) * w), 3 * y * padded[1]);
+  return { pixels, padded, valid: [h, w] };
 }

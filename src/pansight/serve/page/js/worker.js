@@ -105,7 +105,7 @@ async function run(one, input, settings) {
   const { model, session } = one;
   const values = { ...Object.fromEntries(model.settings.map((s) => [s.name, s.default])), ...settings };
   const feeds = {};
-  for (const name of session.inputNames) feeds[name] = feed(name, input, values, model);
+  for (const name of session.inputNames) feeds[name] = feed(name, input, values);
   const started = performance.now();
   const outputs = await session.run(feeds);
   const network = performance.now() - started;
@@ -119,15 +119,13 @@ async function run(one, input, settings) {
   return { result };
 }
 
-function feed(name, input, values, model) {
-  const { padded, valid, width, height } = input;
-  const type = model.inputs[name];
-  const wide = type === "int64" ? BigInt64Array : type === "int32" ? Int32Array : Float32Array;
-  const whole = (numbers) => (type === "int64" ? numbers.map(BigInt) : numbers);
-  if (name === "images") return new ort.Tensor(type, type === "uint8" ? input.planes : Float32Array.from(input.planes), [1, 3, ...padded]);
-  if (name === "valid") return new ort.Tensor(type, wide.from(whole(valid)), [1, 2]);
-  if (name === "size") return new ort.Tensor(type, wide.from(whole([height, width])), [2]);
-  if (name in values) return new ort.Tensor(type, wide.from(whole([values[name]])), model.scalars ? [] : [1]);
+function feed(name, { pixels, padded, valid, width, height }, values) {
+  const sides = (numbers) => new ort.Tensor("int64", BigInt64Array.from(numbers.map(BigInt)), [2]);
+  if (name === "images") return new ort.Tensor("uint8", pixels, [1, ...padded, 3]);
+  if (name === "valid") return sides(valid);
+  if (name === "output") return sides([height, width]);
+  const setting = name.replace(/^merge\./, "");
+  if (setting in values) return new ort.Tensor("float32", Float32Array.of(values[setting]), []);
   throw new Error(`the graph has an input ${name} that this page does not know`);
 }
 
