@@ -80,7 +80,7 @@ def spoken_categories(
         named = named_categories(things, stuff, [row.name for row in rows])
         countable = {item.name for item in named if item.is_thing}
         missing = [name for name in (*(things or ()), *(stuff or ())) if name not in {row.name for row in rows}]
-        if missing or (things is not None and stuff is not None):
+        if missing or things is not None and stuff is not None:
             return named
     ids = [row.id for row in rows]
     own_ids = None not in ids and len(set(ids)) == len(ids)

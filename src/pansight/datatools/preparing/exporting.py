@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8, UInt16
 
+from pansight.formats.coco_masks import encode_mask
 from pansight.datatools.preparing.plan import TruthSource, png_names
 from pansight.datatools.preparing.writing import (
     Conversion,
@@ -25,7 +26,6 @@ from pansight.datatools.preparing.writing import (
     write_png,
 )
 from pansight.errors import CategoryError, InputError
-from pansight.formats.coco_masks import encode_mask
 from pansight.panoptic import PanopticMap, Segment
 
 _NO_CLASS = 255

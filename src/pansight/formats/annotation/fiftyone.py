@@ -32,9 +32,9 @@ from pansight.formats.annotation.door import (
     peek_json,
     write_text,
 )
-from pansight.formats.annotation.id_maps import objects_in
 from pansight.formats.annotation.losses import NO_AREA, Lost
 from pansight.formats.annotation.objects import AnnotatedImage, AnnotatedObject, clipped, objects_of
+from pansight.formats.annotation.id_maps import objects_in
 from pansight.formats.coco_files import is_crowd_flag
 from pansight.panoptic import PanopticMap
 
