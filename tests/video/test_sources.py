@@ -160,7 +160,7 @@ def test_sources_take_turns(film: Callable[..., Path]) -> None:
 
 
 def test_waits_grow_and_are_shaken() -> None:
-    backoff = Backoff(first=0.5, longest=15, jitter=0.5)
+    backoff = Backoff(first=0.5, longest=15.0, jitter=0.5)
     assert [backoff.wait(n, 0.0) for n in range(7)] == [0.5, 1, 2, 4, 8, 15, 15]
     assert backoff.wait(3, 1.0) == 2.0
     assert 0.25 <= backoff.wait(0) <= 0.5
@@ -209,26 +209,27 @@ class LoopingServer:
 def test_a_stream_whose_server_is_killed_comes_back() -> None:
     server = LoopingServer()
     events: list[SourceEvent] = []
-    location = locate(f"tcp://user:secret@127.0.0.1:{server.port}")
-    location = Location("stream", f"tcp://127.0.0.1:{server.port}", location.name)
+    location = locate(f"tcp://127.0.0.1:{server.port}")
     options = SourceOptions(
         policy="every-frame", silence=2.0, give_up=20.0, backoff=Backoff(first=0.1, longest=0.3)
     )
     mixer = Mixer([location], ["live"], options, events.append)
     server.start()
     frames: list[Frame] = []
-    kills = 0
+    since = 0  # frames of the present connection; what was sent before the kill still comes
+    connected = 0
     for frame in mixer:
         frames.append(frame)
-        if len(frames) % 12 == 0:
-            if kills == 2:
+        connections = mixer.sources[0].counts.connections
+        since, connected = (since + 1 if connections == connected else 1), connections
+        if since == 10:
+            if connected == 3:
                 break
-            kills += 1
             server.kill()
             server.start()
     mixer.close()
     server.kill()
-    assert kills == 2 and mixer.sources[0].counts.connections >= 3
+    assert connected == 3
     times, numbers = [f.seconds for f in frames], [f.index for f in frames]
     assert times == sorted(times) and len(set(times)) == len(times)
     assert numbers == sorted(set(numbers))
