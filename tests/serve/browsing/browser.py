@@ -41,6 +41,7 @@ def browser_with_camera(camera: Path) -> Iterator[Browser]:
     write_camera(camera)
     arguments = [
         "--no-sandbox",
+        "--disable-dev-shm-usage",  # containers have little of it
         "--use-fake-ui-for-media-stream",
         "--use-fake-device-for-media-stream",
         f"--use-file-for-fake-video-capture={camera}",
