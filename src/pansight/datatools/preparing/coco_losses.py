@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
-from pansight.formats.coco_masks import is_stray, polygons_area
 from pansight.datatools.preparing.layers import Layer
 from pansight.formats.annotation.losses import (
     HIDDEN,
@@ -16,6 +15,7 @@ from pansight.formats.annotation.losses import (
     STRAY,
     Lost,
 )
+from pansight.formats.coco_masks import is_stray, polygons_area
 from pansight.panoptic import PanopticMap
 
 _TELLING = 16

@@ -18,7 +18,6 @@ import numpy as np
 
 from pansight.categories import Categories
 from pansight.categories.table import read_flag
-from pansight.formats.coco_masks import decode_segmentation
 from pansight.datatools.preparing.coco_losses import find_hidden, find_losses, is_normalised
 from pansight.datatools.preparing.label_maps import LabelMaps
 from pansight.datatools.preparing.layers import Layer, paint_layers, stuff_key
@@ -27,6 +26,7 @@ from pansight.errors import CategoryError, DataError, DataProblemsError
 from pansight.formats.annotation.losses import Lost
 from pansight.formats.annotation.objects import is_picture_size
 from pansight.formats.coco_files import is_crowd_flag, read_json
+from pansight.formats.coco_masks import decode_segmentation
 from pansight.panoptic import PanopticMap
 
 PathLike = str | os.PathLike[str]

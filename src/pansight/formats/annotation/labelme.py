@@ -289,7 +289,9 @@ def _shape_mask(
             f"ways; known are {', '.join(_NEEDED)}; draw it as a polygon"
         )
     if len(points) < _NEEDED[kind]:
-        raise DataError(f"{where} is a {kind} of {len(points)} points, {_NEEDED[kind]} are needed; correct it")
+        raise DataError(
+            f"{where} is a {kind} of {len(points)} points, {_NEEDED[kind]} are needed; correct it"
+        )
     try:
         if kind == "mask":
             return _pasted(shape, points, height, width, where, called, lost)
