@@ -146,8 +146,14 @@ def test_label_maps_take_classes_from_the_stuff_json(pansight: Pansight, tmp_pat
         (("none",), "none: no such file or folder"),
         (("polygons",), "which of the classes car, road are things (countable)? name them with --things"),
         (("polygons", "--things", "car", "--stuff", "car"), "'car' is named among the things and among the"),
-        (("polygons", "--things", "car", "--with-stuff", "x"), "--with-stuff means nothing for labelme files"),
-        (("polygons", "--to", "vox"), "--to vox is no format; use coco-panoptic, coco-instances, cvat, cvat-mask"),
+        (
+            ("polygons", "--things", "car", "--with-stuff", "x"),
+            "--with-stuff means nothing for labelme files",
+        ),
+        (
+            ("polygons", "--to", "vox"),
+            "--to vox is no format; use coco-panoptic, coco-instances, cvat, cvat-mask",
+        ),
         (("polygons", "--categories", "x.json"), "x.json is neither a built-in category set"),
         (("polygons", "--categories", "coco", "--things", "car"), "--things means nothing for --categories"),
         (("panoptic.json", "--to", "semantic", "--things", "car"), "--things means nothing for a data set"),

@@ -42,7 +42,9 @@ def drawn(reader: AnnotationReader, index: int) -> list[tuple[str, int, list[int
     return [(one.label, one.area, list(one.box)) for one in reader.read(index).objects]
 
 
-def figures(rows: list[dict[str, Any]], area: str = "area", box: str = "bbox") -> list[tuple[str, int, list[int]]]:
+def figures(
+    rows: list[dict[str, Any]], area: str = "area", box: str = "bbox"
+) -> list[tuple[str, int, list[int]]]:
     return [(row["label"], row[area], row[box]) for row in rows if row.get(area)]
 
 
@@ -189,5 +191,7 @@ def test_bdd100k_bit_masks(samples: Path, tmp_path: Path) -> None:
     mask = samples / "bdd100k" / "tests" / "panseg_mask.png"
     (tmp_path / "bitmasks" / "panseg_mask.png").write_bytes(mask.read_bytes())
     image = find_format("bdd100k").reader(tmp_path).read(0)
-    rows = sorted((r["category_id"], r["area"], r["bbox"]) for r in truth["tests/panseg_mask.png"]["segments"])
+    rows = sorted(
+        (r["category_id"], r["area"], r["bbox"]) for r in truth["tests/panseg_mask.png"]["segments"]
+    )
     assert sorted((number[one.label], one.area, list(one.box)) for one in image.objects) == rows

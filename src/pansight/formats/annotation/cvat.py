@@ -2,8 +2,8 @@
 
 Source: https://docs.cvat.ai/docs/dataset_management/formats/format-cvat/, and server code of 2024-07. Masks
 are run lengths along the rows of their box, the first one background. Polygons and boxes have corners on
-pixel edges. Shapes lie in the order of `z_order`; file order alone is wrong. Shapes with the same group_id are one
-object.
+pixel edges. Shapes lie in the order of `z_order`; file order alone is wrong. Shapes with the same group_id
+are one object.
 """
 
 import json
@@ -198,7 +198,8 @@ def _mask_element(one: AnnotatedObject, order: int) -> str:
     source = "manual" if one.score is None else "auto"
     return (
         f'    <mask label={quoteattr(one.label)} source="{source}" occluded="0" rle="{runs}" '
-        f'left="{one.left}" top="{one.top}" width="{width}" height="{height}" z_order="{order}">\n{attributes}    </mask>\n'
+        f'left="{one.left}" top="{one.top}" width="{width}" height="{height}" z_order="{order}">\n'
+        f"{attributes}    </mask>\n"
     )
 
 
