@@ -172,14 +172,14 @@ def test_folders_of_coco_instances_are_recognised(
 ) -> None:
     run = pansight("data", "convert", CASES / case, tmp_path / "out", "-j", 1)
     assert run.code == 0 and list(converted(tmp_path / "out").categories.names) == names
-    for verb in (("data", "stats"), ("data", "show"), ("data", "check"), ("data", "prepare")):
-        end = (tmp_path / "other",) if verb[1] == "prepare" else ()
-        told = pansight(*verb, CASES / case, *end)
+    for verb in ("stats", "show", "check", "prepare"):
+        end = (tmp_path / "other",) if verb == "prepare" else ()
+        told = pansight("data", verb, CASES / case, *end)
         assert told.code == 2 and "COCO instances: run `pansight data convert " in told.err
         assert told.err.count("\n") == 1
     (file,) = CASES.joinpath(case).rglob("*.json")
-    for verb in (("data", "stats", file), ("evaluate", file, file), ("data", "check", file)):
-        told = pansight(*verb)
+    for words in (("data", "stats", file), ("evaluate", file, file), ("data", "check", file)):
+        told = pansight(*words)
         assert told.code == 2 and f"run `pansight data convert {file} OUT`" in told.err + told.out
 
 

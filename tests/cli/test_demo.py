@@ -20,8 +20,8 @@ from pansight.scenes import render_scene
 def untrained(small_scenes_model: YOSO, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever model is loaded, it is the small one."""
 
-    def load(name: str, **options: Any) -> Segmenter:
-        assert name == "yoso-tiny"
+    def load(name: str, engine: str, **options: Any) -> Segmenter:
+        assert (name, engine) == ("yoso-tiny", "auto")
         return Segmenter(TorchEngine(small_scenes_model, **options))
 
     monkeypatch.setattr(segmenter, "load", load)

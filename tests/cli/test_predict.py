@@ -1,5 +1,6 @@
 """`pansight predict`, hostile pictures included."""
 
+import copy
 import io
 import json
 import os
@@ -22,7 +23,7 @@ from pansight.panoptic import PanopticMap
 from pansight.runtime import pipeline
 from pansight.runtime.images import read_image
 from pansight.runtime.writing import MapWriter
-from pansight.zoo import presets
+from pansight.zoo import presets, save_native
 from pansight.zoo.spec import ModelSpec
 
 
@@ -109,7 +110,9 @@ def test_hostile_pictures(
         batch_size,
     )
     assert run.code == 1
-    assert len(run.err.splitlines()) == len(run.failed) == len(bad), run.err
+    notes = [line for line in run.err.splitlines() if line.startswith("note: ")]
+    assert notes == [f"note: {folder / 'moving.gif'}: has several frames; the first alone is used"]
+    assert len(run.err.splitlines()) - 1 == len(run.failed) == len(bad), run.err
     for name, fault in bad.items():
         (line,) = (line for line in run.failed if line.startswith(f"{folder / name}: "))
         assert fault in line
@@ -228,6 +231,7 @@ def test_all_pictures_bad(pansight: Callable[..., Any], small_weights: Path, tmp
         (["--model", "yoso-r50-cocoo"], "yoso-r50-coco"),
         (["--weights", "gone.safetensors"], "gone.safetensors"),
         (["--device", "gpu"], "'gpu' is no device"),
+        (["--engine", "steam"], "engine 'steam' is unknown; use auto, torch, eager, compiled"),
         (["--format", "pdf"], "use overlay, coco or both"),
         (["--resize", "big"], "--resize big is no rule"),
         (["--resize", "0"], "--resize 0 is no rule"),
@@ -283,7 +287,7 @@ def test_a_full_disk(
         real(picture, path, *args, **options)
 
     monkeypatch.setattr(Image.Image, "save", full)
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(pipeline, "usable_cores", lambda: 1)
     run = pansight(
         "predict", tmp_path, "--weights", small_weights, "-o", tmp_path / "out", "--format", "coco"
     )
@@ -296,8 +300,8 @@ def test_a_full_disk(
 def test_ctrl_c_keeps_what_was_done(
     pansight: Callable[..., Any], small_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for number in range(1, 7):
-        noise(seed=number).save(tmp_path / f"{number}.png")
+    for number in range(1, 31):
+        noise(seed=number).save(tmp_path / f"{number:02}.png")
     forward, calls = YOSO.forward, []
 
     def interrupted(model: YOSO, *args: Any) -> Any:
@@ -312,10 +316,65 @@ def test_ctrl_c_keeps_what_was_done(
     )
     assert run.code == 130
     assert "stopped by Ctrl-C; what was finished is kept" in run.err
-    assert run.out.startswith("3 pictures segmented")
-    assert [image["id"] for image in table(tmp_path / "out")["images"]] == [1, 2, 3]
-    files = sorted(path.name for path in (tmp_path / "out/predictions").iterdir())
-    assert files == ["1.png", "2.png", "3.png"]
+    kept = [image["id"] for image in table(tmp_path / "out")["images"]]
+    # what was in the network, or waited for it, may be finished
+    assert kept == list(range(1, len(kept) + 1)) and 1 <= len(kept) < 30
+    assert run.out.startswith(f"{len(kept)} picture")
+    files = {path.name for path in (tmp_path / "out/predictions").iterdir()}
+    assert files == {f"{number:02}.png" for number in kept}
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_damaged_weights_are_not_blamed_on_the_pictures(
+    pansight: Callable[..., Any], small_scenes_model: YOSO, tmp_path: Path, batch_size: int
+) -> None:
+    for number in range(3):
+        noise(seed=number).save(tmp_path / f"{number}.png")
+    model = copy.deepcopy(small_scenes_model)
+    next(model.parameters()).data.flatten()[0] = torch.nan
+    save_native(model, tmp_path / "damaged.safetensors")
+    run = pansight(
+        "predict", tmp_path, "--weights", tmp_path / "damaged.safetensors", "--batch-size", batch_size,
+        "-o", tmp_path / "out",
+    )  # fmt: skip
+    assert run.code == 2
+    (line,) = run.err.splitlines()
+    assert line.startswith("error: not all weights are finite numbers")
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_a_lack_of_memory_ends_it_at_once(
+    pansight: Callable[..., Any],
+    small_weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    batch_size: int,
+) -> None:
+    for number in range(9):
+        noise(seed=number).save(tmp_path / f"{number}.png")
+    tries: list[int] = []
+
+    def forward(model: YOSO, images: torch.Tensor) -> None:
+        tries.append(len(images))
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(YOSO, "forward", forward)
+    run = pansight(
+        "predict", tmp_path, "--weights", small_weights, "--batch-size", batch_size, "-o", tmp_path / "out"
+    )
+    assert run.code == 2
+    (line,) = run.err.splitlines()
+    assert line.startswith("error: not enough memory for ")
+    assert tries == [batch_size]
+
+
+@pytest.mark.parametrize("engine", ["auto", "torch", "eager"])
+def test_engines(pansight: Callable[..., Any], small_weights: Path, tmp_path: Path, engine: str) -> None:
+    noise().save(tmp_path / "x.png")
+    run = pansight(
+        "predict", tmp_path / "x.png", "--weights", small_weights, "--engine", engine, "-o", tmp_path / "out"
+    )
+    assert run.code == 0, run.err
 
 
 def test_decoding_and_writing_run_beside_the_network(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pansight.cli import main
+from pansight.cli import main, models
 
 
 def run(
@@ -37,7 +37,9 @@ def test_models_into_a_pipe_of_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not code, err
     assert "yoso-tiny" in out and "[1] panoptic quality by the" in out
     assert "\\u" not in out
-    assert "¹ panoptic quality by the" in run(monkeypatch, "utf-8", "models")[1]
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="utf-8"))
+        assert models._raised(12) == "¹²"
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
@@ -67,12 +69,17 @@ def test_names_in_any_script(
     assert code == 2 and "\\u7121.png" in err
 
 
+def warn() -> None:
+    logging.getLogger("pansight.x").warning("a %s [b]", "word")
+    sys.exit(0)
+
+
 def test_what_the_library_logs_is_a_note(pansight: Callable[..., Any], tmp_path: Path) -> None:
     for _ in range(2):  # once each, however often the command runs in one process
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(
                 main,
                 "app",
-                lambda: (logging.getLogger("pansight.x").warning("a %s [b]", "word"), sys.exit(0)),
+                warn,
             )
             assert pansight("models").err == "note: a word [b]\n"

@@ -14,7 +14,7 @@ import pansight
 from pansight.errors import CheckpointError, DeviceError, InputError, PansightError
 from pansight.models.yoso import YOSO, YOSOMergeSettings
 from pansight.nn.conv import ConvNorm
-from pansight.panoptic import PanopticMap
+from pansight.panoptic import PanopticBatch, PanopticMap
 from pansight.runtime.devices import choose_device
 from pansight.runtime.engines import TorchEngine
 from pansight.runtime.segmenter import Segmenter, load
@@ -262,6 +262,36 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_device("cuda:1") == torch.device("cuda", 1)
     with pytest.raises(DeviceError, match="there is no device cuda:2"):
         choose_device("cuda:2")
+
+
+class Far:
+    """An engine on an accelerator, as far as the Segmenter can tell: it does not wait for its answers."""
+
+    device = "far"
+    max_batch = 2
+
+    def __init__(self, near: TorchEngine, scores: float, overflow: bool) -> None:
+        self.near, self.scores, self.overflow = near, scores, overflow
+        self.spec = near.spec
+
+    def __call__(self, frames: Any, sizes: Any = None) -> PanopticBatch:
+        batch = self.near(frames, sizes)
+        scores = torch.where(torch.tensor(self.scores > 0), batch.scores, torch.nan)
+        return batch._replace(scores=scores, overflow=torch.tensor([self.overflow] * len(frames)))
+
+
+def test_what_an_accelerator_says_late(small_model: YOSO, caplog: pytest.LogCaptureFixture) -> None:
+    near = TorchEngine(small_model, device="cpu")
+    picture = noise(40, 60)
+    segmenter = Segmenter(Far(near, 1.0, False), batch_size=9)
+    assert segmenter.batch_size == 2, "the engine takes no more"
+    assert segmenter(picture).same_as(Segmenter(near)(picture))
+    assert not caplog.records
+    Segmenter(Far(near, 1.0, True))(picture)
+    assert "raise merge.budget" in caplog.text
+    with pytest.raises(CheckpointError, match="output is not finite"):
+        Segmenter(Far(near, float("nan"), False))(picture)
+    assert Segmenter(Far(near, float("nan"), False)).tensors([picture]).scores.isnan().all()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from pansight.metrics import PanopticQuality
+from pansight.runtime.segmenter import Segmenter
 from pansight.scenes import SceneDataset
 from pansight.training.config import TEST_SCENES_SEED
-from pansight.training.validation import batches_of_one_size, measure
+from pansight.training.validation import LiveEngine, measure
 from pansight.zoo import load_model
 from pansight.zoo.presets import EMBEDDED, embedded_path
 
@@ -35,9 +37,8 @@ def test_unseen_scenes(name: str) -> None:
     model = load_model(name)
     # the first of the scenes that the record's figure is of
     scenes = SceneDataset(TEST_SCENES_SEED, (192, 256), 40)
-    quality: PanopticQuality = measure(
-        model, batches_of_one_size(list(scenes), 10), next(model.parameters()).device, 10
-    )
+    segmenter = Segmenter(LiveEngine(model, torch.device("cpu")), batch_size=10)
+    quality: PanopticQuality = measure(segmenter, list(scenes))
     result = quality.compute()
     assert result.all and result.things and result.stuff
     recorded = record_of(name)

@@ -1,7 +1,7 @@
 """`pansight data convert`: labels from one format to another, of data sets and of annotation tools."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -10,6 +10,10 @@ from pansight.cli.converting import WorkersOption, run_conversion
 from pansight.cli.datasets import ImagesOption, KindOption, PanopticOption, SplitOption
 from pansight.cli.threads import share_cores
 from pansight.errors import InputError
+
+if TYPE_CHECKING:
+    from pansight.data.opening import PanopticDataset
+    from pansight.datatools.preparing.plan import TruthSource
 
 FORMAT_NAMES = (
     "coco-panoptic, coco-instances, cvat, cvat-mask, label-studio, labelme, datumaro, supervisely, "
@@ -72,6 +76,16 @@ def convert(
         str | None,
         typer.Option(help="The classes to speak in: a JSON, or coco, cityscapes, ade20k, mapillary."),
     ] = None,
+    class_map: Annotated[
+        Path | None,
+        typer.Option(
+            "--map",
+            metavar="FILE.yaml",
+            help="Lines `new category: its category`, a list of several, or null; what no line names becomes "
+            "void.",
+            show_default=False,
+        ),
+    ] = None,
     boxes_as_masks: Annotated[
         bool,
         typer.Option("--boxes-as-masks", help="COCO instances: fill the box of an object without a mask."),
@@ -88,8 +102,8 @@ def convert(
         typer.Option(
             min=0,
             max=254,
-            help="Label Studio: alpha above which a pixel belongs to a brush stroke, whose edges are soft; 0, "
-            "as the tool takes it, if not given, 127 for the drawn outline.",
+            help="Label Studio: alpha above which a pixel belongs to a brush stroke, whose edges are soft; "
+            "0, as the tool takes it, if not given, 127 for the drawn outline.",
             show_default=False,
         ),
     ] = None,
@@ -135,7 +149,7 @@ def convert(
         things=things,
         stuff=stuff,
         labels=labels,
-        categories=categories,
+        categories=categories if class_map is None else None,
         boxes_as_masks=boxes_as_masks,
         no_crowds=no_crowds,
         brush_threshold=brush_threshold,
@@ -145,12 +159,13 @@ def convert(
         images=images,
         skip=(output / f"{name or 'panoptic'}.json",),
     )
-    opened = open_source(source, source_format, target == "panoptic", options)
-    made = opened.truth
+    opened = open_source(source, source_format, target == "panoptic" and class_map is None, options)
+    made = opened.truth if class_map is None else _mapped(opened.truth, class_map, categories)
+    shown = opened.name if class_map is None else f"panoptic_{split or 'mapped'}"
     count = workers or default_workers()
     conversion: Conversion
     if target == "panoptic":
-        conversion = Preparation(made, plan_panoptic(made, output, name or opened.name), count)
+        conversion = Preparation(made, plan_panoptic(made, output, name or shown), count)
     elif target in tuple(Form):
         conversion = Export(made, output, Form(target), count)
     else:
@@ -161,6 +176,22 @@ def convert(
     elsewhere = getattr(made, "pictures_elsewhere", None)
     if elsewhere is not None and target == "panoptic":
         print(f"the pictures lie in {printable(elsewhere)}: name it with --images")
+
+
+def _mapped(source: "TruthSource", file: Path, categories: str | None) -> "TruthSource":
+    """The source in the categories of a class map, or in those named, with a remark on what was ignored."""
+    from pansight.cli.datasets import as_categories
+    from pansight.data.class_maps import categories_of, correspond, read_class_map
+    from pansight.data.relabelled import Relabelled
+
+    mapping = read_class_map(file)
+    wanted = categories_of(mapping, source.categories) if categories is None else as_categories(categories)
+    found = correspond(mapping, wanted, source.categories)
+    strange = [s for sources in mapping.values() for s in sources if s not in source.categories.names]
+    if strange:
+        print(f"remark: the class map names {', '.join(strange)}, which the data does not have; ignored")
+    # only maps are asked for, and every source of truth has those
+    return Relabelled(cast("PanopticDataset", source), found.places, wanted)
 
 
 def _target(to: str) -> str:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from pansight.cli.streams import note
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
@@ -40,6 +42,8 @@ class _Shown(logging.Handler):
         name = getattr(record, "download", None)
         if name is not None and self._console.is_terminal:
             self._draw(name, record.__dict__["done"], record.__dict__["total"])
+        elif record.levelno >= logging.WARNING:
+            note(self._console, record.getMessage())
         elif record.levelno >= logging.INFO:
             self._console.print(record.getMessage(), markup=False)
 

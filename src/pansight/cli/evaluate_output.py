@@ -81,6 +81,7 @@ class Finished:
     `subject`, `data`: what was scored on what. `views` makes the pictures of one of the worst, None where
     they cannot be had. `problems`: samples that could not be used. `planned`: how many there are, where
     Ctrl-C ended it before. `own`: published figures of this very model. `facts`: more on how it was made.
+    `counterparts`: which categories were scored, where model and data do not have the same.
     """
 
     subject: str
@@ -92,6 +93,7 @@ class Finished:
     planned: int | None = None
     own: "tuple[Published, ...]" = ()
     facts: tuple[tuple[str, str], ...] = field(default=())
+    counterparts: dict[str, list[str]] | None = None
 
 
 def finish(done: Finished, output: Output) -> None:
@@ -166,6 +168,8 @@ def _write_json(path: Path, done: Finished) -> None:
         "problems": list(done.problems),
         "pansight": __version__,
     }
+    if done.counterparts is not None:
+        content["categories"] = done.counterparts
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="ascii")
 

@@ -1,11 +1,10 @@
-"""What the terminal, or whatever stands in its place, can be told."""
+"""What the terminal, or whatever stands in its place, can be told, and how notes look."""
 
-import logging
 import sys
 import warnings
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from pansight.errors import CheckpointWarning
+from pansight.errors import CheckpointWarning, EngineWarning
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,15 +30,7 @@ def can_say(text: str) -> bool:
 
 
 def show_notes(errors: "Console") -> None:
-    """What a user should know of a file is one line, "note: ...", be it a warning or a line of the log.
-
-    Other warnings look as ever.
-    """
-    logger = logging.getLogger("pansight")
-    for handler in list(logger.handlers):
-        if isinstance(handler, _Notes):
-            logger.removeHandler(handler)
-    logger.addHandler(_Notes(errors))
+    """What a user should know of a weights file is one line; other warnings look as ever."""
     usual = warnings.showwarning
 
     def show(
@@ -50,26 +41,16 @@ def show_notes(errors: "Console") -> None:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        if issubclass(category, CheckpointWarning):
-            _note(errors, str(message))
+        if issubclass(category, CheckpointWarning | EngineWarning):
+            note(errors, str(message))
         else:
             usual(message, category, filename, lineno, file, line)
 
     warnings.showwarning = show
 
 
-class _Notes(logging.Handler):
-    """Prints what the library has to say."""
-
-    def __init__(self, console: Any) -> None:
-        super().__init__(logging.WARNING)
-        self.console = console
-
-    def emit(self, record: logging.LogRecord) -> None:
-        _note(self.console, record.getMessage())
-
-
-def _note(console: Any, text: str) -> None:
+def note(console: "Console", text: str) -> None:
+    """Print one line, "note: ..."."""
     from rich.text import Text
 
     console.print(Text.assemble(("note:", "bold"), " ", text))

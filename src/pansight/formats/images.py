@@ -100,11 +100,11 @@ def open_header(file: IO[bytes] | io.BytesIO) -> Image.Image:
         except ImportError:  # an older Pillow
             continue
         factory, accept = Image.OPEN[name]
-        verdict = accept is None or accept(start)
-        if not verdict or isinstance(verdict, str):  # a text says what this Pillow was built without
-            continue
-        file.seek(0)
         try:
+            verdict = accept is None or accept(start)
+            if not verdict or isinstance(verdict, str):  # a text says what this Pillow was built without
+                continue
+            file.seek(0)
             return factory(file, "")
         except (SyntaxError, IndexError, TypeError, struct.error):  # by Pillow's custom: none of mine
             continue

@@ -10,10 +10,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from pansight.merging.numbers import Number
 from pansight.merging.priority_fixed import paint_fixed
 from pansight.merging.priority_pruned import paint_pruned
 from pansight.merging.priority_rule import Cut, Painting, Stack
-from pansight.merging.settings import Form, Number
+from pansight.merging.settings import Form
 from pansight.merging.shares import Share
 from pansight.merging.sizes import Sizes
 from pansight.merging.top_k import best_first, keep_first
@@ -145,7 +146,7 @@ def _fill(
     ids = torch.where(opens, opens.cumsum(1, dtype=torch.int32), 0)
     maps = looked_up(ids, codes)
     # each row of the segment table is looked for among what has become a segment
-    kinds = torch.arange(-1, len(is_thing), device=device, dtype=torch.int32).expand(len(ids), -1)
+    kinds = torch.arange(-1, len(is_thing), device=device, dtype=torch.int32).expand(ids.shape[0], -1)
     kinds = torch.cat((categories.to(torch.int32), kinds), dim=1)
     worth = torch.cat((scores, torch.ones_like(areas[:, masks:], dtype=scores.dtype)), dim=1)
     numbers = torch.arange(1, max(rows, masks + len(is_thing)) + 1, device=device, dtype=torch.int32)

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Int32, Shaped
 from pansight.categories import Categories
 from pansight.errors import InputError
 from pansight.files import require_extra
+from pansight.panoptic.ids import ID_LIMIT
 from pansight.panoptic.segment import Segment
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ def detections(
         mask=held,
         confidence=np.array(scores, dtype=np.float32) if len(scores) == len(segments) else None,
         class_id=np.array([segment.category for segment in segments], dtype=np.int64),
+        tracker_id=np.array([segment.id for segment in segments], dtype=np.int64),
         data={
             "class_name": np.array([categories[s.category].name for s in segments], dtype=np.str_),
             "segment_id": np.array([segment.id for segment in segments], dtype=np.int64),
@@ -133,3 +135,28 @@ def detections(
         },
     )
     return found
+
+
+def map_of(detections: "supervision.Detections") -> tuple[Int32[np.ndarray, "h w"], list[tuple[Any, ...]]]:
+    """Ids and table, as `PanopticMap.from_table` wants them, of detections that do not overlap.
+
+    Raises InputError as `PanopticMap.from_supervision` says.
+    """
+    if detections.mask is None or detections.class_id is None:
+        raise InputError("detections without mask or class_id make no map; use a segmentation's")
+    count = len(detections.mask)
+    given = detections.tracker_id
+    if given is None:
+        given = detections.data.get("segment_id", np.arange(1, count + 1))
+    numbers = np.asarray(given, dtype=np.int64)
+    if len(np.unique(numbers)) < count or (count and not 0 < numbers.min() <= numbers.max() < ID_LIMIT):
+        raise InputError(f"ids {numbers.tolist()} are not different numbers of 1..{ID_LIMIT - 1}")
+    masks = np.asarray(detections.mask, dtype=np.bool_)
+    if count and int(masks.sum(0, dtype=np.uint16).max(initial=0)) > 1:
+        raise InputError("masks overlap: in a map each pixel has one segment; merge them first")
+    ids = np.zeros(masks.shape[1:], np.int32)
+    for id, mask in zip(numbers.tolist(), masks, strict=True):
+        ids[mask] = id
+    scores = [None] * count if detections.confidence is None else detections.confidence.tolist()
+    crowds = np.asarray(detections.data.get("iscrowd", np.zeros(count)), dtype=np.bool_).tolist()
+    return ids, list(zip(numbers.tolist(), detections.class_id.tolist(), scores, crowds, strict=True))

@@ -80,8 +80,17 @@ class PanopticMap:
             segments.append(Segment(id, category, area, box, score, is_crowd))
         check_segments(regions.ids, segments, categories)
         # All is checked and measured: skip the constructor's second pass over the pixels.
+        return cls.trusted(checked, tuple(segments), categories)
+
+    @classmethod
+    def trusted(
+        cls, ids: Int32[np.ndarray, "h w"], segments: tuple[Segment, ...], categories: Categories
+    ) -> "PanopticMap":
+        """A map of parts that are known to fit together; nothing is checked, for nothing is to cost time."""
+        ids = ids.view()
+        ids.flags.writeable = False
         panoptic = object.__new__(cls)
-        for name, value in (("ids", checked), ("segments", tuple(segments)), ("categories", categories)):
+        for name, value in (("ids", ids), ("segments", segments), ("categories", categories)):
             object.__setattr__(panoptic, name, value)
         return panoptic
 
@@ -321,14 +330,18 @@ class PanopticMap:
             raise InputError(f"{count} masks have {len(given)} categories; give one of each")
         if among is None:
             names = list(dict.fromkeys(one for one in given if isinstance(one, str)))
-            names += [f"object {n}" for n in range(max((o for o in given if isinstance(o, int)), default=-1) + 1)]
+            names += [
+                f"object {n}" for n in range(max((o for o in given if isinstance(o, int)), default=-1) + 1)
+            ]
             if any(isinstance(one, int) for one in given) and any(isinstance(one, str) for one in given):
                 raise InputError("give categories as numbers or as names, not both; or the set, by among=")
             rows = [{"id": n, "name": name, "isthing": 1} for n, name in enumerate(names, start=1)]
             among = Categories.from_json(rows, name="masks")
         index = [among.index(one) if isinstance(one, str) else one for one in given]
         if any(not 0 <= one < len(among) for one in index):
-            raise CategoryError(f"category {max(index)} of a mask is not in {among.name} (0..{len(among) - 1})")
+            raise CategoryError(
+                f"category {max(index)} of a mask is not in {among.name} (0..{len(among) - 1})"
+            )
         stuff = [not among[one].is_thing for one in index]
         below = [flag or (crowds is not None and bool(crowds[n])) for n, flag in enumerate(stuff)]
         ids = merge_masks(masks, scores, below=below, max_occlusion=max_occlusion, min_area=min_area)
@@ -355,9 +368,10 @@ class PanopticMap:
         """The things, and stuff if wanted, as `supervision.Detections`, in the order of the segments.
 
         xyxy float32 [n, 4] in pixels (x, y, x + width, y + height: the right and lower edges are excluded),
-        mask bool [n, h, w] (with `compact` a CompactMask, run lengths inside of each box), class_id the contiguous index, confidence float32 [n], or None unless all the
-        segments have a score; data holds "class_name", "segment_id" and "iscrowd". Raises MissingExtraError
-        where supervision is not installed.
+        mask bool [n, h, w] (with `compact` a CompactMask, run lengths inside of each box), class_id the
+        contiguous index, confidence float32 [n], or None unless all the segments have a score, tracker_id the
+        segment's id, which lasts where maps were tracked; data holds "class_name", "segment_id", "iscrowd".
+        Raises MissingExtraError where supervision is not installed.
         """
         segments = self.segments if include_stuff else self.things()
         masks = self.masks([segment.id for segment in segments])
@@ -367,6 +381,18 @@ class PanopticMap:
         import torch
 
         return torch.from_numpy(self.ids.copy())
+
+    @classmethod
+    def from_supervision(cls, detections: "supervision.Detections", categories: Categories) -> "PanopticMap":
+        """Read `supervision.Detections` that do not overlap, such as those of a tracked map.
+
+        Needs mask [n, h, w] and class_id (contiguous indices); takes ids from tracker_id, else from data's
+        "segment_id", else 1, 2, 3 ...; and confidence and data's "iscrowd" where there are such. Raises
+        InputError for detections without masks or classes, with ids that are not different numbers of
+        1..2**24-1, or whose masks overlap.
+        """
+        ids, table = frameworks.map_of(detections)
+        return cls.from_table(ids, table, categories)
 
     def __repr__(self) -> str:
         things = len(self.things())

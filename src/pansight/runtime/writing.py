@@ -217,7 +217,8 @@ class MapWriter:
 
 def save_picture(path: Path, pixels: UInt8[np.ndarray, "h w 3"]) -> None:
     """Write RGB pixels, JPEG or PNG by the suffix. Raises InputError when that cannot be done."""
-    if path.suffix.lower() not in Image.registered_extensions():
+    # asked only where it is not plain: the answer takes all of Pillow's plugins to be imported
+    if path.suffix not in (".jpg", ".png") and path.suffix.lower() not in Image.registered_extensions():
         ending = path.suffix or "no ending"
         raise InputError(f"{path}: {ending} is no format of pictures; call it .png or .jpg")
     with atomic_write(path) as temporary:

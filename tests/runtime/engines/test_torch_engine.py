@@ -93,6 +93,16 @@ def test_overflow_of_float16_is_told_as_such(small_model: YOSO) -> None:
         engine([noise(40, 60)])
 
 
+def test_merging_again_with_other_settings(small_model: YOSO) -> None:
+    engine = TorchEngine(small_model, device="cpu")
+    frame = noise(40, 60)
+    outputs, sizes = engine.run([frame])
+    (usual,) = engine.merge_outputs(outputs, sizes).to_maps(engine.spec.categories)
+    assert usual.segments and usual.same_as(Segmenter(engine)(frame))
+    strict = engine.merge_outputs(outputs, sizes, {"object_threshold": 1.0})
+    assert not strict.to_maps(engine.spec.categories)[0].segments
+
+
 def test_eight_threads_share_one(small_model: YOSO) -> None:
     segmenter = Segmenter(TorchEngine(small_model, device="cpu"), batch_size=2)
     sizes = [(40, 60), (60, 40), (33, 90), (64, 64)]
@@ -127,13 +137,31 @@ def test_tensors_of_several_sizes(small_model: YOSO) -> None:
         segmenter.tensors([])
 
 
-@pytest.mark.usefixtures("unchecked_shapes")
-def test_compiled_at_three_sizes(small_model: YOSO) -> None:
-    plain, fast = (TorchEngine(small_model, device="cpu", mode=mode) for mode in ("folded", "compiled"))
-    for size in ((64, 96), (64, 64), (96, 64)):
-        frame = noise(*size)
-        one, other = (Segmenter(engine)(frame).semantic() for engine in (plain, fast))
-        assert np.mean(one != other) < 0.01
+def test_compiled_networks_are_called_one_at_a_time(
+    small_model: YOSO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That compiling itself works, for several sizes, is seen by the models' own tests."""
+    inside: list[int] = []
+    most: list[int] = []
+
+    def compiled(network: torch.nn.Module) -> Callable[..., Any]:
+        def call(*inputs: Any) -> Any:
+            inside.append(1)
+            most.append(len(inside))
+            outputs = network(*inputs)
+            inside.pop()
+            return outputs
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    frame = noise(40, 60)
+    expected = Segmenter(TorchEngine(small_model, device="cpu"))(frame)
+    segmenter = Segmenter(TorchEngine(small_model, device="cpu", mode="compiled"))
+    with ThreadPoolExecutor(4) as pool:
+        maps = list(pool.map(segmenter, [frame] * 8))
+    assert all(found.same_as(expected) for found in maps)
+    assert len(most) == 8 and max(most) == 1
 
 
 def test_normalisation_knows_padding_and_channels() -> None:

@@ -4,17 +4,19 @@ import copy
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float32, Int
 from torch import Tensor, nn
 
 from pansight.errors import CheckpointError, DeviceError, InputError
 from pansight.merging import Form, MergeSettings
-from pansight.models.base import HasInstances, HasSemantics, PanopticModel
-from pansight.models.preprocess import Pixels, Preprocess, Sizes
+from pansight.models.base import HasEmbeddings, HasInstances, HasSemantics, HasStages, PanopticModel
+from pansight.models.normalise import Pixels
+from pansight.models.preprocess import Preprocess, Sizes
 from pansight.panoptic import PanopticBatch
 from pansight.panoptic.instances import Instances
 from pansight.runtime.devices import choose_device, form_for
@@ -116,13 +118,30 @@ class TorchEngine:
             description="",
         )
         self.network = Network(self.model, preprocess, precision).to(self._device)
-        self._run: Any = torch.compile(self.network) if mode == "compiled" else self.network
+        self._network: Any = torch.compile(self.network) if mode == "compiled" else self.network
         self._turn = threading.Lock() if mode == "compiled" else nullcontext()
 
     @property
     def device(self) -> str:
         """Where it runs."""
         return str(self._device)
+
+    @property
+    def stages(self) -> int | None:
+        """Refinements, of which later ones can be left out; None where the method has no such thing."""
+        return self.model.stages if isinstance(self.model, HasStages) else None
+
+    def adjusted(self, side: int, stages: int | None = None) -> "TorchEngine":
+        """The same model at another short side of the input, with fewer refinements; weights are shared."""
+        engine = copy.copy(self)
+        engine.spec = replace(self.spec, preprocess=self.spec.preprocess.resized(side))
+        if stages is not None and isinstance(self.model, HasStages):
+            engine.model = self.model.with_stages(stages)
+            network = copy.copy(self.network)
+            network._modules = {**self.network._modules, "model": engine.model}
+            engine.network = network
+            engine._network = torch.compile(network) if self.mode == "compiled" else network
+        return engine
 
     @property
     def outputs(self) -> frozenset[Output]:
@@ -132,6 +151,8 @@ class TorchEngine:
             found.add("instances")
         if isinstance(self.model, HasSemantics):
             found.add("semantics")
+        if isinstance(self.model, HasEmbeddings):
+            found.add("embeddings")
         return frozenset(found)
 
     def __call__(self, frames: Sequence[Rgb], sizes: Sequence[Size] | None = None) -> PanopticBatch:
@@ -149,25 +170,53 @@ class TorchEngine:
         if missing:
             raise InputError(f"{self.spec.method} has no {' and no '.join(sorted(missing))} of its own")
         with self._blame(frames):
-            pixels, padded = self.spec.preprocess.frames(list(frames), self._device, sizes)
-            valid = None if padded.filled else torch.tensor(padded.valid, device=self._device)
-            with self._turn:
-                outputs = self._run(pixels, valid)
-            finite = _all_finite(outputs)
-            if self._device.type == "cpu" and not bool(finite):
-                raise CheckpointError(self._not_finite())
+            outputs, padded, finite = self._run_network(frames, sizes)
+            merged = self._merged(outputs, padded, finite) if "panoptic" in wanted else None
             found = Answers(
-                self._merged(outputs, padded, finite) if "panoptic" in wanted else None,
+                merged,
                 self._instances(outputs, padded) if "instances" in wanted else None,
                 self._semantics(outputs, padded) if "semantics" in wanted else None,
+                self._embeddings(outputs, padded, merged) if "embeddings" in wanted else None,
             )
             # these two wait for the device anyway
             if (found.instances is not None or found.semantics is not None) and not bool(finite):
                 raise CheckpointError(self._not_finite())
         return found
 
+    @torch.inference_mode()
+    def run(self, frames: Sequence[Rgb], sizes: Sequence[Size] | None = None) -> tuple[Any, Sizes]:
+        """The network alone: its outputs in float32, and the sizes that `merge_outputs` needs.
+
+        For whoever merges more than once, with other settings. Waits for the device; raises as a call does.
+        """
+        with self._blame(frames):
+            outputs, padded, finite = self._run_network(frames, sizes)
+            if not bool(finite):
+                raise CheckpointError(self._not_finite())
+        return outputs, padded
+
+    @torch.inference_mode()
+    def merge_outputs(
+        self, outputs: Any, sizes: Sizes, merge: Mapping[str, Any] | MergeSettings | None = None
+    ) -> PanopticBatch:
+        """Maps of what `run` gave, by the engine's settings or with some of them changed."""
+        return self.model.merge(outputs, sizes, self.merge.replaced(merge), self.form)
+
+    def _run_network(
+        self, frames: Sequence[Rgb], sizes: Sequence[Size] | None
+    ) -> tuple[Any, Sizes, Bool[Tensor, ""]]:
+        """Outputs, sizes, and whether the outputs are finite; on a CPU they are, or an error is raised."""
+        pixels, padded = self.spec.preprocess.frames(frames, self._device, sizes)
+        valid = None if padded.filled else torch.tensor(padded.valid, device=self._device)
+        with self._turn:
+            outputs = self._network(pixels, valid)
+        finite = _all_finite(outputs)
+        if self._device.type == "cpu" and not bool(finite):
+            raise CheckpointError(self._not_finite())
+        return outputs, padded, finite
+
     def _merged(self, outputs: Any, sizes: Sizes, finite: Bool[Tensor, ""]) -> PanopticBatch:
-        batch = self.model.merge(outputs, sizes, self.merge, self.form)
+        batch = self.merge_outputs(outputs, sizes)
         if self._device.type == "cpu":
             return batch
         # nobody waits for the answer yet; whoever brings the batch to the host sees it
@@ -195,6 +244,14 @@ class TorchEngine:
             one[:height, :width]
             for one, (height, width) in zip(categories[labels], sizes.output, strict=True)
         ]
+
+    def _embeddings(
+        self, outputs: Any, sizes: Sizes, merged: PanopticBatch | None
+    ) -> list[Float32[np.ndarray, "s d"]]:
+        assert isinstance(self.model, HasEmbeddings)
+        if merged is None:
+            raise InputError("embeddings are those of segments; ask for panoptic, too")
+        return list(self.model.embeddings(outputs, sizes, merged).float().cpu().numpy())
 
     def _not_finite(self) -> str:
         return _OVERFLOW if self.precision == "float16" else _NOT_FINITE
