@@ -105,7 +105,7 @@ def predict(
         str,
         typer.Option(
             metavar="[overlay|coco|both|TOOL]",
-            help="overlay: pictures to look at; coco: predictions.json and predictions/*.png; or the files of "
+            help="overlay: pictures to look at; coco: predictions.json and predictions/*.png; or files of "
             f"an annotation tool, to correct them there: {TOOLS}. Of videos: overlay is a film, and frames "
             "(images) and jsonl (a line a frame) can be had, too; several with commas.",
         ),

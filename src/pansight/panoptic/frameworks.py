@@ -69,7 +69,7 @@ def huggingface_table(
 ) -> tuple[Int32[np.ndarray, "h w"], list[tuple[int, int, float | None, bool]]]:
     """Ids from 1 and rows (id, label id, score, no crowd) of a result of transformers.
 
-    Ids may count from 0 with void -1 (EoMT); a fused class may be listed once a query (the best score counts).
+    Ids may count from 0 with void -1 (EoMT); a fused class may be listed once a query (best score counts).
     Raises InputError where one id has two labels, which transformers gives when a fused class comes back.
     """
     ids = as_ids(result["segmentation"])
@@ -80,8 +80,8 @@ def huggingface_table(
         known = rows.setdefault(id, (label, score))
         if known[0] != label:
             raise InputError(
-                f"segment {id} is listed with the labels {known[0]} and {label}: transformers reuses ids after "
-                "a fused class; call it with label_ids_to_fuse=set()"
+                f"segment {id} is listed with the labels {known[0]} and {label}: transformers reuses ids "
+                "after a fused class; call it with label_ids_to_fuse=set()"
             )
         if score is not None and (known[1] is None or score > known[1]):
             rows[id] = (label, score)

@@ -158,7 +158,7 @@ def _mask(shape: ElementTree.Element, height: int, width: int) -> tuple[Bool[np.
     if shape.tag == "mask":
         rows, columns = int(number["height"]), int(number["width"])
         runs = [float(run) for run in shape.get("rle", "").split(",")]
-        mask = from_row_runs(runs, rows, columns)  # type: ignore[arg-type]
+        mask = from_row_runs(runs, rows, columns)
         return clipped(mask, int(number["left"]), int(number["top"]), height, width)
     if shape.tag == "polygon":
         points = [float(side) for pair in shape.get("points", "").split(";") for side in pair.split(",")]

@@ -121,7 +121,7 @@ class FiftyOneReader(AnnotationReader):
                     *clipped(*crop, height, width),
                     is_crowd=is_crowd_flag(row.get("iscrowd")),
                     score=float(score) if isinstance(score, int | float) else None,
-                    order=1,
+                    order=1.0,
                     name=called,
                 )
             )

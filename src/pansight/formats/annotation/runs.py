@@ -26,7 +26,7 @@ def row_runs(mask: Bool[np.ndarray, "h w"]) -> Int64[np.ndarray, "n"]:
     return np.diff(np.concatenate([[0, *first], changes, [len(flat)]]).astype(np.int64))
 
 
-def from_row_runs(runs: Sequence[int], height: int, width: int) -> Bool[np.ndarray, "h w"]:
+def from_row_runs(runs: Sequence[float], height: int, width: int) -> Bool[np.ndarray, "h w"]:
     """The mask of such lengths. Raises DataError, to be put behind a name, when they do not add up."""
     lengths = np.asarray(runs, np.float64)
     if lengths.ndim != 1 or not np.isfinite(lengths).all() or (lengths < 0).any():

@@ -110,7 +110,7 @@ class YoloReader(AnnotationReader):
                 raise DataError(f"{where} {error}; correct it") from error
             area = int(np.count_nonzero(crop.mask))
             objects.append(
-                AnnotatedObject(label, *crop, order=-area, name=f"{name}, line {number} ({label})")
+                AnnotatedObject(label, *crop, order=float(-area), name=f"{name}, line {number} ({label})")
             )
         return AnnotatedImage(name, height, width, tuple(objects))
 
