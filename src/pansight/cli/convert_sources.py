@@ -1,6 +1,6 @@
 """What `pansight data convert` reads: which format a source has, and the panoptic truth in it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,7 @@ def open_source(source: Path, given: str | None, to_panoptic: bool, options: Sou
 
     Raises InputError or DataError, in one line, when it is none, or options do not fit it.
     """
+    from pansight.data.opening import KINDS
     from pansight.formats.annotation import find_format, recognised_format
 
     name = given.lower().replace("_", "-") if given is not None else None
@@ -61,6 +62,8 @@ def open_source(source: Path, given: str | None, to_panoptic: bool, options: Sou
         return _data_set(source, options)
     if name in INSTANCES:
         return _instances_of(source, options)
+    if name in KINDS:
+        return _data_set(source, replace(options, kind=name))
     if name is not None:
         return _tool(source, find_format(name), options)
     found = recognised_format(source)
