@@ -248,7 +248,7 @@ def evaluate(
         typer.Option(
             "--segments",
             metavar="FILE.csv",
-            help="Write a row for each segment: matched, missed, false or excused, with IoU, areas and score.",
+            help="Write a row for each segment: matched, missed, false, excused, with IoU, areas, score.",
             show_default=False,
             rich_help_panel=_SHOWN,
         ),
