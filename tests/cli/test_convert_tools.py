@@ -151,3 +151,28 @@ def test_segments_are_written_as_a_table(pansight: Pansight, coco: Path, tmp_pat
         ("person", "excused"),
     ]
     assert {row["iou"] for row in rows[:2]} == {"1.0"}
+
+
+def test_masks_of_cvat_are_no_crowds(pansight: Pansight, shared_data: Path, tmp_path: Path) -> None:
+    folder = shared_data / "data" / "annotation" / "cvat"
+    said = json.loads((folder / "expected.json").read_text())["own_coco10/annotations/instances_default.json"]
+    arguments = (folder / "own_coco10", tmp_path, "--stuff", "sky,road,tree", "-j", 1)
+    run = pansight("data", "convert", *arguments)
+    assert run.code == 0
+    assert run.err.startswith(
+        "remark: every object with run lengths is a crowd (iscrowd 1), and no other is: CVAT"
+    )
+    run = pansight("data", "convert", *arguments, "--no-crowds")
+    assert run.code == 0 and "run lengths" not in run.err
+    (table,) = tmp_path.glob("panoptic*.json")
+    data = CocoPanoptic(table)
+    panoptic = data.truth(0)
+    assert not any(one.is_crowd for one in panoptic.segments)
+    things = sorted(one.area for one in panoptic.things())
+    rows = said["images"][Path(data.names[0]).name]
+    # the later and smaller person lies on the car
+    assert things == sorted(
+        row["area"] - (36 if row["area"] == 306 else 0)
+        for row in rows
+        if row["label"] not in ("sky", "road", "tree")
+    )

@@ -1,4 +1,4 @@
-"""Ctrl-C of verbs that compute: one line on what is left, exit code 130; COCO instances are no training data."""
+"""Ctrl-C of verbs that compute: one line on what is left, code 130; COCO instances cannot be trained on."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +30,7 @@ def test_demo(pansight: Pansight, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_training_on_coco_instances_says_what_to_do(pansight: Pansight, tmp_path: Path) -> None:
-    run = pansight("train", "tiny", "--data", CASES / "H1_cvat_export", "--output", tmp_path / "run")
+    run = pansight("train", "yoso-tiny", "--data", CASES / "H1_cvat_export", "--output", tmp_path / "run")
     assert run.code == 2
     assert run.err.count("\n") == 1
     assert "COCO instances: run `pansight data convert " in run.err

@@ -1,5 +1,6 @@
 """`pansight data convert`: labels from one format to another, of data sets and of annotation tools."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -172,6 +173,8 @@ def convert(
         from pansight.formats.annotation import FORMATS
 
         conversion = ToolExport(made, FORMATS[target].writer(output, made.categories), count)
+    for remark in getattr(opened.truth, "remarks", ()):
+        print(f"remark: {remark}", file=sys.stderr)
     run_conversion(conversion, "converting", "converted")
     elsewhere = getattr(made, "pictures_elsewhere", None)
     if elsewhere is not None and target == "panoptic":
