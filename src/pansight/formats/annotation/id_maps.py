@@ -11,10 +11,8 @@ from pansight.formats.annotation.objects import AnnotatedImage, AnnotatedObject
 from pansight.panoptic.regions import measure_regions
 
 
-def objects_in(
-    ids: Int32[np.ndarray, "h w"], rows: Iterable[Sequence[Any]], name: str
-) -> AnnotatedImage:
-    """The objects of an id map, from rows (id, label[, is_crowd[, score]]); numbers without a row are void."""
+def objects_in(ids: Int32[np.ndarray, "h w"], rows: Iterable[Sequence[Any]], name: str) -> AnnotatedImage:
+    """The objects of an id map, from rows (id, label[, is_crowd[, score]]); other numbers are void."""
     regions = measure_regions(ids)
     boxes = dict(zip(regions.ids.tolist(), regions.boxes.tolist(), strict=True))
     objects, lost = [], []

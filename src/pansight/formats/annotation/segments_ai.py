@@ -1,7 +1,8 @@
 """Segments.ai's release JSON with its bitmaps: a panoptic format, ids included.
 
 Source: https://docs.segments.ai/reference/python-sdk and segments-ai 1.33. A bitmap is RGBA,
-id = R + 256 G + 65536 B; alpha is 255 and no part of it; 0 is unlabelled. `has_instances` says what is a thing.
+id = R + 256 G + 65536 B; alpha is 255 and no part of it; 0 is unlabelled. `has_instances` says what is a
+thing.
 """
 
 import json
@@ -63,7 +64,10 @@ class SegmentsAiReader(AnnotationReader):
             rows = data["task_attributes"]["categories"]
             self.classes = [
                 ClassRow(
-                    str(row["name"]), bool(row.get("has_instances", True)), int(row["id"]), _color(row.get("color"))
+                    str(row["name"]),
+                    bool(row.get("has_instances", True)),
+                    int(row["id"]),
+                    _color(row.get("color")),
                 )
                 for row in rows
             ]
@@ -127,7 +131,9 @@ class SegmentsAiWriter(AnnotationWriter):
             more |= {} if segment.score is None else {"score": segment.score}
             annotations.append({**row, "attributes": more} if more else row)
         label = {
-            "label_status": "LABELED" if all(one.score is None for one in panoptic.segments) else "PRELABELED",
+            "label_status": "LABELED"
+            if all(one.score is None for one in panoptic.segments)
+            else "PRELABELED",
             "attributes": {
                 "format_version": "0.1",
                 "annotations": annotations,

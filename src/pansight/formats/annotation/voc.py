@@ -97,7 +97,12 @@ class VocReader(AnnotationReader):
             self.names.append(f"{stem}{found.suffix if found else '.jpg'}")
         self.image_ids = list(range(1, len(self._files) + 1))
         self.classes = [
-            ClassRow(name, True if self._listed == dict(enumerate(_VOC, 1)) else None, index, self._colors.get(index))
+            ClassRow(
+                name,
+                True if self._listed == dict(enumerate(_VOC, 1)) else None,
+                index,
+                self._colors.get(index),
+            )
             for index, name in self._listed.items()
             if index and name not in VOID_LABELS
         ]
@@ -114,7 +119,9 @@ class VocReader(AnnotationReader):
         for id, (category, number) in enumerate(pairs, start=1):
             label = self._listed.get(category, "background" if category in (0, _BORDER) else None)
             if label is None:
-                raise DataError(f"{classes_file}: has class {category}, which is not listed; add it to labelmap.txt")
+                raise DataError(
+                    f"{classes_file}: has class {category}, which is not listed; add it to labelmap.txt"
+                )
             if category not in (0, _BORDER) and number != _BORDER and label not in VOID_LABELS:
                 rows.append((id, label, number == 0))
         return objects_in(ids, rows, self.names[index])
@@ -136,7 +143,7 @@ class VocReader(AnnotationReader):
 
 
 def _class_list(path: Path) -> tuple[dict[int, str], dict[int, tuple[int, ...]]]:
-    """Names and colours by class number: labelmap.txt (name:r,g,b:parts:actions), a list of names, or VOC's."""
+    """Names and colours by class number: labelmap.txt (name:r,g,b:parts:actions), a list, or VOC's."""
     palette = [tuple(color) for color in voc_palette().tolist()]
     file = next((path / name for name in _LISTS if (path / name).is_file()), None)
     if file is None:
@@ -193,10 +200,14 @@ class _MaskWriter(AnnotationWriter):
             numbers.append(taken if counted else 0)
         held = [number >= 0 for number in numbers]
         objects = panoptic.paint([max(number, 0) for number in numbers], 0).astype(np.uint8)
-        values = [segment.category + 1 if ok else 0 for segment, ok in zip(panoptic.segments, held, strict=True)]
+        values = [
+            segment.category + 1 if ok else 0 for segment, ok in zip(panoptic.segments, held, strict=True)
+        ]
         classes = panoptic.paint(values, 0).astype(np.uint8)
         files = (
-            write_image(self._path("SegmentationClass", picture), self._picture(classes, self._class_colors())),
+            write_image(
+                self._path("SegmentationClass", picture), self._picture(classes, self._class_colors())
+            ),
             write_image(self._path("SegmentationObject", picture), self._picture(objects, voc_palette())),
         )
         return Written(picture.stem, tuple(lost), files)
@@ -208,7 +219,9 @@ class _MaskWriter(AnnotationWriter):
         colors = self._class_colors().tolist()
         names = ["background", *self.categories.names]
         lines = [f"{name}:{','.join(map(str, colors[n]))}::" for n, name in enumerate(names)]
-        write_text(self.folder / "labelmap.txt", "\n".join(["# label:color_rgb:parts:actions", *lines]) + "\n")
+        write_text(
+            self.folder / "labelmap.txt", "\n".join(["# label:color_rgb:parts:actions", *lines]) + "\n"
+        )
         listed = self.folder / "ImageSets" / "Segmentation" / "default.txt"
         write_text(listed, "".join(f"{stem}\n" for stem in rows))
         return self.folder
@@ -235,7 +248,7 @@ class VocWriter(_MaskWriter):
 
 
 class CvatMaskWriter(_MaskWriter):
-    """Segmentation mask 1.1: RGB PNGs; every segment is an object, at most 254 an image; crowds are not marked.
+    """Segmentation mask 1.1: RGB PNGs; every segment is an object, at most 254 an image; no crowds.
 
     In CVAT switch off "convert masks to polygons" when it is uploaded, or holes are lost.
     """
