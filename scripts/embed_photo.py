@@ -192,7 +192,8 @@ def main() -> None:
         "steps": options.steps,
         "licence": "weights: Apache-2.0; fine-tuned (changed) from EfficientNet-Lite0 of tensorflow/tpu, "
         "Apache-2.0, as converted by ML Illustrated, Copyright (c) 2020",
-        "data": "facade, coco, coco_scenes, person, person_scenes, animals, corridors, campus_road (all.txt); "
+        "data": "facade, coco, coco_scenes, person, person_scenes, animals, corridors, campus_road "
+        "(all.txt); "
         "sources and terms: benchmarks/photo/README.md",
     }
     save_native(model, FILE, dtype="float16", extra=extra)
