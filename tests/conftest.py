@@ -4,7 +4,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 # Threads that wait for each other by spinning crawl when something else needs the cores; torch reads this
 # when it is imported.
@@ -127,7 +127,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     seen = set()
     for item in drawing:
         item.add_marker(pytest.mark.timeout(6000))
-        function = getattr(item, "obj", None)
+        function: Any = getattr(item, "obj", None)
         function = getattr(function, "__func__", function)
         # the parameters of one test share its settings
         if id(function) not in seen:

@@ -1,4 +1,4 @@
-"""`pansight serve`: models over HTTP and WebSocket, with a page to try them; or that page as a static folder."""
+"""`pansight serve`: models over HTTP and WebSocket, and a page to try them."""
 
 import os
 from pathlib import Path
@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from pansight.cli.predict import ENGINE_HELP, as_resize
+from pansight.cli.settings import merge_settings
 from pansight.cli.threads import share_cores
 from pansight.errors import InputError
 from pansight.files import require_extra
@@ -26,7 +28,17 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is everybody's.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: one that is free.")] = 8000,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...")] = "auto",
+    engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "auto",
     resize: Annotated[str, typer.Option(help="paper, none, or pixels of the short side.")] = "paper",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="merge.KEY=VALUE",
+            help="A merge setting of all models; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     max_batch: Annotated[
         int, typer.Option(min=1, max=256, help="Most images in one run of the network.")
     ] = 8,
@@ -56,25 +68,42 @@ def serve(
         ),
     ] = None,
     page: Annotated[bool, typer.Option(help="Whether / is the page.")] = True,
+    static: Annotated[
+        Path | None,
+        typer.Option(
+            help="Serve nothing: write a folder for any web server; its page runs the model in the browser.",
+            show_default=False,
+        ),
+    ] = None,
+    runtime: Annotated[
+        Path | None,
+        typer.Option(
+            help="For --static: onnxruntime-web as .tgz or folder; fetched by npm if not given.",
+            show_default=False,
+        ),
+    ] = None,
     log_format: Annotated[str, typer.Option(metavar="[json|text]", help="Lines on standard error.")] = "json",
 ) -> None:
     """Serve models: POST /v1/segment, the Open Inference Protocol at /v2, frames at /v1/stream, a page at /.
 
-    Ends at SIGTERM or Ctrl-C, after accepted requests are answered. Exit code: 0; 1 when the grace time was too
-    short for some; 2 nothing could be served.
+    Ends at SIGTERM or Ctrl-C, after accepted requests are answered. Exit code: 0; 1 when the grace time was
+    too short for some; 2 nothing could be served.
     """
     if log_format not in ("json", "text"):
         raise InputError(f"log format {log_format!r} is unknown; use json or text")
     for module in ("fastapi", "uvicorn", "python_multipart", "websockets", "prometheus_client"):
         require_extra(module, "serve")
+    if static is not None:
+        _write_folder(static, model or [DEFAULT_MODEL], runtime)
+        return
     token = _token(token_file)
+    merge = merge_settings(settings)
 
     share_cores()
-    from pansight.cli.predict import as_resize
     from pansight.serve.application import build_application, load_models
     from pansight.serve.logs import set_up
     from pansight.serve.options import ServeOptions
-    from pansight.serve.running import listen, run
+    from pansight.serve.running import listen, make_server, run
 
     set_up(log_format)
     options = ServeOptions.model_validate(
@@ -95,7 +124,7 @@ def serve(
     )
     listener = listen(host, port)
     names = model or [DEFAULT_MODEL]
-    loaded = load_models(names, device=device, resize=as_resize(resize), max_batch=max_batch)
+    loaded = load_models(names, device=device, resize=as_resize(resize), engine=engine, merge=merge)
     app = build_application(loaded, options)
     shown = f"[{host}]" if ":" in host else host
 
@@ -103,8 +132,24 @@ def serve(
         where = f"http://{shown}:{listener.getsockname()[1]}"
         print(f"serving {', '.join(one.name for one in loaded)} on {where}", flush=True)
 
-    if not run(app, options, listener, announce):
+    if not run(make_server(app), listener, announce):
         raise typer.Exit(1)
+
+
+def _write_folder(folder: Path, models: list[str], runtime: Path | None) -> None:
+    share_cores()
+    from rich.console import Console
+
+    from pansight.serve.application import find_model
+    from pansight.serve.static_folder import write_static
+    from pansight.zoo import load_model
+
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    found = [find_model(text) for text in models]
+    loaded = [(name, load_model(source)) for name, source in found]
+    with console.status("writing the page") as status:
+        size = write_static(folder, loaded, runtime, lambda step: status.update(f"writing the page: {step}"))
+    print(f"{folder}: {size / 1e6:.1f} MB; any web server can host it: python -m http.server -d {folder}")
 
 
 def _token(file: Path | None) -> str | None:

@@ -19,7 +19,7 @@ from pansight.runtime.engines.artefact import KEY, Description
 OPSET = 20
 
 SINGLE = ("dcn", "conv2_offset", "offset_mask_conv", "normalise", "yoso_head")
-"""Parts of the names of nodes that half precision would spoil: places to read at, decisions between stages."""
+"""Parts of the names of nodes that half precision would spoil: places to read at, decisions of stages."""
 
 # fields of ONNX's ModelProto
 _PRODUCER, _PRODUCER_VERSION, _METADATA = 2, 3, 14

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from pansight.merging.argmax_fixed import contest_fixed
 from pansight.merging.argmax_pruned import contest_pruned
+from pansight.merging.numbers import Number
 from pansight.merging.outcome import Outcome
-from pansight.merging.settings import Form, Number
+from pansight.merging.settings import Form
 from pansight.merging.shares import Share, reaches
 from pansight.merging.sizes import Sizes
 from pansight.merging.upsampling import looked_up

@@ -10,10 +10,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from pansight.merging.numbers import Number
 from pansight.merging.priority_fixed import paint_fixed
 from pansight.merging.priority_pruned import paint_pruned
 from pansight.merging.priority_rule import Cut, Painting, Stack
-from pansight.merging.settings import Form, Number
+from pansight.merging.settings import Form
 from pansight.merging.shares import Share
 from pansight.merging.sizes import Sizes
 from pansight.merging.top_k import best_first, keep_first

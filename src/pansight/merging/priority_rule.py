@@ -5,7 +5,7 @@ from typing import NamedTuple
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from pansight.merging.settings import Number
+from pansight.merging.numbers import Number
 from pansight.merging.shares import Share, within
 
 # Room for rounding in the interpolation, relative to the largest value of a window.

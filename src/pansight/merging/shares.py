@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from pansight.merging.settings import Number
+from pansight.merging.numbers import Number
 
 # Of the denominator: thresholds of up to four decimals are exact.
 PARTS = 10_000

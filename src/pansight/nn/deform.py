@@ -63,8 +63,10 @@ class ModulatedDeformConv2d(nn.Module):
         if self.lowering != "auto":
             return self._lowered(x, offsets, mask)
         batch, channels, height, width = x.shape
-        floats = batch * channels * self.kernel_size**2 * height * width
-        step = math.ceil(height / min(height, math.ceil(floats / COLUMN_LIMIT)))
+        step = height
+        if not torch.compiler.is_compiling():  # a graph serves any number of images
+            floats = batch * channels * self.kernel_size**2 * height * width
+            step = math.ceil(height / min(height, math.ceil(floats / COLUMN_LIMIT)))
         y, x_ = self._positions(offsets)
         mask = mask.permute(0, 2, 3, 1)
         anywhere = x.device.type != "cpu" or torch.is_grad_enabled() or torch.compiler.is_compiling()

@@ -1,4 +1,4 @@
-"""What goes back to the client: JSON with the panoptic PNG, the PNG alone, run-length codes, or an overlay."""
+"""What goes back to the client: JSON with the panoptic PNG, that PNG alone, run lengths, an overlay."""
 
 import base64
 import io
@@ -16,9 +16,9 @@ from PIL import Image
 from pansight.drawing.overlays import overlay
 from pansight.drawing.painting import segment_rows
 from pansight.panoptic import PanopticMap
+from pansight.runtime.engines.protocol import Rgb
 from pansight.serve.png import ids_png
 from pansight.serve.rle import segment_counts
-from pansight.serve.served import Rgb
 
 _JPEG_LIMIT = 65_500
 """Longest side of a JPEG, in pixels."""
@@ -109,7 +109,7 @@ def _picture(pixels: Rgb, header: dict[str, Any]) -> Written:
 
 
 def _rows(panoptic: PanopticMap, header: dict[str, Any]) -> Written:
-    """The smallest and fastest: 0 for void, else 1 + the segment's place in the list, a byte or two a pixel."""
+    """The smallest and fastest: 0 for void, else 1 + the segment's place in the list, a byte or two each."""
     rows = segment_rows(panoptic)
     rows = rows.astype(np.uint8 if rows.dtype.itemsize == 1 else "<u2", copy=False)
     header["bytes"] = rows.dtype.itemsize

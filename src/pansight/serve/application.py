@@ -1,7 +1,7 @@
 """Everything put together: an ASGI application, for `pansight serve` and for servers of others."""
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,10 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
 
-from pansight.errors import CheckpointError, InputError, PansightError
-from pansight.models.base import PanopticModel
+from pansight import __version__
+from pansight.errors import DeviceError, InputError, InstallationError, PansightError
 from pansight.runtime.devices import choose_device
-from pansight.runtime.engines import TorchEngine
-from pansight.runtime.segmenter import Segmenter
+from pansight.runtime.segmenter import load
 from pansight.serve.failures import Refusal, one_line
 from pansight.serve.gate import Gate
 from pansight.serve.hub import Broken, Hub
@@ -27,71 +26,73 @@ from pansight.serve.page_routes import page_paths, page_routes
 from pansight.serve.segment_routes import segment_routes
 from pansight.serve.served import ServedModel
 from pansight.serve.stream_routes import stream_routes
-from pansight.version import __version__
 
 _ABOUT = """Images in, panoptic maps out.
 
 `POST /v1/segment` is the short way; `/v2` is the Open Inference Protocol, for KServe and Triton clients;
-`/v1/stream` is a WebSocket: binary messages are frames (image files), text messages set thresholds and format,
-the newest frame wins. Errors are `{"error": "one line"}`.
+`/v1/stream` is a WebSocket: binary messages are frames (image files), text messages set thresholds
+and format, the newest frame wins. Errors are `{"error": "one line"}`.
 """
 
 
 def load_models(
-    names: Sequence[str], *, device: str | None = None, resize: Any = "paper", max_batch: int = 8
+    names: Sequence[str],
+    *,
+    device: str | None = None,
+    resize: Any = "paper",
+    engine: str = "auto",
+    merge: Mapping[str, Any] | None = None,
 ) -> list[ServedModel | Broken]:
     """The models by name, path, or NAME=PATH.
 
-    Damaged weights make a model `Broken`, which answers with 500 while the others serve. Raises InputError for
-    a name that does not exist, a file that is not there, and for two models of one name.
+    Damaged weights make a model `Broken`, which answers with 500 while the others serve. Raises InputError
+    for a name that does not exist, a file that is not there, and for two models of one name.
     """
     choose_device(device)
     loaded: list[ServedModel | Broken] = []
     for text in names:
-        name, source = _named(text)
+        name, source = find_model(text)
         if name in [one.name for one in loaded]:
             raise InputError(f"two models are called {name}; name one of them: --model OTHER={source}")
-        loaded.append(_load(name, source, device, resize, max_batch))
+        loaded.append(
+            _load(name, source, {"device": device, "resize": resize, "merge": merge, "engine": engine})
+        )
     return loaded
 
 
-def _named(text: str) -> tuple[str, str]:
-    from pansight.zoo.presets import names
+def find_model(text: str) -> tuple[str, str]:
+    """Name and source of a model from a name, a path, or NAME=PATH.
 
+    Raises InputError for a file that is not there, PansightError with the nearest names for one that no model
+    has.
+    """
+    from pansight.zoo.presets import names, preset
+
+    name, source = _parts(text, names())
+    if source not in names() and not Path(source).exists():
+        if Path(source).suffix == "" and Path(source).name == source:
+            preset(source)  # says which names are near
+        raise InputError(f"{source}: no such file; check the path")
+    return name, source
+
+
+def _parts(text: str, known: Sequence[str]) -> tuple[str, str]:
     name, equals, source = text.partition("=")
     if equals and name and source and not Path(text).exists():
         if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
             raise InputError(f"{name!r} is no name for a model; use letters, digits, '-', '_' and '.'")
         return name, source
-    return (text, text) if text in names() else (Path(text).name.removesuffix(".safetensors"), text)
+    return (text, text) if text in known else (Path(text).stem, text)
 
 
-def _load(name: str, source: str, device: str | None, resize: Any, max_batch: int) -> ServedModel | Broken:
-    from pansight.zoo import load_model
-    from pansight.zoo.presets import names, preset
-
-    if source not in names():
-        if not Path(source).exists():
-            if Path(source).suffix == "" and Path(source).name == source:
-                preset(source)  # says which names are near
-            raise InputError(f"{source}: no such file; check the path")
+def _load(name: str, source: str, options: Mapping[str, Any]) -> ServedModel | Broken:
     try:
-        model = load_model(source)
-        if not _sound(model):
-            raise CheckpointError(
-                "not all weights are finite numbers; they are damaged, fetch or train them anew"
-            )
-        engine = TorchEngine(model, device=device, resize=resize)
-        return ServedModel(name, Segmenter(engine, batch_size=max_batch))
-    except InputError:
-        raise
+        return ServedModel(name, load(source, **options).engine)
+    except (InputError, DeviceError, InstallationError):
+        raise  # the operator can mend these now
     except PansightError as error:
         log.error("model cannot be used", extra={"fields": {"model": name, "reason": one_line(error)}})
         return Broken(name, one_line(error))
-
-
-def _sound(model: PanopticModel) -> bool:
-    return all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values())
 
 
 def build_application(loaded: Sequence[ServedModel | Broken], options: ServeOptions) -> FastAPI:

@@ -1,7 +1,6 @@
 """Requests that arrive together go through the network together, and no more wait than was promised."""
 
 import asyncio
-import math
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
@@ -80,12 +79,12 @@ class Batcher(Generic[Item, Answer]):
     def check_room(self) -> None:
         """Refuses with 429 when the queue is full."""
         if self.depth >= self._capacity:
-            raise busy("the queue is full; try again later", math.ceil(self.seconds_to_clear))
+            raise busy("the queue is full; try again later", self.seconds_to_clear)
 
     async def aside(self, work: Callable[[], Other]) -> Other:
         """Run something else in the same thread, between batches. Refuses with 429 as `submit` does."""
         if self._others >= self._capacity:
-            raise busy("the queue is full; try again later", math.ceil(self.seconds_to_clear))
+            raise busy("the queue is full; try again later", self.seconds_to_clear)
         self._others += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -12,6 +12,9 @@ _LINGER = 2.0
 """Seconds that a body is still read, and thrown away, after the request was refused: closing at once would
 reset the connection before the client has seen why."""
 
+_PIECE = 16 * 1024
+"""Bytes of headers that are parsed at a time."""
+
 
 class PatientConnection(H11Protocol):
     """Closes connections whose headers do not arrive in time, or whose body never ends."""
@@ -23,6 +26,7 @@ class PatientConnection(H11Protocol):
         super().__init__(*args, **kwargs)
         self._deadline: asyncio.TimerHandle | None = None
         self._lingering: asyncio.TimerHandle | None = None
+        self._deaf = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start to wait for the first request."""
@@ -36,7 +40,14 @@ class PatientConnection(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; keep time while headers are incomplete."""
-        super().data_received(data)
+        # in pieces, for the parser limits only headers that it has not seen the end of
+        while data and self.conn.their_state is h11.IDLE and not self._deaf:
+            super().data_received(data[:_PIECE])
+            data = data[_PIECE:]
+        if self._deaf:
+            return
+        if data:
+            super().data_received(data)
         if self.transport.is_closing():
             return
         if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
@@ -95,7 +106,16 @@ class PatientConnection(H11Protocol):
                 self.transport.write(self.conn.send(event) or b"")
         except h11.LocalProtocolError:
             pass  # an answer was under way
-        self.transport.close()
+        self._forget()
+        self._deaf = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._lingering = self.loop.call_later(_LINGER, self.transport.close)
+
+    def eof_received(self) -> None:
+        """The client has said all: no reason to linger."""
+        if self._deaf:
+            self.transport.close()
 
     def _forget(self) -> None:
         for timer in (self._deadline, self._lingering):

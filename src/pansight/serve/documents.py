@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pansight.serve.hub import Hub
+    from pansight.serve.served import Setting
 
 _EXAMPLE = {
     "width": 512,
@@ -56,9 +57,10 @@ ERRORS: dict[str, Any] = {
 _FORMAT = {
     "name": "format",
     "in": "query",
-    "description": "json: segments and panoptic PNG in base64; png: the panoptic PNG, segments in its text chunk "
-    "`segments`; overlay: the image with segments drawn on it, JPEG; rle: segments with COCO run-length codes; "
-    "rows: length of the header (uint32, little-endian), JSON header, then zlib: for each pixel 0 for void, else "
+    "description": "json: segments and panoptic PNG in base64; png: the panoptic PNG, segments in its text "
+    "chunk `segments`; overlay: the image with segments drawn on it, JPEG; rle: segments with COCO run "
+    "lengths; rows: length of the header (uint32, little-endian), JSON header, zlib: for each pixel 0 for "
+    "void, else "
     "1 + its segment's place in the list, `bytes` bytes each.",
     "schema": {"type": "string", "enum": ["json", "png", "overlay", "rle", "rows"], "default": "json"},
 }
@@ -110,7 +112,7 @@ def segment_document(hub: "Hub") -> dict[str, Any]:
                     "name": one.name,
                     "in": "query",
                     "description": f"{one.meaning}; the model's own if not given.",
-                    "schema": {"type": "number", "minimum": one.low, "maximum": one.high},
+                    "schema": _schema(one),
                     "example": one.default,
                 }
                 for one in thresholds.values()
@@ -131,6 +133,13 @@ def segment_document(hub: "Hub") -> dict[str, Any]:
         },
         "responses": _ANSWERS,
     }
+
+
+def _schema(setting: "Setting") -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "integer" if setting.whole else "number", "minimum": setting.low}
+    if setting.high is not None:
+        schema["maximum"] = setting.high
+    return schema
 
 
 INFER_DOCUMENT: dict[str, Any] = {

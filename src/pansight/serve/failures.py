@@ -1,11 +1,12 @@
 """What a request can be refused with: a status and one line."""
 
+import math
 from collections.abc import Mapping
 
 from pansight.errors import InputError, PansightError
 
 
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818  (it is an answer)
     """A request ends with this HTTP status and one line that says what is wrong and what to do."""
 
     def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
@@ -22,7 +23,7 @@ def bad_request(message: str) -> Refusal:
 
 def busy(message: str, seconds: float) -> Refusal:
     """429: come back in so many seconds, at least one."""
-    return Refusal(429, message, {"Retry-After": str(max(1, round(seconds)))})
+    return Refusal(429, message, {"Retry-After": str(max(1, math.ceil(seconds)))})
 
 
 def from_error(error: PansightError) -> Refusal:
@@ -31,7 +32,7 @@ def from_error(error: PansightError) -> Refusal:
 
 
 def one_line(text: object) -> str:
-    """The text with every run of white space as one blank, what cannot be printed left out, at most 500 long."""
+    """The text with white space as single blanks, without what cannot be printed, at most 500 long."""
     line = " ".join(str(text).split())
     line = "".join(c for c in line if c.isprintable())
     return line if len(line) <= 500 else line[:497] + "..."

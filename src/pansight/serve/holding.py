@@ -5,7 +5,8 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from pansight.serve.served import Held, Rgb
+from pansight.runtime.engines.protocol import Rgb
+from pansight.serve.served import Held
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What the routes share: the models with their queues, kept outputs, counters, and the threads that decode."""
+"""What the routes share: the models with their queues, kept outputs, counters, threads that decode."""
 
 import asyncio
 import os
@@ -12,14 +12,16 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 
 from pansight.errors import InputError, PansightError
+from pansight.merging import MergeSettings
 from pansight.panoptic import PanopticMap
+from pansight.runtime.engines.protocol import Rgb
 from pansight.serve.answers import Form, Written, write
 from pansight.serve.batching import Batcher
 from pansight.serve.failures import Refusal, bad_request, from_error
 from pansight.serve.holding import Kept, Shelf
 from pansight.serve.measures import Measures
 from pansight.serve.options import ServeOptions
-from pansight.serve.served import Done, Job, Rgb, ServedModel, Settings
+from pansight.serve.served import Done, Job, ServedModel
 
 Result = TypeVar("Result")
 
@@ -39,6 +41,7 @@ class Segmented:
     image: Rgb
     panoptic: PanopticMap
     model: ServedModel
+    settings: MergeSettings
     times: dict[str, float]
     batch: int = 1
     token: str | None = None
@@ -108,18 +111,10 @@ class Hub:
         names = ", ".join(one.name for one in self.loaded)
         raise Refusal(404, f"no model {name!r} here; choose one of {names}")
 
-    def settings(self, model: ServedModel, asked: Mapping[str, str]) -> Settings:
+    def settings(self, model: ServedModel, asked: Mapping[str, str]) -> MergeSettings:
         """Thresholds from query parameters. Refuses with 400 what is no number, out of range or unknown."""
-        values: dict[str, float] = {}
-        for name, text in asked.items():
-            try:
-                values[name] = float(text)
-            except (TypeError, ValueError):
-                if name in model.settings:
-                    raise bad_request(f"{name} must be a number, got {text!r}") from None
-                values[name] = 0.0  # the name is what is wrong
         try:
-            return model.checked(values)
+            return model.checked(asked)
         except InputError as error:
             raise bad_request(str(error)) from None
 
@@ -132,7 +127,7 @@ class Hub:
         return await asyncio.get_running_loop().run_in_executor(self.pool, work)
 
     async def segment(
-        self, model: ServedModel, read: Callable[[], Rgb], settings: Settings, keep: bool = False
+        self, model: ServedModel, read: Callable[[], Rgb], settings: MergeSettings, keep: bool = False
     ) -> Segmented:
         """Decode an image by `read`, wait for its turn, run the network and merge."""
         started = time.perf_counter()
@@ -144,10 +139,10 @@ class Hub:
         except PansightError as error:
             raise from_error(error) from error
         times = {"decode": decoded, "queue": waited, "network": done.network, "merge": done.merge}
-        token = self.shelf.put(model.name, done.held, image) if keep else None
+        token = self.shelf.put(model.name, done.held, image) if keep and done.held is not None else None
         self.measures.images.labels(model.name).inc()
         self._observe(model, times)
-        return Segmented(image, done.panoptic, model, times, done.batch, token)
+        return Segmented(image, done.panoptic, model, settings, times, done.batch, token)
 
     async def merge_again(self, token: str, asked: Mapping[str, str]) -> Segmented:
         """The map of kept outputs with other thresholds. Refuses with 404 a token that is gone."""
@@ -160,13 +155,16 @@ class Hub:
         panoptic, seconds = await batcher.aside(lambda: _timed_merge(model, kept, settings))
         times = {"merge": seconds}
         self._observe(model, times)
-        return Segmented(kept.image, panoptic, model, times, token=token)
+        return Segmented(kept.image, panoptic, model, settings, times, token=token)
 
-    async def written(self, form: Form, segmented: Segmented, more: Mapping[str, Any]) -> Written:
+    async def written(
+        self, form: Form, segmented: Segmented, more: Mapping[str, Any] | None = None
+    ) -> Written:
         """The answer as bytes."""
         told: dict[str, Any] = {
             "model": segmented.model.name,
-            **more,
+            "settings": segmented.model.told(segmented.settings),
+            **(more or {}),
             "timings_ms": {stage: round(1000 * time, 2) for stage, time in segmented.times.items()},
             "batch": segmented.batch,
         }
@@ -183,7 +181,7 @@ class Hub:
             self.measures.stages.labels(model.name, stage).observe(seconds)
 
 
-def _timed_merge(model: ServedModel, kept: Kept, settings: Settings) -> tuple[PanopticMap, float]:
+def _timed_merge(model: ServedModel, kept: Kept, settings: MergeSettings) -> tuple[PanopticMap, float]:
     started = time.perf_counter()
     panoptic = model.merge(kept.held, settings)
     return panoptic, time.perf_counter() - started

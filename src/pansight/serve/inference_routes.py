@@ -7,11 +7,12 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from pansight.panoptic import PanopticMap
+from pansight.runtime.engines.protocol import Rgb
 from pansight.serve.documents import INFER_DOCUMENT
 from pansight.serve.failures import Refusal
 from pansight.serve.hub import Hub, unless_gone
 from pansight.serve.inference_tensors import INPUT, OUTPUTS, Asked, read_request, tensors, write_response
-from pansight.serve.served import Rgb, ServedModel
+from pansight.serve.served import ServedModel
 from pansight.serve.uploads import read_body
 from pansight.version import __version__
 
@@ -102,7 +103,7 @@ def _find(hub: Hub, name: str, version: str) -> ServedModel:
 
 
 async def _segment(hub: Hub, model: ServedModel, asked: Asked) -> list[PanopticMap]:
-    given = {name: str(value) for name, value in asked.parameters.items() if name in model.settings}
+    given = {name: str(value) for name, value in asked.parameters.items() if _is_threshold(model, name)}
     settings = hub.settings(model, given)
     tasks = [
         asyncio.ensure_future(hub.segment(model, partial(_at_hand, one), settings)) for one in asked.images
@@ -112,6 +113,11 @@ async def _segment(hub: Hub, model: ServedModel, asked: Asked) -> list[PanopticM
     finally:
         for task in tasks:  # where one was refused, or the client left, the others are of no use
             task.cancel()
+
+
+def _is_threshold(model: ServedModel, name: str) -> bool:
+    """Clients put other things among the parameters, too."""
+    return name in model.settings or name in type(model.own).former_names
 
 
 def _at_hand(image: Rgb) -> Rgb:

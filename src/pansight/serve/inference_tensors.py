@@ -16,8 +16,8 @@ import numpy as np
 from jaxtyping import Shaped, UInt8
 
 from pansight.panoptic import PanopticMap
+from pansight.runtime.engines.protocol import Rgb
 from pansight.serve.failures import Refusal, bad_request
-from pansight.serve.served import Rgb
 from pansight.serve.uploads import decode
 
 INPUT = {"name": "image", "datatype": "UINT8", "shape": [-1, -1, -1, 3]}

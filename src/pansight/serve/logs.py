@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 import time
-from typing import Any
+from typing import Any, TextIO
 
 log = logging.getLogger("pansight.serve")
 
@@ -36,9 +36,17 @@ class TextLines(logging.Formatter):
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text.rstrip()
 
 
+class _StandardError(logging.StreamHandler[TextIO]):
+    """Writes to what standard error is at the time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
 def set_up(style: str) -> None:
     """Send this server's lines, and uvicorn's warnings, to standard error; `style` is json or text."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _StandardError()
     handler.setFormatter(JsonLines() if style == "json" else TextLines())
     for name, level in (("pansight.serve", logging.INFO), ("uvicorn", logging.WARNING)):
         logger = logging.getLogger(name)

@@ -44,7 +44,7 @@ class Measures:
         self.streams = Gauge("pansight_streams", "WebSocket connections.", registry=self.registry)
         self.frames = Counter(
             "pansight_frames",
-            "Frames that came by WebSocket, by what became of them: answered, dropped for a newer one, refused.",
+            "Frames by WebSocket, by what became of them: answered, dropped for a newer one, refused.",
             ("outcome",),
             registry=self.registry,
         )

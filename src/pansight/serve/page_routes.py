@@ -1,4 +1,4 @@
-"""The page at `/`: static files of this package, and synthetic scenes as samples. Nothing else is on disk for it."""
+"""The page at `/`: static files of this package, and synthetic scenes as samples; no other file is read."""
 
 import hashlib
 import io

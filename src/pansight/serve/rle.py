@@ -1,7 +1,7 @@
 """COCO's compressed run-length code of every segment of a map, without making a mask of any.
 
-Source: maskApi.c of pycocotools (rleToString): runs in column order, zeros first; from the fourth count on the
-difference to the count two before; five bits a character, the sixth says that more follow, 48 is added.
+Source: maskApi.c of pycocotools (rleToString): runs in column order, zeros first; from the fourth count on
+the difference to the count two before; five bits a character, the sixth says that more follow, 48 is added.
 """
 
 import numpy as np

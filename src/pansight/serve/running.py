@@ -1,9 +1,10 @@
-"""`pansight serve` as a process: it listens, and at SIGTERM it answers what it has accepted before it leaves."""
+"""`pansight serve` as a process: it listens, and at SIGTERM it answers what it has accepted, then leaves."""
 
 import asyncio
 import contextlib
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 
 import uvicorn
@@ -13,7 +14,6 @@ from pansight.errors import InputError
 from pansight.serve.connection import PatientConnection
 from pansight.serve.hub import Hub
 from pansight.serve.logs import log
-from pansight.serve.options import ServeOptions
 
 _HEADERS = 32 * 1024
 """Bytes of the request line and all headers."""
@@ -50,6 +50,9 @@ class DrainingServer(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Take SIGTERM and Ctrl-C as a wish to end, without raising them again: the exit code stays 0."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # signals are not ours to take
+            return
         handlers = {
             number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)
         }
@@ -71,18 +74,20 @@ def listen(host: str, port: int) -> socket.socket:
         listener.bind(address)
         listener.setblocking(False)
     except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise InputError(
-            f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}; choose another --port or --host"
+            f"cannot listen on {host}:{port}: {reason}; choose another --port or --host"
         ) from error
     return listener
 
 
-def run(app: FastAPI, options: ServeOptions, listener: socket.socket, announce: Callable[[], None]) -> bool:
-    """Serve until SIGTERM or Ctrl-C; returns whether every accepted request was answered."""
-    PatientConnection.header_timeout = options.header_timeout
+def make_server(app: FastAPI) -> DrainingServer:
+    """A server for an application of `build_application`."""
+    hub: Hub = app.state.hub
+    options = hub.options
     config = uvicorn.Config(
         app,
-        http=PatientConnection,
+        http=type("Connection", (PatientConnection,), {"header_timeout": options.header_timeout}),
         ws="websockets-sansio",
         ws_max_size=options.max_bytes,
         ws_ping_interval=20,
@@ -96,7 +101,11 @@ def run(app: FastAPI, options: ServeOptions, listener: socket.socket, announce: 
         server_header=False,
         proxy_headers=False,
     )
-    server = DrainingServer(config, app.state.hub)
+    return DrainingServer(config, hub)
+
+
+def run(server: DrainingServer, listener: socket.socket, announce: Callable[[], None]) -> bool:
+    """Serve until SIGTERM or Ctrl-C; returns whether every accepted request was answered."""
 
     async def serve() -> None:
         serving = asyncio.ensure_future(server.serve([listener]))

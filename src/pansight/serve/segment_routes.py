@@ -1,6 +1,5 @@
 """`/v1`: an image in, its panoptic map out."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -37,7 +36,7 @@ def segment_routes(hub: Hub) -> APIRouter:
 
         async def work() -> tuple[Segmented, Written]:
             found = await hub.segment(model, lambda: decode(content, options.max_pixels), settings, keep)
-            return found, await hub.written(form, found, {"settings": _settings(model, dict(settings))})
+            return found, await hub.written(form, found)
 
         found, written = await unless_gone(request, work(), options.timeout)
         return _response(request, found, written)
@@ -57,8 +56,7 @@ def segment_routes(hub: Hub) -> APIRouter:
 
         async def work() -> tuple[Segmented, Written]:
             found = await hub.merge_again(token, asked)
-            given = {name: float(value) for name, value in asked.items()}
-            return found, await hub.written(form, found, {"settings": _settings(found.model, given)})
+            return found, await hub.written(form, found)
 
         found, written = await unless_gone(request, work(), hub.options.timeout)
         return _response(request, found, written)
@@ -93,6 +91,7 @@ def describe(model: ServedModel) -> dict[str, Any]:
                 "name": one.name,
                 "min": one.low,
                 "max": one.high,
+                "end": one.end,
                 "step": one.step,
                 "default": one.default,
                 "meaning": one.meaning,
@@ -116,10 +115,6 @@ def _form(request: Request) -> Form:
 
 def _thresholds(request: Request) -> dict[str, str]:
     return {name: value for name, value in request.query_params.items() if name not in _OWN}
-
-
-def _settings(model: ServedModel, asked: Mapping[str, float]) -> dict[str, float]:
-    return {one.name: asked.get(one.name, one.default) for one in model.settings.values()}
 
 
 def _response(request: Request, found: Segmented, written: Written) -> Response:

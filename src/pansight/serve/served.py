@@ -3,34 +3,39 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
+import annotated_types
 import torch
-from jaxtyping import UInt8
 from torch import Tensor
 
 from pansight.categories import Categories
-from pansight.errors import CheckpointError, InputError
+from pansight.errors import InputError
+from pansight.merging import MergeSettings
 from pansight.merging.sizes import Sizes
-from pansight.panoptic import PanopticMap
-from pansight.runtime.engines import TorchEngine
+from pansight.panoptic import PanopticBatch, PanopticMap
+from pansight.runtime.engines.protocol import Engine, Rgb, Size
 from pansight.runtime.segmenter import Segmenter
 
-Rgb: TypeAlias = UInt8[np.ndarray, "h w 3"]
-Settings: TypeAlias = tuple[tuple[str, float], ...]
-"""Thresholds that a request replaces, by name, sorted; those it leaves out are the model's own."""
+_ENDS = {"keep_share": 1.5, "stuff_area": 16384.0, "budget": 256.0}
+"""Where sliders end whose settings do not."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A threshold that a request may replace: its name, range, step of a slider, and the model's own value."""
+    """A threshold that a request may replace.
+
+    `low` and `high` bound it (`high` None: nothing does); `end` and `step` are a slider's; `default` is the
+    model's own value; `whole` is whether it counts something.
+    """
 
     name: str
     low: float
-    high: float
+    high: float | None
+    end: float
     step: float
     default: float
+    whole: bool
     meaning: str
 
 
@@ -48,40 +53,61 @@ class Job:
     """One image to segment, with the thresholds it asks for."""
 
     image: Rgb
-    settings: Settings = ()
+    settings: MergeSettings
 
 
 @dataclass(frozen=True)
 class Done:
-    """One image segmented. Times are in seconds, those of its batch; `batch` images shared the network."""
+    """One image segmented. Times are in seconds, those of its batch; `batch` images shared the network.
+
+    `held` is None where the engine does not say what its network said.
+    """
 
     panoptic: PanopticMap
-    held: Held
+    held: Held | None
     network: float
     merge: float
     batch: int
 
 
-class ServedModel:
-    """A Segmenter under a name. Not for two threads at once: a batcher calls it from a thread of its own."""
+@runtime_checkable
+class SplitEngine(Engine, Protocol):
+    """An engine that runs its network and its merge apart, so that one image can be merged again."""
 
-    def __init__(self, name: str, segmenter: Segmenter) -> None:
+    def run(self, frames: Sequence[Rgb], sizes: Sequence[Size] | None = None) -> tuple[Any, Sizes]:
+        """The network's outputs of a batch, and what the merge must know of it."""
+
+    def merge_outputs(
+        self, outputs: Any, sizes: Sizes, merge: Mapping[str, Any] | MergeSettings | None = None
+    ) -> PanopticBatch:
+        """Maps of what `run` gave."""
+
+
+class ServedModel:
+    """An engine under a name. Not for two threads at once: a batcher calls it from a thread of its own.
+
+    An engine that cannot merge apart from its network has no thresholds to move and nothing to keep.
+    """
+
+    def __init__(self, name: str, engine: Engine) -> None:
         self.name = name
-        self._segmenter = segmenter
-        assert isinstance(segmenter.engine, TorchEngine)
-        self._engine = segmenter.engine
-        self._model = segmenter.engine.model
-        self.settings = {one.name: one for one in _settings(self._model)}
+        self.engine = engine
+        self._segmenter = Segmenter(engine, batch_size=256)
+        self._split = engine if isinstance(engine, SplitEngine) else None
+        self.own: MergeSettings = engine.spec.config.merge  # type: ignore[attr-defined]
+        fixed = getattr(engine, "form", "pruned") == "fixed"
+        listed = _settings(self.own, fixed) if self._split is not None else []
+        self.settings = {one.name: one for one in listed}
 
     @property
     def method(self) -> str:
         """Name of the method, as the zoo knows it."""
-        return self._model.method
+        return self.engine.spec.method
 
     @property
     def categories(self) -> Categories:
         """What its maps speak of."""
-        return self._segmenter.categories
+        return self.engine.spec.categories
 
     def shape(self, image: Rgb) -> tuple[int, int]:
         """Height and width at which the image enters the network: only equal ones share a batch.
@@ -90,61 +116,92 @@ class ServedModel:
         """
         return self._segmenter._padded_size(image)
 
-    def checked(self, asked: Mapping[str, float]) -> Settings:
-        """The thresholds a request asks for. Raises InputError for a name it lacks or a value out of range."""
-        for name, value in asked.items():
+    def checked(self, asked: Mapping[str, str]) -> MergeSettings:
+        """The settings of a request, from the text of its thresholds.
+
+        Former names are understood, such as `overlap_threshold`.
+
+        Raises InputError for a name that the model does not have and for a value out of range.
+        """
+        changes: dict[str, float] = {}
+        for given, text in asked.items():
+            name = given.removeprefix("merge.")
+            name = name if name in self.settings else type(self.own).former_names.get(name, name)
             setting = self.settings.get(name)
             if setting is None:
-                raise InputError(f"{self.name} has no threshold {name}; it has {', '.join(self.settings)}")
-            if not setting.low <= value <= setting.high:  # NaN, too
-                raise InputError(
-                    f"{name} must be {setting.low:g} to {setting.high:g}, got {value:g}; change it"
-                )
-        return tuple(sorted(asked.items()))
+                raise InputError(f"{self.name} has no threshold {given}; it has {', '.join(self.settings)}")
+            try:
+                value = float(text)
+            except ValueError:
+                raise InputError(f"{given} must be a number, got {text!r}") from None
+            inside = setting.low <= value and (setting.high is None or value <= setting.high)
+            if not inside or value == float("inf"):  # NaN is not inside either
+                end = "up" if setting.high is None else f"to {setting.high:g}"
+                raise InputError(f"{given} must be {setting.low:g} {end}, got {value:g}; change it")
+            if setting.whole and value != int(value):
+                raise InputError(f"{given} must be a whole number, got {value:g}; change it")
+            changes[name] = value
+        return self.own.replaced(changes)
 
-    @torch.inference_mode()
+    def told(self, settings: MergeSettings) -> dict[str, float]:
+        """The thresholds in `settings` that a request may replace."""
+        return {name: getattr(settings, name) for name in self.settings}
+
     def run(self, jobs: Sequence[Job]) -> list[Done]:
         """Segment images of equal `shape`, in one batch.
 
-        Raises CheckpointError when the network's output is not finite.
+        Raises CheckpointError when the network's output is not finite, DeviceError when memory runs out.
         """
+        images = [job.image for job in jobs]
         started = time.perf_counter()
-        outputs, sizes = self._engine.run([job.image for job in jobs])
-        if not all(bool(t.isfinite().all()) for t in _tensors(outputs) if t.is_floating_point()):
-            raise CheckpointError(f"the output of {self.name} is not finite; its weights are damaged")
+        if self._split is None:
+            maps = self._segmenter.batch(images)
+            seconds = time.perf_counter() - started
+            return [Done(panoptic, None, seconds, 0.0, len(jobs)) for panoptic in maps]
+        outputs, sizes = self._split.run(images)
         network = time.perf_counter() - started
-        done = []
-        for index, job in enumerate(jobs):
-            started = time.perf_counter()
-            held = _held(outputs, sizes, index, len(jobs))
-            panoptic = self.merge(held, job.settings)
-            done.append(Done(panoptic, held, network, time.perf_counter() - started, len(jobs)))
-        return done
+        started = time.perf_counter()
+        held = [_held(outputs, sizes, index, len(jobs)) for index in range(len(jobs))]
+        if len({job.settings for job in jobs}) == 1:
+            maps = self._merged(outputs, sizes, jobs[0].settings)
+        else:
+            maps = [self.merge(one, job.settings) for one, job in zip(held, jobs, strict=True)]
+        merge = time.perf_counter() - started
+        return [
+            Done(panoptic, one, network, merge, len(jobs)) for panoptic, one in zip(maps, held, strict=True)
+        ]
 
-    @torch.inference_mode()
-    def merge(self, held: Held, settings: Settings) -> PanopticMap:
+    def merge(self, held: Held, settings: MergeSettings) -> PanopticMap:
         """The map of outputs that are at hand; the network does not run."""
-        own = {name: getattr(self._model, name) for name, _ in settings}
-        try:
-            for name, value in settings:
-                setattr(self._model, name, value)
-            merged = self._model.merge(held.outputs, held.sizes)
-        finally:
-            for name, value in own.items():
-                setattr(self._model, name, value)
-        return merged.to_maps(self.categories, held.sizes.output)[0]
+        return self._merged(held.outputs, held.sizes, settings)[0]
+
+    def _merged(self, outputs: Any, sizes: Sizes, settings: MergeSettings) -> list[PanopticMap]:
+        assert self._split is not None
+        batch = self._split.merge_outputs(outputs, sizes, settings)
+        return batch.to_maps(self.categories, sizes.output)
 
 
-def _settings(model: Any) -> list[Setting]:
-    known = (
-        ("object_threshold", 1.0, "score that a segment must exceed"),
-        ("overlap_threshold", 1.0, "share that decides between overlapping masks"),
-    )
-    return [
-        Setting(name, 0.0, high, 0.01, float(getattr(model, name)), meaning)
-        for name, high, meaning in known
-        if hasattr(model, name)
-    ]
+def _settings(own: MergeSettings, fixed: bool) -> list[Setting]:
+    """The fields of the record that are numbers; the budget matters to the fixed form alone."""
+    found = []
+    for name, field in type(own).model_fields.items():
+        value = getattr(own, name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or (name == "budget" and not fixed):
+            continue
+        low, high = 0.0, None
+        for limit in field.metadata:
+            if isinstance(limit, annotated_types.Ge):
+                low = float(limit.ge)  # type: ignore[arg-type]
+            elif isinstance(limit, annotated_types.Gt):
+                low = float(limit.gt) + 1  # type: ignore[arg-type]
+            elif isinstance(limit, annotated_types.Le):
+                high = float(limit.le)  # type: ignore[arg-type]
+        whole = isinstance(value, int)
+        end = high if high is not None else max(_ENDS.get(name, 1.0), 2.0 * value)
+        step = max(1.0, round(end / 256)) if whole else 0.01
+        meaning = " ".join((field.description or name).split())
+        found.append(Setting(name, low, high, end, step, float(value), whole, meaning))
+    return found
 
 
 def _held(outputs: Any, sizes: Sizes, index: int, count: int) -> Held:
@@ -158,7 +215,8 @@ def _one(outputs: Any, index: int, count: int) -> Any:
     if isinstance(outputs, Tensor):
         if count == 1 or outputs.ndim == 0 or outputs.shape[0] != count:
             return outputs  # tables that all images share, such as anchors, have far more rows than a batch
-        return outputs[index : index + 1].clone()
+        with torch.inference_mode():
+            return outputs[index : index + 1].clone()
     if isinstance(outputs, tuple):
         parts = [_one(part, index, count) for part in outputs]
         return type(outputs)(*parts) if hasattr(outputs, "_fields") else tuple(parts)

@@ -1,4 +1,4 @@
-"""`/v1/stream`: frames over a WebSocket, the newest wins: an answer is never older than one run of the network."""
+"""`/v1/stream`: frames over a WebSocket; the newest wins, so no answer is older than two runs."""
 
 import asyncio
 import json
@@ -7,11 +7,12 @@ from typing import Any
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
+from pansight.merging import MergeSettings
 from pansight.serve.answers import Form, Written, framed
 from pansight.serve.failures import Refusal, one_line
 from pansight.serve.hub import Hub
 from pansight.serve.logs import log
-from pansight.serve.served import ServedModel, Settings
+from pansight.serve.served import ServedModel
 from pansight.serve.uploads import decode
 
 _TRY_LATER, _GOING_AWAY, _BAD = 1013, 1001, 1008
@@ -58,7 +59,7 @@ class Session:
     hub: Hub
     socket: WebSocket
     model: ServedModel
-    settings: Settings
+    settings: MergeSettings
     form: Form = Form.JSON
     received: int = 0
     dropped: int = 0

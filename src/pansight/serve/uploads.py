@@ -1,4 +1,4 @@
-"""Bytes from outside become an image, within limits: counted as they arrive, measured before they are decoded."""
+"""Bytes from outside become an image, within limits: counted on arrival, measured before they are decoded."""
 
 import asyncio
 import io
@@ -7,18 +7,16 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from pansight.errors import InputError
-from pansight.runtime.images import read_image
+from pansight.formats.images import AsShown, open_header
+from pansight.formats.images import decode as decode_image
+from pansight.runtime.engines.protocol import Rgb
 from pansight.serve.failures import Refusal, bad_request
-from pansight.serve.served import Rgb
-
-# Formats of photographs. Others run programs (EPS: Ghostscript) or decode before anybody can ask for their size.
-_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000", "PPM", "TGA", "QOI")
 
 _MOST_PARTS = 32
 _MOST_PART_HEADERS = 4096
@@ -26,7 +24,7 @@ _MOST_PART_HEADERS = 4096
 
 
 async def read_body(request: Request, most_bytes: int, seconds: float) -> bytes:
-    """The whole body. Refuses with 413 what is too long, by its header or as it arrives, with 408 what is late."""
+    """The whole body. Refuses with 413 what is too long, by header or on arrival, with 408 what is late."""
     declared = request.headers.get("content-length")
     if declared is not None and declared.isdigit() and int(declared) > most_bytes:
         raise _too_long(most_bytes)
@@ -47,7 +45,6 @@ async def read_body(request: Request, most_bytes: int, seconds: float) -> bytes:
         raise Refusal(
             408,
             f"the body did not arrive within {seconds:g} seconds; send it faster",
-            {"Connection": "close"},
         ) from None
     except ClientDisconnect:
         raise Refusal(400, "the client hung up before its body was complete") from None
@@ -71,32 +68,28 @@ def decode(content: bytes, max_pixels: int) -> Rgb:
     """The image, upright RGB. Refuses with 413 one of more than `max_pixels`, with 415 what is no image of a
     known format, with 422 a damaged one."""
     with warnings.catch_warnings():
-        # Pillow warns of what we limit ourselves, and of odd files that it reads all the same
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # of odd files that Pillow reads all the same
         try:
-            image = Image.open(io.BytesIO(content), formats=_FORMATS)
+            with open_header(io.BytesIO(content)) as image:
+                width, height = image.size
+                if width * height > max_pixels:
+                    raise Refusal(
+                        413,
+                        f"{width} x {height} pixels are more than the limit of {max_pixels}; shrink it",
+                    )
+                return decode_image(image, "the image", AsShown(max_pixels))
         except UnidentifiedImageError:
             raise Refusal(415, "not an image of a known format; send JPEG, PNG or WebP") from None
-        except Image.DecompressionBombError:
-            raise Refusal(413, f"the image has more than {max_pixels} pixels; shrink it") from None
-        except Exception as error:  # what a damaged header makes a decoder raise is anybody's guess
-            raise Refusal(422, f"the image is damaged ({error}); replace it") from None
-        width, height = image.size
-        if width * height > max_pixels:
-            raise Refusal(
-                413, f"{width} x {height} pixels are more than the limit of {max_pixels}; shrink the image"
-            )
-        try:
-            return read_image(image, max_pixels=max_pixels)
         except InputError as error:
             raise Refusal(422, str(error)) from None
+        except Refusal:
+            raise
+        except Exception as error:  # what a damaged header makes a decoder raise is anybody's guess
+            raise Refusal(422, f"the image is damaged ({error}); replace it") from None
 
 
 def _too_long(most_bytes: int) -> Refusal:
-    # what is still on its way is not read: the connection ends with the answer
-    return Refusal(
-        413, f"the body has more than {most_bytes} bytes; send a smaller file", {"Connection": "close"}
-    )
+    return Refusal(413, f"the body has more than {most_bytes} bytes; send a smaller file")
 
 
 def _form_field(body: bytes, options: Mapping[bytes, bytes], wanted: bytes) -> bytes:

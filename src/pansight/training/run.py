@@ -99,10 +99,10 @@ def train(
             save_native(model, folder / name, extra={"training": config.model_dump(mode="json"), **figures})
 
     callbacks: list[Callback] = [average]
+    validation: Validation | None = None
     if sources.validation is not None and config.validation.every:
-        callbacks.append(
-            Validation(config, sources.validation, average, journal, lambda pq: export(BEST, pq=pq))
-        )
+        validation = Validation(config, sources.validation, average, journal, lambda pq: export(BEST, pq=pq))
+        callbacks.append(validation)
     report = Report(config, journal, checkpoints, console)
     callbacks += [report, checkpoints]
     if first:
@@ -119,8 +119,9 @@ def train(
     finally:
         report.close()
         journal.close()
-        if first and module.missed:
-            console.print(_left_out(module.missed), markup=False, highlight=False, soft_wrap=True)
+        missed = [*module.missed.values(), *(validation.missed if validation is not None else ())]
+        if first and missed:
+            console.print(_left_out(missed), markup=False, highlight=False, soft_wrap=True)
     model.eval()
     with average.applied():
         export(FINAL)
@@ -180,9 +181,8 @@ SHOWN = 5
 """images left out that are named; the rest are counted"""
 
 
-def _left_out(missed: dict[int, str]) -> str:
+def _left_out(reasons: list[str]) -> str:
     """One line that names the images that could not be read."""
-    reasons = list(missed.values())
     more = f"; and {len(reasons) - SHOWN} more" if len(reasons) > SHOWN else ""
     images = "1 image" if len(reasons) == 1 else f"{len(reasons)} images"
     return f"left out: {images} that could not be read: {'; '.join(reasons[:SHOWN])}{more}"

@@ -11,6 +11,9 @@ from pansight.data.transforms import Transform, generator_for
 from pansight.errors import DataError, InputError, PansightError
 from pansight.training.batch import Example, make_example
 
+MISSING = 0.01
+"""share of a data set's images that may be unreadable"""
+
 TRIES = 8
 """images one after the other that may be unreadable before an example is given up"""
 

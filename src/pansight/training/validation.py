@@ -1,6 +1,6 @@
 """Panoptic quality during training."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from itertools import chain
 from typing import Any
@@ -10,12 +10,13 @@ from lightning.pytorch import LightningModule, Trainer
 from torch.utils.data import DataLoader
 
 from pansight.data.sample import Sample
-from pansight.errors import PansightError
+from pansight.errors import DataError, InputError, PansightError
 from pansight.metrics.distributed import all_reduce
 from pansight.metrics.panoptic_quality import PanopticQuality
 from pansight.metrics.results import PanopticQualityResult
 from pansight.models.base import PanopticModel
 from pansight.panoptic import PanopticBatch
+from pansight.panoptic.labelling import only_categories
 from pansight.runtime.devices import form_for
 from pansight.runtime.engines.protocol import Rgb, Size
 from pansight.runtime.segmenter import Segmenter
@@ -24,7 +25,7 @@ from pansight.training.config import TrainConfig
 from pansight.training.journal import Journal
 from pansight.training.loading import start_worker, worker_context
 from pansight.training.steps import StepCallback
-from pansight.training.stream import ErrorsAsItems, Samples
+from pansight.training.stream import MISSING, ErrorsAsItems, Samples
 from pansight.zoo.spec import ModelSpec
 
 
@@ -75,7 +76,10 @@ def measure(segmenter: Segmenter, samples: Iterable[Sample | PansightError]) -> 
             if result.error is not None:
                 raise result.error
             assert result.panoptic is not None
-            quality.update(result.panoptic, result.content.panoptic, result.content.file_name)
+            predicted, labelling = result.panoptic, result.content.labelling
+            if labelling is not None:
+                predicted = only_categories(predicted, labelling.annotated)
+            quality.update(predicted, result.content.panoptic, result.content.file_name)
     return quality
 
 
@@ -108,6 +112,8 @@ class Validation(StepCallback):
         self.journal = journal
         self.on_best = on_best
         self.best = -1.0
+        self.missed: dict[str, None] = {}
+        """the images that could not be read, one line each"""
 
     def on_step(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
         """Validate where it is due, with the averaged weights if there are any."""
@@ -122,13 +128,24 @@ class Validation(StepCallback):
         # its workers start here, in the main thread
         batches = iter(self._loader(trainer))
         model.eval()
-        quality = measure(Segmenter(engine, batch_size=limit), chain.from_iterable(batches))
+        samples = self._readable(chain.from_iterable(batches))
+        quality = measure(Segmenter(engine, batch_size=limit), samples)
+        if len(self.missed) > MISSING * len(self.samples):
+            raise DataError(next(iter(self.missed)))
         model.train()
         row = summary(all_reduce(quality).compute())
         self.journal.write("validation", trainer.global_step, row)
         if row["pq"] > self.best:
             self.best = row["pq"]
             self.on_best(self.best)
+
+    def _readable(self, samples: Iterable[Sample | PansightError]) -> Iterator[Sample]:
+        """The samples that could be read; the others are noted, as in training."""
+        for sample in samples:
+            if isinstance(sample, DataError | InputError):
+                self.missed[str(sample)] = None
+            else:
+                yield sound(sample)
 
     def _loader(self, trainer: Trainer) -> Iterable[Sequence[Sample | PansightError]]:
         count = min(self.config.validation.pictures or len(self.samples), len(self.samples))

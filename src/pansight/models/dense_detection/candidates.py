@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from pansight.merging import Form, best_first, best_in_place, keep_first
-from pansight.merging.settings import Number
+from pansight.merging.numbers import Number
 from pansight.merging.sizes import Sizes
 from pansight.models.dense_detection.config import DenseDetectionConfig
 from pansight.models.dense_detection.outputs import STRIDES, DenseOutputs

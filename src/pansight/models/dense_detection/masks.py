@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pansight.merging import Form
-from pansight.merging.settings import Number
+from pansight.merging.numbers import Number
 from pansight.models.dense_detection.candidates import Queries
 from pansight.models.dense_detection.config import DenseDetectionConfig
 from pansight.models.dense_detection.dense_boxes import PAIRS, boxes_of_levels, dense_boxes, dense_size
@@ -119,7 +119,7 @@ def _where_active(
 
 
 def _active(
-    probability: Float[Tensor, "b p t"], size: tuple[int, int], least: float, reach: int
+    probability: Float[Tensor, "b p t"], size: tuple[int, int], least: Number, reach: int
 ) -> Bool[Tensor, "b t p"]:
     """Cells that reach `least`, or that are mixed with one that does."""
     near = (probability >= least).transpose(1, 2).unflatten(2, size).contiguous().view(torch.uint8)

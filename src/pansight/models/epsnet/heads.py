@@ -78,7 +78,8 @@ class SemanticHead(nn.Sequential):
     def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k s"]:
         """The convolution is not padded; inputs below 3 x 3 (pictures below 257) repeat their border."""
         # an exported graph meets inputs of either kind, so it always picks
-        if torch.jit.is_tracing() or min(input.shape[2:]) < 3:
+        tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        if tracing or min(input.shape[2:]) < 3:
             for axis in (2, 3):
                 places = torch.arange(input.shape[axis] + 2, device=input.device)
                 count, last = (places[-1] - 1).clamp(min=3), places[-3]

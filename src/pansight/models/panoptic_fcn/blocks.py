@@ -120,7 +120,8 @@ class PlaneConv(nn.Module):
 
     def _plane(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "1 o h w"]:
         # a constant there, or as good as one
-        if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        if torch.compiler.is_compiling() or tracing:
             return self._worked_out(x)
         key = (*x.shape[2:], x.device, self.planes.dtype)
         known = self._known

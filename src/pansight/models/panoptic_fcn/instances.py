@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from pansight.merging.numbers import Number
 from pansight.merging.semantics import CHUNK_FLOATS
-from pansight.merging.settings import Number
 from pansight.merging.sizes import Sizes
 from pansight.merging.upsampling import interpolated
 from pansight.models.panoptic_fcn.merge import Instances

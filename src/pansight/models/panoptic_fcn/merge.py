@@ -7,8 +7,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from pansight.merging import Form, PriorityRule, SoftMasks, keep_first, merge_by_priority
+from pansight.merging.numbers import Number
 from pansight.merging.semantics import semantic_argmax
-from pansight.merging.settings import Number
 from pansight.merging.sizes import Sizes
 from pansight.merging.upsampling import looked_up
 from pansight.models.panoptic_fcn.fusion import StuffKernels, ThingKernels

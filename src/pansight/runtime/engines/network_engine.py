@@ -15,7 +15,7 @@ from pansight.models.naming import rebuilt_outputs
 from pansight.models.preprocess import Preprocess, Sizes
 from pansight.panoptic import PanopticBatch
 from pansight.runtime.engines.artefact import MERGE_PREFIX, Description
-from pansight.runtime.engines.details import instances_of, outputs_of, semantics_of
+from pansight.runtime.engines.details import embeddings_of, instances_of, outputs_of, semantics_of
 from pansight.runtime.engines.opening import EngineOptions
 from pansight.runtime.engines.protocol import Answers, Output, Rgb, Size
 from pansight.zoo.methods import construct
@@ -86,12 +86,14 @@ class NetworkEngine:
         if missing:
             raise InputError(f"{self.spec.method} has no {' and no '.join(sorted(missing))} of its own")
         outputs, padded = self.run(frames, sizes)
+        merged = self.merge_outputs(outputs, padded) if "panoptic" in wanted else None
         return Answers(
-            self.merge_outputs(outputs, padded) if "panoptic" in wanted else None,
+            merged,
             instances_of(self.model, outputs, padded, self.merge, "pruned")
             if "instances" in wanted
             else None,
             semantics_of(self.model, outputs, padded, "pruned") if "semantics" in wanted else None,
+            embeddings_of(self.model, outputs, padded, merged) if "embeddings" in wanted else None,
         )
 
     @torch.inference_mode()

@@ -18,6 +18,7 @@ export class Legend {
   update(pane, hidden, isolated) {
     const { result } = pane.view;
     const { categories } = pane.model;
+    $("legend-title").textContent = this.app.panes.length > 1 ? `Legend: ${pane.model.name}` : "Legend";
     const focused = document.activeElement?.dataset?.key;
     const groups = new Map();
     for (const segment of result?.segments ?? []) {

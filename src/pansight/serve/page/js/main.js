@@ -46,13 +46,13 @@ class App {
     this.stopLive();
     let bitmap;
     try {
-      bitmap = await createImageBitmap(file);
+      bitmap = await createImageBitmap(file, { colorSpaceConversion: "none" });
     } catch {
       return this.fail(new Error(`${file.name ?? "this"} is no image that the browser can show; try JPEG or PNG`));
     }
     this.still = { blob: file, bitmap, width: bitmap.width, height: bitmap.height, name: (file.name ?? "image").replace(/\.[^.]+$/, "") };
     for (const pane of this.panes) pane.view.show(bitmap, bitmap.width, bitmap.height);
-    this.legend.update(this.panes[0], this.hidden, this.isolated);
+    this.legend.update(this.shown, this.hidden, this.isolated);
     await Promise.all(this.panes.map((pane) => pane.segment(this.still)));
   }
 
@@ -132,6 +132,7 @@ class App {
       pane.stream = null;
       pane.element.remove();
       $("stage").classList.remove("two");
+      this.legend.update(this.shown, this.hidden, this.isolated);
       return;
     }
     const first = this.panes[0];
@@ -140,6 +141,7 @@ class App {
     if (this.live.running) this.live.tellPanes();
     else if (this.still) {
       pane.view.show(this.still.bitmap, this.still.width, this.still.height);
+      this.legend.update(this.shown, this.hidden, this.isolated);
       await pane.segment(this.still);
     }
   }
@@ -166,7 +168,7 @@ class App {
     const { result } = pane.view;
     const things = result.segments.filter((s) => s.isthing).length;
     pane.view.image.setAttribute("aria-label", `${pane.model.name}: ${things} things, ${result.segments.length - things} regions of stuff`);
-    if (pane !== this.panes[0]) return;
+    if (pane !== this.shown) return;
     this.legend.update(pane, this.hidden, this.isolated);
     this.clock(result);
     if (this.lastPlace) this.point(pane, this.lastPlace);
@@ -179,8 +181,21 @@ class App {
   /** The pointer is at a place of the image (null: nowhere); both panes follow it. */
   point(pane, place) {
     this.lastPlace = place;
+    if (place) this.attend(pane);
     for (const one of this.panes) one.view.mark(place ? one.view.at(place) : null, place);
     this.detail(place ? pane.view.at(place) : null, pane);
+  }
+
+  /** The pane that legend, speed and downloads are about. */
+  get shown() {
+    return this.panes.includes(this.active) ? this.active : this.panes[0];
+  }
+
+  attend(pane) {
+    if (pane === this.shown) return;
+    this.active = pane;
+    this.legend.update(pane, this.hidden, this.isolated);
+    if (pane.view.result) this.clock(pane.view.result);
   }
 
   pick(pane, segment) {
@@ -217,7 +232,7 @@ class App {
       pane.view.paint();
       pane.view.mark(null);
     }
-    this.legend.update(this.panes[0], hidden, isolated);
+    this.legend.update(this.shown, hidden, isolated);
   }
 
   repaint() {
@@ -254,7 +269,7 @@ class App {
   // ---------------------------------------------------------------- saving
 
   async save(kind) {
-    const { view, model } = this.panes[0];
+    const { view, model, settings: own } = this.shown;
     if (!view.result) return;
     const name = this.still?.name ?? "frame";
     try {
@@ -262,7 +277,7 @@ class App {
       else if (kind === "png") download(await idsPng(view.result), `${name}-panoptic.png`);
       else {
         const { width, height, segments, settings } = view.result;
-        const content = { image: name, model: model.name, width, height, settings: settings ?? this.panes[0].settings, segments };
+        const content = { image: name, model: model.name, width, height, settings: settings ?? own, segments };
         download(new Blob([JSON.stringify(content, null, 1)], { type: "application/json" }), `${name}-panoptic.json`);
       }
     } catch (error) {
@@ -302,7 +317,7 @@ class App {
     };
     $("opacity").oninput = $("outlines").onchange = () => this.repaint();
     for (const kind of ["overlay", "png", "json"]) $(`save-${kind}`).onclick = () => this.save(kind);
-    $("segments-card").ontoggle = () => this.panes[0] && this.legend.list(this.panes[0]);
+    $("segments-card").ontoggle = () => this.panes[0] && this.legend.list(this.shown);
     addEventListener("paste", (event) => this.take([...event.clipboardData.files][0]));
     let depth = 0;
     addEventListener("dragenter", (event) => { event.preventDefault(); depth++; $("drop").hidden = false; });

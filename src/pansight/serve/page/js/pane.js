@@ -41,10 +41,10 @@ export class Pane {
     const name = document.createElement("span");
     name.textContent = words(setting.name);
     const input = Object.assign(document.createElement("input"), { type: "range", id: `p${this.number}-${setting.name}` });
-    Object.assign(input, { min: setting.min, max: setting.max, step: setting.step, value: setting.default });
+    Object.assign(input, { min: setting.min, max: setting.end, step: setting.step, value: setting.default });
     const output = document.createElement("output");
     output.htmlFor = input.id;
-    const tell = () => (output.textContent = Number.isInteger(setting.step) ? input.value : Number(input.value).toFixed(2));
+    const tell = () => (output.textContent = setting.step >= 1 ? input.value : Number(input.value).toFixed(2));
     tell();
     input.oninput = () => {
       tell();
