@@ -3,8 +3,8 @@
     python benchmarks/serve_load.py --clients 64 --seconds 300 --model yoso-tiny
     python benchmarks/serve_load.py --clients 16 --seconds 20 --max-batch 1 --max-batch 8
 
-For each `--max-batch` one server is started; clients send one image after the other, honour Retry-After, and
-count. Rounds alternate between the servers, so that a busy machine is unfair to all alike. Prints a JSON object
+For each `--max-batch` one server is started; clients send one image after the other, honour Retry-After and
+count. Rounds alternate between the servers, so that a busy machine is unfair to all. Prints a JSON object
 for each.
 """
 

@@ -4,11 +4,13 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 # Threads that wait for each other by spinning crawl when something else needs the cores; torch reads this
 # when it is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Converting models for other runtimes takes seconds; tests that are about that ask for it by name.
+os.environ["PANSIGHT_ENGINE"] = "torch"
 
 import pytest
 from hypothesis import settings
@@ -125,7 +127,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     seen = set()
     for item in drawing:
         item.add_marker(pytest.mark.timeout(6000))
-        function = getattr(item, "obj", None)
+        function: Any = getattr(item, "obj", None)
         function = getattr(function, "__func__", function)
         # the parameters of one test share its settings
         if id(function) not in seen:

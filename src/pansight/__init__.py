@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pansight.errors import PansightError
     from pansight.panoptic import PanopticBatch, PanopticMap, Segment
     from pansight.runtime.segmenter import Segmenter, load
+    from pansight.video.tracking import Tracker, TrackSettings
+    from pansight.video.writer import VideoWriter
 
 _HOMES = {
     "Categories": "pansight.categories",
@@ -27,6 +29,9 @@ _HOMES = {
     "PansightError": "pansight.errors",
     "Segment": "pansight.panoptic",
     "Segmenter": "pansight.runtime.segmenter",
+    "Tracker": "pansight.video.tracking",
+    "TrackSettings": "pansight.video.tracking",
+    "VideoWriter": "pansight.video.writer",
     "load": "pansight.runtime.segmenter",
 }
 
@@ -41,6 +46,9 @@ __all__ = [
     "PansightError",
     "Segment",
     "Segmenter",
+    "TrackSettings",
+    "Tracker",
+    "VideoWriter",
     "__version__",
     "draw",
     "load",

@@ -55,6 +55,10 @@ class CheckpointWarning(UserWarning):
     """A weights file serves, but not only in the way that was taken."""
 
 
+class EngineWarning(UserWarning):
+    """A faster engine was prepared, or could not be had; the message says which one runs instead."""
+
+
 class DownloadError(PansightError):
     """A published file cannot be fetched, or is not what was published."""
 

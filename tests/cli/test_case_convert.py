@@ -12,7 +12,7 @@ from PIL import Image
 
 from pansight.categories import Categories
 from pansight.data.coco import CocoPanoptic
-from pansight.datatools.preparing import writing
+from pansight.datatools.preparing import exporting
 from pansight.formats.coco_files import read_ids
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -172,14 +172,14 @@ def test_folders_of_coco_instances_are_recognised(
 ) -> None:
     run = pansight("data", "convert", CASES / case, tmp_path / "out", "-j", 1)
     assert run.code == 0 and list(converted(tmp_path / "out").categories.names) == names
-    for verb in (("data", "stats"), ("data", "show"), ("data", "check"), ("data", "prepare")):
-        end = (tmp_path / "other",) if verb[1] == "prepare" else ()
-        told = pansight(*verb, CASES / case, *end)
+    for verb in ("stats", "show", "check", "prepare"):
+        end = (tmp_path / "other",) if verb == "prepare" else ()
+        told = pansight("data", verb, CASES / case, *end)
         assert told.code == 2 and "COCO instances: run `pansight data convert " in told.err
         assert told.err.count("\n") == 1
     (file,) = CASES.joinpath(case).rglob("*.json")
-    for verb in (("data", "stats", file), ("evaluate", file, file), ("data", "check", file)):
-        told = pansight(*verb)
+    for words in (("data", "stats", file), ("evaluate", file, file), ("data", "check", file)):
+        told = pansight(*words)
         assert told.code == 2 and f"run `pansight data convert {file} OUT`" in told.err + told.out
 
 
@@ -249,14 +249,14 @@ def test_absolute_names_and_addresses_get_a_hint(
 def test_ctrl_c_tells_what_is_kept(
     form: str, words: str, pansight: Pansight, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken = writing.take_truth
+    taken = exporting.take_truth
 
     def stop(source: Any, index: int, name: str) -> Any:
         if index:
             raise KeyboardInterrupt
         return taken(source, index, name)
 
-    monkeypatch.setattr(writing, "take_truth", stop)
+    monkeypatch.setattr(exporting, "take_truth", stop)
     truth = CASES / "good" / "truth.json"
     run = pansight("data", "convert", truth, tmp_path / "out", "--to", form, "-j", 1)
     assert run.code == 130 and words in run.err

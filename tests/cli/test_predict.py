@@ -301,7 +301,7 @@ def test_ctrl_c_keeps_what_was_done(
     pansight: Callable[..., Any], small_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(1, 31):
-        noise(seed=number).save(tmp_path / f"{number}.png")
+        noise(seed=number).save(tmp_path / f"{number:02}.png")
     forward, calls = YOSO.forward, []
 
     def interrupted(model: YOSO, *args: Any) -> Any:
@@ -321,7 +321,7 @@ def test_ctrl_c_keeps_what_was_done(
     assert kept == list(range(1, len(kept) + 1)) and 1 <= len(kept) < 30
     assert run.out.startswith(f"{len(kept)} picture")
     files = {path.name for path in (tmp_path / "out/predictions").iterdir()}
-    assert files == {f"{number}.png" for number in kept}
+    assert files == {f"{number:02}.png" for number in kept}
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])

@@ -69,12 +69,17 @@ def test_names_in_any_script(
     assert code == 2 and "\\u7121.png" in err
 
 
+def warn() -> None:
+    logging.getLogger("pansight.x").warning("a %s [b]", "word")
+    sys.exit(0)
+
+
 def test_what_the_library_logs_is_a_note(pansight: Callable[..., Any], tmp_path: Path) -> None:
     for _ in range(2):  # once each, however often the command runs in one process
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(
                 main,
                 "app",
-                lambda: (logging.getLogger("pansight.x").warning("a %s [b]", "word"), sys.exit(0)),
+                warn,
             )
             assert pansight("models").err == "note: a word [b]\n"

@@ -28,7 +28,7 @@ from torch.nn import functional as F
 
 from pansight.merging import Form
 from pansight.models.preprocess import Sizes
-from pansight.models.yoso import YOSOMergeSettings, YOSOOutputs
+from pansight.models.yoso import YOSO, YOSOMergeSettings, YOSOOutputs
 from pansight.models.yoso.attention import ATTENTIONS
 from pansight.models.yoso.head import class_scores
 from pansight.nn.resnet import Pyramid

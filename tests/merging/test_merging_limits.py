@@ -10,8 +10,15 @@ from torch import Tensor
 
 from pansight.merging import Candidates, PriorityRule, SoftMasks, merge_by_argmax, merge_by_priority
 from pansight.models.preprocess import Sizes
+from pansight.panoptic import PanopticBatch
 
 THINGS = torch.tensor([True, True, False, False, False])
+
+
+def told(batch: PanopticBatch) -> tuple[Tensor, ...]:
+    """The batch as a graph gives it: all its tensors."""
+    assert batch.overflow is not None
+    return (*batch[:4], batch.overflow)
 
 
 class FixedMerge(torch.nn.Module):
@@ -20,9 +27,8 @@ class FixedMerge(torch.nn.Module):
     sizes = Sizes((64, 96), [(61, 90)], [(40, 70)])
 
     def forward(self, logits: Tensor, scores: Tensor, categories: Tensor, kept: Tensor) -> tuple[Tensor, ...]:
-        return tuple(
-            merge_by_argmax(Candidates(logits, scores, categories, kept), self.sizes, THINGS, 0.3, 9, "fixed")
-        )
+        candidates = Candidates(logits, scores, categories, kept)
+        return told(merge_by_argmax(candidates, self.sizes, THINGS, 0.3, 9, "fixed"))
 
 
 def test_exports_with_fixed_sizes() -> None:
@@ -53,7 +59,7 @@ class FixedPainting(torch.nn.Module):
     def forward(self, values: Tensor, scores: Tensor, kept: Tensor, semantics: Tensor) -> tuple[Tensor, ...]:
         masks = SoftMasks(values, scores, torch.zeros_like(kept, dtype=torch.int64), kept)
         rule = PriorityRule(0.6, True, 0.4, 1)
-        return tuple(merge_by_priority(masks, semantics, self.sizes, THINGS, rule, "fixed"))
+        return told(merge_by_priority(masks, semantics, self.sizes, THINGS, rule, "fixed"))
 
 
 def painting_example(seed: int, kept: float) -> tuple[Tensor, ...]:
@@ -102,6 +108,7 @@ MEMORY = """
 import resource, torch
 from pansight.merging import Candidates, merge_by_argmax
 from pansight.models.preprocess import Sizes
+from pansight.panoptic import PanopticBatch
 torch.set_num_threads(1)
 g = torch.Generator().manual_seed(0)
 k, height, width = 150, 256, 320

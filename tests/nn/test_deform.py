@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pansight.nn import deform
-from pansight.nn.deform import ModulatedDeformConv2d
+from pansight.nn.deform import Lowering, ModulatedDeformConv2d, lower_deformable
 
 
 def literal(x: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
@@ -90,6 +90,18 @@ def test_offsets_are_dy_then_dx() -> None:
         moved = layer(x, down, torch.ones_like(mask))
     # away from the top, where the moved rows have real neighbours
     torch.testing.assert_close(moved[:, :, 1:], plain[:, :, 1:])
+
+
+@pytest.mark.parametrize("lowering", ["grid", "gather"])
+@pytest.mark.parametrize("reach", [0.4, 2.0, 9.0], ids=["inside", "borders", "far outside"])
+def test_the_forms_that_graphs_ask_for_equal_the_loops(lowering: Lowering, reach: float) -> None:
+    layer, x, offsets, mask = example(reach)
+    layer.bias = torch.nn.Parameter(torch.arange(4.0))
+    lower_deformable(layer, lowering)
+    with torch.no_grad():
+        got = layer(x, offsets, mask)
+    expected = literal(x, offsets, mask, layer.weight.detach()) + torch.arange(4.0)[:, None, None]
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
 
 
 @FORMS

@@ -233,5 +233,6 @@ def test_one_block_carries_the_batch_from_a_device() -> None:
             if there is None:
                 assert here is None
             else:
+                assert here is not None
                 np.testing.assert_array_equal(here.numpy(), there.detach().numpy())
     assert data.host() is data

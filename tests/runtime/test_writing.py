@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from PIL import Image
 
 from pansight.categories import Categories, Category
 from pansight.errors import InputError
+from pansight.files import atomic_write
 from pansight.formats.coco_files import read_ids
 from pansight.panoptic import PanopticMap
 from pansight.runtime import writing
@@ -117,7 +119,7 @@ def test_others_write_while_the_table_is_saved(tmp_path: Path, monkeypatch: pyte
     jobs = make_jobs([Path(f"{number}.png") for number in range(4)])
     writer = MapWriter(tmp_path, Format.COCO, jobs, CATEGORIES)
     begun, go_on = threading.Event(), threading.Event()
-    usual = writing.atomic_write
+    usual = atomic_write
 
     @contextmanager
     def slow(path: Path) -> Iterator[Path]:
@@ -144,8 +146,8 @@ def test_others_write_while_the_table_is_saved(tmp_path: Path, monkeypatch: pyte
 def test_saving_in_between_costs_a_small_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However large the table grows."""
     clock = [0.0]
-    monkeypatch.setattr(writing.time, "monotonic", lambda: clock[0])
-    usual = writing.atomic_write
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    usual = atomic_write
     saves: list[float] = []
 
     @contextmanager

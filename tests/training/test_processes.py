@@ -5,9 +5,11 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from pansight.models.base import PanopticModel
@@ -33,13 +35,51 @@ SMALL: dict[str, dict[str, Any]] = {
 LEARNING = {"learning_rate": 1e-3, "one_rate": True, "schedule": {"kind": "constant"}}
 
 SCRIPT = """
-import json, sys
+import json, os, sys
 from pathlib import Path
+from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
+from pansight.errors import PansightError
+from pansight.models.yoso import YOSO
 from pansight.training.recipes import make_config
 from pansight.training.run import train
-for name, content in json.loads(sys.argv[1]).items():
-    train(make_config(content), Path(sys.argv[2]) / name, console=Console(quiet=True))
+
+def work(rank, trainings, folder):
+    os.environ.update(json.loads(sys.argv[3]), RANK=str(rank), LOCAL_RANK=str(rank))
+    rank_zero_only.rank = rank  # as importing Lightning under torchrun would
+    for name, content in trainings.items():
+        if name == "failing" and rank == 1:
+            spoil()
+        try:
+            train(make_config(content), folder / name, console=Console(quiet=True))
+        except PansightError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+    return 0
+
+def spoil():
+    losses, calls = YOSO.losses, []
+    def faulty(self, outputs, targets):
+        calls.append(1)
+        terms = losses(self, outputs, targets)
+        return {name: term * float("nan") if len(calls) == 2 else term for name, term in terms.items()}
+    YOSO.losses = faulty
+
+folder = Path(sys.argv[2])
+ranks = []
+for rank in range(2):  # what is imported once serves both
+    ranks.append(os.fork())
+    if ranks[-1] == 0:
+        sys.stderr = open(folder / f"errors-{rank}", "w")
+        code = 1
+        try:
+            code = work(rank, json.loads(sys.argv[1]), folder)
+        except BaseException:
+            import traceback
+            traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(code)
+print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in ranks]))
 """
 
 
@@ -61,40 +101,44 @@ def content(method: str, **changes: Any) -> dict[str, Any]:
     }
 
 
-def in_two_processes(script: str, arguments: list[str], timeout: float = 300) -> list[tuple[int, str]]:
-    """Run a script as torchrun would, twice; exit codes and standard errors."""
+@dataclass(frozen=True)
+class Parallel:
+    """What two processes left: the folder of their trainings, and how each of them ended."""
+
+    folder: Path
+    codes: list[int]
+    errors: list[str]
+
+
+@pytest.fixture(scope="module")
+def parallel(tmp_path_factory: pytest.TempPathFactory) -> Parallel:
+    """All methods, one after the other, then a training whose second process fails in its second step."""
+    folder = tmp_path_factory.mktemp("two")
+    trainings = {method: content(method, devices=2) for method in SMALL}
+    trainings["failing"] = content("yoso", devices=2)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    processes = []
-    for rank in range(2):
-        environment = {
-            **os.environ,
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(port),
-            "WORLD_SIZE": "2",
-            "LOCAL_WORLD_SIZE": "2",
-            "RANK": str(rank),
-            "LOCAL_RANK": str(rank),
-            "GROUP_RANK": "0",
-            "TORCHELASTIC_RUN_ID": "test",
-            "OMP_NUM_THREADS": "1",
-        }
-        processes.append(
-            subprocess.Popen(
-                [sys.executable, "-c", script, *arguments],
-                env=environment,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        )
-    try:
-        errors = [process.communicate(timeout=timeout)[1] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    return [(process.returncode, error) for process, error in zip(processes, errors, strict=True)]
+    # as torchrun sets them
+    shared = {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": "2",
+        "LOCAL_WORLD_SIZE": "2",
+        "GROUP_RANK": "0",
+        "TORCHELASTIC_RUN_ID": "test",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, json.dumps(trainings), str(folder), json.dumps(shared)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=580,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    errors = [(folder / f"errors-{rank}").read_text() for rank in range(2)]
+    return Parallel(folder, json.loads(done.stdout.splitlines()[-1]), errors)
 
 
 def difference(first: PanopticModel, second: PanopticModel) -> float:
@@ -106,57 +150,31 @@ def difference(first: PanopticModel, second: PanopticModel) -> float:
     )
 
 
-def test_two_processes_equal_one_that_accumulates(tmp_path: Path) -> None:
+def test_two_processes_equal_one_that_accumulates(parallel: Parallel, tmp_path: Path) -> None:
     """Parameters differ by rounding alone: gradients are summed in another order (relative 1e-4).
 
     Running statistics of batch norms are each process's own, and of the first one in the end; on a CPU they
-    cannot be shared, so frozen norms and group norms are what is compared.
+    cannot be shared, so parameters are what is compared.
     """
-    parallel = {method: content(method, devices=2) for method in SMALL}
-    for code, error in in_two_processes(SCRIPT, [json.dumps(parallel), str(tmp_path / "two")]):
-        assert code == 0, error
     for method in SMALL:
-        alone = train(
-            make_config(content(method, accumulate=2)), tmp_path / "one" / method, console=Console(quiet=True)
+        final = parallel.folder / method / "final.safetensors"
+        assert final.is_file(), parallel.errors
+        together = load_model(final)
+        changes = {"accumulate": 2}
+        alone, start = (
+            train(
+                make_config(content(method, steps=steps, **changes)),
+                tmp_path / f"{method}-{steps}",
+                console=Console(quiet=True),
+            )
+            for steps in (4, 1)
         )
-        together = load_model(tmp_path / "two" / method / "final.safetensors")
         assert difference(alone, together) < 1e-4, method
-        start = train(
-            make_config(content(method, accumulate=2, steps=1)),
-            tmp_path / "start" / method,
-            console=Console(quiet=True),
-        )
         assert difference(alone, start) > 1e-3, f"{method} learned nothing that could differ"
 
 
-FAILING = """
-import sys
-from pathlib import Path
-from rich.console import Console
-from pansight.errors import PansightError
-from pansight.models.yoso import YOSO
-import os, json
-from pansight.training.recipes import make_config
-from pansight.training.run import train
-if os.environ["RANK"] == "1":
-    losses, calls = YOSO.losses, []
-    def faulty(self, outputs, targets):
-        calls.append(1)
-        terms = losses(self, outputs, targets)
-        return {name: term * float("nan") if len(calls) == 2 else term for name, term in terms.items()}
-    YOSO.losses = faulty
-try:
-    train(make_config(json.loads(sys.argv[1])), Path(sys.argv[2]), console=Console(quiet=True))
-except PansightError as error:
-    sys.exit(f"error: {error}")
-"""
-
-
-def test_a_failure_of_one_process_ends_all_with_its_message(tmp_path: Path) -> None:
-    arguments = [json.dumps(content("yoso", devices=2)), str(tmp_path / "run")]
-    ended = in_two_processes(FAILING, arguments)
-    for rank, (code, error) in enumerate(ended):
-        assert code == 1, f"process {rank}: {error}"
+def test_a_failure_of_one_process_ends_all_with_its_message(parallel: Parallel) -> None:
+    assert parallel.codes == [2, 2], parallel.errors
+    for error in parallel.errors:
         last = [line for line in error.splitlines() if line.strip()][-1]
-        assert last.startswith("error: step 2: loss "), error
-        assert "is nan" in last
+        assert last.startswith("error: step 2: loss ") and " is nan" in last, error

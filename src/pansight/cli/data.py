@@ -4,6 +4,7 @@ import typer
 
 from pansight.cli.data_check import check
 from pansight.cli.data_convert import convert
+from pansight.cli.data_map import propose
 from pansight.cli.data_prepare import prepare
 from pansight.cli.data_show import show
 from pansight.cli.data_stats import stats
@@ -18,6 +19,7 @@ data = typer.Typer(
 
 data.command("check")(check)
 data.command("convert")(convert)
+data.command("map")(propose)
 data.command("prepare")(prepare)
 data.command("show")(show)
 data.command("stats")(stats)

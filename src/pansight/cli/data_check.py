@@ -74,7 +74,9 @@ def check(
 
     from pansight.cli.late_progress import late_progress
     from pansight.cli.stopping import told_when_stopped
+    from pansight.data.videos import VideoDataset
     from pansight.datatools.checking import Report, check_files, check_samples, find_panoptic_files
+    from pansight.datatools.checking.clips import check_clips
     from pansight.datatools.preparing.classes import load_categories
     from pansight.datatools.preparing.workers import default_workers
     from pansight.files import atomic_write
@@ -87,7 +89,8 @@ def check(
     number = workers or default_workers()
     # Files of the COCO panoptic form are looked into; what has another form is checked through its reader.
     zipped = any(path is not None and path.suffix == ".zip" for path in (images, panoptic))
-    raw = zipped or kind not in (None, "coco", "cityscapes-panoptic") or data == "scenes"
+    raw = zipped or kind not in (None, "coco", "cityscapes-panoptic") or data in ("scenes", "scene-clips")
+    raw = raw or (kind is None and _is_video(data))
     sets = [] if raw else find_panoptic_files(data, split, images, panoptic)
     left = "nothing was reported, and no file changed or written"
     with told_when_stopped(left), late_progress(errors, "checking") as progress:
@@ -116,6 +119,8 @@ def check(
                 report.merge(
                     check_samples(opened, name, pictures=pictures, workers=number, progress=progress)
                 )
+                if isinstance(opened, VideoDataset):
+                    report.merge(check_clips(opened, name, progress=progress))
     if json_file is not None:
         with atomic_write(json_file) as temporary:
             temporary.write_text(json.dumps(report.to_json(), indent=1), encoding="utf-8")
@@ -123,6 +128,17 @@ def check(
     worst = report.worst()
     if worst is not None:
         raise typer.Exit(2 if worst.value == "error" else 1)
+
+
+def _is_video(data: str) -> bool:
+    """Whether a folder holds a data set of videos, or a JSON is nested by video."""
+    from pansight.data.layouts import Places
+    from pansight.data.videos import cityscapes_vps_splits, is_nested, kitti_step_splits, vipseg_splits
+
+    if not Path(data).is_dir():
+        return is_nested(Path(data))
+    finders = (cityscapes_vps_splits, kitti_step_splits, vipseg_splits)
+    return any(find(Path(data), Places()) for find in finders)
 
 
 def _splits(data: str, kind: str | None, split: str | None, panoptic: Path | None) -> list[str | None]:

@@ -13,7 +13,7 @@ DatasetArgument = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="A COCO panoptic JSON, the folder of a data set, or 'scenes' (synthetic).",
+        help="A COCO panoptic JSON, the folder of a data set, 'scenes' (synthetic) or 'scene-clips'.",
         show_default=False,
     ),
 ]
@@ -23,7 +23,8 @@ KindOption = Annotated[
     typer.Option(
         "--kind",
         help="coco, cityscapes, cityscapes-panoptic, ade20k, ade20k-blobs, mapillary, "
-        "mapillary-v1.2, mapillary-v2.0; found out if not given.",
+        "mapillary-v1.2, mapillary-v2.0, cityscapes-vps, vipseg, kitti-step, video (a JSON); "
+        "found out if not given.",
         show_default=False,
     ),
 ]

@@ -40,6 +40,15 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    video: Annotated[
+        bool,
+        typer.Option(
+            "--video",
+            help="The files are of videos, whose ids last: VPQ, STQ. Reads COCO panoptic JSON with `video` "
+            "and `frame`, VIPSeg's form and Cityscapes-VPS's.",
+            rich_help_panel=_FILES,
+        ),
+    ] = False,
     truth_masks: Annotated[
         Path | None,
         typer.Option(
@@ -65,6 +74,14 @@ def evaluate(
             rich_help_panel=_FILES,
         ),
     ] = "id",
+    missing: Annotated[
+        str,
+        typer.Option(
+            metavar="[error|void]",
+            help="With --video: what a frame without a prediction is.",
+            rich_help_panel=_FILES,
+        ),
+    ] = "error",
     match_categories: Annotated[
         str,
         typer.Option(
@@ -103,6 +120,24 @@ def evaluate(
     images: ImagesOption = None,
     panoptic: PanopticOption = None,
     categories: CategoriesOption = None,
+    class_map: Annotated[
+        Path | None,
+        typer.Option(
+            "--map",
+            metavar="FILE.yaml",
+            help="Class map, lines `model's category: data's category` or null; see `pansight data map`.",
+            show_default=False,
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    unmatched: Annotated[
+        str,
+        typer.Option(
+            metavar="[leave-out|count]",
+            help="Categories that only the model or only the data has: left out, or counted against.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = "leave-out",
     limit: Annotated[
         int | None,
         typer.Option(
@@ -132,6 +167,16 @@ def evaluate(
             rich_help_panel=_MODEL,
         ),
     ] = None,
+    void_below: Annotated[
+        float | None,
+        typer.Option(
+            "--void-below",
+            help="Segments with a lower score, 0..1, become void: what the model does not know. Short for "
+            "--set merge.void_below=.",
+            show_default=False,
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -146,14 +191,15 @@ def evaluate(
         int, typer.Option(min=1, help="Most pictures at once in the network.", rich_help_panel=_MODEL)
     ] = 1,
     exact: Annotated[
-        bool,
+        bool | None,
         typer.Option(
             "--exact/--sane",
             help="exact: the reference evaluator's answer, quirks included; sane: areas counted in the maps, "
-            "every crowd region excuses.",
+            "every crowd region excuses. By default exact, and sane with --video.",
+            show_default=False,
             rich_help_panel=_MEASURED,
         ),
-    ] = True,
+    ] = None,
     boundary: Annotated[
         bool, typer.Option("--boundary", help="Boundary PQ as well.", rich_help_panel=_MEASURED)
     ] = False,
@@ -197,6 +243,16 @@ def evaluate(
             rich_help_panel=_SHOWN,
         ),
     ] = None,
+    segments: Annotated[
+        Path | None,
+        typer.Option(
+            "--segments",
+            metavar="FILE.csv",
+            help="Write a row for each segment: matched, missed, false, excused, with IoU, areas, score.",
+            show_default=False,
+            rich_help_panel=_SHOWN,
+        ),
+    ] = None,
     report: Annotated[
         Path | None,
         typer.Option(
@@ -211,12 +267,20 @@ def evaluate(
 
     Either files of any tool: pansight evaluate TRUTH.json PREDICTIONS.json
 
+    or videos, whose ids last: pansight evaluate --video TRUTH.json PREDICTIONS.json
+
     or a model on a data set: pansight evaluate --model yoso-tiny --data scenes
 
     Exit code: 0 all well, 1 some samples could not be used (with --model), 2 nothing was scored.
     """
-    measures = Measures(exact=exact, boundary=boundary, average_precision=ap, bootstrap=bootstrap)
-    output = Output(classes=classes, compare=compare, json=json_file, report=report)
+    measures = Measures(
+        exact=exact is not False,
+        boundary=boundary,
+        average_precision=ap,
+        bootstrap=bootstrap,
+        segments=segments is not None,
+    )
+    output = Output(classes=classes, compare=compare, json=json_file, report=report, segments=segments)
     if model is None and weights is None:
         _refuse(
             "only with --model",
@@ -224,12 +288,15 @@ def evaluate(
             kind=kind,
             split=split,
             panoptic=panoptic,
+            map=class_map,
+            unmatched=None if unmatched == "leave-out" else unmatched,
             limit=limit,
             engine=None if engine == "auto" else engine,
             device=None if device == "auto" else device,
             resize=None if resize == "paper" else resize,
             object_threshold=object_threshold,
             set=settings,
+            void_below=void_below,
             batch_size=None if batch_size == 1 else batch_size,
         )
         if truth is None or predictions is None:
@@ -241,6 +308,27 @@ def evaluate(
         if match_categories not in ("id", "name"):
             raise InputError(f"--match-categories {match_categories} is no way to do it; use id or name")
         output.check(inputs=(truth, predictions))
+        if video:
+            _refuse(
+                "not of videos",
+                match=None if match == "id" else match,
+                images=images,
+                boundary=boundary or None,
+                ap=ap or None,
+                bootstrap=bootstrap or None,
+                compare=compare or None,
+                report=report,
+            )
+            if segments is not None:
+                raise InputError("--segments is not with --video: its tubes last longer than an image")
+            from pansight.cli.evaluate_video import run_video
+
+            run_video(
+                truth, predictions, truth_masks, prediction_masks, categories,
+                exact=bool(exact), missing=missing, workers=workers, classes=bool(classes), json=json_file,
+            )  # fmt: skip
+            return
+        _refuse("only with --video", missing=None if missing == "error" else missing)
         share_cores()
         from pansight.cli.datasets import as_categories
         from pansight.cli.evaluate_files import FilesJob
@@ -264,6 +352,8 @@ def evaluate(
         return
     _refuse(
         "not with --model",
+        video=video or None,
+        missing=None if missing == "error" else missing,
         TRUTH=truth,
         truth_masks=truth_masks,
         prediction_masks=prediction_masks,
@@ -272,7 +362,9 @@ def evaluate(
     )
     if data is None:
         raise InputError("--model needs --data: a folder, a COCO panoptic JSON, or 'scenes'")
-    output.check(inputs=(Path(data),))
+    if unmatched not in ("leave-out", "count"):
+        raise InputError(f"--unmatched {unmatched} is no choice; use leave-out or count")
+    output.check(inputs=(Path(data), *filter(None, (class_map,))))
     share_cores()
     from pansight.cli.datasets import open_from_options
     from pansight.cli.evaluate_model import run_model
@@ -285,7 +377,7 @@ def evaluate(
         engine=engine,
         device=device,
         resize=as_resize(resize),
-        merge=merge_settings(settings, object_threshold),
+        merge=merge_settings(settings, object_threshold, void_below),
         batch_size=batch_size,
     )
     done = run_model(
@@ -296,6 +388,8 @@ def evaluate(
         location=data,
         limit=limit,
         preset_name=model if weights is None and resize == "paper" else None,
+        class_map=class_map,
+        count_unmatched=unmatched == "count",
     )
     finish(done, output)
 

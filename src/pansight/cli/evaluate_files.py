@@ -76,7 +76,9 @@ class FilesJob(NamedTuple):
             raise refusal(problems)
         if not evaluation.images:
             raise KeyboardInterrupt
-        evaluation.remarks.merge(paired.remarks)
+        # What holds for the whole files comes first: of remarks on segments there may be many.
+        paired.remarks.merge(evaluation.remarks)
+        evaluation.remarks = paired.remarks
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", EvaluationWarning)  # they are printed
             result = evaluation.compute()
@@ -89,6 +91,7 @@ class FilesJob(NamedTuple):
             mode="exact" if measures.exact else "sane",
             views=lambda name: _views(found[name], paired.categories, images),
             planned=len(paired.pairs) if stopped else None,
+            segments=evaluation.segments,
             facts=(("pictures", f"{count}, in {seconds:.1f} s ({each:.1f} ms each, reading included)"),),
         )
 

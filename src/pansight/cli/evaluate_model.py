@@ -4,6 +4,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -11,10 +12,13 @@ from rich.console import Console
 from pansight.cli.evaluate_output import Finished, Measures
 from pansight.cli.predict import tell
 from pansight.cli.progress import progress_bar
+from pansight.data.class_maps import read_class_map
+from pansight.data.labelling import find_labelling
 from pansight.errors import DataError
 from pansight.metrics.remarks import EvaluationWarning
 from pansight.reporting.published import Published, data_set_of
 from pansight.reporting.report import LostPicture, lost_picture
+from pansight.runtime.counterparts import Counterparts, counterparts
 from pansight.runtime.evaluating import ModelEvaluation, spread
 from pansight.runtime.inputs import printable
 from pansight.runtime.segmenter import Segmenter
@@ -34,17 +38,35 @@ def run_model(
     location: str,
     limit: int | None,
     preset_name: str | None = None,
+    class_map: Path | None = None,
+    count_unmatched: bool = False,
 ) -> Finished:
     """Segment and score the samples, with a progress bar; Ctrl-C ends it early.
 
     Mask AP is that of the model's own instances where it has some, else that of its panoptic segments.
-    `preset_name`: where the model is that preset as published, weights and input size.
+    `preset_name`: where the model is that preset as published, weights and input size. `class_map`: which
+    category of the model is which of the data's. What `labelled.json` beside the data says is not annotated
+    is not scored.
 
     Raises DataProblemsError when the data has categories that the model does not know, DataError when not one
     sample could be scored.
     """
     errors = Console(stderr=True, soft_wrap=True, highlight=False)
-    translation = translate(segmenter.categories, dataset.categories)
+    labelling = find_labelling(Path(location), dataset.categories) if Path(location).exists() else None
+    shared: Counterparts | None = None
+    if class_map is None and labelling is None and not count_unmatched:
+        translation = translate(segmenter.categories, dataset.categories)
+    else:
+        shared = counterparts(
+            segmenter.categories,
+            dataset.categories,
+            mapping=None if class_map is None else read_class_map(class_map),
+            labelling=labelling,
+            unmatched="count" if count_unmatched else "leave-out",
+        )
+        translation, dataset = shared.translation(), shared.dataset(dataset)
+        for note in shared.notes:
+            errors.print(f"remark: {note}", markup=False)
     evaluation = measures.start(dataset.categories, instances=segmenter.has_instances)
     job = ModelEvaluation(segmenter, dataset, translation, evaluation)
     indices = spread(len(dataset), limit)
@@ -63,7 +85,9 @@ def run_model(
     times = f"model {model}, and beside it on the processor: reading {reading}, scoring {scoring}"
     facts.append(("ms a picture", times))
     print(f"{done} of {len(dataset)} pictures in {seconds:.1f} s; ms a picture: {times}")
-    if translation.unknown:
+    if shared is not None:
+        facts.append(("categories", "; ".join(shared.notes)))
+    elif translation.unknown:
         unknown = _listed(translation.unknown)
         remark = f"predictions of {unknown} became void: the data has no such category"
         errors.print(f"remark: {remark}", markup=False)
@@ -87,7 +111,19 @@ def run_model(
         planned=len(indices) if stopped else None,
         own=_own_figures(preset_name, dataset),
         facts=tuple(facts),
+        counterparts=None if shared is None else _described(shared),
+        segments=evaluation.segments,
     )
+
+
+def _described(shared: Counterparts) -> dict[str, list[str]]:
+    """What the JSON says of the categories that were and were not scored."""
+    return {
+        "scored": list(shared.scored.names),
+        "left_out_of_data": list(shared.left_out_data),
+        "left_out_of_model": list(shared.left_out_model),
+        "notes": list(shared.notes),
+    }
 
 
 def _run(job: ModelEvaluation, indices: list[int], errors: Console) -> tuple[list[str], bool]:

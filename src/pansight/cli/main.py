@@ -5,11 +5,13 @@ import sys
 import typer
 from rich.console import Console
 
+from pansight.cli.bench import bench
 from pansight.cli.convert import convert
 from pansight.cli.data import data
 from pansight.cli.demo import demo
 from pansight.cli.downloads import showing_downloads
 from pansight.cli.evaluate import evaluate
+from pansight.cli.export import export
 from pansight.cli.models import models
 from pansight.cli.predict import predict
 from pansight.cli.problems import in_short
@@ -44,11 +46,13 @@ def _root(
     """Real-time panoptic segmentation: every pixel a category, every object an identity."""
 
 
+app.command()(bench)
 app.command()(convert)
 app.add_typer(data)
 app.command("models")(models)
 app.command()(demo)
 app.command()(evaluate)
+app.command()(export)
 app.command()(predict)
 app.command()(serve)
 app.command()(train)

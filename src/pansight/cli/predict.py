@@ -8,21 +8,40 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pansight.cli.convert_sources import INSTANCES, PANOPTIC
 from pansight.cli.settings import merge_settings
 from pansight.cli.threads import share_cores
 from pansight.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from rich.console import Console
 
+    from pansight.categories import Categories
+    from pansight.formats.annotation import AnnotationWriter
     from pansight.runtime.segmenter import Resize, Segmenter
     from pansight.runtime.writing import Job, MapWriter
 
+TOOLS = (
+    "coco-instances, cvat, cvat-mask, label-studio, labelme, datumaro, supervisely, segments-ai, yolo, voc, "
+    "bdd100k, huggingface, fiftyone"
+)
+"""The formats of annotation tools that are written."""
+
 DEFAULT_MODEL = "yoso-tiny"
 
-ENGINE_HELP = "What runs the network: auto, torch, eager (not folded), compiled (by torch.compile)."
+MOSTLY_VOID = 0.9
+"""share of an image without a segment from which on it is said that the model does not know such images"""
+
+ENGINE_HELP = (
+    "What runs the network: auto (the fastest that is installed), torch, eager (not folded), compiled (by "
+    "torch.compile), onnxruntime, openvino."
+)
+
+
+_VIDEO = "Videos"
+"""Group of options in the help."""
 
 
 def predict(
@@ -30,7 +49,8 @@ def predict(
         list[str],
         typer.Argument(
             metavar="INPUT...",
-            help="Pictures, folders (what lies directly in them) or quoted patterns, 'photos/**/*.jpg'.",
+            help="Images, folders (what lies directly in them), quoted patterns, 'photos/**/*.jpg'; or "
+            "videos: films, the number of a camera, rtsp://... or http://..., - for standard input.",
             show_default=False,
         ),
     ],
@@ -38,7 +58,8 @@ def predict(
         str | None,
         typer.Option(
             "--model",
-            help=f"A name from `pansight models`, or a checkpoint; {DEFAULT_MODEL} if not given.",
+            help="A name from `pansight models`, a checkpoint or an exported file; "
+            f"{DEFAULT_MODEL} if not given.",
             show_default=False,
         ),
     ] = None,
@@ -51,6 +72,15 @@ def predict(
     object_threshold: Annotated[
         float | None,
         typer.Option(help="Short for --set merge.object_threshold=.", show_default=False),
+    ] = None,
+    void_below: Annotated[
+        float | None,
+        typer.Option(
+            "--void-below",
+            help="Segments with a lower score, 0..1, become void: what the model does not know. Short for "
+            "--set merge.void_below=.",
+            show_default=False,
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -74,16 +104,78 @@ def predict(
     format: Annotated[
         str,
         typer.Option(
-            metavar="[overlay|coco|both]",
-            help="overlay: pictures to look at; coco: predictions.json and predictions/*.png.",
+            metavar="[overlay|coco|both|TOOL]",
+            help="overlay: pictures to look at; coco: predictions.json and predictions/*.png; or files of "
+            f"an annotation tool, to correct them there: {TOOLS}. Of videos: overlay is a film, and frames "
+            "(images) and jsonl (a line a frame) can be had, too; several with commas.",
         ),
     ] = "overlay",
     batch_size: Annotated[int, typer.Option(min=1, help="Most pictures at once in the network.")] = 1,
     max_pixels: Annotated[int, typer.Option(min=1, help="Largest picture that is decoded.")] = 100_000_000,
+    track: Annotated[
+        bool,
+        typer.Option("--track", help="Keep identities from frame to frame.", rich_help_panel=_VIDEO),
+    ] = False,
+    smooth: Annotated[
+        bool,
+        typer.Option(
+            "--smooth/--no-smooth",
+            help="With --track: less flicker of categories and outlines.",
+            rich_help_panel=_VIDEO,
+        ),
+    ] = True,
+    fps: Annotated[
+        float | None,
+        typer.Option(
+            help="Hold this many frames a second by smaller input and less of the network, if need be.",
+            show_default=False,
+            rich_help_panel=_VIDEO,
+        ),
+    ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[every-frame|latest]",
+            help="every-frame: nothing is left out (files); latest: the newest wins (cameras, streams).",
+            show_default=False,
+            rich_help_panel=_VIDEO,
+        ),
+    ] = None,
+    rle: Annotated[
+        bool, typer.Option("--rle", help="Masks in the lines of jsonl, too.", rich_help_panel=_VIDEO)
+    ] = False,
+    mjpeg: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[HOST:]PORT",
+            help="Show overlays in browsers at http://HOST:PORT/; HOST is this machine alone if not given.",
+            show_default=False,
+            rich_help_panel=_VIDEO,
+        ),
+    ] = None,
+    give_up: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="Seconds after which a stream that sends nothing is given up.",
+            rich_help_panel=_VIDEO,
+        ),
+    ] = 600.0,
+    max_frames: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="End after so many frames, of all videos.", show_default=False, rich_help_panel=_VIDEO
+        ),
+    ] = None,
 ) -> None:
-    """Segment pictures.
+    """Segment images, or videos.
 
-    A picture that cannot be used is named with the reason, and the rest goes on.
+    An image that cannot be used is named with the reason, and the rest goes on. A stream that breaks off is
+    opened again.
+
+    pansight predict film.mp4 --track
+
+    pansight predict rtsp://camera/live 0 --track --format jsonl --mjpeg 8080
 
     Exit code: 0 all went well, 1 some pictures failed, 2 nothing could be done.
     """
@@ -93,6 +185,36 @@ def predict(
     from pansight.runtime.inputs import find_pictures, printable
 
     errors = Console(stderr=True, soft_wrap=True, highlight=False)
+    from pansight.video.locations import is_video
+
+    video_options = {
+        "track": track or None, "fps": fps, "policy": policy, "rle": rle or None, "mjpeg": mjpeg,
+        "max-frames": max_frames, "no-smooth": None if smooth else True,
+    }  # fmt: skip
+    if track or fps or mjpeg or policy or any(is_video(one) for one in inputs):
+        from pansight.cli.predict_video import VideoOptions, predict_videos
+
+        predict_videos(
+            inputs,
+            VideoOptions(
+                output=output, formats=format, track=track, smooth=smooth, fps=fps, policy=policy, rle=rle,
+                mjpeg=mjpeg, give_up=give_up, max_frames=max_frames,
+            ),
+            str(model or weights or DEFAULT_MODEL),
+            {
+                "weights": weights if model else None,
+                "engine": engine,
+                "device": device,
+                "resize": as_resize(resize),
+                "merge": thresholds(object_threshold, overlap_threshold),
+                "batch_size": batch_size,
+                "max_pixels": max_pixels,
+            },
+        )  # fmt: skip
+        return
+    for name, value in video_options.items():
+        if value is not None:
+            raise InputError(f"--{name} is for videos, and there is none among the inputs; see --help")
     pictures, problems = find_pictures(inputs)
     for problem in problems:
         tell(errors, problem)
@@ -103,9 +225,10 @@ def predict(
     from pansight.runtime.segmenter import load
     from pansight.runtime.writing import Format, MapWriter, make_folder, make_jobs
 
-    if format not in tuple(Format):
-        raise InputError(f"format {format!r} is unknown; use overlay, coco or both")
-    merge = merge_settings(settings, object_threshold)
+    if format.lower().replace("_", "-") in PANOPTIC:
+        format = Format.COCO.value
+    writer_of = None if format in tuple(Format) else _tool_writer(format)
+    merge = merge_settings(settings, object_threshold, void_below)
     make_folder(output)
     name = model or weights or DEFAULT_MODEL
     segmenter = load(
@@ -119,7 +242,9 @@ def predict(
         max_pixels=max_pixels,
     )
     jobs = make_jobs(pictures)
-    writer = MapWriter(output, Format(format), jobs, segmenter.categories, str(name))
+    tool = None if writer_of is None else writer_of(output, segmenter.categories)
+    shown = Format(format) if writer_of is None else Format.COCO
+    writer = MapWriter(output, shown, jobs, segmenter.categories, str(name), tool)
     # Pillow's remarks on odd files name no file; what matters comes as an error.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     started = time.perf_counter()
@@ -130,6 +255,8 @@ def predict(
     rate = f" ({done / seconds:.1f} a second)" if done else ""
     pictures_done = "1 picture" if done == 1 else f"{done} pictures"
     print(f"{pictures_done} segmented in {seconds:.1f} s{rate}, {failed + len(problems)} failed")
+    for reason, count in writer.lost.items():
+        errors.print(f"remark: {count} segments {reason}", markup=False)
     if done:
         print(f"see {printable(output)}")
     if stopped:
@@ -139,11 +266,27 @@ def predict(
         raise typer.Exit(1 if done else 2)
 
 
+def _tool_writer(format: str) -> "Callable[[Path, Categories], AnnotationWriter]":
+    """What writes the files of the tool that --format names. Raises InputError when there is none."""
+    from pansight.formats.annotation import find_format
+    from pansight.formats.annotation.coco_instances import CocoInstancesWriter
+
+    if format.lower().replace("_", "-") in INSTANCES:
+        return CocoInstancesWriter
+    try:
+        return find_format(format).writer
+    except InputError:
+        raise InputError(
+            f"format {format!r} is unknown; use overlay, coco or both, or a tool's: {TOOLS}"
+        ) from None
+
+
 def _run(
     segmenter: "Segmenter", jobs: "Sequence[Job]", writer: "MapWriter", errors: "Console"
 ) -> tuple[int, bool]:
     """How many pictures failed, and whether Ctrl-C ended it."""
     from pansight.cli.progress import progress_bar
+    from pansight.runtime.inputs import printable
     from pansight.runtime.pipeline import segment_files
 
     failed = 0
@@ -156,10 +299,20 @@ def _run(
                     if outcome.problem is not None:
                         failed += 1
                         tell(errors, outcome.problem)
+                    elif outcome.void > MOSTLY_VOID:
+                        name = printable(outcome.job.path)
+                        errors.print(f"note: {name}: {_mostly_void(outcome.void)}", markup=False)
                     progress.advance(task)
         except KeyboardInterrupt:
             return failed, True
     return failed, False
+
+
+def _mostly_void(share: float) -> str:
+    return (
+        f"{share:.0%} of it is void: the model recognises next to nothing here; use a model trained on such "
+        "images, or lower --void-below or --object-threshold"
+    )
 
 
 def tell(errors: "Console", problem: str) -> None:

@@ -6,7 +6,9 @@ from typing import Any
 from pansight.errors import InputError
 
 
-def merge_settings(options: Sequence[str] | None, object_threshold: float | None = None) -> dict[str, Any]:
+def merge_settings(
+    options: Sequence[str] | None, object_threshold: float | None = None, void_below: float | None = None
+) -> dict[str, Any]:
     """Values by the names of `MergeSettings`, read as YAML; the last of a name counts.
 
     Raises InputError for what is not written as merge.KEY=VALUE. Example:
@@ -16,6 +18,8 @@ def merge_settings(options: Sequence[str] | None, object_threshold: float | None
     changes: dict[str, Any] = {}
     if object_threshold is not None:
         changes["object_threshold"] = object_threshold
+    if void_below is not None:
+        changes["void_below"] = void_below
     if options:
         import yaml
     for option in options or ():

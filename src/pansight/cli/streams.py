@@ -4,7 +4,7 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, TextIO
 
-from pansight.errors import CheckpointWarning
+from pansight.errors import CheckpointWarning, EngineWarning
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,7 +41,7 @@ def show_notes(errors: "Console") -> None:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        if issubclass(category, CheckpointWarning):
+        if issubclass(category, CheckpointWarning | EngineWarning):
             note(errors, str(message))
         else:
             usual(message, category, filename, lineno, file, line)

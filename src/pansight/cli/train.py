@@ -37,6 +37,15 @@ def train(
         str | None,
         typer.Option(help="'scenes', or the folder of a data set, as published or your own."),
     ] = None,
+    class_map: Annotated[
+        Path | None,
+        typer.Option(
+            "--map",
+            metavar="FILE.yaml",
+            help="Class map of --data, lines `model's category: data's category` or null.",
+            show_default=False,
+        ),
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Optimizer steps in all.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures in one pass.")] = None,
     learning_rate: Annotated[float | None, typer.Option("--lr", help="Base learning rate.")] = None,
@@ -77,6 +86,8 @@ def train(
     content = with_options(read_recipe(recipe) if recipe else {}, changes)
     if data is not None:
         content["data"] = _data(content.get("data"), data)
+    if class_map is not None:
+        content = with_options(content, [f"data.map={class_map}"])
     config = make_config(with_options(content, settings or []))
     if options:
         typer.echo(explained(config), nl=False)
@@ -106,6 +117,8 @@ def _data(section: Any, wanted: str) -> dict[str, Any]:
     kept = {"augmentation": old["augmentation"]} if "augmentation" in old else {}
     if wanted == "scenes":
         return old if old.get("kind") == "scenes" else {"kind": "scenes", **kept}
+    if old.get("kind") == "mixture":
+        return {**old, "folder": wanted}
     if old.get("kind") in ("dataset", "coco-panoptic"):
         kept = {key: value for key, value in old.items() if not key.startswith(("train_", "validation_"))}
     return {**kept, "kind": "dataset", "folder": wanted}

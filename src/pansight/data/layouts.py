@@ -30,7 +30,7 @@ class Places(NamedTuple):
 Splits = dict[str, Callable[[Places], PanopticDataset]]
 """How each split is opened, by its name."""
 
-_NO_LABELS = re.compile(r"categor|detection|cityscapes_|ade20k_")
+_NO_LABELS = re.compile(r"categor|detection|cityscapes_|ade20k_|_city_vps|gt_VIPSeg")
 _ADE_ROOTS = ("ADEChallengeData2016", "ADE20K_2021_17_01", "ADE20K_2016_07_26")
 _SPLIT_FOLDERS = ("training", "train", "validation", "val", "testing", "test")
 

@@ -19,13 +19,21 @@ from pansight.data.layouts import (
     mapillary_splits,
     open_json,
 )
+from pansight.data.videos import (
+    cityscapes_vps_splits,
+    is_nested,
+    kitti_step_splits,
+    open_video_json,
+    vipseg_splits,
+)
 from pansight.errors import DataError, InputError
-from pansight.scenes import HELD_OUT_SCENES, SceneDataset
+from pansight.scenes import HELD_OUT_SCENES, SceneClips, SceneDataset
 
 __all__ = [
     "DETECTED",
     "KINDS",
     "SCENES",
+    "SCENE_CLIPS",
     "PanopticDataset",
     "choose_split",
     "dataset_splits",
@@ -48,6 +56,9 @@ DETECTED: dict[str, Kind] = {
     "cityscapes": Kind(cityscapes_splits, "gtFine/SPLIT/CITY/*_instanceIds.png"),
     "ade20k": Kind(ade20k_splits, "images/ and annotations/, or *_seg.png"),
     "mapillary": Kind(mapillary_splits, "SPLIT/images with SPLIT/instances or SPLIT/v1.2"),
+    "cityscapes-vps": Kind(cityscapes_vps_splits, "panoptic_gt_SPLIT_city_vps.json"),
+    "vipseg": Kind(vipseg_splits, "panoptic_gt_VIPSeg_SPLIT.json, or panomasks/VIDEO/*.png"),
+    "kitti-step": Kind(kitti_step_splits, "panoptic_maps/SPLIT/SEQUENCE/*.png"),
 }
 """The kinds that are known by what lies in a folder."""
 
@@ -62,6 +73,11 @@ KINDS: dict[str, Kind] = {
 
 SCENES = "scenes"
 """The location of the synthetic scenes"""
+SCENE_CLIPS = "scene-clips"
+"""The location of synthetic clips: scenes in motion, with ids that last"""
+VIDEO = "video"
+"""The kind of a JSON of videos, in any form"""
+_CLIP_FRAMES = 12
 _SCENE_SIZE = (192, 256)
 
 
@@ -92,8 +108,8 @@ def open_dataset(
     """
     places = Places(images, panoptic, categories)
     _check_kind(kind)
-    if os.fspath(location) == SCENES or kind == SCENES:
-        return _scenes(split, places)
+    if os.fspath(location) in (SCENES, SCENE_CLIPS) or kind in (SCENES, SCENE_CLIPS):
+        return _scenes(split, places, SCENE_CLIPS in (os.fspath(location), kind))
     path = Path(location)
     if path.is_dir():
         kind, splits = _splits(path, kind, places)
@@ -102,6 +118,8 @@ def open_dataset(
         raise DataError(
             f"{path}: no such file or folder; give a COCO panoptic JSON or the folder of a data set"
         )
+    if kind in (VIDEO, "vipseg", "cityscapes-vps") or (kind is None and is_nested(path)):
+        return open_video_json(path, places)
     if kind not in (None, "coco", "cityscapes-panoptic", "cityscapes"):
         raise DataError(f"{path}: for {kind}, give the folder of the data set, not a file")
     return open_json(path, places)
@@ -112,7 +130,7 @@ def dataset_splits(
 ) -> tuple[str, ...]:
     """The splits of the data set in a folder, by its own words. Raises DataError as `open_dataset` does."""
     _check_kind(kind)
-    if os.fspath(location) == SCENES or kind == SCENES:
+    if os.fspath(location) in (SCENES, SCENE_CLIPS) or kind in (SCENES, SCENE_CLIPS):
         return tuple(HELD_OUT_SCENES)
     return tuple(_splits(Path(location), kind, Places(panoptic=panoptic))[1])
 
@@ -141,8 +159,9 @@ def choose_split(splits: Iterable[str], wanted: str | None, where: object) -> st
 
 
 def _check_kind(kind: str | None) -> None:
-    if kind is not None and kind not in (*KINDS, SCENES):
-        raise DataError(f"no kind of data set is called {kind!r}; choose from {', '.join(KINDS)}, {SCENES}")
+    others = (SCENES, SCENE_CLIPS, VIDEO)
+    if kind is not None and kind not in (*KINDS, *others):
+        raise DataError(f"no kind of data set is called {kind!r}; choose from {', '.join((*KINDS, *others))}")
 
 
 def _meant(names: Iterable[str], wanted: str) -> list[str]:
@@ -156,6 +175,8 @@ def _meant(names: Iterable[str], wanted: str) -> list[str]:
 
 def _splits(path: Path, kind: str | None, places: Places) -> tuple[str, Splits]:
     """The kind of data set in a folder, and its splits."""
+    if kind == VIDEO:
+        raise DataError(f"{path}: a folder; of the kind {VIDEO}, give the JSON")
     if kind is not None:
         splits = KINDS[kind].splits(path, places)
         if not splits:
@@ -173,9 +194,11 @@ def _splits(path: Path, kind: str | None, places: Places) -> tuple[str, Splits]:
     return next(iter(found.items()))
 
 
-def _scenes(split: str | None, places: Places) -> SceneDataset:
+def _scenes(split: str | None, places: Places, clips: bool) -> SceneDataset | SceneClips:
     if any(place is not None for place in places):
         raise InputError("scenes have their own pictures, labels and categories; leave out these options")
     name = choose_split(list(HELD_OUT_SCENES), split or "test", SCENES)
     seed, count = HELD_OUT_SCENES[name]
+    if clips:
+        return SceneClips(seed, _SCENE_SIZE, count // 10, _CLIP_FRAMES)
     return SceneDataset(seed, _SCENE_SIZE, count)

@@ -10,6 +10,7 @@ from pansight.merging.settings import Form, MergeSettings
 
 if TYPE_CHECKING:
     from pansight.merging.argmax import Candidates, merge_by_argmax
+    from pansight.merging.certainty import settled
     from pansight.merging.priority import PriorityRule, SoftMasks, merge_by_priority
     from pansight.merging.top_k import best_first, best_in_place, keep_first
 
@@ -24,6 +25,7 @@ __all__ = [
     "keep_first",
     "merge_by_argmax",
     "merge_by_priority",
+    "settled",
 ]
 
 __getattr__ = lazy_names(
@@ -31,6 +33,7 @@ __getattr__ = lazy_names(
     {
         "Candidates": "pansight.merging.argmax",
         "merge_by_argmax": "pansight.merging.argmax",
+        "settled": "pansight.merging.certainty",
         "PriorityRule": "pansight.merging.priority",
         "SoftMasks": "pansight.merging.priority",
         "merge_by_priority": "pansight.merging.priority",

@@ -90,7 +90,7 @@ def merge_by_priority(
     """
     if masks.kept.shape[1] == 0:
         # one that is not there spares everything below the special case
-        masks = SoftMasks(*(part.new_zeros(len(part), 1, *part.shape[2:]) for part in masks))
+        masks = SoftMasks(*(part.new_zeros(part.shape[0], 1, *part.shape[2:]) for part in masks))
         allowed = None
     order = _falling(masks.scores, masks.kept, form)
     painted = masks.kept if allowed is None else masks.kept & allowed
@@ -146,7 +146,7 @@ def _fill(
     ids = torch.where(opens, opens.cumsum(1, dtype=torch.int32), 0)
     maps = looked_up(ids, codes)
     # each row of the segment table is looked for among what has become a segment
-    kinds = torch.arange(-1, len(is_thing), device=device, dtype=torch.int32).expand(len(ids), -1)
+    kinds = torch.arange(-1, len(is_thing), device=device, dtype=torch.int32).expand(ids.shape[0], -1)
     kinds = torch.cat((categories.to(torch.int32), kinds), dim=1)
     worth = torch.cat((scores, torch.ones_like(areas[:, masks:], dtype=scores.dtype)), dim=1)
     numbers = torch.arange(1, max(rows, masks + len(is_thing)) + 1, device=device, dtype=torch.int32)

@@ -3,7 +3,15 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+)
 
 from pansight.errors import InputError
 
@@ -33,6 +41,11 @@ class MergeSettings(BaseModel):
     """score that a segment must reach (YOSO and EPSNet: exceed)"""
     budget: PositiveInt = 64
     """most masks an image that the fixed form works on, best first; it says when there were more"""
+    void_below: float = Field(default=0.0, ge=0, le=1)
+    """calibrated score below which a segment of the finished map becomes void"""
+    calibration: tuple[NonNegativeFloat, float] = (1.0, 0.0)
+    """slope and offset: scores become sigmoid(slope * logit(score) + offset); (1, 0): as the network gives
+    them"""
 
     def replaced(self: _Settings, changes: "Mapping[str, Any] | MergeSettings | None") -> _Settings:
         """The same with some fields changed, or another record of the same kind.

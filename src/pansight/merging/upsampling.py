@@ -71,7 +71,7 @@ def histogram(
     """How often each code, 0..length - 1, stands in each image."""
     codes = codes.flatten(1)
     amounts = torch.ones_like(codes) if inside is None else inside.flatten(1).to(torch.int32)
-    return codes.new_zeros(len(codes), length).scatter_add(1, codes.long(), amounts)
+    return codes.new_zeros(codes.shape[0], length).scatter_add(1, codes.long(), amounts)
 
 
 def looked_up(table: Int[Tensor, "b n"], codes: Int[Tensor, "b H W"]) -> Int[Tensor, "b H W"]:

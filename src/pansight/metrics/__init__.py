@@ -5,6 +5,7 @@ from pansight.metrics.evaluation import Evaluation, EvaluationResult
 from pansight.metrics.panoptic_quality import PanopticQuality
 from pansight.metrics.remarks import EvaluationWarning
 from pansight.metrics.results import ClassQuality, PanopticQualityResult, Quality
+from pansight.metrics.video_evaluation import VideoEvaluation, VideoResult, evaluate_video
 
 __all__ = [
     "ClassQuality",
@@ -14,5 +15,8 @@ __all__ = [
     "PanopticQuality",
     "PanopticQualityResult",
     "Quality",
+    "VideoEvaluation",
+    "VideoResult",
     "evaluate_coco",
+    "evaluate_video",
 ]

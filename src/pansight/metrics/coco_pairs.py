@@ -129,9 +129,9 @@ def pair_files(
         hint = "add it"
         if contents[1].get("categories"):
             hint += f", or swap the two files: {pred_json} has one"
-        categories = _categories_of(gt_json, contents[0].get("categories"), problems, hint)
+        categories = categories_of(gt_json, contents[0].get("categories"), problems, hint)
     if categories is None:
-        categories = _mentioned_categories([*annotations[0], *annotations[1]])
+        categories = mentioned_categories([*annotations[0], *annotations[1]])
     truth, prediction = (
         _Set(path, picture_folder(path, folder), _picture_names(content), by_name)
         for path, folder, content in zip(
@@ -272,7 +272,7 @@ def _picture_names(content: dict[str, Any]) -> dict[Any, str]:
     }
 
 
-def _categories_of(path: PathLike, rows: Any, problems: list[str], hint: str) -> Categories | None:
+def categories_of(path: PathLike, rows: Any, problems: list[str], hint: str) -> Categories | None:
     """The categories of the truth. Their names do not matter here, so they may be missing or not unique."""
     if not isinstance(rows, list) or not rows:
         problems.append(f'{path}: no list "categories" in it; {hint}')
@@ -292,7 +292,7 @@ def _categories_of(path: PathLike, rows: Any, problems: list[str], hint: str) ->
         return None
 
 
-def _mentioned_categories(annotations: list[Any]) -> Categories:
+def mentioned_categories(annotations: list[Any]) -> Categories:
     """A category for every id that a segment speaks of."""
     ids = set()
     for annotation in annotations:

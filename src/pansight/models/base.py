@@ -29,6 +29,28 @@ class Target(NamedTuple):
     """true where the segment is a group that annotators did not take apart"""
     size: tuple[int, int]
     """height and width of the real picture inside the padded one (top left)"""
+    complete: Bool[Tensor, " k"] | None = None
+    """of each category, whether a pixel without a segment is certainly none of it; None: of every one"""
+
+    @property
+    def partial(self) -> bool:
+        """Whether pixels without a segment may be of some category all the same."""
+        return self.complete is not None
+
+    def unknown(self) -> Bool[Tensor, "h w"]:
+        """Pixels of the real picture that no segment, or only a crowd, covers: unlabelled ground."""
+        height, width = self.size
+        ground = torch.zeros(self.masks.shape[1:], dtype=torch.bool, device=self.masks.device)
+        ground[:height, :width] = ~self.masks[~self.crowd].any(0)[:height, :width]
+        return ground
+
+    def impossible(self, categories: int) -> Bool[Tensor, " k"]:
+        """Of each category, whether unlabelled ground is certainly none of it; not where a crowd is."""
+        if self.complete is None:
+            return torch.ones(categories, dtype=torch.bool, device=self.masks.device)
+        certain = self.complete.clone()
+        certain[self.categories[self.crowd]] = False
+        return certain
 
 
 class PanopticModel(nn.Module, ABC):
@@ -42,6 +64,10 @@ class PanopticModel(nn.Module, ABC):
     """
 
     method: ClassVar[str]
+    outputs: ClassVar[type]
+    """the NamedTuple that `forward` gives"""
+    training_outputs: ClassVar[tuple[str, ...]] = ()
+    """fields of it that losses alone read; exported networks do without"""
     merge_modules: ClassVar[tuple[str, ...]] = ()
     """modules that the merge alone uses: it works in float32, and so they stay, whatever the network does"""
     config: BaseModel
@@ -124,3 +150,23 @@ class HasSemantics(Protocol):
 
     def semantics(self, outputs: Any, sizes: Sizes, form: Form = "pruned") -> Int[Tensor, "b H W"]:
         """Maps at `sizes.output`: 1 + k for the k-th stuff category, 0 for all else, -1 beyond a picture."""
+
+
+@runtime_checkable
+class HasEmbeddings(Protocol):
+    """A model in which a vector makes each object's mask: by it an object is known again in a video."""
+
+    def embeddings(self, outputs: Any, sizes: Sizes, batch: PanopticBatch) -> Float[Tensor, "b s d"]:
+        """The vector of each segment of `batch`, which is what `merge` made; zeros where one has none."""
+
+
+@runtime_checkable
+class HasStages(Protocol):
+    """A model that refines its answer in stages, of which later ones can be left out to save time."""
+
+    @property
+    def stages(self) -> int:
+        """How many there are."""
+
+    def with_stages(self, stages: int) -> Any:
+        """A copy that shares all weights and ends after the first `stages` of them: for inference."""

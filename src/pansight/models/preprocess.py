@@ -27,7 +27,9 @@ class Preprocess(BaseModel):
     `mean` and `std` are on the 0..255 scale, in the order of `channels`. The picture's short side becomes
     `short` unless its long side then exceeds `longest`, which rules (detectron2's rule); None keeps the
     picture as it is. `squash` (height, width) resizes without regard to the aspect instead. Padding to a
-    multiple of `divisor` goes to the bottom and the right, with 0 after normalisation.
+    multiple of `divisor` goes to the bottom and the right, with 0 after normalisation. `fit` (height, width)
+    makes each image as large as fits within, and pads it to exactly that: the input of a graph that takes no
+    other size.
 
     `resample` says how pictures are resized: `antialias` is Pillow's bilinear filter, which gives bytes;
     `bilinear` mixes the four nearest pixels and rounds nothing (EPSNet's released image mode).
@@ -38,6 +40,7 @@ class Preprocess(BaseModel):
     short: PositiveInt | None = None
     longest: PositiveInt | None = None
     squash: tuple[PositiveInt, PositiveInt] | None = None
+    fit: tuple[PositiveInt, PositiveInt] | None = None
     divisor: PositiveInt = 32
     mean: tuple[float, float, float] = (123.675, 116.280, 103.530)
     std: tuple[float, float, float] = (58.395, 57.120, 57.375)
@@ -52,19 +55,39 @@ class Preprocess(BaseModel):
         if resize == "paper":
             return self
         if resize == "none":
-            return self.model_copy(update={"short": None, "longest": None, "squash": None})
+            return self.model_copy(update={"short": None, "longest": None, "squash": None, "fit": None})
         if not isinstance(resize, int) or isinstance(resize, bool) or resize < 1:
             raise InputError(
                 f"resize {resize!r} is no rule; use 'paper', 'none' or a short side in pixels, such as 512"
             )
         if self.squash is not None:
             return self.model_copy(update={"squash": (resize, resize)})
-        return self.model_copy(update={"short": resize, "longest": None})
+        return self.model_copy(update={"short": resize, "longest": None, "fit": None})
+
+    def fitted(self, size: tuple[int, int]) -> "Preprocess":
+        """The same for inputs of one size, height and width; methods that squash images squash them to it.
+
+        Raises InputError where the network takes no such size.
+        """
+        if any(side < 1 or side % self.divisor for side in size):
+            nearest = self.padded_size([(max(1, size[0]), max(1, size[1]))])
+            raise InputError(
+                f"size {size[0]}x{size[1]} does not suit the network, whose sides are multiples of "
+                f"{self.divisor}; use {nearest[0]}x{nearest[1]}"
+            )
+        update = {"short": None, "longest": None, "squash": None, "fit": None}
+        return self.model_copy(update=update | {"fit" if self.squash is None else "squash": size})
 
     def target_size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width to which a picture of height x width is resized."""
         if self.squash is not None:
             return self.squash
+        if self.fit is not None:
+            scale = min(self.fit[0] / height, self.fit[1] / width)
+            return tuple(  # type: ignore[return-value]
+                min(most, max(1, int(side * scale + 0.5)))
+                for side, most in zip((height, width), self.fit, strict=True)
+            )
         if self.short is None:
             return height, width
         # the short side is exactly `short`: scale * side may round below it, and then a half rounds down
@@ -152,7 +175,9 @@ class Preprocess(BaseModel):
         return F.interpolate(pixels.float(), size=size, mode="bilinear", align_corners=False)
 
     def padded_size(self, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-        """The smallest multiple of `divisor` in either direction that holds all `sizes`."""
+        """The smallest multiple of `divisor` in either direction that holds all `sizes`, or `fit`."""
+        if self.fit is not None:
+            return self.fit
         height = max(size[0] for size in sizes)
         width = max(size[1] for size in sizes)
         return -(-height // self.divisor) * self.divisor, -(-width // self.divisor) * self.divisor

@@ -63,11 +63,18 @@ class ConvNorm(nn.Conv2d):
         kernel_size: int,
         *,
         stride: int = 1,
+        groups: int = 1,
         norm: Norm = "frozen",
         eps: float = 1e-5,
     ) -> None:
         super().__init__(
-            in_channels, out_channels, kernel_size, stride=stride, padding=kernel_size // 2, bias=False
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride=stride,
+            padding=kernel_size // 2,
+            groups=groups,
+            bias=False,
         )
         self.norm: nn.Module = make_norm(norm, out_channels, eps)
         nn.init.kaiming_normal_(self.weight, mode="fan_out", nonlinearity="relu")

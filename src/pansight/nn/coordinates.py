@@ -8,7 +8,12 @@ from torch import Tensor
 def coordinate_channels(like: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 2 h w"]:
     """x, then y, each from -1 to 1 with both ends included, for a map shaped like `like`."""
     batch, _, height, width = like.shape
-    x = torch.linspace(-1, 1, width, device=like.device, dtype=like.dtype)
-    y = torch.linspace(-1, 1, height, device=like.device, dtype=like.dtype)
+    x, y = _line(width, like), _line(height, like)
     pair = torch.stack((x.expand(height, width), y[:, None].expand(height, width)))
     return pair.expand(batch, 2, height, width)
+
+
+def _line(count: int, like: Tensor) -> Float[Tensor, " n"]:
+    """From -1 to 1; of one pixel alone -1, where runtimes disagree on `linspace`."""
+    numbers = torch.arange(count, device=like.device, dtype=torch.float32)
+    return (2 * numbers / numbers[-1:].clamp(min=1) - 1).to(like.dtype)

@@ -1,11 +1,14 @@
 """Modulated deformable convolution in pure torch (Zhu et al., Deformable ConvNets v2, CVPR 2019).
 
-Two forms of the same sums. `grid_sample` runs, trains and exports everywhere. On the CPU, without gradients,
-each tap of each pixel is instead one weighted sum of four rows of a table of pixels, which `embedding_bag`
-does in one pass: about twice as fast on large maps.
+Three forms of the same sums. `grid_sample` runs, trains and exports everywhere. On the CPU, without
+gradients, each tap of each pixel is instead one weighted sum of four rows of a table of pixels, which
+`embedding_bag` does in one pass: about twice as fast on large maps. Exported graphs may ask for four plain
+gathers from that table: OpenVINO runs them in half the time of its GridSample, and they are right where
+GridSample is missing or broken (WebGPU, some fusions of TensorRT).
 """
 
 import math
+from typing import Literal, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -21,6 +24,10 @@ OFFSET_CHANNELS = 27
 # bounds memory (16 Mi floats = 64 MiB) and keeps a CPU's caches warm. Shapes decide, never data.
 COLUMN_LIMIT = 1 << 24
 
+Lowering: TypeAlias = Literal["auto", "grid", "gather"]
+"""`auto`: whatever suits the device and whether gradients are wanted; `grid`, `gather`: that form and no
+other, the whole map in one go, so that sizes may be symbols of an exported graph"""
+
 Taps = Float[Tensor, "b r w k"]
 """one number a tap of each pixel of some rows"""
 
@@ -34,6 +41,7 @@ class ModulatedDeformConv2d(nn.Module):
     """
 
     _rows: Tensor | None
+    lowering: Lowering = "auto"
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: int = 3, *, bias: bool = False
@@ -52,9 +60,13 @@ class ModulatedDeformConv2d(nn.Module):
         offsets: Float[Tensor, "b k2 h w"],
         mask: Float[Tensor, "b k h w"],
     ) -> Float[Tensor, "b o h w"]:
+        if self.lowering != "auto":
+            return self._lowered(x, offsets, mask)
         batch, channels, height, width = x.shape
-        floats = batch * channels * self.kernel_size**2 * height * width
-        step = math.ceil(height / min(height, math.ceil(floats / COLUMN_LIMIT)))
+        step = height
+        if not torch.compiler.is_compiling():  # a graph serves any number of images
+            floats = batch * channels * self.kernel_size**2 * height * width
+            step = math.ceil(height / min(height, math.ceil(floats / COLUMN_LIMIT)))
         y, x_ = self._positions(offsets)
         mask = mask.permute(0, 2, 3, 1)
         anywhere = x.device.type != "cpu" or torch.is_grad_enabled() or torch.compiler.is_compiling()
@@ -71,6 +83,22 @@ class ModulatedDeformConv2d(nn.Module):
             for top in range(0, height, step)
         ]
         result = parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
+        return result if self.bias is None else result + self.bias[:, None, None]
+
+    def _lowered(
+        self,
+        x: Float[Tensor, "b c h w"],
+        offsets: Float[Tensor, "b k2 h w"],
+        mask: Float[Tensor, "b k h w"],
+    ) -> Float[Tensor, "b o h w"]:
+        """The form that `lowering` names; nothing here depends on what sizes are."""
+        y, x_ = self._positions(offsets)
+        mask = mask.permute(0, 2, 3, 1)
+        size = (x.shape[2], x.shape[3])
+        if self.lowering == "grid":
+            result = self._by_grid(x, size, y, x_, mask)
+        else:
+            result = self._by_gathers(_bordered_table(x), size, y, x_, mask)
         return result if self.bias is None else result + self.bias[:, None, None]
 
     def _positions(self, offsets: Float[Tensor, "b k2 h w"]) -> tuple[Taps, Taps]:
@@ -106,19 +134,10 @@ class ModulatedDeformConv2d(nn.Module):
         self, table: Float[Tensor, "b hb wb c"], size: tuple[int, int], y: Taps, x_: Taps, mask: Taps
     ) -> Float[Tensor, "b o r w"]:
         """Rows of the result through `embedding_bag` over pixels, with a border of zeros around them."""
-        (height, width), (batch, lines) = size, y.shape[:2]
-        # beyond the border everything is 0 anyway, and indices must stay inside the table
-        y, x_ = y.clamp(-1, height), x_.clamp(-1, width)
-        top, left = y.floor(), x_.floor()
-        down, right = (y - top) * mask, x_ - left
-        up = mask - down
-        line = width + 3
-        first = (top.int() + 1) * line + (left.int() + 1)
-        first = first + torch.arange(batch, dtype=torch.int32)[:, None, None, None] * ((height + 3) * line)
-        # offsets that are not numbers would read beyond the table; their weights keep the answer not a number
-        first = first.clamp(0, table.shape[0] * table.shape[1] * line - line - 2)
-        index = torch.stack((first, first + 1, first + line, first + line + 1), dim=-1)
-        weight = torch.stack((up - up * right, up * right, down - down * right, down * right), dim=-1)
+        batch, lines, width = *y.shape[:2], size[1]
+        corners = _corners(size, y, x_, mask)
+        index = torch.stack([place for place, _ in corners], dim=-1)
+        weight = torch.stack([share for _, share in corners], dim=-1)
         columns = F.embedding_bag(
             index.reshape(-1, 4),
             table.flatten(0, 2),
@@ -128,6 +147,20 @@ class ModulatedDeformConv2d(nn.Module):
         kernel = self._weight_rows() if self._rows is None else self._rows
         result = columns.reshape(batch * lines * width, -1) @ kernel
         return result.unflatten(0, (batch, lines, width)).permute(0, 3, 1, 2)
+
+    def _by_gathers(
+        self, table: Float[Tensor, "b hb wb c"], size: tuple[int, int], y: Taps, x_: Taps, mask: Taps
+    ) -> Float[Tensor, "b o r w"]:
+        """Rows of the result through four gathers over the same pixels."""
+        batch, lines, width = *y.shape[:2], size[1]
+        pixels = table.flatten(0, 2)
+        columns: Tensor | None = None
+        for place, share in _corners(size, y, x_, mask):
+            part = pixels.index_select(0, place.flatten()) * share.reshape(-1, 1).to(table.dtype)
+            columns = part if columns is None else columns + part
+        assert columns is not None
+        result = columns.reshape(batch * lines * width, -1) @ self._weight_rows()
+        return result.reshape(batch, lines, width, -1).permute(0, 3, 1, 2)
 
     def _weight_rows(self) -> Float[Tensor, "kc o"]:
         return self.weight.permute(2, 3, 1, 0).reshape(-1, self.weight.shape[0])
@@ -165,6 +198,35 @@ class DeformConvNorm(ModulatedDeformConv2d):
         self.weight.copy_(self.weight.double() * scale[:, None, None, None])
         self.bias = nn.Parameter(shift.to(self.weight.dtype))
         self.norm = nn.Identity()
+
+
+def _corners(size: tuple[int, int], y: Taps, x_: Taps, mask: Taps) -> list[tuple[Tensor, Taps]]:
+    """The four neighbours of where each tap reads: rows of the bordered table (int32), and their shares."""
+    (height, width), batch = size, y.shape[0]
+    # beyond the border everything is 0 anyway, and indices must stay inside the table
+    y, x_ = y.clamp(-1, height), x_.clamp(-1, width)
+    top, left = y.floor(), x_.floor()
+    down, right = (y - top) * mask, x_ - left
+    up = mask - down
+    line = width + 3
+    first = (top.int() + 1) * line + (left.int() + 1)
+    pictures = torch.arange(batch, dtype=torch.int32, device=y.device)[:, None, None, None]
+    first = first + pictures * ((height + 3) * line)
+    # offsets that are not numbers would read beyond the table; their weights keep the answer not a number
+    first = first.clamp(0, batch * (height + 3) * line - line - 2)
+    return [
+        (first, up - up * right),
+        (first + 1, up * right),
+        (first + line, down - down * right),
+        (first + (line + 1), down * right),
+    ]
+
+
+def lower_deformable(module: nn.Module, lowering: Lowering) -> None:
+    """Have every deformable convolution in `module` work in one form, see Lowering."""
+    for part in module.modules():
+        if isinstance(part, ModulatedDeformConv2d):
+            part.lowering = lowering
 
 
 def _bordered_table(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b hb wb c"]:

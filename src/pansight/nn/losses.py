@@ -3,19 +3,26 @@
 import math
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
 
 def dice_loss(
-    logits: Float[Tensor, "n p"], targets: Float[Tensor, "n p"], smooth: float = 1.0
+    logits: Float[Tensor, "n p"],
+    targets: Float[Tensor, "n p"],
+    smooth: float = 1.0,
+    weights: Float[Tensor, "n p"] | None = None,
 ) -> Float[Tensor, " n"]:
     """1 - (2 overlap + smooth) / (sum of both + smooth), a row each; `targets` in 0..1.
+
+    `weights` (0..1) says how much each point counts; None: all alike.
 
     Milletari et al., V-Net (3DV 2016), with MaskFormer's smoothing.
     """
     probability = logits.sigmoid()
+    if weights is not None:
+        probability, targets = probability * weights, targets * weights
     overlap = 2 * (probability * targets).sum(-1)
     return 1 - (overlap + smooth) / (probability.sum(-1) + targets.sum(-1) + smooth)
 
@@ -39,16 +46,42 @@ def sigmoid_focal_loss(
     return balance * wrong**gamma * cross_entropy
 
 
+def open_cross_entropy(
+    logits: Float[Tensor, "b n *p"], possible: Bool[Tensor, "b n"]
+) -> Float[Tensor, "b *p"]:
+    """-ln of the probability that one of the `possible` classes is right, whichever it is; one value a pixel.
+
+    For pixels of which only is known what they are not. 0 where everything is possible, and where nothing is:
+    such a pixel is of no class at all, which these classes cannot say.
+    """
+    possible = possible | ~possible.any(1, keepdim=True)
+    shape = (*possible.shape, *(1 for _ in logits.shape[2:]))
+    allowed = logits.masked_fill(~possible.reshape(shape), float("-inf"))
+    return logits.logsumexp(1) - allowed.logsumexp(1)
+
+
 def bootstrapped_cross_entropy(
-    logits: Float[Tensor, "b n h w"], labels: Int[Tensor, "b h w"], share: float, ignored: int = -1
+    logits: Float[Tensor, "b n h w"],
+    labels: Int[Tensor, "b h w"],
+    share: float,
+    ignored: int = -1,
+    open_pixels: Bool[Tensor, "b h w"] | None = None,
+    possible: Bool[Tensor, "b n"] | None = None,
 ) -> Float[Tensor, ""]:
     """Mean cross-entropy of each picture's worst pixels, averaged over pictures that have a label at all.
 
     Of a picture's labelled pixels, `share` (0..1, rounded up to whole pixels) count. 0 where nothing is
-    labelled. (Pohlen et al., FRRN, CVPR 2017; one share a picture.)
+    labelled. (Pohlen et al., FRRN, CVPR 2017; one share a picture.) Of `open_pixels` only is known that they
+    are one of the picture's `possible` classes (`open_cross_entropy`); they count where that rules out any.
     """
-    pixels = F.cross_entropy(logits, labels, ignore_index=ignored, reduction="none").flatten(1)
-    counts = (labels != ignored).flatten(1).sum(1).tolist()
+    pixels = F.cross_entropy(logits, labels, ignore_index=ignored, reduction="none")
+    told = labels != ignored
+    if open_pixels is not None and possible is not None:
+        pixels = torch.where(open_pixels, open_cross_entropy(logits, possible), pixels)
+        rules_out = possible.any(1) & ~possible.all(1)
+        told = told | (open_pixels & rules_out[:, None, None])
+    pixels = pixels.flatten(1)
+    counts = told.flatten(1).sum(1).tolist()
     # no loss is negative, so the zeros of unlabelled pixels are never among the worst
     means = [row.topk(_share_of(share, n)).values.mean() for row, n in zip(pixels, counts, strict=True) if n]
     return torch.stack(means).mean() if means else pixels.sum()

@@ -5,7 +5,7 @@ Keys: `stem.conv1.{weight,norm.*}`, `res{2..5}.{block}.{shortcut,conv1,conv2,con
 """
 
 from collections.abc import Collection
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from pansight.nn.conv import ConvNorm, Norm
 from pansight.nn.deform import OFFSET_CHANNELS, DeformConvNorm
+from pansight.nn.features import Backbone, Pyramid
 from pansight.nn.naming import KeyNames
 
 Depth = Literal[18, 34, 50, 101]
@@ -23,15 +24,6 @@ BLOCKS: dict[int, tuple[int, int, int, int]] = {
     50: (3, 4, 6, 3),
     101: (3, 4, 23, 3),
 }
-
-
-class Pyramid(NamedTuple):
-    """Feature maps at strides 4, 8, 16 and 32."""
-
-    res2: Float[Tensor, "b c2 h4 w4"]
-    res3: Float[Tensor, "b c3 h8 w8"]
-    res4: Float[Tensor, "b c4 h16 w16"]
-    res5: Float[Tensor, "b c5 h32 w32"]
 
 
 class Stem(nn.Module):
@@ -119,7 +111,7 @@ class Bottleneck(nn.Module):
         return F.relu_(y)
 
 
-class ResNet(nn.Module):
+class ResNet(Backbone):
     """A residual network that gives its four stages.
 
     Args:
@@ -134,8 +126,6 @@ class ResNet(nn.Module):
         channels: of the four outputs, strides 4, 8, 16, 32.
         key_names: what state dicts call its parts; detectron2's names unless `rename_keys` was called.
     """
-
-    strides = (4, 8, 16, 32)
 
     def __init__(
         self,
@@ -166,12 +156,15 @@ class ResNet(nn.Module):
                 in_channels = stage_width * block.expansion
             stages.append(nn.Sequential(*layers))
         self.res2, self.res3, self.res4, self.res5 = stages
-        self.key_names = KeyNames({})
 
     def rename_keys(self, names: KeyNames) -> None:
         """Once, before any state dict is made: use other names in them, such as `torchvision_names`."""
         self.key_names = names
         names.install(self)
+
+    def parts(self) -> tuple[nn.Module, ...]:
+        """Stem and stages: what can be frozen from the front on."""
+        return self.stem, self.res2, self.res3, self.res4, self.res5
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Pyramid:
         res2 = self.res2(self.stem(images))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import UInt8
 
+from pansight.panoptic.labelling import Labelling
 from pansight.panoptic.map import PanopticMap
 
 
@@ -15,6 +16,7 @@ class Sample:
     `image`: RGB, uint8, 0..255, upright. `panoptic`: the truth; its categories are those of the data set.
     `image_id`: the data set's own name for the picture (COCO: int, Cityscapes: str), unique within it.
     `file_name`: the picture's file, as the data set lists it; for messages and output names.
+    `labelling`: what its data set labels at all; None: everything, so that void is of no category.
 
     Raises ValueError when picture and truth differ in size.
     """
@@ -23,6 +25,7 @@ class Sample:
     panoptic: PanopticMap
     image_id: int | str
     file_name: str
+    labelling: Labelling | None = None
 
     def __post_init__(self) -> None:
         height, width = self.image.shape[:2]

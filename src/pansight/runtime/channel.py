@@ -46,6 +46,12 @@ class Channel(Generic[_Item]):
             self._items.clear()
             self._change.notify_all()
 
+    @property
+    def waiting(self) -> bool:
+        """Whether an item waits to be taken."""
+        with self._change:
+            return bool(self._items)
+
     def __iter__(self) -> Iterator[_Item]:
         """Take items until there are no more."""
         while True:

@@ -11,7 +11,8 @@ from PIL import Image
 from torch import Tensor
 
 from pansight.errors import InputError
-from pansight.formats.images import MAX_PIXELS, AsShown, decode, read_stream
+from pansight.formats.images import MAX_PIXELS as MAX_PIXELS
+from pansight.formats.images import AsShown, decode, read_stream
 from pansight.runtime.arrays import rgb_from_array, rgb_from_tensor
 from pansight.runtime.inputs import printable
 

@@ -14,10 +14,14 @@ from pansight.runtime.writing import Job, MapWriter
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job: written, or `problem`, one line that names the file."""
+    """What became of a job: written, or `problem`, one line that names the file.
+
+    `void`: share of the image (0..1) that belongs to no segment.
+    """
 
     job: Job
     problem: str | None = None
+    void: float = 0.0
 
 
 def segment_files(
@@ -44,4 +48,8 @@ def segment_files(
     )
     with closing(results):
         for result in results:
-            yield Outcome(result.frame, result.problem)
+            void = 0.0
+            if result.panoptic is not None:
+                area = sum(segment.area for segment in result.panoptic.segments)
+                void = 1 - area / result.panoptic.ids.size
+            yield Outcome(result.frame, result.problem, void)

@@ -4,6 +4,7 @@ import logging
 import math
 import os
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 import numpy as np
@@ -23,6 +24,11 @@ from pansight.runtime.stream import Answer, Loop, Segmented
 
 if TYPE_CHECKING:
     import torch
+
+    from pansight.video.frames import SourceEvent
+    from pansight.video.sinks import TrackedFrame
+    from pansight.video.sources import SourceOptions
+    from pansight.video.tracking import TrackSettings
 
 Resize: TypeAlias = Literal["paper", "none"] | int
 """`paper`: the method's own rule; `none`: as it is, padded; a number: the short side, in pixels
@@ -87,6 +93,11 @@ class Segmenter:
     def has_instances(self) -> bool:
         """Whether the model finds objects as such, which `instances` gives."""
         return self._gives("instances")
+
+    @property
+    def has_embeddings(self) -> bool:
+        """Whether the engine gives the vector that made each segment's mask."""
+        return self._gives("embeddings")
 
     @property
     def has_semantics(self) -> bool:
@@ -157,13 +168,8 @@ class Segmenter:
     def batch_with_instances(self, images: Sequence[Rgb]) -> list[tuple[PanopticMap, Instances]]:
         """As `batch`, and the `instances` of each image beside its map; the network runs once for both."""
         self._need("instances", "use batch")
-
-        def both(chunk: Sequence[Rgb]) -> list[tuple[PanopticMap, Instances]]:
-            answers = self._answers(chunk, ["panoptic", "instances"])
-            maps = self._maps(_given(answers.panoptic), chunk)
-            return list(zip(maps, _given(answers.instances), strict=True))
-
-        return self._grouped(images, both)
+        answers = self._detailed(["panoptic", "instances"], images)
+        return [(one.panoptic, _given(one.instances)) for one in answers]
 
     def tensors(self, pictures: Pictures) -> PanopticBatch:
         """Panoptic maps of images as tensors that stay on the engine's device, for work that goes on there.
@@ -191,6 +197,8 @@ class Segmenter:
         followers: int = 1,
         name: Callable[[int, _Frame], str] | None = None,
         instances: bool = False,
+        embeddings: bool = False,
+        patient: bool = True,
     ) -> Generator[Segmented[_Frame], None, None]:
         """Segment frame after frame of any iterable: a list of files, a generator, a camera.
 
@@ -211,26 +219,71 @@ class Segmenter:
             followers: 1 keeps the order of the frames.
             name: what a frame is called in messages; by default its path, or its number.
             instances: find instances, too, in the same run of the network.
+            embeddings: give the vector that made each segment's mask, too, as `Tracker` wants it; None where
+                the engine has none.
+            patient: whether a batch waits until it is full; False for live sources.
         """
+        wanted: list[Output] = ["panoptic"]
         if instances:
             self._need("instances")
+            wanted.append("instances")
+        if embeddings and self.has_embeddings:
+            wanted.append("embeddings")
         loop = Loop(
             read=read or self._read,
             check=self._padded_size,
-            segment=self._with_instances if instances else self._alone,
+            segment=self._alone if len(wanted) == 1 else partial(self._detailed, wanted),
             name=name or _name,
             batch_size=self.batch_size,
             follow=follow,
             readers=min(4, usable_cores()),
             followers=followers,
+            patient=patient,
         )
         return loop.run(frames)
 
-    def _alone(self, images: Sequence[Rgb]) -> list[Answer]:
-        return [(panoptic, None) for panoptic in self.batch(images)]
+    def track(
+        self,
+        videos: Any,
+        *,
+        settings: "TrackSettings | None" = None,
+        options: "SourceOptions | None" = None,
+        on_event: "Callable[[SourceEvent], None] | None" = None,
+    ) -> "Generator[TrackedFrame, None, None]":
+        """Segment a video, or several at once, with ids that last: its frames, as soon as they are there.
 
-    def _with_instances(self, images: Sequence[Rgb]) -> list[Answer]:
-        return list(self.batch_with_instances(images))
+            for result in pansight.load("yoso-tiny").track("film.mp4"):
+                print(result.index, result.seconds, [segment.id for segment in result.panoptic.segments])
+
+        Args:
+            videos: a file, the number of a camera, an address (rtsp://, http:// ...), a pattern or folder of
+                images, `-` for standard input; or a list of these.
+            settings: how identities are kept.
+            options: how videos are read: every frame or the latest, how long a lost stream is sought.
+            on_event: told, from other threads, when a video starts, breaks off, comes back or ends.
+
+        Raises InputError for a video that cannot be read (with several, when the others have ended),
+        MissingExtraError without PyAV.
+        """
+        from pansight.video.pipeline import track  # stands on this module
+
+        return track(self, videos, settings, options, on_event)
+
+    def _alone(self, images: Sequence[Rgb]) -> list[Answer]:
+        return [Answer(panoptic) for panoptic in self.batch(images)]
+
+    def _detailed(self, wanted: Collection[Output], images: Sequence[Rgb]) -> list[Answer]:
+        def find(chunk: Sequence[Rgb]) -> list[Answer]:
+            answers = self._answers(chunk, wanted)
+            maps = self._maps(_given(answers.panoptic), chunk)
+            instances: Sequence[Instances | None] = answers.instances or [None] * len(chunk)
+            vectors: Sequence[Any] = answers.embeddings or [None] * len(chunk)
+            return [
+                Answer(one, objects, None if rows is None else rows[[s.id - 1 for s in one.segments]])
+                for one, objects, rows in zip(maps, instances, vectors, strict=True)
+            ]
+
+        return self._grouped(images, find)
 
     def _gives(self, output: Output) -> bool:
         return isinstance(self.engine, DetailedEngine) and output in self.engine.outputs

@@ -11,7 +11,10 @@ import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import numpy as np
+from jaxtyping import Float32
 
 from pansight.errors import DataError, InputError
 from pansight.panoptic import PanopticMap
@@ -46,6 +49,8 @@ class Segmented(Generic[_Frame]):
         content: what was read: RGB pixels, or a record with them; None where there is an error.
         panoptic: the map, of the image's size; None where there is an error.
         instances: what the model found beside the map, where it was asked for.
+        embeddings: a vector a segment of the map, in their order, where they were asked for; zeros where a
+            segment has none.
         error: why there is no map. Its message names the frame.
         seconds: what it cost.
     """
@@ -55,6 +60,7 @@ class Segmented(Generic[_Frame]):
     content: Any = None
     panoptic: PanopticMap | None = None
     instances: Instances | None = None
+    embeddings: Float32[np.ndarray, "_ _"] | None = None
     error: InputError | DataError | None = None
     seconds: FrameSeconds = field(default_factory=FrameSeconds)
 
@@ -69,7 +75,12 @@ class Segmented(Generic[_Frame]):
         return None if self.error is None else str(self.error)
 
 
-Answer: TypeAlias = tuple[PanopticMap, Instances | None]
+class Answer(NamedTuple):
+    """What an image gets."""
+
+    panoptic: PanopticMap
+    instances: Instances | None = None
+    embeddings: Float32[np.ndarray, "_ _"] | None = None
 
 
 @dataclass(frozen=True)
@@ -87,16 +98,19 @@ class Loop(Generic[_Frame]):
         follow: called with each result, in `followers` threads (1: in order), before it is yielded. What it
             raises ends the stream.
         readers: threads that read.
+        patient: whether a batch waits until it is full; else it is what has been read when the network is
+            free, so that a slow camera holds up no other.
     """
 
     read: Callable[[_Frame], Any]
     check: Callable[[Rgb], object]
-    segment: Callable[[Sequence[Rgb]], Sequence[Answer]]
+    segment: Callable[[Sequence[Rgb]], Sequence[Answer | tuple[Any, ...]]]
     name: Callable[[int, _Frame], str]
     batch_size: int = 1
     follow: Callable[[Segmented[_Frame]], object] | None = None
     readers: int = 1
     followers: int = 1
+    patient: bool = True
 
     def run(self, frames: Iterable[_Frame]) -> Generator[Segmented[_Frame], None, None]:
         """Results in the order of the frames, as soon as they are known.
@@ -120,7 +134,8 @@ class Loop(Generic[_Frame]):
             try:
                 for future in reads:
                     waiting.append(future.result())
-                    if sum(one.error is None for one in waiting) == self.batch_size:
+                    full = sum(one.error is None for one in waiting) == self.batch_size
+                    if full or not (self.patient or reads.waiting):
                         batch, waiting = waiting, []
                         if not self._pass_on(batch, followers, done):
                             return
@@ -180,9 +195,9 @@ class Loop(Generic[_Frame]):
         results = []
         for one in waiting:
             if one.image is not None:
-                panoptic, instances = next(found)
+                answer = Answer(*next(found))
                 seconds = one.seconds._replace(segment=share)
-                one = replace(one, panoptic=panoptic, instances=instances, seconds=seconds)
+                one = replace(one, **answer._asdict(), seconds=seconds)
             results.append(one)
         return results
 

@@ -7,6 +7,7 @@ from jaxtyping import Int64
 
 from pansight.categories import Categories
 from pansight.data.class_names import match_categories
+from pansight.data.relabelled import translated
 from pansight.errors import DataProblemsError
 from pansight.panoptic import PanopticMap
 from pansight.panoptic.instances import Instances
@@ -30,19 +31,15 @@ class Translation:
         return tuple(one.name for one, at in zip(self.source, self.index.tolist(), strict=True) if at < 0)
 
     def __call__(self, panoptic: PanopticMap) -> PanopticMap:
-        """The map in the target's categories; ids stay, segments of unknown categories become void."""
-        if self.source == self.target:
+        """The map in the target's categories; segments of unknown ones become void, equal stuff is joined."""
+        if self.source == self.target and (self.index == np.arange(len(self.index))).all():
             return panoptic
-        table = [
-            (one.id, int(self.index[one.category]), one.score, one.is_crowd)
-            for one in panoptic.segments
-            if self.index[one.category] >= 0
-        ]
-        return PanopticMap.from_table(panoptic.ids, table, self.target, unlisted="void")
+        places = {old: new if new >= 0 else None for old, new in enumerate(self.index.tolist())}
+        return translated(panoptic, places, self.target)
 
     def instances(self, instances: Instances) -> Instances:
         """The instances in the target's categories, without those of unknown ones."""
-        if self.source == self.target:
+        if self.source == self.target and (self.index == np.arange(len(self.index))).all():
             return instances
         categories = self.index[instances.categories]
         known = categories >= 0
@@ -63,7 +60,8 @@ def translate(source: Categories, target: Categories) -> Translation:
     except DataProblemsError as error:
         raise DataProblemsError(
             f"the model speaks of {source.name} ({len(source)} categories), the data of {target.name} "
-            f"({len(target)}); choose another model, or train one on such data",
+            f"({len(target)}); say which is which with --map FILE (`pansight data map` proposes one), "
+            "choose another model, or train one on such data",
             error.problems,
         ) from error
     index = np.full(len(source), -1, dtype=np.int64)

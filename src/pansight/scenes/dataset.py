@@ -11,6 +11,7 @@ from pansight.panoptic import PanopticMap
 from pansight.panoptic.sample import Sample
 from pansight.scenes.layout import sample_world
 from pansight.scenes.render import code_names, render
+from pansight.scenes.world import World
 
 _SHORTEST, _LONGEST = 32, 8192
 
@@ -57,14 +58,70 @@ def render_clip(seed: int, index: int, height: int, width: int, frames: int) -> 
     if frames < 1:
         raise InputError(f"a clip of {frames} frames is empty; ask for at least 1")
     world = sample_world(seed, index, height, width)
+    return [_frame(world, seed, index, height, width, frame) for frame in range(frames)]
+
+
+def _frame(world: World, seed: int, index: int, height: int, width: int, frame: int) -> Sample:
     names = code_names(world)
-    clip = []
-    for frame in range(frames):
-        image, codes = render(world, height, width, frame)
-        table = [(code, names[code]) for code in np.flatnonzero(np.bincount(codes.ravel())).tolist()]
-        name = f"clip-{seed}-{index:06d}-{frame:04d}"
-        clip.append(_sample(image, codes.astype(np.int32), table, name, f"{name}.png"))
-    return clip
+    image, codes = render(world, height, width, frame)
+    table = [(code, names[code]) for code in np.flatnonzero(np.bincount(codes.ravel())).tolist()]
+    name = f"clip-{seed}-{index:06d}-{frame:04d}"
+    return _sample(image, codes.astype(np.int32), table, name, f"{name}.png")
+
+
+class SceneClips(Sequence[Sample]):
+    """Clips of a seed as a data set, frame after frame; ids last through each clip.
+
+    Holds numbers only. `clips` says which positions are whose.
+    """
+
+    def __init__(self, seed: int, size: tuple[int, int], clips: int, frames: int, offset: int = 0) -> None:
+        """`size` is (height, width) in pixels, `frames` of each clip. Raises InputError if out of range."""
+        height, width = size
+        _check(seed, offset, height, width)
+        if clips < 0 or frames < 1:
+            raise InputError(f"{clips} clips of {frames} frames cannot be; give 0 or more of 1 or more")
+        self.seed, self.size, self.offset = seed, (height, width), offset
+        self.frames = frames
+        self._count = clips
+
+    @property
+    def categories(self) -> Categories:
+        """The built-in set "scenes"."""
+        return Categories.builtin("scenes")
+
+    @property
+    def clips(self) -> dict[str, range]:
+        """The positions of each clip's frames."""
+        return {
+            f"clip-{self.seed}-{self.offset + clip:06d}": range(clip * self.frames, (clip + 1) * self.frames)
+            for clip in range(self._count)
+        }
+
+    @property
+    def names(self) -> list[str]:
+        """What the image of each frame would be called."""
+        return [f"{name}.png" for name in self.image_ids]
+
+    @property
+    def image_ids(self) -> list[str]:
+        """Clip and frame of each position."""
+        return [f"{clip}-{frame:04d}" for clip in self.clips for frame in range(self.frames)]
+
+    def truth(self, position: int) -> PanopticMap:
+        """The panoptic map of a frame, which is rendered for it. Raises IndexError outside the range."""
+        return self[position].panoptic
+
+    def __len__(self) -> int:
+        return self._count * self.frames
+
+    def __getitem__(self, position: int) -> Sample:  # type: ignore[override]
+        """The frame at a position, counted from the end if negative. Raises IndexError outside the range."""
+        if not -len(self) <= position < len(self):
+            raise IndexError(f"frame {position} of {len(self)}")
+        clip, frame = divmod(position % len(self), self.frames)
+        index = self.offset + clip
+        return _frame(sample_world(self.seed, index, *self.size), self.seed, index, *self.size, frame)
 
 
 class SceneDataset(Sequence[Sample]):

@@ -21,6 +21,8 @@ class Example(NamedTuple):
     """0: no segment, else 1 + place in the tables below"""
     categories: Int64[np.ndarray, "n"]
     crowd: Bool[np.ndarray, "n"]
+    complete: Bool[np.ndarray, " k"] | None = None
+    """of each category, whether an unlabelled pixel is certainly none of it; None: everything is labelled"""
     missed: tuple[tuple[int, str], ...] = ()
     """images that could not be read and in whose place this one stands: index and reason"""
 
@@ -44,6 +46,7 @@ def make_example(sample: Sample, transform: Transform, generator: np.random.Gene
         table.astype(np.int32)[labelled.ids],
         np.array([segment.category for segment in kept], dtype=np.int64),
         np.array(crowd, dtype=np.bool_),
+        None if sample.labelling is None else sample.labelling.complete_mask(len(things)),
     )
 
 
@@ -57,6 +60,8 @@ class TrainingBatch(NamedTuple):
     categories: Int64[Tensor, "b s"]
     """-1: no segment"""
     crowd: Bool[Tensor, "b s"]
+    complete: Bool[Tensor, "b k"] | None = None
+    """see `Target.complete`; None where every picture is labelled whole"""
     missed: tuple[tuple[int, str], ...] = ()
     """images that could not be read and were replaced: index and reason"""
 
@@ -69,9 +74,16 @@ class TrainingBatch(NamedTuple):
                 categories[:n],
                 crowd[:n],
                 (height, width),
+                complete,
             )
-            for rows, categories, crowd, n, (height, width) in zip(
-                self.rows, self.categories, self.crowd, counts, self.sizes.tolist(), strict=True
+            for rows, categories, crowd, n, (height, width), complete in zip(
+                self.rows,
+                self.categories,
+                self.crowd,
+                counts,
+                self.sizes.tolist(),
+                [None] * len(counts) if self.complete is None else self.complete,
+                strict=True,
             )
         ]
 
@@ -108,5 +120,16 @@ def collate(examples: list[Example], divisor: int) -> TrainingBatch:
         torch.from_numpy(rows),
         torch.from_numpy(categories),
         torch.from_numpy(crowd),
+        _complete(examples),
         tuple(one for example in examples for one in example.missed),
     )
+
+
+def _complete(examples: list[Example]) -> Bool[Tensor, "b k"] | None:
+    """Of each example and category; those that are labelled whole have every category complete."""
+    known = [example.complete for example in examples if example.complete is not None]
+    if not known:
+        return None
+    everything = np.ones_like(known[0])
+    rows = [everything if example.complete is None else example.complete for example in examples]
+    return torch.from_numpy(np.stack(rows))

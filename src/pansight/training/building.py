@@ -9,8 +9,9 @@ from pansight.categories import Categories, Category
 from pansight.errors import CheckpointError, InputError
 from pansight.models.base import PanopticModel
 from pansight.models.preprocess import Preprocess
+from pansight.nn.features import Backbone
 from pansight.training.config import ModelChoice, one_line
-from pansight.zoo.backbone import load_backbone
+from pansight.zoo.backbone import IMAGENET_PACKAGES, imagenet_weights, load_backbone
 from pansight.zoo.methods import construct, find_method
 from pansight.zoo.presets import preset
 from pansight.zoo.registry import load_model
@@ -31,11 +32,23 @@ def build_model(choice: ModelChoice, categories: Categories) -> PanopticModel:
         preprocess = preprocess or spec.preprocess
     config = _checked(find_method(method).config, _changed(fields, choice.config))
     model = construct(method, config, categories, preprocess or Preprocess())
+    model.preprocess = _scaled(model, given=choice.preprocess, backbone="backbone" in choice.config)
     if choice.backbone is not None:
         load_backbone(model, choice.backbone)
-    if choice.start is not None:
+    if choice.start is not None and choice.start.partition(":")[0] in IMAGENET_PACKAGES:
+        load_backbone(model, imagenet_weights(choice.start))
+    elif choice.start is not None:
         start_from(model, choice.start)
     return model
+
+
+def _scaled(model: PanopticModel, given: Preprocess | None, backbone: bool) -> Preprocess:
+    """The model's preprocessing, normalised as its backbone wants it where nothing else is said."""
+    scale = next(one.input_scale for one in model.modules() if isinstance(one, Backbone))
+    told = given is not None and given.model_fields_set & {"mean", "std", "channels"}
+    if told or not backbone:
+        return model.preprocess
+    return model.preprocess.model_copy(update=scale._asdict())
 
 
 def start_from(model: PanopticModel, name_or_path: str) -> None:

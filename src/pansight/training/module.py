@@ -11,6 +11,7 @@ from torch.optim import SGD, AdamW, Optimizer
 from pansight.data.transforms import generator_for
 from pansight.errors import DataError, PansightError
 from pansight.models.base import PanopticModel
+from pansight.nn.features import Backbone
 from pansight.training.batch import TrainingBatch
 from pansight.training.config import TrainConfig
 from pansight.training.schedule import rate_factor
@@ -125,6 +126,8 @@ class TrainingModule(LightningModule):
         groups = self.model.parameter_groups(settings.learning_rate, settings.weight_decay)
         if settings.one_rate:
             groups = [{**group, "lr": settings.learning_rate} for group in groups]
+        if settings.backbone_factor is not None:
+            groups = self._apart(groups, settings.learning_rate * settings.backbone_factor)
         # A checkpoint brings back the groups' old settings; those of now are set again at every step.
         common: dict[str, Any] = {"weight_decay": settings.weight_decay}
         if settings.kind == "sgd":
@@ -138,6 +141,18 @@ class TrainingModule(LightningModule):
         if settings.kind == "sgd":
             return SGD(groups, lr=settings.learning_rate, fused=fused)
         return AdamW(groups, lr=settings.learning_rate, fused=fused)
+
+    def _apart(self, groups: list[dict[str, Any]], rate: float) -> list[dict[str, Any]]:
+        """The same groups with the backbone's parameters in groups of their own, which learn at `rate`."""
+        parts = [part for part in self.model.modules() if isinstance(part, Backbone)]
+        inside = {id(parameter) for part in parts for parameter in part.parameters()}
+        result = []
+        for group in groups:
+            for chosen, lr in ((False, group["lr"]), (True, rate)):
+                some = [one for one in group["params"] if (id(one) in inside) == chosen]
+                if some:
+                    result.append({**group, "params": some, "lr": lr})
+        return result
 
     def configure_gradient_clipping(
         self,

@@ -1,19 +1,27 @@
 """Where samples come from: synthetic scenes or a data set on disk."""
 
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from pansight.categories import Categories, read_categories
+from pansight.data.class_maps import ClassMap, categories_of, correspond, read_class_map
 from pansight.data.coco import CocoPanoptic
+from pansight.data.labelling import find_labelling
 from pansight.data.opening import PanopticDataset, has_split, open_dataset
+from pansight.data.relabelled import Relabelled
 from pansight.data.sample import Sample
 from pansight.errors import DataError, InputError
+from pansight.panoptic.labelling import Labelling
 from pansight.scenes import SceneDataset
 from pansight.training.config import (
     VALIDATION_SCENES_SEED,
     DataOnDisk,
+    MixtureData,
     SceneData,
     TrainConfig,
 )
+from pansight.training.mixing import open_mixture
 from pansight.training.stream import Samples
 
 LOOKS = 4
@@ -51,6 +59,9 @@ def open_sources(config: TrainConfig) -> Sources:
     """The data that the configuration names. Raises DataError when it cannot be read."""
     if isinstance(config.data, SceneData):
         return _scenes(config.data, config)
+    if isinstance(config.data, MixtureData):
+        training, validation = open_mixture(config.data, config.seed, config.validation.pictures)
+        return Sources(training, validation, training.categories)
     return _on_disk(config.data)
 
 
@@ -88,6 +99,40 @@ def _look(samples: Samples) -> None:
 
 
 def _training(data: DataOnDisk, categories: Categories | None) -> PanopticDataset:
+    if data.map is None:
+        return _labelled(_opened(data, categories), data.train_json or data.folder)
+    own = _opened(data, None)
+    mapping = read_class_map(data.map)
+    wanted = categories or categories_of(mapping, own.categories)
+    return _mapped(own, mapping, wanted, data.train_json or data.folder)
+
+
+def _mapped(
+    own: PanopticDataset, mapping: ClassMap, wanted: Categories, place: Path | None
+) -> PanopticDataset:
+    """The data set in the model's categories; what has no place there is unlabelled."""
+    found = correspond(mapping, wanted, own.categories)
+    remark = found.remark()
+    if remark is not None:
+        print(f"remark: {remark}", file=sys.stderr)
+    if all(new is None for new in found.places.values()):
+        raise DataError("the class map leaves nothing of the data; see `pansight data map`")
+    labelling = None if place is None else find_labelling(place, own.categories)
+    every = frozenset(range(len(own.categories)))
+    labelling = (labelling or Labelling(every, every)).translated(found.places)
+    return Relabelled(own, found.places, wanted, labelling)
+
+
+def _labelled(dataset: PanopticDataset, place: Path | None) -> PanopticDataset:
+    """The data set with what a `labelled.json` beside it says; as it is where there is none."""
+    labelling = None if place is None else find_labelling(place, dataset.categories)
+    if labelling is None:
+        return dataset
+    same = dict(enumerate(range(len(dataset.categories))))
+    return Relabelled(dataset, same, dataset.categories, labelling)
+
+
+def _opened(data: DataOnDisk, categories: Categories | None) -> PanopticDataset:
     if data.train_json is not None and data.train_images is not None:
         return CocoPanoptic(data.train_json, data.train_images, data.train_masks, categories)
     assert data.folder is not None  # checked with the configuration
@@ -98,6 +143,15 @@ def _training(data: DataOnDisk, categories: Categories | None) -> PanopticDatase
 
 def _validation(data: DataOnDisk, categories: Categories) -> PanopticDataset | None:
     """Samples to validate with, in the categories of the training; None where there are none."""
+    place = data.validation_json or data.folder
+    if data.map is not None:
+        own = _held_out(data, None)
+        return None if own is None else _mapped(own, read_class_map(data.map), categories, place)
+    own = _held_out(data, categories)
+    return None if own is None else _labelled(own, place)
+
+
+def _held_out(data: DataOnDisk, categories: Categories | None) -> PanopticDataset | None:
     if data.validation_json is not None and data.validation_images is not None:
         return CocoPanoptic(data.validation_json, data.validation_images, data.validation_masks, categories)
     if data.folder is None or not has_split(data.folder, data.validation_split, kind=data.layout):

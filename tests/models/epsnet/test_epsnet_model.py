@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from pansight.categories import Categories, Category
 from pansight.merging.sizes import Sizes
-from pansight.models.epsnet import EPSNet, EPSNetConfig
+from pansight.models.epsnet import EPSNet, EPSNetConfig, EPSNetMergeSettings
 from pansight.models.epsnet.anchors import make_anchors
 from pansight.models.epsnet.fusion import CrossLayerAttention, NormalFusion
 from pansight.models.preprocess import Preprocess
@@ -182,7 +182,8 @@ def test_anchors_are_made_once() -> None:
     levels, cpu = [(13, 7), (7, 4), (4, 2), (2, 1), (1, 1)], torch.device("cpu")
     first = make_anchors(levels, EPSNetConfig(), cpu)
     # what they do not depend on does not make them anew
-    assert make_anchors(list(levels), EPSNetConfig(depth=50, stuff_area=1), cpu) is first
+    other = EPSNetConfig(depth=50, merge=EPSNetMergeSettings(stuff_area=1))
+    assert make_anchors(list(levels), other, cpu) is first
     others = [
         make_anchors([(7, 13), *levels[1:]], EPSNetConfig(), cpu),
         make_anchors(levels, EPSNetConfig(square_anchors=True), cpu),

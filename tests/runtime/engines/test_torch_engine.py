@@ -1,5 +1,6 @@
 """PyTorch as an engine: modes, precisions, devices' errors, threads."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -137,13 +138,31 @@ def test_tensors_of_several_sizes(small_model: YOSO) -> None:
         segmenter.tensors([])
 
 
-@pytest.mark.usefixtures("unchecked_shapes")
-def test_compiled_at_three_sizes(small_model: YOSO) -> None:
-    plain, fast = (TorchEngine(small_model, device="cpu", mode=mode) for mode in ("folded", "compiled"))
-    for size in ((64, 96), (64, 64), (96, 64)):
-        frame = noise(*size)
-        one, other = (Segmenter(engine)(frame).semantic() for engine in (plain, fast))
-        assert np.mean(one != other) < 0.01
+def test_compiled_networks_are_called_one_at_a_time(
+    small_model: YOSO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That compiling itself works, for several sizes, is seen by the models' own tests."""
+    inside: list[int] = []
+    most: list[int] = []
+
+    def compiled(network: torch.nn.Module) -> Callable[..., Any]:
+        def call(*inputs: Any) -> Any:
+            inside.append(1)
+            most.append(len(inside))
+            outputs = network(*inputs)
+            inside.pop()
+            return outputs
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    frame = noise(40, 60)
+    expected = Segmenter(TorchEngine(small_model, device="cpu"))(frame)
+    segmenter = Segmenter(TorchEngine(small_model, device="cpu", mode="compiled"))
+    with ThreadPoolExecutor(4) as pool:
+        maps = list(pool.map(segmenter, [frame] * 8))
+    assert all(found.same_as(expected) for found in maps)
+    assert len(most) == 8 and max(most) == 1
 
 
 def test_normalisation_knows_padding_and_channels() -> None:

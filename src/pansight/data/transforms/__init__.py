@@ -1,5 +1,6 @@
 """Augmentation: picture and segment ids changed together, reproducible sample by sample."""
 
+from pansight.data.transforms.appearance import Blur, Compression, Erasing, Gray
 from pansight.data.transforms.color import ColorJitter
 from pansight.data.transforms.geometry import (
     FixedCrop,
@@ -15,6 +16,7 @@ from pansight.data.transforms.picture import Compose, Labelled, Transform, gener
 from pansight.data.transforms.presets import (
     crop_and_color,
     large_scale_jitter,
+    photographs,
     short_sides,
     squash_and_crop,
     window_and_rescale,
@@ -22,9 +24,13 @@ from pansight.data.transforms.presets import (
 from pansight.data.transforms.windows import WindowAroundObject, WindowWithCenter, WindowWithObject
 
 __all__ = [
+    "Blur",
     "ColorJitter",
     "Compose",
+    "Compression",
+    "Erasing",
     "FixedCrop",
+    "Gray",
     "HorizontalFlip",
     "Labelled",
     "PadTo",
@@ -40,6 +46,7 @@ __all__ = [
     "crop_and_color",
     "generator_for",
     "large_scale_jitter",
+    "photographs",
     "short_sides",
     "squash_and_crop",
     "window_and_rescale",

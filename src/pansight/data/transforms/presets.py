@@ -1,5 +1,6 @@
 """The sequences that papers train with, at any size."""
 
+from pansight.data.transforms.appearance import Blur, Compression, Erasing, Gray
 from pansight.data.transforms.color import ColorJitter
 from pansight.data.transforms.geometry import (
     FixedCrop,
@@ -76,3 +77,24 @@ def squash_and_crop(
     jitter: tuple[Transform, ...] = (ColorJitter(hue=9),) if color else ()
     mirror: tuple[Transform, ...] = (HorizontalFlip(),) if flip else ()
     return Compose((*jitter, *mirror, Squash(size, minimum, maximum), WindowWithCenter(size)))
+
+
+def photographs(size: tuple[int, int], minimum: float = 0.6, maximum: float = 2.0) -> Compose:
+    """For small sets of photographs: everything that a camera or a passer-by might change.
+
+    Flip; fit into s * `size`, s ~ U(minimum, maximum); a crop of `size`; colours, now and then none; blur;
+    JPEG; boxes over the image; padding up to `size`.
+    """
+    return Compose(
+        (
+            HorizontalFlip(),
+            ScaleJitter(size, minimum, maximum),
+            RandomCrop(size),
+            ColorJitter(),
+            Gray(),
+            Blur(),
+            Compression(),
+            Erasing(),
+            PadTo(size),
+        )
+    )

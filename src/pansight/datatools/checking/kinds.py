@@ -272,3 +272,20 @@ SELF_SCORE = _kind(
     "mend what is listed above",
     "scored again after the mending",
 )
+
+# Videos
+FRAMES_UNORDERED = _kind(
+    "frames-unordered", _WARNING, "frames out of order", "list the frames of a video in the order of time"
+)
+ID_CHANGES_CLASS = _kind(
+    "id-changes-class", _ERROR, "id of a video that changes its category", "give each object an id of its own"
+)
+ID_JUMPS = _kind(
+    "id-jumps", _WARNING, "object whose id changes from frame to frame", "keep its id through the video"
+)
+STUFF_IDS = _kind(
+    "stuff-ids", _WARNING, "stuff with several ids in a video", "keep one id a category: VPQ counts stuff ids"
+)
+VIDEO_SIZES = _kind(
+    "video-sizes", _WARNING, "video whose frames differ in size", "bring its frames to one size"
+)

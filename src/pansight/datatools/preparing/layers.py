@@ -9,9 +9,6 @@ from jaxtyping import Bool, Int32
 from pansight.categories import Categories
 from pansight.panoptic import VOID, PanopticMap
 
-_MOST_PIXELS = 1 << 30
-"""More than any picture has; a larger product of height and width is a mistake in the file."""
-
 
 class Layer(NamedTuple):
     """A region to paint. Layers with the same `key` are one segment; `category` None makes pixels void."""
@@ -26,11 +23,6 @@ class Layer(NamedTuple):
 def stuff_key(category: int) -> object:
     """The key of the layers of a stuff category, which are one segment."""
     return ("stuff", category)
-
-
-def is_picture_size(height: int, width: int) -> bool:
-    """Whether a picture can have this size."""
-    return height > 0 and width > 0 and height * width <= _MOST_PIXELS
 
 
 def paint_layers(

@@ -5,18 +5,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from pansight.formats.annotation.losses import (
+    HIDDEN,
+    NO_AREA,
+    NO_MASK,
+    NO_PIXELS,
+    OUTSIDE,
+    SHRUNK,
+    Lost,
+)
 from pansight.panoptic import PanopticMap
 
 _NAMED = 5
 """So many objects of a kind are named, the others counted."""
-
-NO_MASK = "without a mask (segmentation is empty)"
-NO_PIXELS = "without a pixel in their image"
-HIDDEN = "wholly hidden by others"
-OUTSIDE = "largely outside of their image"
-SHRUNK = "far smaller than their area says"
-STRAY = "with stray points beside their polygons, which were left out"
-NO_AREA = "that are lines or points, which cover no area"
 
 _GONE = (NO_MASK, NO_PIXELS, HIDDEN, NO_AREA)
 _REMEDIES = {
@@ -25,13 +26,6 @@ _REMEDIES = {
     OUTSIDE: "check that the coordinates are pixels of this image",
     SHRUNK: "check that the coordinates are pixels, not shares of the size",
 }
-
-
-class Lost(NamedTuple):
-    """One object, how messages call it, and what is the matter with it, one of the words above."""
-
-    kind: str
-    name: str
 
 
 class Taken(NamedTuple):

@@ -52,7 +52,7 @@ class CommutedConv(nn.Module):
         if self.plain is not None:
             result = F.conv2d(maps[0], self.plain, self.bias, padding=1)
         else:
-            result = self.bias[:, None, None].expand(len(total), -1, height, width).clone()
+            result = self.bias[:, None, None].expand(total.shape[0], -1, height, width).clone()
         for tap in range(TAPS):
             row, column = divmod(tap, 3)
             result += shifted[:, tap, :, row : row + height, column : column + width]

@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from pansight.merging.settings import PrioritySettings, moved_to_merge
+from pansight.models.backbone import BackboneName
 
 Bounds = tuple[PositiveFloat, PositiveFloat, PositiveFloat, PositiveFloat]
 
@@ -41,7 +42,8 @@ class DenseDetectionConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    # backbone
+    # backbone; depth, width and eps are a residual network's
+    backbone: BackboneName = "resnet"
     depth: Literal[18, 34, 50, 101] = 50
     width: PositiveInt = 64
     backbone_norm: Literal["frozen", "batch"] = "frozen"

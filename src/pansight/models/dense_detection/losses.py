@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -20,6 +20,7 @@ from pansight.models.dense_detection.targets import (
     find_things,
     level_cells,
     levels_of,
+    open_cells,
     owners_by_box,
     owners_by_mask,
     semantics_of,
@@ -42,6 +43,10 @@ class Truth(NamedTuple):
     dense: list[CellTarget] | None
     """of each picture: the cells from which masks are made; None where nothing asks for them"""
     semantics: Int[Tensor, "b h2 w2"]
+    unknown: Bool[Tensor, "b h2 w2"] | None = None
+    """pixels that nothing labels; None where everything is labelled"""
+    impossible: Bool[Tensor, "b n"] | None = None
+    """of each picture and category, whether unlabelled pixels are certainly none of it"""
 
 
 @torch.no_grad()
@@ -63,14 +68,33 @@ def truth_of(
             owners = [owners_by_box(truth, cells) for truth in boxed]
         else:
             owners = [owners_by_mask(target, channels, cells) for target in targets]
-        return [cell_target(o, truth.things, cells) for o, truth in zip(owners, boxed, strict=True)]
+        found = [cell_target(o, truth.things, cells) for o, truth in zip(owners, boxed, strict=True)]
+        return [
+            one._replace(open=open_cells(target, one.owners, channels, cells))
+            for one, target in zip(found, targets, strict=True)
+        ]
 
     return Truth(
         [truth.things for truth in boxed],
         assigned(level_grid),
         assigned(dense_grid) if config.levelness else None,
         torch.stack([semantics_of(target, config.semantic_stride) for target in targets]),
+        *_unlabelled(targets, len(channels), config.semantic_stride),
     )
+
+
+def _unlabelled(
+    targets: list[Target], categories: int, stride: int
+) -> tuple[Bool[Tensor, "b h2 w2"] | None, Bool[Tensor, "b n"] | None]:
+    """Pixels of the semantic grid that nothing labels, and what they are certainly not."""
+    if not any(target.partial for target in targets):
+        return None, None
+    start = stride // 2
+    ground = [
+        target.unknown() if target.partial else torch.zeros_like(target.unknown()) for target in targets
+    ]
+    impossible = torch.stack([target.impossible(categories) for target in targets])
+    return torch.stack(ground)[:, start::stride, start::stride], impossible
 
 
 def end_to_end(levels: tuple[Float[Tensor, "b c _ _"], ...]) -> Float[Tensor, "b p c"]:
@@ -102,12 +126,16 @@ def area_of(offsets: Float[Tensor, "f 4"]) -> Float[Tensor, " f"]:
 
 
 def detection_losses(
-    outputs: DenseOutputs, truths: list[CellTarget], config: DenseDetectionConfig
+    outputs: DenseOutputs,
+    truths: list[CellTarget],
+    config: DenseDetectionConfig,
+    impossible: Bool[Tensor, "b t"] | None = None,
 ) -> dict[str, Float[Tensor, ""]]:
     """`box` (Eq. 11) and `centerness` (Eq. 12) over foreground cells, `class` (focal) over all of P3..P7.
 
     The first two are divided by the number of foreground cells, where a pixel on two levels counts twice;
-    `class` by that or by the number of valid cells. Numbers are of the whole batch, at least 1.
+    `class` by that or by the number of valid cells. Numbers are of the whole batch, at least 1. On unlabelled
+    ground only the things that are `impossible` there count as absent.
     """
     logits = end_to_end(outputs.class_logits)
     foreground = torch.stack([truth.foreground for truth in truths])
@@ -121,14 +149,22 @@ def detection_losses(
     labels = torch.stack([truth.labels for truth in truths])
     one_hot = (labels[..., None] == torch.arange(logits.shape[2], device=labels.device)).float()
     focal = sigmoid_focal_loss(logits, one_hot, config.focal_alpha, config.focal_gamma)
+    counted = valid[..., None].expand_as(focal)
+    if impossible is not None:
+        ground = torch.stack([_open(truth) for truth in truths])
+        counted = counted & (~ground[..., None] | impossible[:, None])
     normalizer = count
     if config.class_normalizer == "locations":
         normalizer = mean_over_processes(valid.sum().float())
     return {
         "box": boxes.sum() / count,
         "centerness": centerness / count,
-        "class": (focal * valid[..., None]).sum() / normalizer,
+        "class": (focal * counted).sum() / normalizer,
     }
+
+
+def _open(truth: CellTarget) -> Bool[Tensor, " p"]:
+    return torch.zeros_like(truth.valid) if truth.open is None else truth.open
 
 
 def levelness_loss(
@@ -141,18 +177,30 @@ def levelness_loss(
 
 
 def level_labels(truth: CellTarget, bounds: tuple[float, ...]) -> Int[Tensor, " p"]:
-    """0: background, 1 to 5: level of the owner's box, -1: ignored."""
+    """0: background, 1 to 5: level of the owner's box, -1: ignored, as unlabelled ground is."""
     labels = torch.where(truth.foreground, levels_of(truth.offsets, bounds), 0)
-    return labels.masked_fill(~truth.valid, -1)
+    return labels.masked_fill(~truth.valid | _open(truth), -1)
 
 
 def semantic_loss(
-    logits: Float[Tensor, "b n h8 w8"], labels: Int[Tensor, "b h2 w2"], stride: int, share: float
+    logits: Float[Tensor, "b n h8 w8"],
+    labels: Int[Tensor, "b h2 w2"],
+    stride: int,
+    share: float,
+    unknown: Bool[Tensor, "b h2 w2"] | None = None,
+    impossible: Bool[Tensor, "b n"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Cross-entropy over the worst pixels (Eq. 15), logits enlarged to one value every `stride` pixels."""
+    """Cross-entropy over the worst pixels (Eq. 15), logits enlarged to one value every `stride` pixels.
+
+    Pixels of `unknown` ground must only be none of the categories that are `impossible` there.
+    """
     factor = 8 // stride
     size = (logits.shape[2] * factor, logits.shape[3] * factor)
     enlarged = F.interpolate(at_least_float32(logits), size=size, mode="bilinear", align_corners=False)
     # maps of ceil(side / 8) cells can reach beyond the picture
     height, width = labels.shape[1:]
-    return bootstrapped_cross_entropy(enlarged[:, :, :height, :width], labels, share)
+    possible = None if impossible is None else ~impossible
+    ground = None if unknown is None else unknown & (labels < 0)
+    return bootstrapped_cross_entropy(
+        enlarged[:, :, :height, :width], labels, share, open_pixels=ground, possible=possible
+    )

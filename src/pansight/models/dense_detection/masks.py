@@ -119,7 +119,7 @@ def _where_active(
 
 
 def _active(
-    probability: Float[Tensor, "b p t"], size: tuple[int, int], least: float, reach: int
+    probability: Float[Tensor, "b p t"], size: tuple[int, int], least: Number, reach: int
 ) -> Bool[Tensor, "b t p"]:
     """Cells that reach `least`, or that are mixed with one that does."""
     near = (probability >= least).transpose(1, 2).unflatten(2, size).contiguous().view(torch.uint8)

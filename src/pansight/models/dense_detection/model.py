@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pansight.categories import Categories
-from pansight.merging import Form, MergeSettings
+from pansight.merging import Form, MergeSettings, settled
 from pansight.models.base import PanopticModel, Target
 from pansight.models.dense_detection.backbone import Backbone
 from pansight.models.dense_detection.candidates import find_queries
@@ -33,6 +33,7 @@ class DenseDetection(PanopticModel):
     """
 
     method = "dense_detection"
+    outputs = DenseOutputs
     config: DenseDetectionConfig
 
     def __init__(self, config: DenseDetectionConfig, categories: Categories, preprocess: Preprocess) -> None:
@@ -68,9 +69,19 @@ class DenseDetection(PanopticModel):
         """
         config = self.config
         truth = truth_of(targets, outputs, self.thing_channels, config)
-        losses = detection_losses(outputs, truth.levels, config)
+        losses = detection_losses(
+            outputs,
+            truth.levels,
+            config,
+            None if truth.impossible is None else truth.impossible[:, self.thing_indices],
+        )
         semantic = semantic_loss(
-            outputs.semantic_logits, truth.semantics, config.semantic_stride, config.hard_share
+            outputs.semantic_logits,
+            truth.semantics,
+            config.semantic_stride,
+            config.hard_share,
+            truth.unknown,
+            truth.impossible,
         )
         losses["semantic"] = config.semantic_weight * semantic
         if outputs.levelness is not None and truth.dense is not None:
@@ -100,7 +111,8 @@ class DenseDetection(PanopticModel):
     ) -> PanopticBatch:
         """Query boxes, their masks from the dense boxes, painted by falling score; stuff from semantics."""
         settings = self.config.merge.replaced(settings)
-        return merge_dense(outputs, sizes, self.config, settings, self.is_thing, form)
+        merged = merge_dense(outputs, sizes, self.config, settings, self.is_thing, form)
+        return settled(merged, settings)
 
     def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
         """FCOS's rules, as the paper names none: biases learn at twice the rate and do not decay.

@@ -54,6 +54,8 @@ class CellTarget(NamedTuple):
     """thing channel of the owner; -1 where there is none"""
     offsets: Float[Tensor, "p 4"]
     """left, top, right, bottom to the owner's box in pixels (Eq. 8); anything where there is none"""
+    open: Bool[Tensor, " p"] | None = None
+    """cells without an owner on unlabelled ground: only the complete things are certainly not there"""
 
     @property
     def foreground(self) -> Bool[Tensor, " p"]:
@@ -116,6 +118,15 @@ def find_things(target: Target, channels: Int[Tensor, " n"]) -> BoxTarget:
     plain = (labels >= 0) & ~target.crowd
     crowd = (labels >= 0) & target.crowd
     return BoxTarget(Things(boxes[plain], labels[plain]), boxes[crowd], target.size)
+
+
+def open_cells(
+    target: Target, owners: Int[Tensor, " p"], channels: Int[Tensor, " n"], cells: Cells
+) -> Bool[Tensor, " p"] | None:
+    """Background cells whose pixel nothing labels, so that some thing may be there; None: there are none."""
+    if not target.partial or not bool((~target.impossible(len(channels)) & (channels >= 0)).any()):
+        return None
+    return (owners == BACKGROUND) & at_cells(target.unknown()[None], cells)[0]
 
 
 def semantics_of(target: Target, stride: int) -> Int[Tensor, "h2 w2"]:

@@ -37,7 +37,9 @@ class Detections(NamedTuple):
         return Detections(
             self.boxes.gather(1, wide.expand(-1, -1, 4)),
             self.coefficients.gather(1, wide.expand(-1, -1, self.coefficients.shape[2])),
-            *(column.gather(1, order) for column in self[2:5]),
+            self.classes.gather(1, order),
+            self.scores.gather(1, order),
+            self.kept.gather(1, order),
             self.overflow,
         )
 

@@ -3,7 +3,9 @@
 from jaxtyping import Float
 from torch import Tensor
 
+from pansight.models.backbone import backbone_of
 from pansight.models.epsnet.config import EPSNetConfig
+from pansight.nn.features import Backbone
 from pansight.nn.fpn import FeaturePyramid
 from pansight.nn.naming import KeyNames
 from pansight.nn.resnet import ResNet, torchvision_names
@@ -18,9 +20,11 @@ PYRAMID_NAMES = {
 }
 
 
-def make_backbone(config: EPSNetConfig) -> ResNet:
-    """A residual network whose keys are torchvision's but for `layers.0` instead of `layer1`, and so on."""
-    network = ResNet(config.depth, width=config.width, norm=config.backbone_norm, eps=config.backbone_eps)
+def make_backbone(config: EPSNetConfig) -> Backbone:
+    """A residual network whose keys are torchvision's but for `layers.0` instead of `layer1`; or another."""
+    network = backbone_of(config)
+    if not isinstance(network, ResNet):
+        return network
     names = {}
     for inner, outer in torchvision_names(network).pairs():
         stage, dot, rest = outer.partition(".")

@@ -3,7 +3,6 @@
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from pansight.models.epsnet.config import EPSNetConfig
 from pansight.models.epsnet.features import Maps
@@ -78,9 +77,13 @@ class SemanticHead(nn.Sequential):
 
     def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k s"]:
         """The convolution is not padded; inputs below 3 x 3 (pictures below 257) repeat their border."""
-        missing = [max(0, 3 - side) for side in input.shape[2:]]
-        if any(missing):
-            input = F.pad(input, (0, missing[1], 0, missing[0]), mode="replicate")
+        # an exported graph meets inputs of either kind, so it always picks
+        tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        if tracing or min(input.shape[2:]) < 3:
+            for axis in (2, 3):
+                places = torch.arange(input.shape[axis] + 2, device=input.device)
+                count, last = (places[-1] - 1).clamp(min=3), places[-3]
+                input = input.index_select(axis, torch.minimum(places, last)[:count])
         for layer in self:
             input = layer(input)
         return input.mean((2, 3)).unflatten(1, (-1, self.classes))

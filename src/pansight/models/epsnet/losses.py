@@ -11,7 +11,8 @@ from pansight.models.epsnet.anchors import encode
 from pansight.models.epsnet.config import EPSNetConfig
 from pansight.models.epsnet.merge import assemble_masks
 from pansight.models.epsnet.outputs import EPSNetOutputs
-from pansight.models.epsnet.targets import UNLABELLED, Matching, Truth, match
+from pansight.models.epsnet.targets import UNLABELLED, Matching, Open, Truth, match
+from pansight.nn.losses import open_cross_entropy
 
 
 class Terms(NamedTuple):
@@ -37,7 +38,7 @@ def _terms(outputs: EPSNetOutputs, truths: list[Truth], config: EPSNetConfig) ->
         terms.append(
             (
                 _box_loss(outputs, picture, truth, matching),
-                _class_loss(outputs, picture, matching, config),
+                _class_loss(outputs, picture, matching, config, truth.open),
                 _mask_loss(outputs, picture, truth, matching, config),
                 _semantic_loss(outputs, picture, truth),
             )
@@ -60,23 +61,45 @@ def _box_loss(outputs: EPSNetOutputs, picture: int, truth: Truth, matching: Matc
 
 
 def _class_loss(
-    outputs: EPSNetOutputs, picture: int, matching: Matching, config: EPSNetConfig
+    outputs: EPSNetOutputs,
+    picture: int,
+    matching: Matching,
+    config: EPSNetConfig,
+    unknown: Open | None = None,
 ) -> Float[Tensor, ""]:
-    """Cross-entropy of positives and of the hardest negatives."""
+    """Cross-entropy of positives and of the hardest negatives.
+
+    Negatives mostly on unlabelled ground may be background or any thing that is not certainly absent.
+    """
     logits = outputs.class_logits[picture]
-    counted = (matching.labels > 0) | hard_negatives(logits, matching, config)
-    return F.cross_entropy(logits[counted], matching.labels[counted], reduction="sum")
+    if matching.open is None or unknown is None:
+        counted = (matching.labels > 0) | hard_negatives(logits, matching, config)
+        return F.cross_entropy(logits[counted], matching.labels[counted], reduction="sum")
+    possible = torch.cat((unknown.things.new_ones(1), ~unknown.things))
+    excused = open_cross_entropy(logits, possible.expand(len(logits), -1))
+    negatives = hard_negatives(logits, matching, config, torch.where(matching.open, excused, torch.inf))
+    counted = (matching.labels > 0) | negatives
+    terms = F.cross_entropy(logits, matching.labels.clamp(min=0), reduction="none")
+    return torch.where(matching.open, excused, terms)[counted].sum()
 
 
 @torch.no_grad()
 def hard_negatives(
-    logits: Float[Tensor, "a t1"], matching: Matching, config: EPSNetConfig
+    logits: Float[Tensor, "a t1"],
+    matching: Matching,
+    config: EPSNetConfig,
+    most: Float[Tensor, " a"] | None = None,
 ) -> Bool[Tensor, " a"]:
-    """`negatives` background anchors a positive: those least sure that they are background."""
+    """`negatives` background anchors a positive: those least sure that they are background.
+
+    `most` bounds the doubt of each.
+    """
     negative = matching.labels == 0
     wanted = min(config.negatives * int((matching.labels > 0).sum()), len(logits) - 1)
     # no difference is below 0, so what is no negative comes last, and is taken out again
     doubt = torch.where(negative, logits.logsumexp(1) - logits[:, 0], 0.0)
+    if most is not None:
+        doubt = torch.minimum(doubt, most)
     chosen = torch.zeros_like(negative)
     chosen[doubt.argsort(descending=True, stable=True)[:wanted]] = True
     return chosen & negative
@@ -113,4 +136,7 @@ def _semantic_loss(outputs: EPSNetOutputs, picture: int, truth: Truth) -> Float[
     size = truth.semantics.shape
     logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
     entropy = F.cross_entropy(logits, truth.semantics[None], ignore_index=UNLABELLED, reduction="sum")
+    if truth.open is not None:
+        ground = truth.open.ground & (truth.semantics == UNLABELLED)
+        entropy = entropy + open_cross_entropy(logits, ~truth.open.semantics[None])[0][ground].sum()
     return entropy / truth.semantics.numel()

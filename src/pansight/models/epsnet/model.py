@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pansight.categories import Categories
-from pansight.merging import Form, MergeSettings, PriorityRule
+from pansight.merging import Form, MergeSettings, PriorityRule, settled
 from pansight.models.base import PanopticModel, Target
 from pansight.models.epsnet.anchors import make_anchors
 from pansight.models.epsnet.config import EPSNetConfig
@@ -27,6 +27,7 @@ class EPSNet(PanopticModel):
     """Backbone, feature pyramid, cross-layer attention, prototypes, instance head, semantic head."""
 
     method = "epsnet"
+    outputs = EPSNetOutputs
     config: EPSNetConfig
 
     def __init__(self, config: EPSNetConfig, categories: Categories, preprocess: Preprocess) -> None:
@@ -122,7 +123,7 @@ class EPSNet(PanopticModel):
         config, settings = self.config, self.config.merge.replaced(settings)
         detections = detect(outputs, config, settings.object_threshold, form, settings.budget)
         rule = PriorityRule(settings.mask_threshold, False, settings.max_occlusion, settings.stuff_area)
-        return merge_epsnet(
+        merged = merge_epsnet(
             outputs,
             detections,
             sizes,
@@ -134,6 +135,24 @@ class EPSNet(PanopticModel):
             # whether a picture fills its input is then a matter of the preprocessing; else it is chance
             direct=self.preprocess.squash is not None or self.preprocess.divisor == 1,
         )
+        return settled(merged, settings)
+
+    @torch.no_grad()
+    def embeddings(
+        self, outputs: EPSNetOutputs, sizes: Sizes, batch: PanopticBatch
+    ) -> Float[Tensor, "b s d"]:
+        """The coefficients of each thing; zeros of stuff."""
+        scores = outputs.class_logits.float().softmax(2)[..., 1:]
+        # an anchor may be one of several things, but of a score to the last bit it is one
+        flat = scores.flatten(1)
+        categories = self.thing_categories.repeat(scores.shape[1])
+        found = []
+        for image, (worth, kinds) in enumerate(zip(batch.scores, batch.categories, strict=True)):
+            same = (flat[image][None] == worth[:, None]) & (categories[None] == kinds[:, None])
+            anchor = same.to(torch.uint8).argmax(1) // scores.shape[2]
+            vectors = outputs.coefficients[image].float()[anchor]
+            found.append(torch.where(same.any(1)[:, None], vectors, torch.zeros_like(vectors)))
+        return torch.stack(found)
 
     def optimized(self) -> "EPSNet":
         """See PanopticModel; also without the keys' bias, which adds the same to all that is compared."""

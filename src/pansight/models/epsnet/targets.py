@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 
 from pansight.models.base import Target
 from pansight.models.epsnet.anchors import corners
@@ -18,6 +19,14 @@ CERTAIN = 2.0
 """above any IoU: the anchor that fits an object best is made to find it"""
 
 
+class Open(NamedTuple):
+    """Unlabelled ground of a picture, and the channels that are certainly not there."""
+
+    ground: Bool[Tensor, "h w"]
+    things: Bool[Tensor, " t"]
+    semantics: Bool[Tensor, " s"]
+
+
 class Truth(NamedTuple):
     """One picture's annotation in the method's terms."""
 
@@ -29,6 +38,8 @@ class Truth(NamedTuple):
     crowds: Float[Tensor, "c 4"]
     semantics: Int[Tensor, "h w"]
     """channel of the semantic map: 0 where nothing is labelled, the last on all things"""
+    open: Open | None = None
+    """None where everything is labelled"""
 
 
 class Matching(NamedTuple):
@@ -38,6 +49,8 @@ class Matching(NamedTuple):
     """1 + thing channel; 0: background; NEUTRAL: anything"""
     objects: Int[Tensor, " a"]
     """the object that fits it best"""
+    open: Bool[Tensor, " a"] | None = None
+    """background that lies mostly on unlabelled ground: only the complete things are certainly not there"""
 
 
 def truth_of(target: Target, thing_channels: Int[Tensor, " c"], stuff_channels: Int[Tensor, " c"]) -> Truth:
@@ -58,7 +71,24 @@ def truth_of(target: Target, thing_channels: Int[Tensor, " c"], stuff_channels: 
         target.masks[single],
         _shares(target.masks[crowd]),
         semantics,
+        _open(target, thing_channels, stuff_channels),
     )
+
+
+def _open(
+    target: Target, thing_channels: Int[Tensor, " c"], stuff_channels: Int[Tensor, " c"]
+) -> Open | None:
+    if not target.partial:
+        return None
+    impossible = target.impossible(len(thing_channels))
+    # the semantic map has "other" last, for all things
+    counts = int(thing_channels.max()) + 1, int(stuff_channels.max()) + 1
+    absent = []
+    for table, count in zip((thing_channels, stuff_channels), counts, strict=True):
+        present = torch.zeros(count, dtype=torch.bool, device=impossible.device)
+        present[table[(table >= 0) & ~impossible]] = True
+        absent.append(~present)
+    return Open(target.unknown(), *absent)
 
 
 def _shares(masks: Bool[Tensor, "n h w"]) -> Float[Tensor, "n 4"]:
@@ -92,7 +122,19 @@ def match(truth: Truth, anchors: Float[Tensor, "a 4"], config: EPSNetConfig) -> 
     if len(truth.crowds):
         covered = _share_within(boxes, truth.crowds).amax(1) > config.crowd_iou
         labels = torch.where((labels <= 0) & covered, NEUTRAL, labels)
-    return Matching(labels, objects)
+    if truth.open is None:
+        return Matching(labels, objects)
+    return Matching(labels, objects, (labels == 0) & (_share_of(boxes, truth.open.ground) > 0.5))
+
+
+def _share_of(boxes: Float[Tensor, "a 4"], ground: Bool[Tensor, "h w"]) -> Float[Tensor, " a"]:
+    """Share of each box (as shares of the sides, cut at the borders) that is unlabelled ground."""
+    height, width = ground.shape
+    sums = F.pad(ground.float().cumsum(0).cumsum(1), (1, 0, 1, 0))
+    sides = torch.tensor((width, height, width, height), device=boxes.device)
+    x1, y1, x2, y2 = (boxes.clamp(0, 1) * sides).round().long().unbind(1)
+    inside = sums[y2, x2] - sums[y1, x2] - sums[y2, x1] + sums[y1, x1]
+    return inside / ((x2 - x1) * (y2 - y1)).clamp(min=1)
 
 
 def _share_within(boxes: Float[Tensor, "a 4"], crowds: Float[Tensor, "c 4"]) -> Float[Tensor, "a c"]:

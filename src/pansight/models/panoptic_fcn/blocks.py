@@ -119,7 +119,9 @@ class PlaneConv(nn.Module):
         return y + self._plane(x).to(y.dtype)
 
     def _plane(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "1 o h w"]:
-        if torch.compiler.is_compiling():  # a constant there, or as good as one
+        # a constant there, or as good as one
+        tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        if torch.compiler.is_compiling() or tracing:
             return self._worked_out(x)
         key = (*x.shape[2:], x.device, self.planes.dtype)
         known = self._known

@@ -13,6 +13,7 @@ from pydantic import (
 )
 
 from pansight.merging.settings import PrioritySettings, moved_to_merge
+from pansight.models.backbone import BackboneName
 
 Range = tuple[PositiveFloat, PositiveFloat]
 
@@ -37,7 +38,8 @@ class PanopticFCNConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    # backbone
+    # backbone; depth, width and eps are a residual network's
+    backbone: BackboneName = "resnet"
     depth: Literal[18, 34, 50, 101] = 50
     width: PositiveInt = 64
     backbone_norm: Literal["frozen", "batch"] = "frozen"

@@ -5,12 +5,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pansight.models.backbone import backbone_of
 from pansight.models.panoptic_fcn.blocks import GroupNormConv, Tower
 from pansight.models.panoptic_fcn.config import PanopticFCNConfig
 from pansight.nn.coordinates import coordinate_channels
 from pansight.nn.fpn import FeaturePyramid
 from pansight.nn.naming import KeyNames
-from pansight.nn.resnet import ResNet
 
 Maps = tuple[Float[Tensor, "b c _ _"], ...]
 
@@ -23,27 +23,19 @@ FPN_NAMES = {
 
 
 class Backbone(nn.Module):
-    """Residual network and feature pyramid P2..P7; keys `bottom_up`, `fpn_lateral2` ..., as in detectron2.
+    """Backbone and feature pyramid P2..P7; keys `bottom_up`, `fpn_lateral2` ..., as in detectron2.
 
     P6 is made of P5, P7 of ReLU(P6).
     """
 
     def __init__(self, config: PanopticFCNConfig) -> None:
         super().__init__()
-        self.bottom_up = ResNet(
-            config.depth,
-            width=config.width,
-            norm=config.backbone_norm,
-            eps=config.backbone_eps,
-            stride_in_1x1=config.stride_in_1x1,
-            deform_stages=config.deform_stages,
+        self.bottom_up = backbone_of(
+            config, stride_in_1x1=config.stride_in_1x1, deform_stages=config.deform_stages
         )
         self.fpn = FeaturePyramid(self.bottom_up.channels, config.pyramid_channels, extra_levels=2)
         KeyNames(FPN_NAMES).install(self)
-        network = self.bottom_up
-        parts = (network.stem, network.res2, network.res3, network.res4, network.res5)
-        for part in parts[: config.frozen_stages]:
-            part.requires_grad_(False)
+        self.bottom_up.freeze(config.frozen_stages)
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Maps:
         return self.fpn(self.bottom_up(images))

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -63,8 +63,15 @@ def _losses(
     for number, (thing_logits, stuff_logits) in enumerate(zip(outputs.things, outputs.stuff, strict=True)):
         heatmaps = torch.stack([target.levels[number].heatmap for target in targets])
         scores = torch.stack([target.levels[number].scores for target in targets])
-        heat = heat + soft_focal_loss(thing_logits, heatmaps, config).sum()
-        areas = areas + soft_focal_loss(stuff_logits, scores, config).mean((2, 3)).sum()
+        heat_terms = soft_focal_loss(thing_logits, heatmaps, config)
+        area_terms = soft_focal_loss(stuff_logits, scores, config)
+        for picture, target in enumerate(targets):
+            if target.open is not None:
+                ground = target.open.at((thing_logits.shape[2], thing_logits.shape[3]))
+                heat_terms[picture] *= _told(heatmaps[picture], ground, target.open.things)
+                area_terms[picture] *= _told(scores[picture], ground, target.open.stuff)
+        heat = heat + heat_terms.sum()
+        areas = areas + area_terms.mean((2, 3)).sum()
     segments, stuff = outputs.features.new_zeros(()), outputs.features.new_zeros(())
     for picture, target in enumerate(targets):
         segments = segments + _thing_dice(outputs, picture, target, thing_embedding, config)
@@ -75,6 +82,13 @@ def _losses(
         config.segment_weight * segments / max(things, 1),
         config.segment_weight * stuff / max(regions, 1),
     )
+
+
+def _told(
+    wanted: Float[Tensor, "c h w"], ground: Bool[Tensor, "h w"], absent: Bool[Tensor, " c"]
+) -> Bool[Tensor, "c h w"]:
+    """Where a map counts: not on unlabelled ground, but for what is there and for what certainly is not."""
+    return ~ground | absent[:, None, None] | (wanted > 0)
 
 
 def soft_focal_loss(
@@ -160,4 +174,8 @@ def _stuff_dice(
         classes.append(level.stuff.classes)
     masks = (embedding(torch.cat(kernels)) @ outputs.features[picture].flatten(1)).sigmoid()
     truth, present = target.labels.to(masks.dtype).flatten(1), torch.cat(classes)
+    if target.open is not None:
+        ground = target.open.at((target.labels.shape[1], target.labels.shape[2])).flatten()
+        told = ~ground | target.open.stuff[:, None]
+        truth, masks = truth * told, masks * told[present]
     return dice(masks[:, None], truth[present], truth.square().sum(1)[present]).sum()

@@ -7,8 +7,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from pansight.categories import Categories
-from pansight.merging import Form, MergeSettings, PriorityRule
+from pansight.merging import Form, MergeSettings, PriorityRule, settled
 from pansight.models.base import PanopticModel, Target
+from pansight.models.embeddings import by_strength
 from pansight.models.panoptic_fcn.config import PanopticFCNConfig
 from pansight.models.panoptic_fcn.features import Backbone, FeatureEncoder, SemanticFPN, summed
 from pansight.models.panoptic_fcn.fusion import fuse_stuff, fuse_things
@@ -20,7 +21,7 @@ from pansight.models.panoptic_fcn.oracle import Oracle, true_peaks, true_regions
 from pansight.models.panoptic_fcn.outputs import FEATURE_STRIDE, PanopticFCNOutputs
 from pansight.models.panoptic_fcn.positions import Peaks, Regions, find_peaks, find_regions
 from pansight.models.panoptic_fcn.readings import PatchReading, PlainReading, Reading
-from pansight.models.panoptic_fcn.targets import PictureTarget, encode, truth_of
+from pansight.models.panoptic_fcn.targets import PictureTarget, encode, open_of, truth_of
 from pansight.models.preprocess import Preprocess, Sizes
 from pansight.nn.deform import ModulatedDeformConv2d
 from pansight.panoptic import PanopticBatch
@@ -35,6 +36,7 @@ class PanopticFCN(PanopticModel):
     """
 
     method = "panoptic_fcn"
+    outputs = PanopticFCNOutputs
     merge_modules = ("thing_generator", "stuff_generator")
     config: PanopticFCNConfig
 
@@ -101,7 +103,13 @@ class PanopticFCN(PanopticModel):
         padded = (quarter[0] * FEATURE_STRIDE, quarter[1] * FEATURE_STRIDE)
         channels = (outputs.things[0].shape[1], outputs.stuff[0].shape[1])
         truths = [truth_of(target, self.thing_channels, self.stuff_channels) for target in targets]
-        return [encode(truth, sizes, padded, channels, self.config) for truth in truths]
+        tables = self.thing_channels, self.stuff_channels
+        return [
+            encode(truth, sizes, padded, channels, self.config)._replace(
+                open=open_of(target, *tables, channels)
+            )
+            for truth, target in zip(truths, targets, strict=True)
+        ]
 
     def merge(
         self,
@@ -128,7 +136,7 @@ class PanopticFCN(PanopticModel):
         config, settings = self.config, self.config.merge.replaced(settings)
         things = fuse_things(peaks, self.thing_generator, config, form)
         stuff = fuse_stuff(regions, self.stuff_generator)
-        least = settings.object_threshold
+        least: Any = settings.object_threshold
         if isinstance(least, Tensor):  # an input of a graph
             least = least.clamp(min=config.instance_threshold)
         else:
@@ -142,9 +150,10 @@ class PanopticFCN(PanopticModel):
             instances, labels, sizes, self.thing_categories, self.stuff_categories, rule, form
         )
         if form == "pruned":
-            return merged
+            return settled(merged, settings)
         worth = things.kept & (things.scores >= least)
-        return merged._replace(overflow=worth.sum(1, dtype=torch.int32) > settings.budget)
+        merged = merged._replace(overflow=worth.sum(1, dtype=torch.int32) > settings.budget)
+        return settled(merged, settings)
 
     @torch.no_grad()
     def instances(
@@ -171,6 +180,16 @@ class PanopticFCN(PanopticModel):
         regions = find_regions(outputs, self.config, form, self.reading)
         stuff = fuse_stuff(regions, self.stuff_generator)
         return semantic_labels(stuff, outputs.features, sizes, self.config.things_as_stuff, form)
+
+    @torch.no_grad()
+    def embeddings(
+        self, outputs: PanopticFCNOutputs, sizes: Sizes, batch: PanopticBatch
+    ) -> Float[Tensor, "b s d"]:
+        """The generated kernel of each thing, that of its strongest position; zeros of stuff."""
+        peaks = find_peaks(outputs, self.config, self.reading)
+        kernels = self.thing_generator(peaks.kernels).float()
+        kinds = torch.where(peaks.kept, self.thing_categories[peaks.classes], -2)
+        return by_strength(batch, kernels, kinds, outputs.features, sizes)
 
     @torch.no_grad()
     def merge_with_truth(

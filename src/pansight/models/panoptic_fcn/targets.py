@@ -49,6 +49,20 @@ class Stuff(NamedTuple):
     regions: Bool[Tensor, "p h w"]
 
 
+class Open(NamedTuple):
+    """Unlabelled ground of a picture, and the channels that are certainly not there."""
+
+    ground: Bool[Tensor, "h w"]
+    """at the padded size"""
+    things: Bool[Tensor, " t"]
+    stuff: Bool[Tensor, " s"]
+
+    def at(self, size: tuple[int, int]) -> Bool[Tensor, "h2 w2"]:
+        """Cells of a smaller map that lie mostly on unlabelled ground."""
+        share = F.interpolate(self.ground[None, None].float(), size=size, mode="area")[0, 0]
+        return share > 0.5
+
+
 class LevelTarget(NamedTuple):
     """What one level should say."""
 
@@ -66,6 +80,8 @@ class PictureTarget(NamedTuple):
     levels: tuple[LevelTarget, ...]
     masks: Float[Tensor, "n h4 w4"]
     labels: Float[Tensor, "s h4 w4"]
+    open: Open | None = None
+    """None where everything is labelled"""
 
 
 def truth_of(
@@ -86,6 +102,24 @@ def truth_of(
         for some, its in zip(masks.split(PART), numbers.split(PART), strict=True):
             semantics = torch.maximum(semantics, (some * its[:, None, None]).amax(0))
     return Truth(boxes[single], things[single], masks[single], semantics.long() - 1)
+
+
+def open_of(
+    target: Target,
+    thing_channels: Int[Tensor, " c"],
+    stuff_channels: Int[Tensor, " c"],
+    channels: tuple[int, int],
+) -> Open | None:
+    """What the picture leaves open; a channel is certainly absent if all categories that share it are."""
+    if not target.partial:
+        return None
+    impossible = target.impossible(len(thing_channels))
+    absent = []
+    for table, count in zip((thing_channels, stuff_channels), channels, strict=True):
+        present = torch.zeros(count, dtype=torch.bool, device=impossible.device)
+        present[table[(table >= 0) & ~impossible]] = True
+        absent.append(~present)
+    return Open(target.unknown(), *absent)
 
 
 @torch.no_grad()

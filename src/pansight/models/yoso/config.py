@@ -14,6 +14,7 @@ from pydantic import (
 )
 
 from pansight.merging.settings import MergeSettings, moved_to_merge
+from pansight.models.backbone import BackboneName
 
 Attention = Literal["mhca", "dca", "sdca", "pdca", "ddca"]
 
@@ -40,12 +41,15 @@ class YOSOConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    # backbone
+    # backbone; depth, width, eps and stride are a residual network's
+    backbone: BackboneName = "resnet"
     depth: Literal[18, 34, 50, 101] = 50
     width: PositiveInt = 64
     backbone_norm: Literal["frozen", "batch"] = "frozen"
     backbone_eps: PositiveFloat = 1e-5
     stride_in_1x1: bool = False
+    frozen_stages: int = Field(default=0, ge=0, le=5)
+    """parts of the backbone that do not learn, from the stem on (2: stem and first stage)"""
     # feature pyramid aggregator
     aggregator: Literal["cfa", "ifa"] = "cfa"
     aggregated_dim: PositiveInt = 128
@@ -67,6 +71,9 @@ class YOSOConfig(BaseModel):
     mask_weight: NonNegativeFloat = 5.0
     dice_weight: NonNegativeFloat = 5.0
     no_object_weight: PositiveFloat = 0.1
+    balance: float = Field(default=0.0, ge=0, le=1)
+    """segments of an image that has n count n^-balance each, so that images with many do not outweigh all
+    others (0: the paper's, all segments alike; 1: all images alike)"""
     points: PositiveInt = 12_544
     oversample: float = Field(default=3.0, ge=1)
     importance: float = Field(default=0.75, ge=0, le=1)

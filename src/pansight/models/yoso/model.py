@@ -1,5 +1,6 @@
 """YOSO: You Only Segment Once (Hu et al., CVPR 2023)."""
 
+import copy
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -7,14 +8,23 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from pansight.categories import Categories
-from pansight.merging import Candidates, Form, MergeSettings, best_in_place, keep_first, merge_by_argmax
+from pansight.merging import (
+    Candidates,
+    Form,
+    MergeSettings,
+    best_in_place,
+    keep_first,
+    merge_by_argmax,
+    settled,
+)
+from pansight.models.backbone import backbone_of
 from pansight.models.base import PanopticModel, Target
+from pansight.models.embeddings import by_score
 from pansight.models.preprocess import Preprocess, Sizes
 from pansight.models.yoso.config import YOSOConfig
 from pansight.models.yoso.head import Head, StagePrediction, apply_kernels, class_scores
 from pansight.models.yoso.losses import yoso_losses
 from pansight.models.yoso.neck import DeformableUpsample, FeaturePyramidAggregator, Neck
-from pansight.nn.resnet import ResNet
 from pansight.panoptic import PanopticBatch
 
 
@@ -40,18 +50,15 @@ class YOSO(PanopticModel):
     """Backbone, feature pyramid aggregator, separable dynamic decoder, argmax merge."""
 
     method = "yoso"
+    outputs = YOSOOutputs
+    training_outputs = ("earlier",)
     config: YOSOConfig
 
     def __init__(self, config: YOSOConfig, categories: Categories, preprocess: Preprocess) -> None:
         super().__init__(categories, preprocess)
         self.config = config
-        self.backbone = ResNet(
-            config.depth,
-            width=config.width,
-            norm=config.backbone_norm,
-            eps=config.backbone_eps,
-            stride_in_1x1=config.stride_in_1x1,
-        )
+        self.backbone = backbone_of(config, stride_in_1x1=config.stride_in_1x1)
+        self.backbone.freeze(config.frozen_stages)
         self.yoso_neck = Neck(
             self.backbone.channels, config.aggregated_dim, config.hidden_dim, config.aggregator
         )
@@ -81,7 +88,7 @@ class YOSO(PanopticModel):
     ) -> tuple[dict[str, Float[Tensor, ""]], list[Any]]:
         """The losses, and for each stage and picture the matched (proposals, segments)."""
         stages = [*outputs.earlier, StagePrediction(outputs.class_logits, outputs.mask_logits)]
-        return yoso_losses(stages, targets, self.yoso_head.criterion.empty_weight, self.config)
+        return yoso_losses(stages, targets, self.yoso_head.criterion.empty_weight, self.config, self.is_thing)
 
     def merge(
         self,
@@ -109,7 +116,26 @@ class YOSO(PanopticModel):
             kept.gather(1, order),
         )
         merged = merge_by_argmax(candidates, sizes, self.is_thing, settings.keep_share, proposals, form)
-        return merged._replace(overflow=overflow)
+        return settled(merged._replace(overflow=overflow), settings)
+
+    @torch.no_grad()
+    def embeddings(self, outputs: YOSOOutputs, sizes: Sizes, batch: PanopticBatch) -> Float[Tensor, "b s d"]:
+        """The mask kernel of each segment; of joined stuff, the best one's."""
+        scores, categories = class_scores(outputs.class_logits.float())
+        return by_score(batch, outputs.kernels.float(), scores, categories)
+
+    @property
+    def stages(self) -> int:
+        """Refinements of the head."""
+        return len(self.yoso_head.mask_heads)
+
+    def with_stages(self, stages: int) -> "YOSO":
+        """A copy that shares all weights and ends after the first `stages` refinements: for inference."""
+        model, head = copy.copy(self), copy.copy(self.yoso_head)
+        model._modules, head._modules = dict(self._modules), dict(self.yoso_head._modules)
+        head.mask_heads = nn.ModuleList(list(self.yoso_head.mask_heads)[:stages])
+        model.yoso_head = head
+        return model
 
     def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
         """AdamW groups of the released configuration.

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from pansight.nn.conv import norm_scale_shift
 from pansight.nn.coordinates import coordinate_channels
 from pansight.nn.deform import ModulatedDeformConv2d
-from pansight.nn.resnet import Pyramid
+from pansight.nn.features import Pyramid
 
 
 class DeformableUpsample(nn.Module):

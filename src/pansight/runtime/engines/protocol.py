@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from typing import Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
-from jaxtyping import Int32, UInt8
+from jaxtyping import Float32, Int32, UInt8
 
 from pansight.panoptic import PanopticBatch
 from pansight.panoptic.instances import Instances
@@ -23,7 +23,7 @@ SemanticMap: TypeAlias = Int32[np.ndarray, "_ _"]
 Size: TypeAlias = tuple[int, int]
 """Height and width in pixels."""
 
-Output: TypeAlias = Literal["panoptic", "instances", "semantics"]
+Output: TypeAlias = Literal["panoptic", "instances", "semantics", "embeddings"]
 
 
 @runtime_checkable
@@ -65,6 +65,9 @@ class Answers(NamedTuple):
     """of each frame, best first"""
     semantics: list[SemanticMap] | None = None
     """of each frame, -1 where the model sees no stuff"""
+    embeddings: list[Float32[np.ndarray, "_ _"]] | None = None
+    """of each frame, a row for each row of the map's segment table: the vector that made its mask, zeros
+    where there is none; given with the panoptic output alone"""
 
 
 @runtime_checkable

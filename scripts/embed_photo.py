@@ -1,0 +1,209 @@
+"""Make a finished training of the recipe `photo` the embedded model `yoso-photo`.
+
+    python scripts/embed_photo.py runs/photo/final.safetensors FOLDER/photos
+
+Thresholds and the calibration of scores come from every second validation image of each set; the other half
+shows what they are worth (benchmarks/photo/choice.json). Writes the package's weights in half precision.
+Figures are then measured by `pansight evaluate`, see benchmarks/photo/README.md.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+
+from pansight.categories import Categories
+from pansight.data.labelling import find_labelling
+from pansight.data.opening import open_dataset
+from pansight.metrics.panoptic_quality import PanopticQuality
+from pansight.models.base import PanopticModel
+from pansight.models.preprocess import Sizes
+from pansight.panoptic import PanopticMap
+from pansight.panoptic.labelling import Labelling, only_categories
+from pansight.zoo import load_native, save_native
+
+ROOT = Path(__file__).resolve().parent.parent
+FILE = ROOT / "src" / "pansight" / "assets" / "weights" / "yoso-photo.safetensors"
+RECORD = ROOT / "benchmarks" / "photo" / "choice.json"
+
+SETS = ("facade", "coco_scenes", "coco", "person_scenes", "person", "animals", "corridors", "campus_road")
+THRESHOLDS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
+KEEP_SHARES = (0.3, 0.45, 0.6)
+BINS = 10
+
+
+class Case(NamedTuple):
+    """One validation image, what the network said of it, and its truth."""
+
+    name: str
+    outputs: Any
+    sizes: Sizes
+    truth: PanopticMap
+    labelling: Labelling
+
+
+@torch.inference_mode()
+def cases(model: PanopticModel, photos: Path, part: int) -> Iterator[Case]:
+    """Every second image of each set's validation split, from the first or the second on."""
+    for name in SETS:
+        annotations = photos / name / "panoptic_val.json"
+        dataset = open_dataset(annotations)
+        labelling = find_labelling(annotations, dataset.categories)
+        assert labelling is not None
+        for index in range(part, len(dataset), 2):
+            sample = dataset[index]
+            images, sizes = model.preprocess.batch([sample.image])
+            yield Case(f"{name}/{sample.file_name}", model(images), sizes, sample.panoptic, labelling)
+
+
+@torch.inference_mode()
+def predicted(model: PanopticModel, case: Case, **settings: Any) -> PanopticMap:
+    """The map of a case with these merge settings, annotated categories alone."""
+    merged = model.merge(case.outputs, case.sizes, model.merge_settings.replaced(settings))
+    return only_categories(merged.to_maps(case.truth.categories)[0], case.labelling.annotated)
+
+
+def choose(model: PanopticModel, photos: Path, part: int) -> tuple[dict[str, float], list[dict[str, float]]]:
+    """The settings with the best mean PQ over the sets, and all that were tried."""
+    grid = [dict(zip(("object_threshold", "keep_share"), pair, strict=True)) for pair in
+            product(THRESHOLDS, KEEP_SHARES)]  # fmt: skip
+    scores: dict[tuple[int, str], PanopticQuality] = {}
+    for case in cases(model, photos, part):
+        for number, settings in enumerate(grid):
+            key = number, case.name.split("/")[0]
+            quality = scores.setdefault(key, PanopticQuality(case.truth.categories))
+            quality.update(predicted(model, case, **settings), case.truth, case.name)
+    rows = []
+    for number, settings in enumerate(grid):
+        found = {name: scores[number, name].compute().all for name in SETS}
+        each = {name: 0.0 if one is None else 100 * one.pq for name, one in found.items()}
+        rows.append({**settings, "pq": float(np.mean(list(each.values()))), **each})
+    best = max(rows, key=lambda row: row["pq"])
+    return {name: best[name] for name in ("object_threshold", "keep_share")}, rows
+
+
+def judged(panoptic: PanopticMap, truth: PanopticMap) -> list[tuple[float, bool]]:
+    """Score, and whether it is right (IoU above a half), of each segment that lies mostly on labels."""
+    answers = []
+    categories = {segment.id: segment.category for segment in truth.segments}
+    areas = {segment.id: segment.area for segment in truth.segments}
+    for segment in panoptic.segments:
+        under = truth.ids[panoptic.ids == segment.id]
+        labelled = int((under > 0).sum())
+        if labelled < segment.area / 2 or segment.score is None:
+            continue
+        right = False
+        ids, counts = np.unique(under[under > 0], return_counts=True)
+        for id, count in zip(ids.tolist(), counts.tolist(), strict=True):
+            union = labelled + areas[id] - count
+            right |= categories[id] == segment.category and count > union / 2
+        answers.append((segment.score, right))
+    return answers
+
+
+def all_judged(
+    model: PanopticModel, photos: Path, part: int, settings: dict[str, Any]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and rightness of every segment of one half of the validation images."""
+    pairs = [
+        pair
+        for case in cases(model, photos, part)
+        for pair in judged(predicted(model, case, **settings), case.truth)
+    ]
+    return np.array([score for score, _ in pairs]), np.array([right for _, right in pairs])
+
+
+def fit(scores: np.ndarray, right: np.ndarray) -> tuple[float, float]:
+    """Slope and offset of Platt's scaling, by least cross-entropy."""
+    clipped = np.clip(scores, 1e-6, 1 - 1e-6)
+    logits = np.log(clipped / (1 - clipped))
+
+    def loss(x: np.ndarray) -> float:
+        z = x[0] * logits + x[1]
+        return float(np.mean(np.logaddexp(0, z) - right * z))
+
+    slope, offset = minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead").x
+    return max(float(slope), 0.0), float(offset)
+
+
+def reliability(scores: np.ndarray, right: np.ndarray) -> dict[str, Any]:
+    """Bins of equal width, and the expected calibration error (mean gap, weighted by count)."""
+    bins = []
+    error = 0.0
+    for low in np.arange(BINS) / BINS:
+        inside = (scores >= low) & (scores < low + 1 / BINS + (low == 1 - 1 / BINS))
+        if inside.any():
+            mean, share = float(scores[inside].mean()), float(right[inside].mean())
+            bins.append({"from": round(float(low), 1), "count": int(inside.sum()), "mean score": mean,
+                         "share right": share})  # fmt: skip
+            error += abs(mean - share) * inside.mean()
+    return {"expected_calibration_error": float(error), "segments": len(scores), "bins": bins}
+
+
+def table(categories: Categories, photos: Path) -> dict[str, int]:
+    """Segments of each category in the sets' training splits."""
+    counts = dict.fromkeys(categories.names, 0)
+    for name in SETS:
+        content = json.loads((photos / name / "panoptic_train.json").read_text())
+        named = {row["id"]: row["name"] for row in content["categories"]}
+        for annotation in content["annotations"]:
+            for segment in annotation["segments_info"]:
+                counts[named[segment["category_id"]]] += 1
+    return counts
+
+
+def main() -> None:
+    """Choose, calibrate, save."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("--steps", type=int, required=True, help="of the training, for the model card")
+    options = parser.parse_args()
+    model = load_native(options.weights)
+    best, tried = choose(model, options.photos, 0)
+    scores, right = all_judged(model, options.photos, 0, best)
+    slope, offset = fit(scores, right)
+    held_out, truth = all_judged(model, options.photos, 1, best)
+    logits = np.log(np.clip(held_out, 1e-6, 1 - 1e-6) / (1 - np.clip(held_out, 1e-6, 1 - 1e-6)))
+    after = 1 / (1 + np.exp(-(slope * logits + offset)))
+    figures = {
+        "settings": best,
+        "calibration": [slope, offset],
+        "chosen_on": "every second validation image of each set",
+        "tried": tried,
+        "reliability_before": reliability(held_out, truth),
+        "reliability_after": reliability(after, truth),
+        "train_segments": table(model.categories, options.photos),
+    }
+    merge = model.merge_settings.replaced({**best, "calibration": (slope, offset)})
+    model.config = model.config.model_copy(update={"merge": merge})
+    extra = {
+        "description": "YOSO, EfficientNet-Lite0, 43 categories, photographs, ships with the package",
+        "pq": round(max(row["pq"] for row in tried), 1),
+        "pq_source": "mean over eight validation sets, every second image; scripts/embed_photo.py",
+        "steps": options.steps,
+        "licence": "weights: Apache-2.0; fine-tuned (changed) from EfficientNet-Lite0 of tensorflow/tpu, "
+        "Apache-2.0, as converted by ML Illustrated, Copyright (c) 2020",
+        "data": "facade, coco, coco_scenes, person, person_scenes, animals, corridors, campus_road (all.txt); "
+        "sources and terms: benchmarks/photo/README.md",
+    }
+    save_native(model, FILE, dtype="float16", extra=extra)
+    RECORD.parent.mkdir(parents=True, exist_ok=True)
+    RECORD.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    print(best, f"mean PQ {extra['pq']}, calibration {slope:.2f} {offset:+.2f}")
+    for name in ("before", "after"):
+        print(name, f"calibration error {figures[f'reliability_{name}']['expected_calibration_error']:.3f}")
+    print(f"{FILE.name}: {FILE.stat().st_size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()

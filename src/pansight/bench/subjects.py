@@ -1,0 +1,112 @@
+"""What is benchmarked: a model on an engine in a precision, opened the same way in every process."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import torch
+
+from pansight.errors import InputError
+from pansight.models.base import PanopticModel
+from pansight.runtime.engines.network_engine import NetworkEngine
+from pansight.runtime.engines.opening import CONVERTED, RUNTIMES, TORCH_MODES, EngineOptions, open_engine
+from pansight.runtime.engines.protocol import Engine
+from pansight.runtime.engines.torch_engine import Precision, TorchEngine
+from pansight.zoo import build, load_model
+from pansight.zoo.presets import names, preset
+
+SEED = 0
+"""of weights that are drawn, so that every process draws the same"""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One row of a benchmark.
+
+    `model` is a name, a checkpoint or an artefact; `random` draws the weights of a named model instead of
+    fetching them: speed hardly depends on weights, and the network's not at all. `resize` is as the command
+    line has it.
+    """
+
+    model: str
+    engine: str
+    precision: str = "float32"
+    device: str = "cpu"
+    threads: int | None = None
+    resize: str = "none"
+    random: bool = False
+
+    @property
+    def is_artefact(self) -> bool:
+        """Whether `model` is an exported file."""
+        return any(Path(self.model).suffix in runtime.suffixes for runtime in RUNTIMES.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+    def load(self) -> PanopticModel:
+        """The model with its weights, for torch."""
+        if not self.random:
+            return load_model(self.model)
+        if self.model not in names():
+            raise InputError(f"{self.model} is no named model; weights are drawn for those alone")
+        torch.manual_seed(SEED)
+        return build(preset(self.model)).eval()
+
+    def open(self, model: PanopticModel | None = None) -> Engine:
+        """The engine; `model` saves loading it again. Raises InputError for what does not go together."""
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
+        options = EngineOptions(device=self.device, resize=as_rule(self.resize), threads=self.threads)
+        if self.is_artefact:
+            return open_engine(self.model, self.engine, options)
+        model = model or self.load()
+        if self.engine in CONVERTED:
+            if self.precision != "float32":
+                raise InputError(
+                    f"{self.engine} runs {self.precision} from a file; export one, and give that"
+                )
+            from pansight.export.cache import converted
+
+            return converted(model, self.engine, Path(self.model).stem, options)
+        if self.engine not in TORCH_MODES:
+            known = ", ".join((*TORCH_MODES, *CONVERTED))
+            raise InputError(f"engine {self.engine!r} is unknown; use {known}")
+        if self.precision not in get_args(Precision):
+            raise InputError(f"torch has no {self.precision} engine; export a file, and give that")
+        return TorchEngine(
+            model,
+            device=self.device,
+            mode=TORCH_MODES[self.engine],  # type: ignore[arg-type]
+            precision=self.precision,  # type: ignore[arg-type]
+            resize=options.resize,
+            name=Path(self.model).stem,
+        )
+
+
+def as_rule(text: str) -> Any:
+    """`paper`, `none` or a number, as `Segmenter` takes it. Raises InputError."""
+    if text in ("paper", "none"):
+        return text
+    if text.isdigit() and int(text):
+        return int(text)
+    raise InputError(f"--resize {text} is no rule; use paper, none or a short side in pixels, such as 512")
+
+
+def precision_of(engine: Engine) -> str:
+    """What the engine computes in."""
+    if isinstance(engine, NetworkEngine):
+        return engine.session.description.precision
+    return str(getattr(engine, "precision", "float32"))
+
+
+def engine_name(engine: Engine, asked: str) -> str:
+    """What runs an artefact that was opened with `auto`; else what was asked for."""
+    if isinstance(engine, NetworkEngine):
+        return {
+            "OnnxRuntimeSession": "onnxruntime",
+            "OpenVINOSession": "openvino",
+            "ProgramSession": "program",
+        }.get(type(engine.session).__name__, asked)
+    return asked

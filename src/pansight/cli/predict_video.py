@@ -1,0 +1,228 @@
+"""`pansight predict` of videos: films, cameras and streams to films, files and lines."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from pansight.cli.threads import share_cores
+from pansight.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    from pansight.video.frames import SourceEvent
+    from pansight.video.locations import Location
+    from pansight.video.pipeline import Pipeline
+    from pansight.video.sinks import Sink
+    from pansight.video.sinks.coco import CocoVideo
+    from pansight.video.sinks.mjpeg import MjpegServer
+
+FORMATS = ("overlay", "frames", "coco", "jsonl")
+"""What can be written of a video; `both` is overlay and coco."""
+
+
+@dataclass(frozen=True)
+class VideoOptions:
+    """What the command line says of videos; see `pansight predict --help`."""
+
+    output: Path
+    formats: str = "overlay"
+    track: bool = False
+    smooth: bool = True
+    fps: float | None = None
+    policy: str | None = None
+    rle: bool = False
+    mjpeg: str | None = None
+    give_up: float = 600.0
+    max_frames: int | None = None
+
+    def chosen(self) -> tuple[str, ...]:
+        """The formats. Raises InputError for one that is unknown."""
+        wanted: list[str] = []
+        for name in self.formats.split(","):
+            wanted += ["overlay", "coco"] if name.strip() == "both" else [name.strip()]
+        for name in wanted:
+            if name not in FORMATS:
+                raise InputError(f"format {name!r} is unknown; use {', '.join(FORMATS)} or both")
+        return tuple(dict.fromkeys(wanted))
+
+
+def predict_videos(
+    inputs: Sequence[str], options: VideoOptions, model: str, loading: Mapping[str, Any]
+) -> None:
+    """Segment, track, write; exit code 0 all went well, 1 some sources or frames failed, 2 nothing was done.
+
+    Raises InputError for inputs and options that cannot be used.
+    """
+    from rich.console import Console
+
+    from pansight.files import require_extra
+    from pansight.video.locations import locate
+
+    errors = Console(stderr=True, soft_wrap=True, highlight=False)
+    formats = options.chosen()
+    if options.policy not in (None, "every-frame", "latest"):
+        raise InputError(f"--policy {options.policy} is unknown; use every-frame or latest")
+    host, port = _address(options.mjpeg)
+    if options.rle and "jsonl" not in formats:
+        raise InputError("--rle is for lines; add --format jsonl")
+    if "-" in inputs and inputs.count("-") > 1:
+        raise InputError("standard input can be read once; give - once")
+    locations = [locate(one) for one in inputs]
+    if "overlay" in formats or any(location.kind != "images" for location in locations):
+        require_extra("av", "video")
+
+    share_cores()
+    from pansight.runtime.segmenter import Segmenter, load
+    from pansight.runtime.writing import make_folder
+    from pansight.video.pipeline import Pipeline
+    from pansight.video.sinks.coco import CocoVideo
+    from pansight.video.sinks.mjpeg import MjpegServer
+    from pansight.video.sources import SourceOptions
+    from pansight.video.tracking import TrackSettings
+
+    make_folder(options.output)
+    loading = dict(loading)
+    if options.fps is not None and loading.get("engine") == "auto":
+        loading["engine"] = "torch"  # one whose input can be made smaller
+    segmenter = load(model, **loading)
+    governed = None
+    if options.fps is not None:
+        from pansight.video.governor import GovernedEngine
+
+        governed = GovernedEngine(
+            segmenter.engine, options.fps * len(locations), lambda text: tell(errors, "governor", text)
+        )
+        segmenter = Segmenter(governed, batch_size=segmenter.batch_size, max_pixels=segmenter.max_pixels)
+    settings = None
+    if options.track:
+        settings = TrackSettings() if options.smooth else TrackSettings(keep_category=False, steady=0)
+    table = CocoVideo(options.output / "predictions.json", segmenter.categories, model)
+    server = None if options.mjpeg is None else MjpegServer(host, port)
+    if server is not None:
+        errors.print(f"look at {server.address}", markup=False)
+    pipeline = Pipeline(
+        segmenter,
+        locations,
+        track=settings,
+        options=SourceOptions(policy=options.policy, give_up=options.give_up),  # type: ignore[arg-type]
+        sinks=_maker(options, formats, table, server),
+        on_event=lambda event: _report(errors, event),
+    )
+    started = time.perf_counter()
+    stopped = False
+    try:
+        stopped = _run(pipeline, errors, options.max_frames)
+    finally:
+        if "coco" in formats and (pipeline.done or not stopped):
+            table.close()
+        if server is not None:
+            server.close()
+    _summary(pipeline, time.perf_counter() - started, options, errors)
+    if stopped:
+        errors.print("stopped by Ctrl-C; what was finished is kept")
+        raise typer.Exit(130)
+    if pipeline.failed or any(source.error for source in pipeline.sources):
+        raise typer.Exit(1 if pipeline.done else 2)
+
+
+def _run(pipeline: "Pipeline", errors: "Console", most: int | None) -> bool:
+    """Whether Ctrl-C ended it."""
+    from pansight.cli.progress import progress_bar
+
+    with progress_bar(errors) as progress:
+        task = progress.add_task("segmenting", total=None)
+        try:
+            with closing(pipeline.run()) as results:
+                for result in results:
+                    _advance(progress, task, pipeline)
+                    if most is not None and pipeline.done >= most:
+                        break
+                    del result
+        except KeyboardInterrupt:
+            return True
+    return False
+
+
+def _advance(progress: "Progress", task: "TaskID", pipeline: "Pipeline") -> None:
+    counts = [source.expected for source in pipeline.sources]
+    total = None if None in counts else sum(count or 0 for count in counts)
+    progress.update(task, completed=pipeline.done, total=total)
+
+
+def _maker(
+    options: VideoOptions, formats: Sequence[str], table: "CocoVideo", server: "MjpegServer | None"
+) -> "Callable[[Location, str], list[Sink]]":
+    """Makes the sinks of a source; films end in .mp4 in the output's folder."""
+
+    def make(location: "Location", name: str) -> "list[Sink]":
+        from pansight.video.sinks.coco import CocoSink
+        from pansight.video.sinks.film import FilmSink
+        from pansight.video.sinks.images import FramesSink
+        from pansight.video.sinks.lines import LinesSink
+        from pansight.video.sinks.mjpeg import MjpegSink
+
+        folder = options.output
+        sinks: list[Sink] = []
+        if "overlay" in formats:
+            target = folder / f"{name}.mp4"
+            if location.kind == "file" and target.resolve() == Path(location.address).resolve():
+                raise InputError(f"{target} would be overwritten; choose another --output")
+            sinks.append(FilmSink(target, location))
+        if "frames" in formats:
+            sinks.append(FramesSink(folder / "frames" / name))
+        if "coco" in formats:
+            sinks.append(CocoSink(folder / "predictions", table, name))
+        if "jsonl" in formats:
+            sinks.append(LinesSink(folder / f"{name}.jsonl", options.rle))
+        if server is not None:
+            sinks.append(MjpegSink(server, name))
+        return sinks
+
+    return make
+
+
+def _address(text: str | None) -> tuple[str, int]:
+    if text is None:
+        return "127.0.0.1", 0
+    host, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdigit() and 0 <= int(port) < 65536):
+        raise InputError(f"--mjpeg {text} is no address; give a port, such as 8080, or HOST:PORT")
+    return host or "127.0.0.1", int(port)
+
+
+def _report(errors: "Console", event: "SourceEvent") -> None:
+    """A line for what a user should know: not that a file began and ended well."""
+    if event.state in ("reconnecting", "failed"):
+        tell(errors, event.state.value, f"{event.source}: {event.message}")
+
+
+def tell(errors: "Console", kind: str, text: str) -> None:
+    """A line above the progress bar where there is one."""
+    from rich.text import Text
+
+    style = "bold red" if kind == "failed" else "bold"
+    errors.print(Text.assemble((f"{kind}:", style), " ", text))
+
+
+def _summary(pipeline: "Pipeline", seconds: float, options: VideoOptions, errors: "Console") -> None:
+    for problem in pipeline.problems:
+        tell(errors, "failed", problem)
+    rate = f" ({pipeline.done / seconds:.1f} a second)" if pipeline.done and seconds > 0 else ""
+    frames = "1 frame" if pipeline.done == 1 else f"{pipeline.done} frames"
+    dropped = sum(source.counts.dropped for source in pipeline.sources)
+    print(f"{frames} segmented in {seconds:.1f} s{rate}, {pipeline.failed} failed, {dropped} dropped")
+    parts = []
+    for stage, row in pipeline.stages.to_json().items():
+        if row["p50"] is not None:
+            parts.append(f"{stage} {1000 * row['p50']:.1f}/{1000 * row['p95']:.1f}")
+    if parts:
+        print(f"milliseconds, p50/p95: {', '.join(parts)}")
+    if pipeline.done:
+        print(f"see {options.output}")

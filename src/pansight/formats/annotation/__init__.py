@@ -1,0 +1,94 @@
+"""Labels in the formats of annotation tools: a reader and a writer for each, side by side in one file."""
+
+from pathlib import Path
+
+from pansight.errors import InputError
+from pansight.formats.annotation.bdd100k import Bdd100kReader, Bdd100kWriter, is_bdd100k
+from pansight.formats.annotation.cvat import CvatReader, CvatWriter, is_cvat
+from pansight.formats.annotation.datumaro import DatumaroReader, DatumaroWriter, is_datumaro
+from pansight.formats.annotation.door import AnnotationFormat, AnnotationReader, AnnotationWriter, Picture
+from pansight.formats.annotation.fiftyone import FiftyOneReader, FiftyOneWriter, is_fiftyone
+from pansight.formats.annotation.huggingface import HuggingFaceReader, HuggingFaceWriter, is_huggingface
+from pansight.formats.annotation.label_studio import LabelStudioReader, LabelStudioWriter, is_label_studio
+from pansight.formats.annotation.labelme import LabelmeReader, LabelmeWriter, is_labelme
+from pansight.formats.annotation.segments_ai import SegmentsAiReader, SegmentsAiWriter, is_segments_ai
+from pansight.formats.annotation.supervisely import SuperviselyReader, SuperviselyWriter, is_supervisely
+from pansight.formats.annotation.voc import CvatMaskWriter, VocReader, VocWriter, is_cvat_mask, is_voc
+from pansight.formats.annotation.yolo import YoloReader, YoloWriter, is_yolo
+
+__all__ = [
+    "FORMATS",
+    "AnnotationFormat",
+    "AnnotationReader",
+    "AnnotationWriter",
+    "Picture",
+    "find_format",
+    "recognised_format",
+]
+
+_LISTED = (
+    AnnotationFormat("cvat", "CVAT XML 1.1 for images", is_cvat, CvatReader, CvatWriter, ("cvat-xml",)),
+    AnnotationFormat(
+        "cvat-mask",
+        "CVAT Segmentation mask 1.1",
+        is_cvat_mask,
+        VocReader,
+        CvatMaskWriter,
+        ("cvat-segmentation-mask", "segmentation-mask"),
+    ),
+    AnnotationFormat(
+        "label-studio",
+        "Label Studio JSON",
+        is_label_studio,
+        LabelStudioReader,
+        LabelStudioWriter,
+        ("labelstudio",),
+    ),
+    AnnotationFormat("datumaro", "Datumaro JSON", is_datumaro, DatumaroReader, DatumaroWriter),
+    AnnotationFormat(
+        "supervisely", "Supervisely project", is_supervisely, SuperviselyReader, SuperviselyWriter
+    ),
+    AnnotationFormat(
+        "segments-ai",
+        "Segments.ai release",
+        is_segments_ai,
+        SegmentsAiReader,
+        SegmentsAiWriter,
+        ("segments", "segments.ai", "segmentsai"),
+    ),
+    AnnotationFormat("fiftyone", "FiftyOneDataset", is_fiftyone, FiftyOneReader, FiftyOneWriter, ("51",)),
+    AnnotationFormat(
+        "huggingface",
+        "Hugging Face datasets (ImageFolder)",
+        is_huggingface,
+        HuggingFaceReader,
+        HuggingFaceWriter,
+        ("hf", "hf-datasets", "datasets"),
+    ),
+    AnnotationFormat(
+        "yolo", "YOLO polygons", is_yolo, YoloReader, YoloWriter, ("yolo-seg", "ultralytics", "yolov8")
+    ),
+    AnnotationFormat("voc", "PASCAL VOC", is_voc, VocReader, VocWriter, ("pascal-voc", "pascal")),
+    AnnotationFormat("bdd100k", "BDD100K bit masks", is_bdd100k, Bdd100kReader, Bdd100kWriter, ("bdd",)),
+    AnnotationFormat("labelme", "labelme JSON", is_labelme, LabelmeReader, LabelmeWriter),
+)
+
+FORMATS: dict[str, AnnotationFormat] = {one.name: one for one in _LISTED}
+"""Every format by name, in the order in which a source is tried."""
+
+
+def find_format(name: str) -> AnnotationFormat:
+    """The format so called, or by another of its names; case and underscores do not matter.
+
+    Raises InputError, listing all, when there is none.
+    """
+    wanted = name.lower().replace("_", "-")
+    for one in _LISTED:
+        if wanted in (one.name, *one.aliases):
+            return one
+    raise InputError(f"no format is called {name!r}; known are {', '.join(FORMATS)}")
+
+
+def recognised_format(path: Path) -> AnnotationFormat | None:
+    """The format of what lies at a place, None where it is none of these."""
+    return next((one for one in _LISTED if one.recognise(path)), None)

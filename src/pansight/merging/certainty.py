@@ -1,0 +1,45 @@
+"""Segments that the model is not sure of: calibrated scores, and void below a bound."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pansight.merging.settings import MergeSettings
+from pansight.panoptic import PanopticBatch
+
+_EDGE = 1e-6
+"""scores are kept this far from 0 and 1, where their logit has no end"""
+
+
+def calibrated(scores: Float[Tensor, "b s"], slope: float, offset: float) -> Float[Tensor, "b s"]:
+    """sigmoid(slope * logit(score) + offset): Platt's scaling (1999), fitted on images not trained on.
+
+    Example:
+        >>> calibrated(torch.tensor([[0.5, 0.9]]), 1.0, 0.0)
+        tensor([[0.5000, 0.9000]])
+    """
+    return torch.sigmoid(slope * torch.logit(scores, eps=_EDGE) + offset)
+
+
+def settled(batch: PanopticBatch, settings: MergeSettings) -> PanopticBatch:
+    """The batch with calibrated scores, and without the segments whose score is below `void_below`.
+
+    Their pixels become void. Scores that are not numbers stay so, and their segments too: others look for
+    them. The shapes depend on nothing, so that this serves both forms of a merge.
+    """
+    scores = batch.scores
+    if settings.calibration != (1.0, 0.0):
+        scores = calibrated(scores, *settings.calibration)
+    if not settings.void_below:
+        return batch._replace(scores=scores)
+    kept = ~(scores < settings.void_below) & (batch.categories >= 0)
+    # row 0 stands for void
+    rows = torch.cat((kept.new_zeros(len(kept), 1), kept), dim=1)
+    ids = batch.ids
+    stays = rows.gather(1, ids.flatten(1).long()).reshape(ids.shape)
+    return batch._replace(
+        ids=torch.where(stays, ids, torch.zeros_like(ids)),
+        categories=torch.where(kept, batch.categories, torch.full_like(batch.categories, -1)),
+        scores=scores,
+        areas=torch.where(kept, batch.areas, torch.zeros_like(batch.areas)),
+    )

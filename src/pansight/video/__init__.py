@@ -1,0 +1,1 @@
+"""Video: sources that never die, identities that last, results in any form."""

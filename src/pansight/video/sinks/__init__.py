@@ -1,0 +1,5 @@
+"""Where results go: films, frames, COCO panoptic video JSON, JSON lines, MJPEG over HTTP."""
+
+from pansight.video.sinks.base import Sink, TrackedFrame
+
+__all__ = ["Sink", "TrackedFrame"]

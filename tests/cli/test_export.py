@@ -1,0 +1,87 @@
+"""`pansight export`: files that `predict` runs, and refusals that say why."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pansight.export.parity import canary
+
+Command = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def _traced(unchecked_shapes: None) -> None:
+    """While a graph is traced, sizes are tensors, which annotations do not allow for."""
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    Image.fromarray(canary((60, 90))).save(path)
+    return path
+
+
+def test_exported_compared_and_run(
+    pansight: Command, small_weights: Path, photo: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "out" / "model.onnx"
+    run = pansight("export", small_weights, "--to", "onnx", "--output", file, "--images", photo)
+    assert run.code == 0, run.err
+    assert "of 1 images have torch's ids" in run.out and "network cut for onnx, float32" in run.out
+    assert [one.name for one in file.parent.iterdir()] == ["model.onnx"]
+    maps = []
+    for model in (file, small_weights):
+        folder = tmp_path / f"maps-{model.suffix}"
+        run = pansight("predict", photo, "--model", model, "--output", folder, "--format", "coco")
+        assert run.code == 0, run.err
+        maps.append(np.asarray(Image.open(next((folder / "predictions").glob("*.png")))))
+    assert np.mean(np.any(maps[0] != maps[1], axis=-1)) < 1e-2
+
+
+def test_nothing_is_kept_that_says_something_else(
+    pansight: Command,
+    small_weights: Path,
+    photo: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from pansight.export import verification
+
+    monkeypatch.setattr(verification, "ID_TOLERANCE", -1.0)
+    monkeypatch.setattr(verification.check_parity, "__defaults__", (-1.0,))
+    file = tmp_path / "model.onnx"
+    run = pansight("export", small_weights, "--output", file, "--images", photo)
+    assert run.code == 2 and "does not say what torch says" in run.err
+    assert not file.exists()
+    run = pansight("export", small_weights, "--output", file, "--no-verify")
+    assert run.code == 0 and file.is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "name a MODEL to export"),
+        (("yoso-tiny",), "say what the file is for: --to onnx"),
+        (("yoso-tiny", "--to", "coreml"), "--to coreml is unknown; use onnx or openvino"),
+        (("yoso-tiny", "--to", "onnx", "--output", "x.xml"), "x.xml must end in .onnx"),
+        (("yoso-tiny", "--to", "onnx", "--size", "100x100"), "multiples of 32; use 128x128"),
+        (("yoso-tiny", "--to", "onnx", "--size", "big"), "write HEIGHTxWIDTH"),
+        (("yoso-tiny", "--to", "torch", "--precision", "int8"), "cannot be exported to torch"),
+        (("yoso-tiny", "--to", "onnx", "--cut", "half"), "--cut half is unknown"),
+    ],
+)
+def test_refusals(pansight: Command, arguments: tuple[str, ...], message: str) -> None:
+    run = pansight("export", *arguments)
+    assert run.code == 2 and message in run.err
+
+
+def test_the_table(pansight: Command) -> None:
+    run = pansight("export", "--list")
+    lines = run.out.splitlines()
+    assert len([line for line in lines if line.startswith(("yoso", "dense", "panoptic", "epsnet"))]) == 96
+    assert any("blocked" in line and "merge stays float" in line for line in lines)
+    assert any("validated" in line for line in lines)

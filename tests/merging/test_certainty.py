@@ -1,0 +1,54 @@
+"""Calibrated scores, and void for what the model is not sure of."""
+
+import pytest
+import torch
+
+from pansight.errors import InputError
+from pansight.merging import MergeSettings, settled
+from pansight.merging.certainty import calibrated
+from pansight.panoptic import PanopticBatch
+
+
+def batch() -> PanopticBatch:
+    """Two segments and void in the first image, one in the second."""
+    ids = torch.tensor([[[1, 1, 2], [2, 0, 0]], [[1, 1, 1], [0, 0, 1]]])
+    return PanopticBatch(
+        ids,
+        torch.tensor([[3, 1], [0, -1]]),
+        torch.tensor([[0.9, 0.4], [0.6, 0.0]]),
+        torch.tensor([[2, 2], [4, 0]]),
+    )
+
+
+def test_nothing_changes_unless_asked() -> None:
+    given = batch()
+    found = settled(given, MergeSettings())
+    assert all(a is b for a, b in zip(found, given, strict=True))
+
+
+def test_segments_below_the_bound_become_void() -> None:
+    found = settled(batch(), MergeSettings(void_below=0.5))
+    assert found.ids.tolist() == [[[1, 1, 0], [0, 0, 0]], [[1, 1, 1], [0, 0, 1]]]
+    assert found.categories.tolist() == [[3, -1], [0, -1]]
+    assert found.areas.tolist() == [[2, 0], [4, 0]]
+
+
+def test_the_bound_is_on_calibrated_scores() -> None:
+    """An offset of ln 9 makes 0.9 of 0.5."""
+    torch.testing.assert_close(
+        calibrated(torch.tensor([[0.5, 0.9]]), 1.0, 2.1972246), torch.tensor([[0.9, 0.98780]]),
+        atol=1e-4, rtol=0,
+    )  # fmt: skip
+    kept = settled(batch(), MergeSettings(void_below=0.8, calibration=(1.0, 2.1972246)))
+    assert kept.categories.tolist() == [[3, 1], [0, -1]]
+
+
+def test_scores_that_are_no_numbers_stay() -> None:
+    given = batch()._replace(scores=torch.tensor([[float("nan"), 0.4], [0.6, 0.0]]))
+    found = settled(given, MergeSettings(void_below=0.5, calibration=(0.5, 0.0)))
+    assert found.scores[0, 0].isnan() and found.categories[0].tolist() == [3, -1]
+
+
+def test_settings_out_of_range_are_named() -> None:
+    with pytest.raises(InputError, match=r"merge\.void_below 2"):
+        MergeSettings().replaced({"void_below": 2})
