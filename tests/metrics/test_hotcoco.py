@@ -77,8 +77,10 @@ def test_two_evaluators_agree(seed: int, tmp_path: Path) -> None:
         other, others = random_side(draws, truth=False)
         mixed = np.where((draws.random((40, 50)) < 0.9) & (moved > 0), moved, other * 1000)
         predictions.append((mixed, changed | {1000 * one: kind for one, kind in others.items()}))
-    truth = write_side(tmp_path, "truth", *map(list, zip(*truths, strict=True)), True)  # type: ignore[arg-type]
-    found = write_side(tmp_path, "found", *map(list, zip(*predictions, strict=True)), False)  # type: ignore[arg-type]
+    truth = write_side(tmp_path, "truth", [ids for ids, _ in truths], [kinds for _, kinds in truths], True)
+    found = write_side(
+        tmp_path, "found", [ids for ids, _ in predictions], [kinds for _, kinds in predictions], False
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", EvaluationWarning)
         ours = evaluate_coco(truth, found).to_json()

@@ -127,7 +127,7 @@ class SegmentsAiWriter(AnnotationWriter):
                 "id": segment.id,
                 "category_id": int(panoptic.categories[segment.category].dataset_id),
             }
-            more = {"iscrowd": True} if segment.is_crowd else {}
+            more: dict[str, Any] = {"iscrowd": True} if segment.is_crowd else {}
             more |= {} if segment.score is None else {"score": segment.score}
             annotations.append({**row, "attributes": more} if more else row)
         label = {
