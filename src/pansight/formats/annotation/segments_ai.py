@@ -90,9 +90,9 @@ class SegmentsAiReader(AnnotationReader):
             return size_only(name, *self._pictures.size(name, "it has no label that says its size"))
         where = f"{self.where}: sample {name!r}"
         address = str((attributes["segmentation_bitmap"] or {}).get("url"))
-        file = self._pictures.find(unquote(urlparse(address).path).rpartition("/")[2])
+        file = self._pictures.find(unquote(urlparse(address).path))
         if file is None:
-            file = self._pictures.find(f"{Path(name).stem}_label_{self._labelset}.png")
+            file = self._pictures.find(f"{Path(name).with_suffix('')}_label_{self._labelset}.png")
         if file is None:
             raise DataError(f"{where}: its bitmap {address} lies neither here nor in --images; download it")
         rows = []
