@@ -65,13 +65,14 @@ def random_side(draws: np.random.Generator, truth: bool) -> tuple[np.ndarray, di
 @pytest.mark.parametrize("seed", range(6))
 def test_two_evaluators_agree(seed: int, tmp_path: Path) -> None:
     draws = np.random.default_rng(seed)
-    truths, predictions = [], []
+    truths: list[tuple[Any, dict[int, int]]] = []
+    predictions: list[tuple[Any, dict[int, int]]] = []
     for _ in range(5):
         ids, kinds = random_side(draws, truth=True)
         truths.append((ids, kinds))
         # the truth moved a little, with some categories changed, and something of its own
         moved = np.roll(ids, int(draws.integers(-3, 4)), axis=1) * 301
-        changed = {
+        changed: dict[int, Any] = {
             301 * one: (CATEGORIES[0]["id"] if draws.random() < 0.2 else kind) for one, kind in kinds.items()
         }
         other, others = random_side(draws, truth=False)

@@ -206,7 +206,7 @@ def predict(
                 "engine": engine,
                 "device": device,
                 "resize": as_resize(resize),
-                "merge": thresholds(object_threshold, overlap_threshold),
+                "merge": merge_settings(settings, object_threshold, void_below),
                 "batch_size": batch_size,
                 "max_pixels": max_pixels,
             },
@@ -230,7 +230,7 @@ def predict(
     writer_of = None if format in tuple(Format) else _tool_writer(format)
     merge = merge_settings(settings, object_threshold, void_below)
     make_folder(output)
-    name = model or weights or DEFAULT_MODEL
+    name: str | Path = model or weights or DEFAULT_MODEL
     segmenter = load(
         name,
         weights=weights if model else None,

@@ -194,7 +194,7 @@ def test_other_runtimes_plug_in(small_model: YOSO, monkeypatch: pytest.MonkeyPat
         asked.append((path, options))
         return engine
 
-    monkeypatch.setitem(opening.RUNTIMES, "teapot", Runtime((".tea",), open_it))
+    monkeypatch.setitem(opening.RUNTIMES, "teapot", Runtime((".tea",), open_it, "torch"))
     file = tmp_path / "green.tea"
     for name in ("auto", "teapot"):
         assert open_engine(file, name, EngineOptions(merge={"keep_share": 1})) is engine

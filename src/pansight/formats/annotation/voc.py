@@ -6,7 +6,7 @@ http://host.robots.ox.ac.uk/pascal/VOC/voc2012/, CVAT's documentation of the for
 class and object number.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +126,7 @@ class VocReader(AnnotationReader):
                 rows.append((id, label, number == 0))
         return objects_in(ids, rows, self.names[index])
 
-    def _values(self, path: Path, colors: dict[int, tuple[int, ...]]) -> Int32[np.ndarray, "h w"]:
+    def _values(self, path: Path, colors: Mapping[int, tuple[int, ...]]) -> Int32[np.ndarray, "h w"]:
         image = read_image(path)
         if image.mode in ("P", "L"):
             return np.asarray(image).astype(np.int32)
