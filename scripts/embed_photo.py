@@ -174,7 +174,7 @@ def main() -> None:
     held_out, truth = all_judged(model, options.photos, 1, best)
     logits = np.log(np.clip(held_out, 1e-6, 1 - 1e-6) / (1 - np.clip(held_out, 1e-6, 1 - 1e-6)))
     after = 1 / (1 + np.exp(-(slope * logits + offset)))
-    figures = {
+    figures: dict[str, Any] = {
         "settings": best,
         "calibration": [slope, offset],
         "chosen_on": "every second validation image of each set",

@@ -212,9 +212,9 @@ def predict(
             },
         )  # fmt: skip
         return
-    for name, value in video_options.items():
+    for option, value in video_options.items():
         if value is not None:
-            raise InputError(f"--{name} is for videos, and there is none among the inputs; see --help")
+            raise InputError(f"--{option} is for videos, and there is none among the inputs; see --help")
     pictures, problems = find_pictures(inputs)
     for problem in problems:
         tell(errors, problem)
