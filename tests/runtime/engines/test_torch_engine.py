@@ -204,7 +204,7 @@ def test_other_runtimes_plug_in(small_model: YOSO, monkeypatch: pytest.MonkeyPat
     with pytest.raises(InputError, match="holds its weights"):
         open_engine(file, weights="x.safetensors")
     with pytest.raises(
-        InputError, match="engine 'kettle' is unknown; use auto, torch, eager, compiled, .*teapot"
+        InputError, match=r"engine 'kettle' is unknown; use auto, torch, eager, compiled, .*teapot"
     ):
         open_engine("yoso-tiny", "kettle")
 
