@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pansight.runtime.segmenter import Resize, Segmenter
     from pansight.runtime.writing import Job, MapWriter
 
-DEFAULT_MODEL = "yoso-tiny"
+DEFAULT_MODEL = "yoso-photo"
 
 MOSTLY_VOID = 0.9
 """share of an image without a segment from which on it is said that the model does not know such images"""
