@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pansight import __version__
+from pansight.version import __version__
 from pansight.bench.flops import measure_flops
 from pansight.bench.roofline import Roofline
 from pansight.bench.stages import STAGES, Milliseconds, Rgb, Staged, total, write_jpeg

@@ -128,7 +128,7 @@ def _print_remarks(errors: "Console", result: "VideoResult") -> None:
 
 
 def _write(path: Path, result: "VideoResult", predictions: Path, truth: Path) -> None:
-    from pansight import __version__
+    from pansight.version import __version__
     from pansight.files import atomic_write
 
     content: dict[str, Any] = {

@@ -16,7 +16,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from pansight import __version__
+from pansight.version import __version__
 from pansight.errors import CheckpointError, EngineWarning, InputError, InstallationError, PansightError
 from pansight.export.conversion import SUFFIXES, Target, describe, write_artefact
 from pansight.export.network import weights_digest

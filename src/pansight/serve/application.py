@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
 
-from pansight import __version__
+from pansight.version import __version__
 from pansight.errors import DeviceError, InputError, InstallationError, PansightError
 from pansight.runtime.devices import choose_device
 from pansight.runtime.segmenter import load

@@ -27,7 +27,8 @@ def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
 def test_it_is_an_engine(small_model: YOSO, small_fcn: PanopticFCN) -> None:
     yoso, fcn = (TorchEngine(model, device="cpu") for model in (small_model, small_fcn))
     assert isinstance(yoso, Engine) and isinstance(fcn, DetailedEngine)
-    assert yoso.outputs == {"panoptic"} and fcn.outputs == {"panoptic", "instances", "semantics"}
+    assert yoso.outputs == {"panoptic", "embeddings"}
+    assert fcn.outputs == {"panoptic", "embeddings", "instances", "semantics"}
     assert yoso.device == "cpu" and yoso.form == "pruned" and yoso.max_batch is None
     assert yoso.spec.method == "yoso" and yoso.spec.categories == small_model.categories
     with pytest.raises(InputError, match="yoso has no instances of its own"):

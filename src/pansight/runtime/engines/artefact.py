@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ValidationError
 
-from pansight import __version__
+from pansight.version import __version__
 from pansight.categories import Categories
 from pansight.errors import CategoryError, CheckpointError
 from pansight.merging import MergeSettings
