@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pansight.formats.coco_masks import decode_segmentation, encode_mask, polygon_mask
 from pansight.errors import DataError
+from pansight.formats.coco_masks import decode_segmentation, encode_mask, polygon_mask
 
 judge = pytest.importorskip("pycocotools.mask", reason="pycocotools is not installed")
 

@@ -5,14 +5,14 @@ from typing import Annotated, Literal, Protocol, runtime_checkable
 
 from pydantic import AfterValidator
 
-from pansight.nn.backbones import backbone_names, make_backbone
+from pansight.nn.backbones import backbone_names, is_backbone, make_backbone
 from pansight.nn.conv import Norm
 from pansight.nn.features import Backbone
 
 
 def _known(name: str) -> str:
-    if name not in backbone_names():
-        raise ValueError(f"no backbone {name!r}; use one of {', '.join(backbone_names())}")
+    if not is_backbone(name):
+        raise ValueError(f"no backbone {name!r}; use one of {', '.join(backbone_names())}, or timm:NAME")
     return name
 
 

