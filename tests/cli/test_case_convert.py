@@ -13,6 +13,7 @@ from PIL import Image
 from pansight.categories import Categories
 from pansight.data.coco import CocoPanoptic
 from pansight.datatools.preparing import exporting
+from pansight.datatools.preparing.writing import take_truth
 from pansight.formats.coco_files import read_ids
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -249,7 +250,7 @@ def test_absolute_names_and_addresses_get_a_hint(
 def test_ctrl_c_tells_what_is_kept(
     form: str, words: str, pansight: Pansight, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken = exporting.take_truth
+    taken = take_truth
 
     def stop(source: Any, index: int, name: str) -> Any:
         if index:

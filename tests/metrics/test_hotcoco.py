@@ -65,20 +65,23 @@ def random_side(draws: np.random.Generator, truth: bool) -> tuple[np.ndarray, di
 @pytest.mark.parametrize("seed", range(6))
 def test_two_evaluators_agree(seed: int, tmp_path: Path) -> None:
     draws = np.random.default_rng(seed)
-    truths, predictions = [], []
+    truths: list[tuple[Any, dict[int, int]]] = []
+    predictions: list[tuple[Any, dict[int, int]]] = []
     for _ in range(5):
         ids, kinds = random_side(draws, truth=True)
         truths.append((ids, kinds))
         # the truth moved a little, with some categories changed, and something of its own
         moved = np.roll(ids, int(draws.integers(-3, 4)), axis=1) * 301
-        changed = {
+        changed: dict[int, Any] = {
             301 * one: (CATEGORIES[0]["id"] if draws.random() < 0.2 else kind) for one, kind in kinds.items()
         }
         other, others = random_side(draws, truth=False)
         mixed = np.where((draws.random((40, 50)) < 0.9) & (moved > 0), moved, other * 1000)
         predictions.append((mixed, changed | {1000 * one: kind for one, kind in others.items()}))
-    truth = write_side(tmp_path, "truth", *map(list, zip(*truths, strict=True)), True)  # type: ignore[arg-type]
-    found = write_side(tmp_path, "found", *map(list, zip(*predictions, strict=True)), False)  # type: ignore[arg-type]
+    truth = write_side(tmp_path, "truth", [ids for ids, _ in truths], [kinds for _, kinds in truths], True)
+    found = write_side(
+        tmp_path, "found", [ids for ids, _ in predictions], [kinds for _, kinds in predictions], False
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", EvaluationWarning)
         ours = evaluate_coco(truth, found).to_json()

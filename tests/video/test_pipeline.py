@@ -201,6 +201,7 @@ def test_sound_that_mp4_does_not_hold_becomes_aac(film: Callable[..., Path], tmp
 def test_supervision_keeps_the_ids(segmenter: Segmenter, film: Callable[..., Path]) -> None:
     for result in segmenter.track(film(frames=4)):
         detections = result.panoptic.to_supervision(include_stuff=True)
+        assert detections.tracker_id is not None
         assert detections.tracker_id.tolist() == [segment.id for segment in result.panoptic.segments]
         again = PanopticMap.from_supervision(detections, result.panoptic.categories)
         assert again.same_as(result.panoptic) and np.array_equal(again.ids, result.panoptic.ids)

@@ -12,8 +12,8 @@ from pansight.runtime.segmenter import Segmenter
 from pansight.scenes import SceneDataset
 from pansight.training.config import TEST_SCENES_SEED
 from pansight.training.validation import LiveEngine, measure
-from pansight.zoo import load_model
-from pansight.zoo.presets import EMBEDDED, embedded_path
+from pansight.zoo import load_model, read_header
+from pansight.zoo.presets import EMBEDDED, embedded_path, preset
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -32,7 +32,7 @@ def record_of(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", EMBEDDED)
+@pytest.mark.parametrize("name", LEAST)
 def test_unseen_scenes(name: str) -> None:
     model = load_model(name)
     # the first of the scenes that the record's figure is of
@@ -51,9 +51,29 @@ def test_unseen_scenes(name: str) -> None:
     assert result.stuff.pq > least[2]
 
 
-@pytest.mark.parametrize("name", EMBEDDED)
+@pytest.mark.parametrize("name", LEAST)
 def test_its_size_is_recorded(name: str) -> None:
     recorded = record_of(name)
     assert recorded["bytes"] == embedded_path(name).stat().st_size <= 8_000_000
     parameters = sum(p.numel() for p in load_model(name).parameters())
     assert recorded["parameters"] == parameters <= 3_000_000
+
+
+def test_every_embedded_model_is_tested() -> None:
+    assert set(EMBEDDED) == {*LEAST, "yoso-photo"}
+
+
+def test_the_model_of_photographs() -> None:
+    """Small enough to ship, with its licence and what its record says of it."""
+    assert embedded_path("yoso-photo").stat().st_size <= 8_000_000
+    spec = preset("yoso-photo")
+    model = load_model("yoso-photo")
+    assert spec.config.backbone == "efficientnet_lite0"  # type: ignore[attr-defined]
+    assert len(model.categories) == 43 and "person" in model.categories.names
+    choice = json.loads((BENCHMARKS / "photo" / "choice.json").read_text())
+    assert list(model.merge_settings.calibration) == pytest.approx(choice["calibration"])
+    before, after = (
+        choice[f"reliability_{one}"]["expected_calibration_error"] for one in ("before", "after")
+    )
+    assert after < before
+    assert "Apache-2.0" in read_header(embedded_path("yoso-photo")).extra["licence"]

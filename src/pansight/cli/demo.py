@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pansight.runtime.segmenter import Segmenter
     from pansight.runtime.writing import Job, MapWriter
 
+SCENE_MODEL = "yoso-tiny"
+"""what knows the synthetic scenes; your images go through the default model, which knows photographs"""
 SIZE = (384, 512)
 """Height and width of the scenes, in pixels."""
 
@@ -40,10 +42,11 @@ def demo(
     engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...")] = "auto",
 ) -> None:
-    """Segment synthetic scenes with the embedded model, and your pictures if you name some.
+    """Segment synthetic scenes with one embedded model, and your images, if you name some, with another.
 
-    Writes overlays and a sheet: picture, prediction, truth. The model knows synthetic scenes alone; what it
-    makes of photographs is no measure of the methods here.
+    Writes overlays and a sheet: picture, prediction, truth. The scenes go through yoso-tiny, which knows
+    nothing else; your images through yoso-photo, a small model of photographs: what it makes of them is no
+    measure of the methods here.
     """
     from rich.console import Console
 
@@ -63,14 +66,14 @@ def demo(
     written: list[MapWriter] = []
 
     def left() -> str:
-        count = written[0].written if written else 0
+        count = sum(writer.written for writer in written)
         return f"{count} overlays are in {printable(output)}" if count else "nothing was written"
 
     with told_when_stopped(left):
-        segmenter = load(DEFAULT_MODEL, engine=engine, device=device)
+        segmenter = load(SCENE_MODEL, engine=engine, device=device)
         scenes = SceneDataset(seed, SIZE, count)
         print(
-            f"segmenting {count} scenes of {SIZE[1]} x {SIZE[0]} that {DEFAULT_MODEL} has never seen, "
+            f"segmenting {count} scenes of {SIZE[1]} x {SIZE[0]} that {SCENE_MODEL} has never seen, "
             f"on {segmenter.device}"
         )
         samples = list(scenes)
@@ -92,9 +95,12 @@ def demo(
         )
 
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        problems += [
-            o.problem for o in segment_files(segmenter, jobs[count:], writer) if o.problem is not None
-        ]
+        if found:
+            photo = load(DEFAULT_MODEL, engine=engine, device=device)
+            own = MapWriter(output, Format.OVERLAY, jobs, photo.categories)
+            written.append(own)
+            outcomes = list(segment_files(photo, jobs[count:], own))
+            problems += [one.problem for one in outcomes if one.problem is not None]
         for problem in problems:
             tell(errors, problem)
     print(f"look at {printable(sheet_path(output))} and into {printable(output / 'overlays')}")

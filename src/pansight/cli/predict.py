@@ -29,7 +29,7 @@ TOOLS = (
 )
 """The formats of annotation tools that are written."""
 
-DEFAULT_MODEL = "yoso-tiny"
+DEFAULT_MODEL = "yoso-photo"
 
 MOSTLY_VOID = 0.9
 """share of an image without a segment from which on it is said that the model does not know such images"""
@@ -206,15 +206,15 @@ def predict(
                 "engine": engine,
                 "device": device,
                 "resize": as_resize(resize),
-                "merge": thresholds(object_threshold, overlap_threshold),
+                "merge": merge_settings(settings, object_threshold, void_below),
                 "batch_size": batch_size,
                 "max_pixels": max_pixels,
             },
         )  # fmt: skip
         return
-    for name, value in video_options.items():
+    for option, value in video_options.items():
         if value is not None:
-            raise InputError(f"--{name} is for videos, and there is none among the inputs; see --help")
+            raise InputError(f"--{option} is for videos, and there is none among the inputs; see --help")
     pictures, problems = find_pictures(inputs)
     for problem in problems:
         tell(errors, problem)
@@ -230,7 +230,7 @@ def predict(
     writer_of = None if format in tuple(Format) else _tool_writer(format)
     merge = merge_settings(settings, object_threshold, void_below)
     make_folder(output)
-    name = model or weights or DEFAULT_MODEL
+    name: str | Path = model or weights or DEFAULT_MODEL
     segmenter = load(
         name,
         weights=weights if model else None,

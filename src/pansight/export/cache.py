@@ -16,7 +16,6 @@ from typing import Any
 
 from filelock import FileLock
 
-from pansight import __version__
 from pansight.errors import CheckpointError, EngineWarning, InputError, InstallationError, PansightError
 from pansight.export.conversion import SUFFIXES, Target, describe, write_artefact
 from pansight.export.network import weights_digest
@@ -26,6 +25,7 @@ from pansight.models.base import PanopticModel
 from pansight.runtime.engines.network_engine import NetworkEngine
 from pansight.runtime.engines.opening import CONVERTED, RUNTIMES, EngineOptions, is_installed
 from pansight.runtime.engines.protocol import Engine
+from pansight.version import __version__
 from pansight.zoo.cache import home
 from pansight.zoo.reasons import first_line
 

@@ -56,7 +56,7 @@ class NetworkCut(nn.Module):
     def names(self) -> list[str]:
         """Of the outputs."""
         with torch.inference_mode():
-            return list(self._outputs(*self.example(1)))  # type: ignore[arg-type]
+            return list(self._outputs(*self.example(1)))
 
     def input_names(self) -> list[str]:
         """In the order of `forward`."""

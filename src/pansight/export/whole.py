@@ -1,5 +1,7 @@
 """The whole cut: bytes of images in, panoptic maps and segment tables out, thresholds as inputs."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
@@ -46,7 +48,7 @@ class WholeCut(nn.Module):
 
         `thresholds`: one number for each of `threshold_names`; areas, too, as floats.
         """
-        told = dict(zip(self.threshold_names, thresholds, strict=True))
+        told: dict[str, Any] = dict(zip(self.threshold_names, thresholds, strict=True))
         # not validated: these are tensors, of whose values nothing is known yet
         settings = type(self.settings).model_construct(budget=self.settings.budget, **told)
         outputs = self.network(images.permute(0, 3, 1, 2), valid.expand(images.shape[0], 2))

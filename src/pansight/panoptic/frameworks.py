@@ -145,7 +145,7 @@ def map_of(detections: "supervision.Detections") -> tuple[Int32[np.ndarray, "h w
     if detections.mask is None or detections.class_id is None:
         raise InputError("detections without mask or class_id make no map; use a segmentation's")
     count = len(detections.mask)
-    given = detections.tracker_id
+    given: Any = detections.tracker_id
     if given is None:
         given = detections.data.get("segment_id", np.arange(1, count + 1))
     numbers = np.asarray(given, dtype=np.int64)

@@ -21,7 +21,8 @@ YOSO_RELEASE = "https://github.com/hujiecpp/YOSO/releases/download/v0.1"
 ASSETS = Path(str(resources.files("pansight"))) / "assets" / "weights"
 
 EMBEDDED = {
-    name: f"{name}.safetensors" for name in ("yoso-tiny", "dense-tiny", "panoptic-fcn-tiny", "epsnet-tiny")
+    name: f"{name}.safetensors"
+    for name in ("yoso-photo", "yoso-tiny", "dense-tiny", "panoptic-fcn-tiny", "epsnet-tiny")
 }
 """models whose file ships with the package, in ASSETS; the file says what they are"""
 

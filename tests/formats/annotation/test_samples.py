@@ -191,7 +191,6 @@ def test_bdd100k_bit_masks(samples: Path, tmp_path: Path) -> None:
     mask = samples / "bdd100k" / "tests" / "panseg_mask.png"
     (tmp_path / "bitmasks" / "panseg_mask.png").write_bytes(mask.read_bytes())
     image = find_format("bdd100k").reader(tmp_path).read(0)
-    rows = sorted(
-        (r["category_id"], r["area"], r["bbox"]) for r in truth["tests/panseg_mask.png"]["segments"]
-    )
-    assert sorted((number[one.label], one.area, list(one.box)) for one in image.objects) == rows
+    real = truth["tests/panseg_mask.png"]["segments"]
+    wanted = sorted((r["category_id"], r["area"], r["bbox"]) for r in real)
+    assert wanted == sorted((number[one.label], one.area, list(one.box)) for one in image.objects)

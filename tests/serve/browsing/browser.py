@@ -62,7 +62,7 @@ def watched_page(browser: Browser, allowed_host: str, **options: object) -> Iter
     asked: list[str] = []
     page.on(
         "console",
-        lambda message: errors.append(message.text) if message.type in ("error", "warning") else None,
+        lambda message: errors.append(message.text) if message.type == "error" else None,
     )
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("request", lambda request: asked.append(request.url))

@@ -98,8 +98,12 @@ def marks_masks(rows: list[Any]) -> bool:
         segmentation = row.get("segmentation")
         if isinstance(segmentation, dict):
             attributes = row.get("attributes")
-            own = isinstance(segmentation.get("counts"), list) and isinstance(attributes, dict)
-            if not own or "occluded" not in attributes or row.get("iscrowd") not in (1, "1"):
+            own = isinstance(attributes, dict) and "occluded" in attributes
+            if (
+                not own
+                or not isinstance(segmentation.get("counts"), list)
+                or row.get("iscrowd") not in (1, "1")
+            ):
                 return False
             kinds.add("mask")
         elif row.get("iscrowd") not in (None, 0, "0"):

@@ -59,8 +59,9 @@ def _tasks_file(path: Path) -> Path | None:
     for file in files:
         tasks = peek_json(file)
         first = tasks[0] if isinstance(tasks, list) and tasks else None
-        listed = isinstance(first, dict) and ("annotations" in first or "predictions" in first)
-        if listed and isinstance(first.get("data"), dict):
+        if not isinstance(first, dict) or not {"annotations", "predictions"} & first.keys():
+            continue
+        if isinstance(first.get("data"), dict):
             return file
     return None
 
@@ -242,8 +243,8 @@ def _mask(
     if kind.startswith("polygon"):
         return polygon_mask((np.asarray(value["points"], np.float64) * scale).ravel().tolist(), height, width)
     if kind.startswith("vector") and value.get("closed"):
-        corners = [[corner["x"], corner["y"]] for corner in value["vertices"]]
-        return polygon_mask((np.asarray(corners, np.float64) * scale).ravel().tolist(), height, width)
+        vertices = [[corner["x"], corner["y"]] for corner in value["vertices"]]
+        return polygon_mask((np.asarray(vertices, np.float64) * scale).ravel().tolist(), height, width)
     if kind.startswith(("rectangle", "ellipse")):
         origin = np.array([float(value["x"]), float(value["y"])]) * scale
         angle = np.deg2rad(float(value.get("rotation") or 0))

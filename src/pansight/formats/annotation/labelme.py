@@ -136,7 +136,7 @@ class LabelmeWriter(AnnotationWriter):
         return (*super().targets, self.folder / "labels.txt")
 
     def write(self, picture: Picture, panoptic: PanopticMap) -> Written:
-        content = {
+        content: dict[str, Any] = {
             "version": "5.5.0",
             "flags": {},
             "shapes": [_shape(one) for one in objects_of(panoptic)],

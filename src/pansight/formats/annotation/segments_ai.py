@@ -90,9 +90,9 @@ class SegmentsAiReader(AnnotationReader):
             return size_only(name, *self._pictures.size(name, "it has no label that says its size"))
         where = f"{self.where}: sample {name!r}"
         address = str((attributes["segmentation_bitmap"] or {}).get("url"))
-        file = self._pictures.find(unquote(urlparse(address).path).rpartition("/")[2])
+        file = self._pictures.find(unquote(urlparse(address).path))
         if file is None:
-            file = self._pictures.find(f"{Path(name).stem}_label_{self._labelset}.png")
+            file = self._pictures.find(f"{Path(name).with_suffix('')}_label_{self._labelset}.png")
         if file is None:
             raise DataError(f"{where}: its bitmap {address} lies neither here nor in --images; download it")
         rows = []
@@ -127,7 +127,7 @@ class SegmentsAiWriter(AnnotationWriter):
                 "id": segment.id,
                 "category_id": int(panoptic.categories[segment.category].dataset_id),
             }
-            more = {"iscrowd": True} if segment.is_crowd else {}
+            more: dict[str, Any] = {"iscrowd": True} if segment.is_crowd else {}
             more |= {} if segment.score is None else {"score": segment.score}
             annotations.append({**row, "attributes": more} if more else row)
         label = {

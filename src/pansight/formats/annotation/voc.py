@@ -6,7 +6,7 @@ http://host.robots.ox.ac.uk/pascal/VOC/voc2012/, CVAT's documentation of the for
 class and object number.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +126,7 @@ class VocReader(AnnotationReader):
                 rows.append((id, label, number == 0))
         return objects_in(ids, rows, self.names[index])
 
-    def _values(self, path: Path, colors: dict[int, tuple[int, ...]]) -> Int32[np.ndarray, "h w"]:
+    def _values(self, path: Path, colors: Mapping[int, tuple[int, ...]]) -> Int32[np.ndarray, "h w"]:
         image = read_image(path)
         if image.mode in ("P", "L"):
             return np.asarray(image).astype(np.int32)
@@ -142,9 +142,9 @@ class VocReader(AnnotationReader):
         return values[inverse].reshape(codes.shape)
 
 
-def _class_list(path: Path) -> tuple[dict[int, str], dict[int, tuple[int, ...]]]:
+def _class_list(path: Path) -> tuple[dict[int, str], dict[int, tuple[int, int, int]]]:
     """Names and colours by class number: labelmap.txt (name:r,g,b:parts:actions), a list, or VOC's."""
-    palette = [tuple(color) for color in voc_palette().tolist()]
+    palette = [(red, green, blue) for red, green, blue in voc_palette().tolist()]
     file = next((path / name for name in _LISTS if (path / name).is_file()), None)
     if file is None:
         return dict(enumerate(_VOC, 1)), dict(enumerate(palette))
@@ -156,11 +156,10 @@ def _class_list(path: Path) -> tuple[dict[int, str], dict[int, tuple[int, ...]]]
         names[number] = name
         color = rest.partition(":")[0]
         try:
-            colors[number] = tuple(int(part) for part in color.split(",")) if color else palette[number]
+            red, green, blue = map(int, color.split(",")) if color else palette[number]
         except (ValueError, IndexError) as error:
             raise DataError(f"{file}: line {line!r} has no colour r,g,b; correct it") from error
-        if len(colors[number]) != 3:
-            raise DataError(f"{file}: line {line!r} has no colour r,g,b; correct it")
+        colors[number] = (red, green, blue)
     return names, colors
 
 

@@ -7,11 +7,11 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ValidationError
 
-from pansight import __version__
 from pansight.categories import Categories
 from pansight.errors import CategoryError, CheckpointError
 from pansight.merging import MergeSettings
 from pansight.models.preprocess import Preprocess
+from pansight.version import __version__
 from pansight.zoo.methods import find_method
 from pansight.zoo.reasons import first_line, first_problem
 from pansight.zoo.spec import ModelSpec

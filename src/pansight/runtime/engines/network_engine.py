@@ -73,7 +73,8 @@ class NetworkEngine:
 
     def __call__(self, frames: Sequence[Rgb], sizes: Sequence[Size] | None = None) -> PanopticBatch:
         """Panoptic maps of one batch, on the host; see Engine."""
-        panoptic = self.answers(frames, ("panoptic",), sizes).panoptic
+        wanted: tuple[Output, ...] = ("panoptic",)
+        panoptic = self.answers(frames, wanted, sizes).panoptic
         assert panoptic is not None
         return panoptic
 

@@ -81,7 +81,7 @@ _CONVERTER = "pansight.export.cache"
 
 def engine_names() -> list[str]:
     """Every name that `engine=` takes."""
-    return [*TORCH_MODES, *CONVERTED]
+    return [*TORCH_MODES, *(name for name in RUNTIMES if name != "program")]
 
 
 def is_installed(runtime: str) -> bool:

@@ -220,7 +220,7 @@ class Tracker:
             self._next += count
             return numbers.astype(np.int64)
         taken = set(self._tracks.ids.tolist())
-        found = []
+        found: list[int] = []
         while len(found) < count:
             self._next = self._next + 1 if self._next + 1 < ID_LIMIT else self._first
             if self._next not in taken:

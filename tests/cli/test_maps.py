@@ -1,0 +1,150 @@
+"""Class maps and `labelled.json` on the command line: evaluate, train, data map, data convert."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from pansight.categories import Categories, Category
+from pansight.data.opening import open_dataset
+from pansight.formats.conversions import to_coco
+from pansight.panoptic import PanopticMap
+
+Pansight = Callable[..., Any]
+
+TOWN = Categories(
+    [
+        Category("automobile", True, 1, (0, 0, 255)),
+        Category("sky", False, 2, (0, 0, 100)),
+        Category("house", False, 3, (100, 0, 0)),
+        Category("street", False, 4, (100, 0, 100)),
+    ],
+    "town",
+)
+MAP = {"car": "automobile", "sky": "sky", "building": "house", "dragon": "wyrm"}
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Path:
+    """Two images of a data set whose categories have other names than the model's."""
+    folder = tmp_path / "town"
+    for split in ("train", "val"):
+        (folder / split).mkdir(parents=True)
+        (folder / f"panoptic_{split}").mkdir()
+        images, annotations = [], []
+        for number in range(2):
+            ids = np.repeat(np.array([[1], [2], [3]], dtype=np.int32), 16, axis=0).repeat(64, axis=1)
+            ids[20:28, 10:20] = 4
+            ids[40:, 50:] = 0
+            panoptic = PanopticMap.from_table(ids, [(1, 1), (2, 2), (3, 3), (4, 0)], TOWN)
+            rgb, annotation = to_coco(panoptic, number, f"{number}.png")
+            Image.fromarray(rgb).save(folder / f"panoptic_{split}" / f"{number}.png")
+            picture = np.random.default_rng(number).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+            Image.fromarray(picture).save(folder / split / f"{number}.png")
+            images.append({"id": number, "file_name": f"{number}.png", "height": 48, "width": 64})
+            annotations.append(annotation)
+        content = {"images": images, "annotations": annotations, "categories": TOWN.to_json()}
+        (folder / f"panoptic_{split}.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.fixture
+def mapping(tmp_path: Path) -> Path:
+    file = tmp_path / "map.yaml"
+    file.write_text(yaml.safe_dump(MAP, sort_keys=False))
+    return file
+
+
+def evaluated(pansight: Pansight, weights: Path, town: Path, tmp_path: Path, *options: object) -> Any:
+    figures = tmp_path / "figures.json"
+    data = town / "panoptic_val.json"
+    run = pansight(
+        "evaluate", "--model", weights, "--data", data, "--device", "cpu", "--json", figures, *options
+    )
+    assert run.code == 0, run.err
+    return run, json.loads(figures.read_text())
+
+
+def test_a_model_is_scored_through_a_map(
+    pansight: Pansight, small_weights: Path, town: Path, mapping: Path, tmp_path: Path
+) -> None:
+    refused = pansight("evaluate", "--model", small_weights, "--data", town / "panoptic_val.json")
+    assert refused.code == 2 and "--map" in refused.err
+    run, figures = evaluated(pansight, small_weights, town, tmp_path, "--map", mapping)
+    told = figures["categories"]
+    assert told["scored"] == ["automobile", "sky", "house"]
+    assert told["left_out_of_data"] == ["street"] and "person" in told["left_out_of_model"]
+    assert "names dragon, wyrm, which neither side has; ignored" in run.err
+    assert run.err.count("ignored") == 1
+    _, counted = evaluated(pansight, small_weights, town, tmp_path, "--map", mapping, "--unmatched", "count")
+    assert {"street", "person"} <= set(counted["categories"]["scored"])
+    assert counted["categories"]["left_out_of_data"] == []
+
+
+def test_only_annotated_categories_are_scored(
+    pansight: Pansight, small_weights: Path, town: Path, tmp_path: Path
+) -> None:
+    (town / "labelled.json").write_text(json.dumps({"annotated": ["sky"], "complete": []}))
+    run, figures = evaluated(pansight, small_weights, town, tmp_path)
+    assert figures["categories"]["scored"] == ["sky"]
+    assert "1 of 4 categories are annotated here" in run.err
+
+
+def test_mistakes_are_one_line(pansight: Pansight, small_weights: Path, town: Path, mapping: Path) -> None:
+    data = ("--data", town / "panoptic_val.json")
+    run = pansight("evaluate", "--model", small_weights, *data, "--unmatched", "perhaps")
+    assert run.code == 2 and "use leave-out or count" in run.err
+    run = pansight("evaluate", town / "panoptic_val.json", town / "panoptic_val.json", "--map", mapping)
+    assert run.code == 2 and "--map is only with --model" in run.err
+
+
+def test_a_map_is_proposed(pansight: Pansight, town: Path, tmp_path: Path) -> None:
+    run = pansight("data", "map", "scenes", town / "panoptic_val.json")
+    assert run.code == 0
+    proposal = yaml.safe_load(run.out)
+    assert list(proposal) == list(Categories.builtin("scenes").names)
+    assert {proposal[name] for name in ("sky", "car", "building", "road")} == {
+        "sky",
+        "automobile",
+        "house",
+        "street",
+    }
+    file = tmp_path / "out.yaml"
+    assert pansight("data", "map", "yoso-tiny", town, "-o", file).code == 0
+    assert yaml.safe_load(file.read_text()) == proposal
+    assert pansight("data", "map", "nothing", town).code == 2
+
+
+def test_a_data_set_is_converted(pansight: Pansight, town: Path, tmp_path: Path) -> None:
+    """Many to one, to void."""
+    file = tmp_path / "many.yaml"
+    file.write_text("vehicle: automobile\nbuilt: [house, street]\nnothing: null\n")
+    out = tmp_path / "out"
+    run = pansight("data", "convert", town, out, "--split", "val", "--map", file)
+    assert run.code == 0, run.err
+    made = next(out.glob("*.json"))
+    data = open_dataset(made, images=town / "val")
+    assert data.categories.names == ("vehicle", "built")
+    areas = {data.categories.names[one.category]: one.area for one in data.truth(0).segments}
+    assert areas["vehicle"] == 80 and len(data.truth(0).segments) == 2
+    assert (data.truth(0).ids[:16] == 0).all()
+
+
+def test_training_through_a_map(pansight: Pansight, town: Path, mapping: Path, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    run = pansight(
+        "train", "yoso-tiny", "--data", town, "--map", mapping, "--output", output, "--steps", 1,
+        "--batch-size", 2, "--workers", 0, "--device", "cpu",
+        "--set", "data.augmentation={kind: flip}", "--set", "validation.every=0",
+        "--set", "model.config={depth: 18, width: 8, backbone_norm: batch, aggregated_dim: 16, "
+        "hidden_dim: 32, proposals: 5, feedforward_dim: 32, heads: 4, points: 64}",
+    )  # fmt: skip
+    assert run.code == 0, run.err
+    from pansight.zoo import read_header
+
+    assert read_header(output / "final.safetensors").categories.names == ("car", "sky", "building")
