@@ -65,7 +65,7 @@ def trace_onnx(cut: NetworkCut | WholeCut, path: Path, size: tuple[int, int] | N
             input_names=cut.input_names(),
             output_names=names,
             dynamic_axes=axes,
-            # it takes the example's batch for a constant where it cannot infer shapes; runtimes fold by themselves
+            # folding takes the example's batch for a constant where shapes cannot be inferred
             do_constant_folding=isinstance(cut, NetworkCut),
         )
 
