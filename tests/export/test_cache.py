@@ -2,7 +2,8 @@
 
 import errno
 import json
-import multiprocessing
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -137,20 +138,19 @@ def test_a_runtime_that_says_something_else_is_not_used(
         assert session(open_engine(weights)) == "NoneType"
 
 
-def _convert(weights: str, queue: Any) -> None:
-    engine = open_engine(weights, "onnxruntime")
-    queue.put(Segmenter(engine)(canary((60, 80))).ids)
+CONVERT = """
+import sys
+import numpy as np
+from pansight.export.parity import canary
+from pansight.runtime.engines.opening import open_engine
+from pansight.runtime.segmenter import Segmenter
+np.save(sys.argv[2], Segmenter(open_engine(sys.argv[1], "onnxruntime"))(canary((60, 80))).ids)
+"""
 
 
-def test_two_processes_at_once(weights: Path, engines_home: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    queue: Any = context.Queue()
-    workers = [context.Process(target=_convert, args=(str(weights), queue)) for _ in range(2)]
-    for worker in workers:
-        worker.start()
-    maps = [queue.get(timeout=300) for _ in workers]
-    for worker in workers:
-        worker.join()
-        assert worker.exitcode == 0
-    np.testing.assert_array_equal(*maps)
+def test_two_processes_at_once(weights: Path, engines_home: Path, tmp_path: Path) -> None:
+    files = [tmp_path / f"{number}.npy" for number in range(2)]
+    workers = [subprocess.Popen([sys.executable, "-c", CONVERT, str(weights), str(file)]) for file in files]
+    assert [worker.wait(timeout=300) for worker in workers] == [0, 0]
+    np.testing.assert_array_equal(*(np.load(file) for file in files))
     assert len(list(engines_home.glob("*.onnx"))) == 1

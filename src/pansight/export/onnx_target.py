@@ -65,6 +65,8 @@ def trace_onnx(cut: NetworkCut | WholeCut, path: Path, size: tuple[int, int] | N
             input_names=cut.input_names(),
             output_names=names,
             dynamic_axes=axes,
+            # folding takes the example's batch for a constant where shapes cannot be inferred
+            do_constant_folding=isinstance(cut, NetworkCut),
         )
 
 
