@@ -100,7 +100,7 @@ def test_crowds_as_text_are_read_as_everywhere(pansight: Pansight, tmp_path: Pat
     stats = pansight("data", "stats", truth, "--json", tmp_path / "stats.json", "-j", 1)
     assert stats.code == 0
     classes = json.loads((tmp_path / "stats.json").read_text())["classes"]
-    assert sum(one["crowd"] for one in classes) == 0
+    assert classes and sum(one["crowd"] for one in classes.values()) == 0
 
 
 def test_nonsense_for_iscrowd_is_refused_by_its_value(

@@ -121,7 +121,10 @@ def test_categories_from_outside(files: Files) -> None:
     )
     # By name, whatever the ids: those of `wanted` mean something else.
     assert [segment.category for segment in files.open(categories=wanted)[0].panoptic.segments] == [2, 0]
+    # one that no segment has is in nobody's way
     files.content["categories"] = [*ROWS, {"id": 5, "name": "persom", "isthing": 1}]
+    assert [segment.category for segment in files.open(categories=wanted)[0].panoptic.segments] == [2, 0]
+    files.content["categories"] = [{**ROWS[0], "name": "persom"}, ROWS[1]]
     assert problems_of(files, categories=wanted) == ["no category 'persom' in custom; did you mean 'person'?"]
     files.content["categories"] = [{**ROWS[0], "isthing": 0}, ROWS[1]]
     assert problems_of(files, categories=wanted) == ["'person' is stuff here, a thing in custom"]

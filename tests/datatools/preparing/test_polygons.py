@@ -66,16 +66,16 @@ def test_later_shapes_are_on_top(tmp_path: Path) -> None:
 def test_a_group_is_one_object_and_stuff_is_always_one(tmp_path: Path) -> None:
     shapes = [
         shape("car", rectangle(0, 0, 4, 4), group_id=1),
-        shape("person", rectangle(8, 0, 9, 4), group_id=1),
+        shape("person", rectangle(8, 0, 10, 4), group_id=1),
         shape("car", rectangle(10, 0, 14, 4), group_id=1),
         shape("car", rectangle(20, 0, 22, 4)),
-        shape("car", rectangle(23, 0, 24, 4)),
+        shape("car", rectangle(23, 0, 25, 4)),
         shape("road", rectangle(0, 10, 2, 12)),
         shape("road", rectangle(8, 10, 10, 12), group_id=5),
     ]
     save(tmp_path, "a", shapes)
     truth = LabelmePolygons(tmp_path, CLASSES).truth(0)
-    assert named(truth) == [("car", 32), ("person", 4), ("car", 8), ("car", 4), ("road", 8)]
+    assert named(truth) == [("car", 32), ("person", 8), ("car", 8), ("car", 8), ("road", 8)]
 
 
 def test_rectangles_circles_and_pasted_masks(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_files_can_be_skipped(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("broken", "fault"),
     [
-        (shape("cart", rectangle(0, 0, 1, 1)), "shape 0: no category 'cart' in mine; did you mean 'car'"),
+        (shape("cart", rectangle(0, 0, 2, 2)), "shape 0: no category 'cart' in mine; did you mean 'car'"),
         (shape(None, rectangle(0, 0, 1, 1)), "shape 0 has no label"),
         (5, "shape 0 has no label"),
         (shape("car", [[0, 0], [1, 1]]), "a polygon of 2 points, 3 are needed"),
