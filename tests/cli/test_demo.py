@@ -21,7 +21,7 @@ def untrained(small_scenes_model: YOSO, monkeypatch: pytest.MonkeyPatch) -> None
     """Whatever model is loaded, it is the small one."""
 
     def load(name: str, engine: str, **options: Any) -> Segmenter:
-        assert (name, engine) == ("yoso-tiny", "auto")
+        assert name in ("yoso-tiny", "yoso-photo") and engine == "auto"
         return Segmenter(TorchEngine(small_scenes_model, **options))
 
     monkeypatch.setattr(segmenter, "load", load)
