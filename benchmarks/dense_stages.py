@@ -92,7 +92,7 @@ def street(height: int, width: int, objects: int, things: Tensor, categories: in
 
 def literal_queries(outputs: DenseOutputs, sizes: Sizes, config: DenseDetectionConfig) -> Queries:
     """Class by class, box by box, then once more over all classes; one picture."""
-    parts = level_candidates(outputs, sizes, config)
+    parts = level_candidates(outputs, sizes, config, "fixed")
     boxes, scores, classes, locations, kept = (
         torch.cat(columns, 1)[0] for columns in zip(*parts, strict=True)
     )
@@ -186,7 +186,7 @@ def stages_of(
         things[queries.classes],
         queries.kept,
     )
-    labels = semantic_argmax(outputs.semantic_logits, enlarged)
+    labels = semantic_argmax(outputs.semantic_logits, enlarged, "pruned")
     rule = PriorityRule(
         config.merge.mask_threshold, True, config.merge.max_occlusion, config.merge.stuff_area
     )
@@ -225,7 +225,7 @@ def stages_of(
         ),
         "semantic map": (
             lambda: literal_semantics(outputs, sizes),
-            lambda: semantic_argmax(outputs.semantic_logits, enlarged),
+            lambda: semantic_argmax(outputs.semantic_logits, enlarged, "pruned"),
         ),
         "painting": (
             lambda: literal_painting(masks, semantics, is_thing, config),

@@ -55,7 +55,9 @@ def main() -> None:
     options = parser.parse_args()
     settings = {"seed": SEED, "clips": options.clips, "frames": options.frames, "size": list(options.size)}
     results: dict[str, Any] = {"settings": settings, "models": {}}
-    clips = [render_clip(SEED, i, *options.size, options.frames) for i in range(options.clips)]
+    clips = [
+        render_clip(SEED, i, options.size[0], options.size[1], options.frames) for i in range(options.clips)
+    ]
     for name in options.models:
         segmenter = pansight.load(name, device=options.device)
         videos: list[list[Frame]] = []

@@ -183,7 +183,7 @@ def main() -> None:
     held_out, truth = all_judged(model, options.photos, 1, best)
     logits = np.log(np.clip(held_out, 1e-6, 1 - 1e-6) / (1 - np.clip(held_out, 1e-6, 1 - 1e-6)))
     after = 1 / (1 + np.exp(-(slope * logits + offset)))
-    figures = {
+    figures: dict[str, Any] = {
         "settings": dict(best),
         "calibration": [slope, offset],
         "chosen_on": "every second validation image of each set",
@@ -205,7 +205,8 @@ def main() -> None:
         "steps": options.steps,
         "licence": "weights: Apache-2.0; fine-tuned (changed) from EfficientNet-Lite0 of tensorflow/tpu, "
         "Apache-2.0, as converted by ML Illustrated, Copyright (c) 2020",
-        "data": "facade, coco, coco_scenes, person, person_scenes, animals, corridors, campus_road (all.txt); "
+        "data": "facade, coco, coco_scenes, person, person_scenes, animals, corridors, campus_road "
+        "(all.txt); "
         "sources and terms: benchmarks/photo/README.md",
     }
     save_native(model, FILE, dtype="float16", extra=extra)

@@ -77,14 +77,20 @@ def upward(source: str, room: str, package: str) -> list[str]:
     return found
 
 
+DOORS = {("runtime/segmenter.py", "pansight.video")}
+"""The one door upwards: `Segmenter.track` is what people look for, and video stands on the Segmenter."""
+
+
 @pytest.mark.parametrize("room", sorted(BELOW))
 def test_imports_run_downwards_only(room: str) -> None:
     found = []
     for path in sorted((ROOT / room).rglob("*.py")):
         package = ".".join(("pansight", *path.relative_to(ROOT).parent.parts))
+        name = path.relative_to(ROOT).as_posix()
         found += [
-            f"{path.relative_to(ROOT)}, {one}"
+            f"{name}, {one}"
             for one in upward(path.read_text(encoding="utf-8"), room, package)
+            if not any(name == file and f"imports {door}." in one for file, door in DOORS)
         ]
     assert not found, "\n".join(found)
 

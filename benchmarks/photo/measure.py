@@ -32,8 +32,7 @@ def evaluate(model: str, data: Path, *options: str) -> dict[str, Any]:
             str(data),
         ]
         done = subprocess.run(
-            [*command, "--data", str(data), "--engine", "torch", "--bootstrap", "1000"]
-            + ["--json", str(file), *options],
+            [*command, "--engine", "torch", "--bootstrap", "1000", "--json", str(file), *options],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         if not file.is_file():

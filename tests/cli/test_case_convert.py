@@ -12,7 +12,8 @@ from PIL import Image
 
 from pansight.categories import Categories
 from pansight.data.coco import CocoPanoptic
-from pansight.datatools.preparing import writing
+from pansight.datatools.preparing import exporting
+from pansight.datatools.preparing.writing import take_truth
 from pansight.formats.coco_files import read_ids
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -249,14 +250,14 @@ def test_absolute_names_and_addresses_get_a_hint(
 def test_ctrl_c_tells_what_is_kept(
     form: str, words: str, pansight: Pansight, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken = writing.take_truth
+    taken = take_truth
 
     def stop(source: Any, index: int, name: str) -> Any:
         if index:
             raise KeyboardInterrupt
         return taken(source, index, name)
 
-    monkeypatch.setattr(writing, "take_truth", stop)
+    monkeypatch.setattr(exporting, "take_truth", stop)
     truth = CASES / "good" / "truth.json"
     run = pansight("data", "convert", truth, tmp_path / "out", "--to", form, "-j", 1)
     assert run.code == 130 and words in run.err

@@ -15,6 +15,7 @@ Pansight = Callable[..., Any]
 
 
 def polygon(label: str, left: int, top: int, right: int, bottom: int) -> dict[str, Any]:
+    right, bottom = right - 1, bottom - 1  # pixel indices, the outline belongs to it
     points = [[left, top], [right, top], [right, bottom], [left, bottom]]
     return {"label": label, "points": points, "shape_type": "polygon", "group_id": None}
 
@@ -85,7 +86,7 @@ def test_a_broken_file_is_named_and_the_others_go_on(
 
 def test_nothing_done_is_code_2_and_no_table(pansight: Pansight, polygons: Path, tmp_path: Path) -> None:
     for file in polygons.iterdir():
-        file.write_text("{}")
+        file.write_text('{"shapes": [{"label": "car", "points": "none"}]}')
     run = pansight("data", "convert", polygons, tmp_path / "out", "--things", "car")
     assert run.code == 2
     assert len(run.failed) == 3
@@ -145,11 +146,20 @@ def test_label_maps_take_classes_from_the_stuff_json(pansight: Pansight, tmp_pat
         (("none",), "none: no such file or folder"),
         (("polygons",), "which of the classes car, road are things (countable)? name them with --things"),
         (("polygons", "--things", "car", "--stuff", "car"), "'car' is named among the things and among the"),
-        (("polygons", "--things", "car", "--with-stuff", "x"), "--with-stuff means nothing for polygons"),
-        (("polygons", "--to", "voc"), "--to voc is no form; use panoptic, cityscapes, semantic or instances"),
+        (
+            ("polygons", "--things", "car", "--with-stuff", "x"),
+            "--with-stuff means nothing for labelme files",
+        ),
+        (
+            ("polygons", "--to", "vox"),
+            "--to vox is no format; use coco-panoptic, coco-instances, cvat, cvat-mask",
+        ),
         (("polygons", "--categories", "x.json"), "x.json is neither a built-in category set"),
         (("polygons", "--categories", "coco", "--things", "car"), "--things means nothing for --categories"),
-        (("polygons", "--to", "semantic", "--things", "car"), "--things means nothing for semantic"),
+        (("panoptic.json", "--to", "semantic", "--things", "car"), "--things means nothing for a data set"),
+        (("polygons", "--from", "vox"), "no format is called 'vox'; known are cvat, cvat-mask"),
+        (("polygons", "--to", "voc", "--name", "x"), "--name means nothing for voc"),
+        (("polygons", "--from", "cvat", "--boxes-as-masks"), "--boxes-as-masks means nothing for cvat files"),
         (("polygons/a.json",), 'no list "annotations" in it'),
         (("panoptic.json",), "is COCO panoptic already; choose another form with --to"),
     ],

@@ -20,9 +20,10 @@ from pansight.scenes import render_scene
 def untrained(small_scenes_model: YOSO, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever model is loaded, it is the small one."""
 
-    def load(name: str, engine: str, **options: Any) -> Segmenter:
-        assert name in ("yoso-tiny", "yoso-photo") and engine == "auto"
-        return Segmenter(TorchEngine(small_scenes_model, **options))
+    def load(name: str, **options: Any) -> Segmenter:
+        assert name in ("yoso-tiny", "yoso-photo")
+        mode = "eager" if options.pop("engine") == "eager" else "folded"
+        return Segmenter(TorchEngine(small_scenes_model, mode=mode, **options))  # type: ignore[arg-type]
 
     monkeypatch.setattr(segmenter, "load", load)
 
@@ -36,7 +37,7 @@ def test_scenes_and_own_pictures(pansight: Callable[..., Any], tmp_path: Path) -
     first, quality, speed, last = run.out.splitlines()
     assert "2 scenes of 512 x 384" in first
     assert quality.startswith("panoptic quality ")
-    assert " pictures a second" in speed
+    assert " pictures a second" in speed and "PyTorch as trained: " in speed
     assert str(out / "contact-sheet.jpg") in last
     names = sorted(path.name for path in (out / "overlays").iterdir())
     assert names == ["own.jpg", "scene-5-000000.jpg", "scene-5-000001.jpg"]

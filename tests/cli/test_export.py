@@ -13,6 +13,11 @@ from pansight.export.parity import canary
 Command = Callable[..., Any]
 
 
+@pytest.fixture(autouse=True)
+def _traced(unchecked_shapes: None) -> None:
+    """While a graph is traced, sizes are tensors, which annotations do not allow for."""
+
+
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
     path = tmp_path / "photo.png"

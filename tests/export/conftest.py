@@ -38,3 +38,8 @@ def engines_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder that converted models are kept in, empty."""
     monkeypatch.setenv("PANSIGHT_HOME", str(tmp_path / "home"))
     return tmp_path / "home" / "engines"
+
+
+@pytest.fixture(autouse=True)
+def _traced(unchecked_shapes: None) -> None:
+    """While a graph is traced, sizes are tensors, which annotations do not allow for."""

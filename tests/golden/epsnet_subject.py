@@ -1,5 +1,6 @@
 """Our EPSNet with a golden file's weights, and what it makes of the file's picture."""
 
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 

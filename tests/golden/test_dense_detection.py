@@ -258,7 +258,7 @@ def compare_maps(subject: Subject, case: Case, run: Run) -> None:
     config = subject.config(case.name)
     padded = Sizes(run.sizes.padded, [run.sizes.padded] * len(run.sizes.valid), run.sizes.output)
     padded = padded._replace(output=padded.valid)
-    semantic = semantic_argmax(run.outputs.semantic_logits, padded).numpy()
+    semantic = semantic_argmax(run.outputs.semantic_logits, padded, "fixed").numpy()
     logits = interpolated(run.outputs.semantic_logits, padded.padded, padded.padded, padded.padded)
     best = logits.topk(2, dim=1).values
     tied = (best[:, 0] - best[:, 1] < EDGE).numpy()

@@ -31,7 +31,7 @@ from pansight.models.preprocess import Sizes
 from pansight.models.yoso import YOSO, YOSOMergeSettings, YOSOOutputs
 from pansight.models.yoso.attention import ATTENTIONS
 from pansight.models.yoso.head import class_scores
-from pansight.nn.resnet import Pyramid
+from pansight.nn.features import Pyramid
 
 EXTRACT = Path(__file__).with_name("yoso.npz")
 

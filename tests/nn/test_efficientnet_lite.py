@@ -40,8 +40,10 @@ def golden_images(shared_data: Path) -> ModuleType:
 def logits(state: dict[str, torch.Tensor], features: torch.Tensor) -> torch.Tensor:
     """The classifier behind the last block, which dense heads do without."""
     x = F.conv2d(features, state["_conv_head.weight"].to(features.dtype))
-    norm = [state[f"_bn1.{name}"].to(x.dtype) for name in ("running_mean", "running_var", "weight", "bias")]
-    x = F.relu6(F.batch_norm(x, *norm, eps=1e-3)).mean((2, 3))
+    mean, variance, weight, bias = (
+        state[f"_bn1.{name}"].to(x.dtype) for name in ("running_mean", "running_var", "weight", "bias")
+    )
+    x = F.relu6(F.batch_norm(x, mean, variance, weight, bias, eps=1e-3)).mean((2, 3))
     return F.linear(x, state["_fc.weight"].to(x.dtype), state["_fc.bias"].to(x.dtype))
 
 

@@ -14,8 +14,8 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from pansight.categories import Categories
-from pansight.merging.sizes import Sizes
 from pansight.panoptic import PanopticMap, rgb_to_ids
+from pansight.panoptic.sizes import Sizes
 from pansight.serve.answers import Form, framed, write
 from pansight.serve.holding import Shelf
 from pansight.serve.png import ids_png

@@ -110,9 +110,9 @@ def size_shown(page: Page) -> Locator:
     return page.locator("#times div", has_text="Size").locator("dd")
 
 
-def slide(page: Page, selector: str, value: float) -> None:
+def slide(slider: Locator, value: float) -> None:
     """Move a slider."""
-    page.locator(selector).evaluate(
+    slider.evaluate(
         "(input, value) => { input.value = value; input.dispatchEvent(new Event('input')); }", value
     )
 
@@ -172,12 +172,12 @@ def test_a_category_is_hidden_or_isolated(page: Page, site: Server) -> None:
 def test_sliders_move_thresholds_without_the_network(page: Page, site: Server) -> None:
     runs = site.hub.measures.batches.labels("yoso-tiny")._sum
     before = runs.get()
-    slide(page, ".pane input[type=range]", 1)
+    slide(page.get_by_label("Object threshold").first, 1)
     expect(page.locator("#things")).to_have_text("none")
-    slide(page, ".pane input[type=range]", 0.6)
+    slide(page.get_by_label("Object threshold").first, 0.6)
     expect(page.locator("#stuff")).not_to_have_text("none")
     assert runs.get() == before
-    slide(page, "#opacity", 0.25)
+    slide(page.locator("#opacity"), 0.25)
     assert page.locator("canvas.map").evaluate("(canvas) => canvas.style.opacity") == "0.25"
     assert page.locator("#opacity-value").inner_text() == "25 %"
 
@@ -218,7 +218,7 @@ def test_the_webcam_is_segmented_live(page: Page, site: Server) -> None:
     page.get_by_role("button", name="Webcam").click()
     expect(page.locator("#times")).to_contain_text("/s")
     assert page.get_by_role("button", name="Webcam").get_attribute("aria-pressed") == "true"
-    slide(page, ".pane input[type=range]", 1)
+    slide(page.get_by_label("Object threshold").first, 1)
     expect(page.locator("#things")).to_have_text("none")
     page.get_by_role("button", name="Pause").click()
     assert page.get_by_role("button", name="Go on").get_attribute("aria-pressed") == "true"

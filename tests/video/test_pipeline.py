@@ -90,7 +90,7 @@ def test_every_sink(segmenter: Segmenter, film: Callable[..., Path], tmp_path: P
     results = list(pipeline.run())
     table.close()
     assert pipeline.done == 8 and not pipeline.failed
-    assert all(pipeline.stages.percentile(stage, 95) is not None for stage in ("track", "write", "latency"))
+    assert all(pipeline.stages.percentile(stage, 95.0) is not None for stage in ("track", "write", "latency"))
     with av.open(str(source)) as before, av.open(str(folder / "film.mp4")) as after:
         assert before.duration is not None and after.duration is not None
         assert abs(before.duration - after.duration) <= 40_000
@@ -152,7 +152,7 @@ def test_mjpeg_shows_the_newest(segmenter: Segmenter, film: Callable[..., Path])
 
 def test_a_writer_of_ones_own(tmp_path: Path) -> None:
     path = tmp_path / "odd.mp4"
-    with VideoWriter(path, rate=10) as writer:
+    with VideoWriter(path, rate=10.0) as writer:
         for number in range(5):
             writer.write(picture(number, 47, 63))
             assert not path.exists()
@@ -170,7 +170,7 @@ def test_a_writer_of_ones_own(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"call it \.mp4"):
         VideoWriter(tmp_path / "x.txt")
     with pytest.raises(InputError, match="rate must be positive"):
-        VideoWriter(path, rate=0)
+        VideoWriter(path, rate=0.0)
 
 
 def test_an_error_keeps_the_film_so_far(tmp_path: Path) -> None:
@@ -201,6 +201,7 @@ def test_sound_that_mp4_does_not_hold_becomes_aac(film: Callable[..., Path], tmp
 def test_supervision_keeps_the_ids(segmenter: Segmenter, film: Callable[..., Path]) -> None:
     for result in segmenter.track(film(frames=4)):
         detections = result.panoptic.to_supervision(include_stuff=True)
+        assert detections.tracker_id is not None
         assert detections.tracker_id.tolist() == [segment.id for segment in result.panoptic.segments]
         again = PanopticMap.from_supervision(detections, result.panoptic.categories)
         assert again.same_as(result.panoptic) and np.array_equal(again.ids, result.panoptic.ids)
@@ -225,9 +226,9 @@ def test_the_governor_goes_down_and_up_without_swinging() -> None:
 
 def test_an_engine_of_one_size_cannot_be_governed() -> None:
     with pytest.raises(InputError, match="leave out --fps"):
-        GovernedEngine(BrightnessEngine(), 30)
+        GovernedEngine(BrightnessEngine(), 30.0)
     with pytest.raises(InputError, match="--fps must be positive"):
-        GovernedEngine(BrightnessEngine(), 0)
+        GovernedEngine(BrightnessEngine(), 0.0)
 
 
 def test_live_policy_bounds_what_is_on_its_way(film: Callable[..., Path]) -> None:

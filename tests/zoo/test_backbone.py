@@ -151,14 +151,14 @@ def test_another_depth_is_refused_and_changes_nothing(tmp_path: Path, make_model
     torch.save(as_torchvision(dict(make_model(depth=50).backbone.state_dict())), tmp_path / "w.pth")
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
     with pytest.raises(
-        CheckpointError, match=r"does not fit the backbone \(.*use ImageNet weights of the same depth"
+        CheckpointError, match=r"does not fit the backbone \(.*use ImageNet weights of the same network"
     ):
         load_backbone(model, tmp_path / "w.pth")
     assert all(torch.equal(tensor, model.state_dict()[key]) for key, tensor in before.items())
 
 
 def test_a_model_without_a_resnet(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="Linear has no ResNet"):
+    with pytest.raises(CheckpointError, match="Linear has no backbone"):
         load_backbone(torch.nn.Linear(2, 2), tmp_path / "w.pth")
 
 

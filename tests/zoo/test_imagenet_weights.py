@@ -3,6 +3,7 @@
 import io
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,13 @@ from pansight.training.config import ModelChoice
 from pansight.zoo.backbone import imagenet_weights, load_backbone, weights_in_wheel
 from pansight.zoo.official import read_state
 
-SMALL = {"aggregated_dim": 16, "hidden_dim": 32, "proposals": 9, "feedforward_dim": 32, "heads": 4}
+SMALL: dict[str, Any] = {
+    "aggregated_dim": 16,
+    "hidden_dim": 32,
+    "proposals": 9,
+    "feedforward_dim": 32,
+    "heads": 4,
+}
 SCENES = Categories.builtin("scenes")
 
 

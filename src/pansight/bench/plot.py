@@ -48,7 +48,7 @@ def draw_plot(found: Benchmark) -> UInt8[np.ndarray, "h w 3"]:
                 pen.line((x, TOP, x, HEIGHT - BOTTOM), fill="#e4e4e4")
                 pen.text((x, HEIGHT - BOTTOM + 8), f"{value:g}", fill="black", font=small, anchor="mt")
     for score in range(bottom, top + 1, 5):
-        _, y = place(times[0], score)
+        _, y = place(times[0], float(score))
         pen.line((LEFT, y, WIDTH - RIGHT, y), fill="#e4e4e4")
         pen.text((LEFT - 10, y), f"{score}", fill="black", font=small, anchor="rm")
     pen.rectangle((LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM), outline="#888888")

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from pansight import __version__
 from pansight.bench.flops import measure_flops
 from pansight.bench.roofline import Roofline
 from pansight.bench.stages import STAGES, Milliseconds, Rgb, Staged, total, write_jpeg
@@ -23,6 +22,7 @@ from pansight.models.preprocess import Preprocess
 from pansight.runtime.cores import usable_cores
 from pansight.runtime.engines.protocol import Engine
 from pansight.scenes import SceneDataset
+from pansight.version import __version__
 from pansight.zoo.presets import names, preset
 from pansight.zoo.spec import Figure
 

@@ -9,7 +9,7 @@ import torch
 from pansight.errors import InputError
 from pansight.models.base import PanopticModel
 from pansight.runtime.engines.network_engine import NetworkEngine
-from pansight.runtime.engines.opening import RUNTIMES, TORCH_MODES, EngineOptions, open_engine
+from pansight.runtime.engines.opening import CONVERTED, RUNTIMES, TORCH_MODES, EngineOptions, open_engine
 from pansight.runtime.engines.protocol import Engine
 from pansight.runtime.engines.torch_engine import Precision, TorchEngine
 from pansight.zoo import build, load_model
@@ -62,7 +62,7 @@ class Subject:
         if self.is_artefact:
             return open_engine(self.model, self.engine, options)
         model = model or self.load()
-        if self.engine in RUNTIMES:
+        if self.engine in CONVERTED:
             if self.precision != "float32":
                 raise InputError(
                     f"{self.engine} runs {self.precision} from a file; export one, and give that"
@@ -71,7 +71,7 @@ class Subject:
 
             return converted(model, self.engine, Path(self.model).stem, options)
         if self.engine not in TORCH_MODES:
-            known = ", ".join((*TORCH_MODES, *RUNTIMES))
+            known = ", ".join((*TORCH_MODES, *CONVERTED))
             raise InputError(f"engine {self.engine!r} is unknown; use {known}")
         if self.precision not in get_args(Precision):
             raise InputError(f"torch has no {self.precision} engine; export a file, and give that")
@@ -104,7 +104,9 @@ def precision_of(engine: Engine) -> str:
 def engine_name(engine: Engine, asked: str) -> str:
     """What runs an artefact that was opened with `auto`; else what was asked for."""
     if isinstance(engine, NetworkEngine):
-        return {"OnnxRuntimeSession": "onnxruntime", "OpenVINOSession": "openvino"}.get(
-            type(engine.session).__name__, asked
-        )
+        return {
+            "OnnxRuntimeSession": "onnxruntime",
+            "OpenVINOSession": "openvino",
+            "ProgramSession": "program",
+        }.get(type(engine.session).__name__, asked)
     return asked

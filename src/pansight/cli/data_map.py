@@ -64,7 +64,7 @@ def _categories(text: str) -> "Categories":
         return open_dataset(path).categories
     if path.suffix == ".json":
         return read_categories(text)
-    from pansight.zoo.native import read_header
+    from pansight.zoo.header import read_header
     from pansight.zoo.presets import names, preset
 
     if path.is_file():

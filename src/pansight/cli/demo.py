@@ -87,7 +87,12 @@ def demo(
         groups = {"things": quality.things, "stuff": quality.stuff}
         parts = ", ".join(f"{name} {group.pq:.1%}" for name, group in groups.items() if group)
         print(f"panoptic quality {quality.all.pq if quality.all else 0:.1%} on these {count} ({parts})")
-        print(f"{rate:.1f} pictures a second, one at a time, from pixels to map")
+        plain = load(DEFAULT_MODEL, engine="eager", device=device)
+        eager = _segment(plain, samples[:2])[1]
+        print(
+            f"{rate:.1f} pictures a second, one at a time, from pixels to map, by {engine_of(segmenter)}; "
+            f"PyTorch as trained: {eager:.1f}"
+        )
 
         warnings.filterwarnings("ignore", module=r"PIL\.")
         if found:
@@ -101,6 +106,14 @@ def demo(
     print(f"look at {printable(sheet_path(output))} and into {printable(output / 'overlays')}")
     if problems:
         raise typer.Exit(1)
+
+
+def engine_of(segmenter: "Segmenter") -> str:
+    """What runs the network, in words."""
+    session = getattr(segmenter.engine, "session", None)
+    if session is not None:
+        return {"OnnxRuntimeSession": "ONNX Runtime", "OpenVINOSession": "OpenVINO"}[type(session).__name__]
+    return f"PyTorch, {getattr(segmenter.engine, 'mode', 'exported')}"
 
 
 def sheet_path(output: Path) -> Path:

@@ -243,6 +243,16 @@ def evaluate(
             rich_help_panel=_SHOWN,
         ),
     ] = None,
+    segments: Annotated[
+        Path | None,
+        typer.Option(
+            "--segments",
+            metavar="FILE.csv",
+            help="Write a row for each segment: matched, missed, false, excused, with IoU, areas, score.",
+            show_default=False,
+            rich_help_panel=_SHOWN,
+        ),
+    ] = None,
     report: Annotated[
         Path | None,
         typer.Option(
@@ -264,9 +274,13 @@ def evaluate(
     Exit code: 0 all well, 1 some samples could not be used (with --model), 2 nothing was scored.
     """
     measures = Measures(
-        exact=exact is not False, boundary=boundary, average_precision=ap, bootstrap=bootstrap
+        exact=exact is not False,
+        boundary=boundary,
+        average_precision=ap,
+        bootstrap=bootstrap,
+        segments=segments is not None,
     )
-    output = Output(classes=classes, compare=compare, json=json_file, report=report)
+    output = Output(classes=classes, compare=compare, json=json_file, report=report, segments=segments)
     if model is None and weights is None:
         _refuse(
             "only with --model",
@@ -305,6 +319,8 @@ def evaluate(
                 compare=compare or None,
                 report=report,
             )
+            if segments is not None:
+                raise InputError("--segments is not with --video: its tubes last longer than an image")
             from pansight.cli.evaluate_video import run_video
 
             run_video(

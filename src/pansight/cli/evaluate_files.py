@@ -91,6 +91,7 @@ class FilesJob(NamedTuple):
             mode="exact" if measures.exact else "sane",
             views=lambda name: _views(found[name], paired.categories, images),
             planned=len(paired.pairs) if stopped else None,
+            segments=evaluation.segments,
             facts=(("pictures", f"{count}, in {seconds:.1f} s ({each:.1f} ms each, reading included)"),),
         )
 

@@ -112,6 +112,7 @@ def run_model(
         own=_own_figures(preset_name, dataset),
         facts=tuple(facts),
         counterparts=None if shared is None else _described(shared),
+        segments=evaluation.segments,
     )
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from pansight.categories import Categories
     from pansight.metrics.evaluation import Evaluation, EvaluationResult
+    from pansight.metrics.segment_rows import SegmentRow
     from pansight.reporting.published import Published
     from pansight.reporting.report import LostPicture
 
@@ -36,6 +37,7 @@ class Measures:
     boundary: bool = False
     average_precision: bool = False
     bootstrap: int = 0
+    segments: bool = False
 
     def start(self, categories: "Categories", instances: bool = False) -> "Evaluation":
         """An empty evaluation of these; `instances`: mask AP is that of instances given beside maps."""
@@ -48,6 +50,7 @@ class Measures:
             bootstrap=self.bootstrap,
             average_precision=self.average_precision,
             instances=instances,
+            segments=self.segments,
         )
 
 
@@ -59,10 +62,11 @@ class Output:
     compare: bool = False
     json: Path | None = None
     report: Path | None = None
+    segments: Path | None = None
 
     def check(self, inputs: tuple[Path, ...]) -> None:
         """Raise InputError now, not after an hour, where a file cannot be written or is another one too."""
-        for target in (self.json, self.report):
+        for target in (self.json, self.report, self.segments):
             if target is None:
                 continue
             if any(os.path.realpath(target) == os.path.realpath(path) for path in inputs):
@@ -70,8 +74,14 @@ class Output:
             folder = next(parent for parent in target.absolute().parents if parent.exists())
             if target.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
                 raise InputError(f"cannot write {target}; choose another file or folder")
-        if self.json and self.report and os.path.realpath(self.json) == os.path.realpath(self.report):
-            raise InputError(f"--json and --report are both {self.json}; give each a file of its own")
+        named = {"--json": self.json, "--report": self.report, "--segments": self.segments}
+        known: dict[str, str] = {}
+        for option, target in named.items():
+            if target is None:
+                continue
+            other = known.setdefault(os.path.realpath(target), option)
+            if other != option:
+                raise InputError(f"{other} and {option} are both {target}; give each a file of its own")
 
 
 @dataclass(frozen=True)
@@ -94,6 +104,7 @@ class Finished:
     own: "tuple[Published, ...]" = ()
     facts: tuple[tuple[str, str], ...] = field(default=())
     counterparts: dict[str, list[str]] | None = None
+    segments: "list[SegmentRow] | None" = None
 
 
 def finish(done: Finished, output: Output) -> None:
@@ -123,6 +134,9 @@ def finish(done: Finished, output: Output) -> None:
     if output.json is not None:
         _write_json(output.json, done)
         console.print(f"figures are in {output.json}", markup=False)
+    if output.segments is not None:
+        _write_segments(output.segments, done.segments or [])
+        console.print(f"segments are in {output.segments}", markup=False)
     if output.report is not None:
         _write_report(output.report, done, published)
         console.print(f"look at {output.report}", markup=False)
@@ -172,6 +186,14 @@ def _write_json(path: Path, done: Finished) -> None:
         content["categories"] = done.counterparts
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="ascii")
+
+
+def _write_segments(path: Path, rows: "list[SegmentRow]") -> None:
+    from pansight.files import atomic_write
+    from pansight.metrics.segment_rows import as_csv
+
+    with atomic_write(path) as temporary:
+        temporary.write_text(as_csv(rows), encoding="utf-8", newline="")
 
 
 def _write_report(path: Path, done: Finished, published: "tuple[Published, ...]") -> None:

@@ -128,8 +128,8 @@ def _print_remarks(errors: "Console", result: "VideoResult") -> None:
 
 
 def _write(path: Path, result: "VideoResult", predictions: Path, truth: Path) -> None:
-    from pansight import __version__
     from pansight.files import atomic_write
+    from pansight.version import __version__
 
     content: dict[str, Any] = {
         **result.to_json(),

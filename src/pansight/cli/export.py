@@ -8,9 +8,15 @@ import typer
 
 from pansight.cli.settings import merge_settings
 from pansight.cli.threads import share_cores
-from pansight.errors import InputError
+from pansight.errors import CheckpointError, DataError, InputError
 
 TARGETS = ("onnx", "openvino", "torch", "tensorrt")
+CALIBRATION = 64
+"""images that int8 is calibrated on"""
+
+HALF_TOLERANCE = 0.02
+"""Share of pixels that may differ in half precision, where there is no PQ to judge by."""
+
 SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2", "tensorrt": ".engine"}
 
 
@@ -132,8 +138,11 @@ def export(
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
             written = Path(folder) / path.name
-            write_artefact(loaded, target, description, written)  # type: ignore[arg-type]
-            lines = _verified(loaded, written, images, data, limit) if verify else []
+            feeds = _feeds(loaded, description, calibrate or data) if precision == "int8" else []
+            write_artefact(loaded, target, description, written, feeds)  # type: ignore[arg-type]
+            lines = []
+            if verify:
+                lines = _verified(loaded, written, images, data, limit, precision, max_drop)
             for suffix in (".bin", path.suffix):  # the graph last: without it the weights are nothing
                 if written.with_suffix(suffix).is_file():
                     written.with_suffix(suffix).replace(path.with_suffix(suffix))
@@ -146,22 +155,58 @@ def export(
     print(f"{path}: {loaded.method}, {cut} cut for {target}, {precision}, {_megabytes(path):.1f} MB")
 
 
-def _verified(model: Any, path: Path, images: list[str] | None, data: str | None, limit: int) -> list[str]:
+def _verified(
+    model: Any,
+    path: Path,
+    images: list[str] | None,
+    data: str | None,
+    limit: int,
+    precision: str,
+    max_drop: float,
+) -> list[str]:
     """Lines that say how the file compares with torch. Raises CheckpointError where it does not hold."""
     from pansight.export.verification import check_parity, images_of, made_up_images, reference, verify
     from pansight.runtime.engines.opening import EngineOptions, open_engine
 
+    if precision == "int8" and data is None:
+        raise InputError("int8 is judged by PQ: give --data, or --no-verify to go without")
     engine = open_engine(path)
     twin = reference(model, engine, EngineOptions())
     found = verify(engine, twin, images_of(images, 50) if images else made_up_images())
-    check_parity(found)
     lines = [found.told()]
+    if precision == "float32":
+        check_parity(found)
+    elif precision == "float16" and data is None:
+        check_parity(found, HALF_TOLERANCE)
     if data is not None:
-        from pansight.export.scoring import score
+        from pansight.export.scoring import samples_of, score_samples
 
-        before, after = (score(one, data, limit) for one in (twin, engine))
-        lines.append(f"PQ on {before.samples} samples of {data}: torch {before.pq:.2f}, file {after.pq:.2f}")
+        samples = samples_of(data, limit)
+        before, after = (score_samples(one, samples) for one in (twin, engine))
+        lines.append(
+            f"PQ on {before.samples} samples of {data}: torch {before.pq:.2f}, this file {after.pq:.2f}"
+        )
+        if before.pq - after.pq > max_drop:
+            raise CheckpointError(
+                f"{precision} loses {before.pq - after.pq:.2f} PQ on {data} ({before.pq:.2f} to "
+                f"{after.pq:.2f}), more than --max-drop {max_drop:g}; nothing was written"
+            )
     return lines
+
+
+def _feeds(model: Any, description: Any, source: str | None) -> list[Any]:
+    """What int8 is calibrated on: samples of a data set, or images of a folder."""
+    from pansight.export.quantise import feeds_of
+    from pansight.export.scoring import samples_of
+    from pansight.export.verification import images_of
+
+    if source is None:
+        raise InputError("int8 needs images to calibrate on: give --data, or --calibrate FOLDER")
+    try:
+        images = [sample.image for sample in samples_of(source, CALIBRATION)]
+    except DataError:
+        images = images_of([source], CALIBRATION)
+    return list(feeds_of(images, description.preprocess))
 
 
 def as_size(text: str) -> tuple[int, int]:

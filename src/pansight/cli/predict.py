@@ -8,17 +8,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pansight.cli.convert_sources import INSTANCES, PANOPTIC
 from pansight.cli.settings import merge_settings
 from pansight.cli.threads import share_cores
 from pansight.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from rich.console import Console
 
+    from pansight.categories import Categories
+    from pansight.formats.annotation import AnnotationWriter
     from pansight.runtime.segmenter import Resize, Segmenter
     from pansight.runtime.writing import Job, MapWriter
+
+TOOLS = (
+    "coco-instances, cvat, cvat-mask, label-studio, labelme, datumaro, supervisely, segments-ai, yolo, voc, "
+    "bdd100k, huggingface, fiftyone"
+)
+"""The formats of annotation tools that are written."""
 
 DEFAULT_MODEL = "yoso-photo"
 
@@ -95,10 +104,10 @@ def predict(
     format: Annotated[
         str,
         typer.Option(
-            metavar="[overlay|coco|both]",
-            help="overlay: pictures to look at; coco: predictions.json and predictions/*.png. "
-            "Of videos: overlay is a film, and frames (images) and jsonl (a line a frame) can be had, too; "
-            "several with commas.",
+            metavar="[overlay|coco|both|TOOL]",
+            help="overlay: pictures to look at; coco: predictions.json and predictions/*.png; or files of "
+            f"an annotation tool, to correct them there: {TOOLS}. Of videos: overlay is a film, and frames "
+            "(images) and jsonl (a line a frame) can be had, too; several with commas.",
         ),
     ] = "overlay",
     batch_size: Annotated[int, typer.Option(min=1, help="Most pictures at once in the network.")] = 1,
@@ -197,15 +206,15 @@ def predict(
                 "engine": engine,
                 "device": device,
                 "resize": as_resize(resize),
-                "merge": thresholds(object_threshold, overlap_threshold),
+                "merge": merge_settings(settings, object_threshold, void_below),
                 "batch_size": batch_size,
                 "max_pixels": max_pixels,
             },
         )  # fmt: skip
         return
-    for name, value in video_options.items():
+    for option, value in video_options.items():
         if value is not None:
-            raise InputError(f"--{name} is for videos, and there is none among the inputs; see --help")
+            raise InputError(f"--{option} is for videos, and there is none among the inputs; see --help")
     pictures, problems = find_pictures(inputs)
     for problem in problems:
         tell(errors, problem)
@@ -216,11 +225,12 @@ def predict(
     from pansight.runtime.segmenter import load
     from pansight.runtime.writing import Format, MapWriter, make_folder, make_jobs
 
-    if format not in tuple(Format):
-        raise InputError(f"format {format!r} is unknown; use overlay, coco or both")
+    if format.lower().replace("_", "-") in PANOPTIC:
+        format = Format.COCO.value
+    writer_of = None if format in tuple(Format) else _tool_writer(format)
     merge = merge_settings(settings, object_threshold, void_below)
     make_folder(output)
-    name = model or weights or DEFAULT_MODEL
+    name: str | Path = model or weights or DEFAULT_MODEL
     segmenter = load(
         name,
         weights=weights if model else None,
@@ -232,7 +242,9 @@ def predict(
         max_pixels=max_pixels,
     )
     jobs = make_jobs(pictures)
-    writer = MapWriter(output, Format(format), jobs, segmenter.categories, str(name))
+    tool = None if writer_of is None else writer_of(output, segmenter.categories)
+    shown = Format(format) if writer_of is None else Format.COCO
+    writer = MapWriter(output, shown, jobs, segmenter.categories, str(name), tool)
     # Pillow's remarks on odd files name no file; what matters comes as an error.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     started = time.perf_counter()
@@ -243,6 +255,8 @@ def predict(
     rate = f" ({done / seconds:.1f} a second)" if done else ""
     pictures_done = "1 picture" if done == 1 else f"{done} pictures"
     print(f"{pictures_done} segmented in {seconds:.1f} s{rate}, {failed + len(problems)} failed")
+    for reason, count in writer.lost.items():
+        errors.print(f"remark: {count} segments {reason}", markup=False)
     if done:
         print(f"see {printable(output)}")
     if stopped:
@@ -250,6 +264,21 @@ def predict(
         raise typer.Exit(130)
     if failed or problems:
         raise typer.Exit(1 if done else 2)
+
+
+def _tool_writer(format: str) -> "Callable[[Path, Categories], AnnotationWriter]":
+    """What writes the files of the tool that --format names. Raises InputError when there is none."""
+    from pansight.formats.annotation import find_format
+    from pansight.formats.annotation.coco_instances import CocoInstancesWriter
+
+    if format.lower().replace("_", "-") in INSTANCES:
+        return CocoInstancesWriter
+    try:
+        return find_format(format).writer
+    except InputError:
+        raise InputError(
+            f"format {format!r} is unknown; use overlay, coco or both, or a tool's: {TOOLS}"
+        ) from None
 
 
 def _run(

@@ -88,6 +88,9 @@ def predict_videos(
     from pansight.video.tracking import TrackSettings
 
     make_folder(options.output)
+    loading = dict(loading)
+    if options.fps is not None and loading.get("engine") == "auto":
+        loading["engine"] = "torch"  # one whose input can be made smaller
     segmenter = load(model, **loading)
     governed = None
     if options.fps is not None:

@@ -16,7 +16,6 @@ from typing import Any
 
 from filelock import FileLock
 
-from pansight import __version__
 from pansight.errors import CheckpointError, EngineWarning, InputError, InstallationError, PansightError
 from pansight.export.conversion import SUFFIXES, Target, describe, write_artefact
 from pansight.export.network import weights_digest
@@ -24,8 +23,9 @@ from pansight.export.parity import Parity, compare
 from pansight.files import atomic_write
 from pansight.models.base import PanopticModel
 from pansight.runtime.engines.network_engine import NetworkEngine
-from pansight.runtime.engines.opening import RUNTIMES, EngineOptions, is_installed
+from pansight.runtime.engines.opening import CONVERTED, RUNTIMES, EngineOptions, is_installed
 from pansight.runtime.engines.protocol import Engine
+from pansight.version import __version__
 from pansight.zoo.cache import home
 from pansight.zoo.reasons import first_line
 
@@ -76,7 +76,7 @@ def fastest(model: PanopticModel, name: str, options: EngineOptions) -> Engine |
 
 def _chosen(model: PanopticModel, name: str, key: str) -> str | None:
     """The fastest runtime by what was measured before, else by measuring now; None: torch."""
-    installed = {runtime: metadata.version(runtime) for runtime in RUNTIMES if is_installed(runtime)}
+    installed = {runtime: metadata.version(runtime) for runtime in CONVERTED if is_installed(runtime)}
     file = engines_folder() / f"{key}-{__version__}.json"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         known = json.loads(file.read_text(encoding="utf-8"))

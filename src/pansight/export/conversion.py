@@ -1,10 +1,13 @@
 """From a model to a file that another runtime runs."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from pansight.errors import InputError
 from pansight.export.network import NetworkCut, weights_digest
+from pansight.export.quantise import Feeds
+from pansight.export.whole import WholeCut
 from pansight.models.base import PanopticModel
 from pansight.nn.deform import Lowering
 from pansight.runtime.engines.artefact import Cut, Description, Precision
@@ -52,19 +55,41 @@ def describe(
     )
 
 
-def write_artefact(model: PanopticModel, target: Target, description: Description, path: Path) -> None:
-    """Write the artefact: whole or not at all. Raises InputError for what is not supported."""
+def write_artefact(
+    model: PanopticModel,
+    target: Target,
+    description: Description,
+    path: Path,
+    feeds: Sequence[Feeds] = (),
+) -> None:
+    """Write the artefact: whole or not at all.
+
+    `feeds` are inputs to calibrate int8 on (see `pansight.export.quantise`). Raises InputError for what is
+    not supported, MissingExtraError for what is not installed.
+    """
     if path.suffix != SUFFIXES[target]:
         raise InputError(f"{path} must end in {SUFFIXES[target]} for {target}; choose such a name")
+    if description.cut == "whole" and description.size is None and model.method != "yoso":
+        raise InputError(
+            f"the merge of {model.method} chooses among as many candidates as its input has cells: give the "
+            "size of the input (--size 512x800), or export the network cut"
+        )
     lowering: Lowering = description.lowering  # type: ignore[assignment]
-    cut = NetworkCut(model.optimized(), description.preprocess, lowering)
+    kind = NetworkCut if description.cut == "network" else WholeCut
+    cut = kind(model.optimized(), description.preprocess, lowering)
     if target == "onnx":
         from pansight.export.onnx_target import write_onnx
 
-        write_onnx(cut, description, path)
+        write_onnx(cut, description, path, feeds)
     elif target == "openvino":
         from pansight.export.openvino_target import write_openvino
 
-        write_openvino(cut, description, path)
+        write_openvino(cut, description, path, feeds)
+    elif target == "torch":
+        from pansight.export.torch_target import write_program
+
+        write_program(cut, description, path)
     else:
-        raise InputError(f"{target} is not supported yet; use onnx or openvino")
+        from pansight.export.tensorrt_target import write_tensorrt
+
+        write_tensorrt(cut, description, path)

@@ -58,16 +58,25 @@ class NetworkCut(nn.Module):
         with torch.inference_mode():
             return list(self._outputs(*self.example(1)))
 
-    def example(self, batch: int, size: tuple[int, int] | None = None) -> tuple[Tensor, Tensor]:
+    def input_names(self) -> list[str]:
+        """In the order of `forward`."""
+        return list(INPUTS)
+
+    def example(self, batch: int, size: tuple[int, int] | None = None) -> tuple[Tensor, ...]:
         """Inputs of the right kinds; noise, in images of several sizes."""
-        preprocess = self.model.preprocess
-        height, width = size or example_size(preprocess)
-        values = np.random.default_rng(0).integers(0, 256, (batch, 3, height, width), dtype=np.uint8)
-        pixels = torch.from_numpy(values)
-        if preprocess.resample != "antialias":  # its images are not rounded to bytes
-            pixels = pixels.float()
+        pixels = noise(self.model.preprocess, batch, size)
+        height, width = pixels.shape[2:]
         sides = [[height, width - min(number, width - 1)] for number in range(batch)]
         return pixels, torch.tensor(sides)
+
+
+def noise(preprocess: Preprocess, batch: int, size: tuple[int, int] | None) -> Pixels:
+    """Pixels [b, 3, h, w] of the kind that the network takes."""
+    height, width = size or example_size(preprocess)
+    values = np.random.default_rng(0).integers(0, 256, (batch, 3, height, width), dtype=np.uint8)
+    pixels = torch.from_numpy(values)
+    # images that are resized without rounding are no bytes
+    return pixels if preprocess.resample == "antialias" else pixels.float()
 
 
 def example_size(preprocess: Preprocess) -> tuple[int, int]:

@@ -1,39 +1,60 @@
 """ONNX: one file, for ONNX Runtime, browsers, and as the way to other targets."""
 
 import logging
+import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from pansight.export.network import INPUTS, NetworkCut, plain_attention
-from pansight.files import atomic_write
+from pansight.export.network import NetworkCut, plain_attention
+from pansight.export.quantise import Feeds, quantise_onnx
+from pansight.export.whole import WholeCut
+from pansight.files import atomic_write, require_extra
 from pansight.runtime.engines.artefact import KEY, Description
 
 OPSET = 20
+
+SINGLE = ("dcn", "conv2_offset", "offset_mask_conv", "normalise", "yoso_head")
+"""Parts of the names of nodes that half precision would spoil: places to read at, decisions of stages."""
 
 # fields of ONNX's ModelProto
 _PRODUCER, _PRODUCER_VERSION, _METADATA = 2, 3, 14
 
 
-def write_onnx(cut: NetworkCut, description: Description, path: Path) -> None:
-    """Write the file, whole or not at all. Raises InputError where it cannot be written."""
-    with atomic_write(path) as temporary:
-        trace_onnx(cut, temporary, description.size)
+def write_onnx(
+    cut: NetworkCut | WholeCut, description: Description, path: Path, feeds: Sequence[Feeds] = ()
+) -> None:
+    """Write the file, whole or not at all; int8 is calibrated on `feeds`.
+
+    Raises InputError where it cannot be written, MissingExtraError for what int8 and float16 need.
+    """
+    with atomic_write(path) as temporary, tempfile.TemporaryDirectory() as folder:
+        plain = temporary if description.precision == "float32" else Path(folder) / "float32.onnx"
+        trace_onnx(cut, plain, description.size)
+        if description.precision == "int8":
+            quantise_onnx(plain, temporary, list(feeds), description.method)
+        elif description.precision == "float16":
+            _halve(plain, temporary)
         describe_onnx(temporary, description)
 
 
-def trace_onnx(cut: NetworkCut, path: Path, size: tuple[int, int] | None) -> None:
+def trace_onnx(cut: NetworkCut | WholeCut, path: Path, size: tuple[int, int] | None) -> None:
     """The bare graph; batch, and height and width without `size`, are free.
 
     By tracing: torch's newer exporter takes minutes for symbolic sizes, this one seconds.
     """
     names = cut.names()
-    axes: dict[str, dict[int, str]] = {"images": {0: "batch"}, "valid": {0: "batch"}}
+    axes: dict[str, dict[int, str]] = {"images": {0: "batch"}}
+    if isinstance(cut, NetworkCut):
+        axes["valid"] = {0: "batch"}
     if size is None:
-        axes["images"] |= {2: "height", 3: "width"}
+        first = 2 if isinstance(cut, NetworkCut) else 1
+        axes["images"] |= {first: "height", first + 1: "width"}
+    torch.onnx.register_custom_op_symbolic("aten::sort", _sort, OPSET)  # type: ignore[attr-defined]
     with _quiet(), plain_attention(), torch.no_grad():
         torch.onnx.export(
             cut,
@@ -41,10 +62,24 @@ def trace_onnx(cut: NetworkCut, path: Path, size: tuple[int, int] | None) -> Non
             str(path),
             dynamo=False,
             opset_version=OPSET,
-            input_names=list(INPUTS),
+            input_names=cut.input_names(),
             output_names=names,
             dynamic_axes=axes,
         )
+
+
+def _sort(g: Any, values: Any, *arguments: Any) -> Any:
+    """A sort as TopK, which puts the first of equal values first: it is stable, asked for or not."""
+    # sort(stable, dim, descending), or sort(dim, descending)
+    dim, descending = (_number(argument) for argument in arguments[-2:])
+    size = g.op("Gather", g.op("Shape", values), g.op("Constant", value_t=torch.tensor([dim])))
+    return g.op("TopK", values, size, axis_i=dim, largest_i=descending, outputs=2)
+
+
+def _number(constant: Any) -> int:
+    """Of a constant in a graph that is being exported."""
+    node = constant.node()
+    return int(node.t("value") if node.kindOf("value") == "t" else node.i("value"))
 
 
 def describe_onnx(path: Path, description: Description) -> None:
@@ -70,6 +105,16 @@ def _varint(value: int) -> bytes:
         parts.append(value & 127 | 128)
         value >>= 7
     return bytes([*parts, value])
+
+
+def _halve(source: Path, target: Path) -> None:
+    """Half precision inside, single at both ends; where to read, and what decides, stays single."""
+    onnx = require_extra("onnx", "export")
+    float16 = require_extra("onnxruntime.transformers.float16", "onnx")
+    model = onnx.load(str(source))
+    single = [node.name for node in model.graph.node if any(part in node.name for part in SINGLE)]
+    half = float16.convert_float_to_float16(model, keep_io_types=True, node_block_list=single)
+    onnx.save(half, str(target))
 
 
 @contextmanager

@@ -1,17 +1,22 @@
 """OpenVINO: a graph (.xml) and its weights (.bin)."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pansight.errors import InputError
 from pansight.export.network import NetworkCut
 from pansight.export.onnx_target import trace_onnx
+from pansight.export.quantise import Feeds, quantise_openvino
+from pansight.export.whole import WholeCut
 from pansight.files import require_extra
 from pansight.runtime.engines.artefact import KEY, Description
 
 
-def write_openvino(cut: NetworkCut, description: Description, path: Path) -> None:
+def write_openvino(
+    cut: NetworkCut | WholeCut, description: Description, path: Path, feeds: Sequence[Feeds] = ()
+) -> None:
     """Write both files, the graph last: without it the weights are nothing. Raises InputError."""
     openvino = require_extra("openvino", "openvino")
     with tempfile.TemporaryDirectory() as folder:
@@ -21,6 +26,8 @@ def write_openvino(cut: NetworkCut, description: Description, path: Path) -> Non
         # a tensor may have several names, and any of them may be asked for later
         for output, name in zip(model.outputs, cut.names(), strict=True):
             output.get_tensor().set_names({name})
+        if description.precision == "int8":
+            model = quantise_openvino(model, list(feeds), description.method)
         save_openvino(model, description, path)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from pansight.errors import DataError
+from pansight.panoptic.rle import encode_mask as encode_mask
 
 _FINER = 5
 """How much finer than pixels the grid is on which polygons are drawn."""
@@ -76,15 +77,6 @@ def polygons_area(segmentation: Any) -> float:
             x, y = np.asarray(polygon, np.float64).reshape(-1, 2).T
             total += abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
     return total
-
-
-def encode_mask(mask: Bool[np.ndarray, "h w"]) -> dict[str, Any]:
-    """Packed run lengths of a mask: {"size": [h, w], "counts": text}, as COCO's JSON files hold them."""
-    columns = np.ascontiguousarray(mask.T).ravel()
-    changes = np.flatnonzero(columns[1:] != columns[:-1]) + 1
-    first = [0] if len(columns) and columns[0] else []
-    bounds = np.concatenate([np.array([0, *first], np.int64), changes, np.array([len(columns)], np.int64)])
-    return {"size": [int(side) for side in mask.shape], "counts": _packed(np.diff(bounds))}
 
 
 def polygon_mask(polygon: Any, height: int, width: int) -> Bool[np.ndarray, "h w"]:
@@ -189,21 +181,3 @@ def _unpacked(text: str) -> Int64[np.ndarray, "n"]:
     numbers[1::2] = np.cumsum(numbers[1::2])
     numbers[2::2] = np.cumsum(numbers[2::2])
     return numbers
-
-
-def _packed(runs: Int64[np.ndarray, "n"]) -> str:
-    """The reverse of `_unpacked`."""
-    numbers = runs.copy()
-    numbers[3:] -= runs[1:-2]
-    columns = []
-    pending = np.ones(len(numbers), dtype=np.bool_)
-    while pending.any():
-        low = numbers & 0x1F
-        numbers = numbers >> 5
-        more = pending & np.where(low & 0x10, numbers != -1, numbers != 0)
-        columns.append(np.where(pending, low + 48 + np.where(more, 0x20, 0), 0))
-        pending = more
-    if not columns:
-        return ""
-    letters = np.stack(columns, axis=1).ravel()
-    return letters[letters > 0].astype(np.uint8).tobytes().decode("ascii")

@@ -13,8 +13,8 @@ from pansight.merging.outcome import Outcome
 from pansight.merging.sizes import Sizes
 from pansight.merging.upsampling import Upsampling, histogram, pixels
 
-# A logit whose probability is 0 in float32.
-NEVER = -1e4
+# A logit whose probability is 1 in float32.
+ALWAYS = 1e4
 
 
 def contest_fixed(
@@ -25,28 +25,34 @@ def contest_fixed(
 ) -> Outcome:
     """See Outcome. No shape depends on the data, and nothing waits for the host."""
     masks = kept.shape[1]
-    upsample = Upsampling(sizes, outside=NEVER)
+    upsample = Upsampling(sizes, outside=0.0)
     inside = upsample.inside(mask_logits.device)
-    mask_logits = torch.where(kept[:, :, None, None], mask_logits.float(), NEVER)
-    scores = torch.where(kept, scores.float(), 0.0)[:, :, None, None]
-    # what is not kept is worth less than anything that is
-    offsets = torch.where(kept, 0.0, -1.0)[:, :, None, None]
+    # what is not kept is worth -1 everywhere, less than anything that is
+    mask_logits = torch.where(kept[:, :, None, None], mask_logits.float(), ALWAYS)
+    scores = torch.where(kept, scores.float(), -1.0)[:, :, None, None]
     best = codes = None
-    whole = []
+    below = []
     for mask in range(masks):
+        # of a copy, so it may be written over; fresh memory costs as much as the arithmetic
         logits = upsample(mask_logits[:, mask])
-        solid = 1 - (-logits).sign().relu()  # 1 where a logit is at least 0, else 0
-        whole.append(pixels(solid))
-        worth = logits.sigmoid() * scores[:, mask] + offsets[:, mask]
+        hollow = logits.neg().sign_().relu_()  # 1 where a logit is below 0, else 0
+        below.append(pixels(hollow if inside is None else hollow * inside))
+        code = hollow.neg_().add_(2 * mask + 1)  # 2 * mask + (1 where its logit is at least 0)
+        worth = logits.sigmoid_().mul_(scores[:, mask])
         if best is None or codes is None:
-            best, codes = worth, solid
+            best, codes = worth, code
             continue
         higher = torch.maximum(best, worth)
-        # 1 where this mask beats all before it; its code, 2 * mask + solid, is larger than theirs
-        codes = torch.maximum(codes, (higher - best).sign() * (solid + 2 * mask))
+        # 1 where this mask beats all before it; its code is larger than theirs
+        codes = torch.maximum(codes, code.mul_(best.neg_().add_(higher).sign_()))
         best = higher
     assert codes is not None
     # out of range only where logits are no numbers
     numbers = codes.to(torch.int32).clamp(0, 2 * masks - 1)
+    if inside is not None:
+        numbers = numbers * inside.to(torch.int32)
     won = histogram(numbers, 2 * masks, inside).unflatten(1, (-1, 2))
-    return Outcome(numbers, won.sum(2, dtype=torch.int32), torch.stack(whole, dim=1), won[:, :, 1])
+    everywhere = won.flatten(1).sum(1, dtype=torch.int32)[:, None]
+    return Outcome(
+        numbers, won.sum(2, dtype=torch.int32), everywhere - torch.stack(below, dim=1), won[:, :, 1]
+    )

@@ -90,7 +90,7 @@ def merge_by_priority(
     """
     if masks.kept.shape[1] == 0:
         # one that is not there spares everything below the special case
-        masks = SoftMasks(*(part.new_zeros(len(part), 1, *part.shape[2:]) for part in masks))
+        masks = SoftMasks(*(part.new_zeros(part.shape[0], 1, *part.shape[2:]) for part in masks))
         allowed = None
     order = _falling(masks.scores, masks.kept, form)
     painted = masks.kept if allowed is None else masks.kept & allowed

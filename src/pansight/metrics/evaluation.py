@@ -17,6 +17,7 @@ from pansight.metrics.judged import JudgedImage, judge_coco, judge_maps, same_cl
 from pansight.metrics.losses import LossesResult, LossTable, find_causes
 from pansight.metrics.remarks import Remarks
 from pansight.metrics.results import PanopticQualityResult
+from pansight.metrics.segment_rows import SegmentRow, segment_rows
 from pansight.metrics.semantic import SemanticQuality, SemanticResult
 from pansight.metrics.sizes import COCO_SIZES, SizeBounds, SizeQuality, SizesResult
 from pansight.metrics.worst import WorstPicture, WorstPictures
@@ -80,6 +81,7 @@ class Evaluation:
       and be more than those in the map, as papers score instance segmentation.
     - `keep_worst`: so many of the worst pictures are remembered, by name.
     - `sizes`: where small ends and large begins.
+    - `segments`: keep a row for each segment, in the attribute of that name.
 
     Evaluations filled in several processes can be merged; they can be pickled.
     """
@@ -96,14 +98,16 @@ class Evaluation:
         keep_worst: int = 12,
         sizes: SizeBounds = COCO_SIZES,
         seed: int = 0,
+        segments: bool = False,
     ) -> None:
         self.categories = categories
+        self.segments: list[SegmentRow] | None = [] if segments else None
         self.exact = exact
         self.images = 0
         self.remarks = Remarks()
         self.takes_instances = average_precision and instances
         source: Source = "instances" if self.takes_instances else "segments"
-        self._options = (boundary, bootstrap, average_precision, source, keep_worst, sizes, seed)
+        self._options = (boundary, bootstrap, average_precision, source, keep_worst, sizes, seed, segments)
         self._counts = Counts(len(categories))
         self._semantic = SemanticQuality(categories)
         self._sizes = SizeQuality(categories, sizes)
@@ -188,6 +192,8 @@ class Evaluation:
             )
         self.images += other.images
         self.remarks.merge(other.remarks)
+        if self.segments is not None and other.segments is not None:
+            self.segments += other.segments
         self._counts.merge(other._counts)
         self._semantic.merge(other._semantic)
         self._sizes.merge(other._sizes)
@@ -243,6 +249,8 @@ class Evaluation:
                 self._precision.add_instances(image, instances)
             else:
                 self._precision.add(image)
+        if self.segments is not None:
+            self.segments += segment_rows(image, self.categories)
         if self._boundary:
             self._boundary.add(image)
         if self._bootstrap:

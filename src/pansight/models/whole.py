@@ -72,7 +72,7 @@ class WholeModel(nn.Module):
         """
         settings = self.settings
         if thresholds:
-            told = dict(zip(self.threshold_names, thresholds, strict=True))
+            told: dict[str, Any] = dict(zip(self.threshold_names, thresholds, strict=True))
             # not validated: these are tensors, of whose values nothing is known yet
             values: dict[str, Any] = {"budget": settings.budget, **told}
             settings = type(settings).model_construct(**values)

@@ -30,7 +30,8 @@ def overlaps_more(boxes: Boxes, threshold: float) -> Bool[Tensor, "b n n"]:
 
     Pairs without area (IoU 0/0) do not.
     """
-    rows = [pairwise_iou(part, boxes) > threshold for part in boxes.split(ROWS, dim=1)]
+    parts = boxes.split(ROWS, dim=1) if boxes.shape[1] > ROWS else (boxes,)
+    rows = [pairwise_iou(part, boxes) > threshold for part in parts]
     over = torch.cat(rows, dim=1) if len(rows) > 1 else rows[0]
     ranks = torch.arange(boxes.shape[1], device=boxes.device)
     return over & (ranks[:, None] < ranks)

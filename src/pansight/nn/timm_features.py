@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -31,7 +32,7 @@ class TimmFeatures(Backbone):
 
         if name not in timm.list_models():
             raise ValueError(f"timm has no network {name!r}; see timm.list_models()")
-        network = timm.create_model(name, pretrained=False, features_only=True)
+        network: Any = timm.create_model(name, pretrained=False, features_only=True)
         reductions = network.feature_info.reduction()
         missing = [stride for stride in self.strides if stride not in reductions]
         if missing:

@@ -9,6 +9,7 @@ from pansight.lazy import lazy_names
 from pansight.panoptic.ids import ID_LIMIT, ids_to_rgb, rgb_to_ids
 from pansight.panoptic.instances import Instances
 from pansight.panoptic.map import VOID, PanopticMap, Segment
+from pansight.panoptic.merge_masks import merge_masks
 
 if TYPE_CHECKING:
     from pansight.panoptic.batch import PanopticBatch
@@ -21,6 +22,7 @@ __all__ = [
     "PanopticMap",
     "Segment",
     "ids_to_rgb",
+    "merge_masks",
     "rgb_to_ids",
 ]
 

@@ -1,13 +1,13 @@
-"""Segments as the rows that detectron2, Hugging Face transformers and supervision have for them.
+"""Segments as the rows that detectron2, Hugging Face transformers and supervision have for them, and back.
 
 All three speak of categories by contiguous index, as their models give it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool, Int32
+from jaxtyping import Bool, Int32, Shaped
 
 from pansight.categories import Categories
 from pansight.errors import InputError
@@ -48,17 +48,83 @@ def huggingface_rows(segments: Sequence[Segment], categories: Categories) -> lis
     ]
 
 
+def as_ids(segmentation: Any) -> Shaped[np.ndarray, "h w"]:
+    """A tensor on any device, or an array, as whole numbers [h, w]."""
+    if hasattr(segmentation, "detach"):
+        segmentation = segmentation.detach().cpu().numpy()
+    array = np.asarray(segmentation)
+    if array.ndim != 2:
+        raise InputError(f"a segmentation must be [h, w], not {list(array.shape)}; give one image's")
+    if not np.issubdtype(array.dtype, np.integer):
+        # an empty result of transformers is float, and full of -1
+        whole = np.rint(array)
+        if not np.array_equal(whole, array):
+            raise InputError("a segmentation must hold whole numbers; give ids, not probabilities")
+        array = whole.astype(np.int64)
+    return array
+
+
+def huggingface_table(
+    result: Mapping[str, Any],
+) -> tuple[Int32[np.ndarray, "h w"], list[tuple[int, int, float | None, bool]]]:
+    """Ids from 1 and rows (id, label id, score, no crowd) of a result of transformers.
+
+    Ids may count from 0 with void -1 (EoMT); a fused class may be listed once a query (best score counts).
+    Raises InputError where one id has two labels, which transformers gives when a fused class comes back.
+    """
+    ids = as_ids(result["segmentation"])
+    rows: dict[int, tuple[int, float | None]] = {}
+    for one in result["segments_info"]:
+        id, label = int(one["id"]), int(one["label_id"])
+        score = None if one.get("score") is None else float(one["score"])
+        known = rows.setdefault(id, (label, score))
+        if known[0] != label:
+            raise InputError(
+                f"segment {id} is listed with the labels {known[0]} and {label}: transformers reuses ids "
+                "after a fused class; call it with label_ids_to_fuse=set()"
+            )
+        if score is not None and (known[1] is None or score > known[1]):
+            rows[id] = (label, score)
+    # where void is -1, id 0 is a segment
+    shift = 1 if 0 in rows or bool((ids < 0).any()) else 0
+    table = [(id + shift, label, score, False) for id, (label, score) in rows.items()]
+    return (np.maximum(ids, -1) + shift).astype(np.int32), table
+
+
+def detectron2_table(
+    segmentation: Any, segments_info: Sequence[Mapping[str, Any]]
+) -> tuple[Int32[np.ndarray, "h w"], list[tuple[int, int, float | None, bool]]]:
+    """Ids and rows (id, category, score, crowd) of a `panoptic_seg` of detectron2; -1 and 0 are void."""
+    ids = np.maximum(as_ids(segmentation), 0).astype(np.int32)
+    table = []
+    for one in segments_info:
+        score = None if one.get("score") is None else float(one["score"])
+        table.append((int(one["id"]), int(one["category_id"]), score, bool(one.get("iscrowd", False))))
+    return ids, table
+
+
 def detections(
-    segments: Sequence[Segment], masks: Bool[np.ndarray, "n h w"], categories: Categories
+    segments: Sequence[Segment],
+    masks: Bool[np.ndarray, "n h w"],
+    categories: Categories,
+    *,
+    compact: bool = False,
 ) -> "supervision.Detections":
     """`supervision.Detections` of these segments; raises MissingExtraError where that is not installed."""
     package = require_extra("supervision", "supervision")
+    held: Any = masks
+    if compact and len(masks):
+        if not hasattr(package, "CompactMask"):
+            raise InputError("this supervision has no CompactMask; install supervision 0.30 or newer")
+        # here the last column and row belong to a box
+        tight = np.array([(x, y, x + w - 1, y + h - 1) for x, y, w, h in (one.box for one in segments)])
+        held = package.CompactMask.from_dense(masks, tight, image_shape=masks.shape[1:])
     boxes = np.array([segment.box for segment in segments], dtype=np.float32).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     scores = [segment.score for segment in segments if segment.score is not None]
     found: supervision.Detections = package.Detections(
         xyxy=boxes,
-        mask=masks,
+        mask=held,
         confidence=np.array(scores, dtype=np.float32) if len(scores) == len(segments) else None,
         class_id=np.array([segment.category for segment in segments], dtype=np.int64),
         tracker_id=np.array([segment.id for segment in segments], dtype=np.int64),
@@ -79,7 +145,7 @@ def map_of(detections: "supervision.Detections") -> tuple[Int32[np.ndarray, "h w
     if detections.mask is None or detections.class_id is None:
         raise InputError("detections without mask or class_id make no map; use a segmentation's")
     count = len(detections.mask)
-    given = detections.tracker_id
+    given: Any = detections.tracker_id
     if given is None:
         given = detections.data.get("segment_id", np.arange(1, count + 1))
     numbers = np.asarray(given, dtype=np.int64)

@@ -9,11 +9,13 @@ import numpy as np
 from jaxtyping import Bool, Int32, Integer, Shaped, UInt8
 
 from pansight.categories import Categories
-from pansight.errors import DataError, InputError
+from pansight.errors import CategoryError, DataError, InputError
 from pansight.panoptic import cityscapes, coco, frameworks
 from pansight.panoptic.checks import check_segments, checked_ids, shortened
 from pansight.panoptic.ids import ids_to_rgb, rgb_to_ids
+from pansight.panoptic.merge_masks import merge_masks
 from pansight.panoptic.regions import measure_regions
+from pansight.panoptic.rle import encode_mask
 from pansight.panoptic.segment import VOID, Segment
 
 if TYPE_CHECKING:
@@ -267,17 +269,113 @@ class PanopticMap:
         rows = frameworks.huggingface_rows(self.segments, self.categories)
         return {"segmentation": self._tensor(), "segments_info": rows}
 
-    def to_supervision(self, *, include_stuff: bool = False) -> "supervision.Detections":
+    @classmethod
+    def from_detectron2(
+        cls,
+        panoptic_seg: "tuple[Tensor | Integer[np.ndarray, 'h w'], Sequence[Mapping[str, Any]]]",
+        categories: Categories,
+    ) -> "PanopticMap":
+        """Read detectron2's `panoptic_seg`: ids [h, w] and dicts id, category_id, and perhaps score.
+
+        `category_id` is the contiguous index over things and stuff, as `to_detectron2` writes it. Void is 0
+        or -1; ids that are not listed are void. Raises InputError when it is something else.
+        """
+        ids, table = frameworks.detectron2_table(*panoptic_seg)
+        return cls.from_table(ids, table, categories, unlisted="void")
+
+    @classmethod
+    def from_huggingface(cls, result: Mapping[str, Any], categories: Categories) -> "PanopticMap":
+        """Read one image's result of `post_process_panoptic_segmentation` of Hugging Face transformers.
+
+        `label_id` is the contiguous index of a category. Void is 0, or -1 where ids count from 0; a class
+        that is listed several times with one id is one segment. Raises InputError where an id has two labels.
+
+            result = processor.post_process_panoptic_segmentation(outputs, target_sizes=[(h, w)])[0]
+            panoptic = PanopticMap.from_huggingface(result, categories)
+        """
+        ids, table = frameworks.huggingface_table(result)
+        return cls.from_table(ids, table, categories, unlisted="void")
+
+    @classmethod
+    def from_masks(
+        cls,
+        masks: "Bool[np.ndarray, 'n h w'] | Sequence[Bool[np.ndarray, 'h w']]",
+        categories: Sequence[int | str] | Integer[np.ndarray, "n"] | None = None,
+        *,
+        scores: Sequence[float] | None = None,
+        crowds: Sequence[bool] | None = None,
+        among: Categories | None = None,
+        max_occlusion: float = 1.0,
+        min_area: int = 1,
+    ) -> "PanopticMap":
+        """One exclusive map of masks that may overlap; see `merge_masks` for who hides whom.
+
+        `categories`: the category of each mask, by its contiguous index in `among` or by its name there.
+        Without `among`, names are things of a set made of them, numbers are object classes 0, 1, 2 ...;
+        without `categories` all are "object", as for models that segment everything. Stuff and crowds lie
+        under all other masks, and masks of one stuff class are one segment. Id 1 + n is mask n.
+
+            >>> whole, part = np.ones((2, 3), bool), np.array([[1, 0, 0], [0, 0, 0]], bool)
+            >>> PanopticMap.from_masks([whole, part], ["sky", "kite"]).ids.tolist()
+            [[2, 1, 1], [1, 1, 1]]
+
+        Raises InputError for masks of different sizes or not one category and score a mask, CategoryError
+        for a category that `among` does not have.
+        """
+        count = len(masks)
+        given: list[int | str] = ["object"] * count
+        if categories is not None:
+            given = [one if isinstance(one, str) else int(one) for one in categories]
+        if len(given) != count:
+            raise InputError(f"{count} masks have {len(given)} categories; give one of each")
+        if among is None:
+            names = list(dict.fromkeys(one for one in given if isinstance(one, str)))
+            names += [
+                f"object {n}" for n in range(max((o for o in given if isinstance(o, int)), default=-1) + 1)
+            ]
+            if any(isinstance(one, int) for one in given) and any(isinstance(one, str) for one in given):
+                raise InputError("give categories as numbers or as names, not both; or the set, by among=")
+            rows = [{"id": n, "name": name, "isthing": 1} for n, name in enumerate(names, start=1)]
+            among = Categories.from_json(rows, name="masks")
+        index = [among.index(one) if isinstance(one, str) else one for one in given]
+        if any(not 0 <= one < len(among) for one in index):
+            raise CategoryError(
+                f"category {max(index)} of a mask is not in {among.name} (0..{len(among) - 1})"
+            )
+        stuff = [not among[one].is_thing for one in index]
+        below = [flag or (crowds is not None and bool(crowds[n])) for n, flag in enumerate(stuff)]
+        ids = merge_masks(masks, scores, below=below, max_occlusion=max_occlusion, min_area=min_area)
+        first: dict[int, int] = {}
+        same = np.arange(count + 1, dtype=np.int32)
+        table = []
+        for number, category in enumerate(index):
+            id = number + 1
+            if stuff[number]:
+                same[id] = first.setdefault(category, id)
+            if same[id] == id:
+                score = None if scores is None else float(scores[number])
+                crowd = crowds is not None and bool(crowds[number]) and not stuff[number]
+                table.append((id, category, score, crowd))
+        return cls.from_table(same[ids], table, among)
+
+    def to_rle(self) -> list[dict[str, Any]]:
+        """Each segment, in order, as COCO's packed run lengths: {"size": [h, w], "counts": text}."""
+        return [encode_mask(self.ids == segment.id) for segment in self.segments]
+
+    def to_supervision(
+        self, *, include_stuff: bool = False, compact: bool = False
+    ) -> "supervision.Detections":
         """The things, and stuff if wanted, as `supervision.Detections`, in the order of the segments.
 
         xyxy float32 [n, 4] in pixels (x, y, x + width, y + height: the right and lower edges are excluded),
-        mask bool [n, h, w], class_id the contiguous index, confidence float32 [n], or None unless all the
-        segments have a score, tracker_id the segment's id, which lasts where maps were tracked; data holds
-        "class_name", "segment_id" and "iscrowd". Raises MissingExtraError where supervision is not installed.
+        mask bool [n, h, w] (with `compact` a CompactMask, run lengths inside of each box), class_id the
+        contiguous index, confidence float32 [n], or None unless all the segments have a score, tracker_id the
+        segment's id, which lasts where maps were tracked; data holds "class_name", "segment_id", "iscrowd".
+        Raises MissingExtraError where supervision is not installed.
         """
         segments = self.segments if include_stuff else self.things()
         masks = self.masks([segment.id for segment in segments])
-        return frameworks.detections(segments, masks, self.categories)
+        return frameworks.detections(segments, masks, self.categories, compact=compact)
 
     def _tensor(self) -> "Int32[Tensor, 'h w']":
         import torch

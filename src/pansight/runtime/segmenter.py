@@ -277,7 +277,8 @@ class Segmenter:
             answers = self._answers(chunk, wanted)
             maps = self._maps(_given(answers.panoptic), chunk)
             instances: Sequence[Instances | None] = answers.instances or [None] * len(chunk)
-            vectors: Sequence[Any] = answers.embeddings or [None] * len(chunk)
+            found: Sequence[Any] | None = answers.embeddings
+            vectors = found or [None] * len(chunk)
             return [
                 Answer(one, objects, None if rows is None else rows[[s.id - 1 for s in one.segments]])
                 for one, objects, rows in zip(maps, instances, vectors, strict=True)

@@ -4,13 +4,14 @@ import json
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -20,6 +21,7 @@ from pansight.categories import Categories
 from pansight.drawing.overlays import overlay
 from pansight.errors import InputError, PansightError
 from pansight.files import atomic_write
+from pansight.formats.annotation.door import AnnotationWriter, Picture
 from pansight.panoptic import PanopticMap
 from pansight.runtime.inputs import image_ids, output_names, printable, relative_names
 from pansight.version import __version__
@@ -83,18 +85,29 @@ class MapWriter:
 
     `overlay`: overlays/NAME.jpg (.png where a side exceeds what JPEG can hold). `coco`: predictions/NAME.png,
     id = R + 256 G + 65536 B, and predictions.json with the data set's category ids, scores kept. As a context
-    manager it saves that table at the end, also when it ends by an error or Ctrl-C.
+    manager it saves that table at the end, also when it ends by an error or Ctrl-C. A `tool` writes the files
+    of an annotation tool instead, its table at the end.
 
     Attributes:
         written: maps written so far.
+        lost: how many segments the tool's format could not hold, by the reason.
     """
 
     def __init__(
-        self, folder: Path, format: Format, jobs: Sequence[Job], categories: Categories, model: str = ""
+        self,
+        folder: Path,
+        format: Format,
+        jobs: Sequence[Job],
+        categories: Categories,
+        model: str = "",
+        tool: AnnotationWriter | None = None,
     ) -> None:
         """Raises InputError when a file to be written is one of the pictures."""
         self.folder = folder
         self.format = format
+        self.lost: Counter[str] = Counter()
+        self._tool = tool
+        self._tool_rows: dict[str, Any] = {}
         self.table = folder / "predictions.json"
         self.written = 0
         self._categories = categories
@@ -106,12 +119,14 @@ class MapWriter:
         self._next_save = time.monotonic() + _SAVE_EVERY
         sources = {os.path.realpath(job.path) for job in jobs}
         for job in jobs:
-            for target in (*self._overlays(job), self._ids(job)):
+            for target in (*self._overlays(job), self._ids(job), *(() if tool is None else tool.targets)):
                 if os.path.realpath(target) in sources:
                     raise InputError(f"{printable(target)} would be overwritten; choose another --output")
 
     def write(self, job: Job, image: UInt8[np.ndarray, "h w 3"], panoptic: PanopticMap) -> list[Path]:
         """Write what the format asks for; returns the files. Raises InputError when that cannot be done."""
+        if self._tool is not None:
+            return self._write_tool(self._tool, job, panoptic)
         files = []
         if self.format != Format.COCO:
             small, large = self._overlays(job)
@@ -139,6 +154,16 @@ class MapWriter:
             self.written += 1
         return files
 
+    def _write_tool(self, tool: AnnotationWriter, job: Job, panoptic: PanopticMap) -> list[Path]:
+        if tool.categories is not panoptic.categories:
+            panoptic = replace(panoptic, categories=tool.categories)
+        made = tool.write(Picture(job.image_id, job.file_name, job.name), panoptic)
+        with self._lock:
+            self._tool_rows[job.name] = made.row
+            self.lost.update(one.kind for one in made.lost)
+            self.written += 1
+        return list(made.files)
+
     def __enter__(self) -> "MapWriter":
         return self
 
@@ -148,7 +173,7 @@ class MapWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self.format == Format.OVERLAY:
+        if self._tool is None and self.format == Format.OVERLAY:
             return
         with self._saving:
             if kind is None:
@@ -160,6 +185,11 @@ class MapWriter:
     def _save_table(self) -> None:
         """Rows as they are now; whoever calls holds `_saving`, and nobody waits meanwhile."""
         started = time.monotonic()
+        if self._tool is not None:
+            with self._lock:
+                made = dict(self._tool_rows)
+            self._tool.save([made[name] for name in sorted(made, key=self._order.__getitem__)])
+            return
         with self._lock:
             rows = dict(self._rows)
         ordered = [rows[name] for name in sorted(rows, key=self._order.__getitem__)]

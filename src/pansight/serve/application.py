@@ -12,7 +12,6 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
 
-from pansight import __version__
 from pansight.errors import DeviceError, InputError, InstallationError, PansightError
 from pansight.runtime.devices import choose_device
 from pansight.runtime.segmenter import load
@@ -26,6 +25,7 @@ from pansight.serve.page_routes import page_paths, page_routes
 from pansight.serve.segment_routes import segment_routes
 from pansight.serve.served import ServedModel
 from pansight.serve.stream_routes import stream_routes
+from pansight.version import __version__
 
 _ABOUT = """Images in, panoptic maps out.
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from pansight.categories import Categories
 from pansight.errors import InputError
 from pansight.merging import MergeSettings
-from pansight.merging.sizes import Sizes
 from pansight.panoptic import PanopticBatch, PanopticMap
+from pansight.panoptic.sizes import Sizes
 from pansight.runtime.engines.protocol import Engine, Rgb, Size
 from pansight.runtime.segmenter import Segmenter
 

@@ -11,10 +11,10 @@ from PIL import Image
 
 from pansight.categories import Categories
 from pansight.data.coco import CocoPanoptic
-from pansight.formats.coco_masks import encode_mask
 from pansight.datatools.preparing.coco_merge import CocoMerge
 from pansight.datatools.preparing.exporting import Export, Form
 from pansight.errors import CategoryError, DataError, DataProblemsError
+from pansight.formats.coco_masks import encode_mask
 from pansight.panoptic import PanopticMap
 
 

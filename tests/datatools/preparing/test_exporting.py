@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from pansight.categories import Categories
-from pansight.formats.coco_masks import decode_segmentation
 from pansight.datatools.preparing.coco_merge import CocoMerge
 from pansight.datatools.preparing.exporting import Export, Form, cityscapes_pictures, semantic_picture
 from pansight.errors import CategoryError
+from pansight.formats.coco_masks import decode_segmentation
 from pansight.panoptic import PanopticMap
 
 Source = Callable[..., Any]

@@ -12,9 +12,13 @@ import pytest
 from PIL import Image
 
 from pansight.categories import Categories
-from pansight.datatools.preparing.polygons import LabelmePolygons, find_labels
+from pansight.datatools.preparing.polygons import LabelmePolygons
 from pansight.errors import DataError, InputError
+from pansight.formats.annotation.labelme import find_labels
 from pansight.panoptic import PanopticMap
+
+CIRCLE = 97
+"""Pixels of a circle of radius 5, as Pillow draws it with its outline."""
 
 CLASSES = Categories.from_json(
     [
@@ -27,6 +31,8 @@ CLASSES = Categories.from_json(
 
 
 def rectangle(left: float, top: float, right: float, bottom: float) -> list[list[float]]:
+    """Corners as labelme has them, pixel indices; `right` and `bottom` are one beyond."""
+    right, bottom = right - 1, bottom - 1
     return [[left, top], [right, top], [right, bottom], [left, bottom]]
 
 
@@ -86,10 +92,10 @@ def test_rectangles_circles_and_pasted_masks(tmp_path: Path) -> None:
     ]
     save(tmp_path, "a", shapes)
     truth = LabelmePolygons(tmp_path, CLASSES).truth(0)
-    assert named(truth) == [("road", 239), ("car", 80), ("person", 12), ("person", 1)]
-    assert abs(80 - math.pi * 25) < 2
+    assert named(truth) == [("road", 239), ("car", CIRCLE), ("person", 12), ("person", 1)]
+    assert abs(CIRCLE - math.pi * 5.5**2) < 3  # the rim belongs to it
     assert truth.segments[2].box == (22, 3, 4, 3)
-    assert truth.segments[1].box == (3, 1, 10, 10)
+    assert truth.segments[1].box == (3, 1, 11, 11)
 
 
 def test_background_makes_void_and_flags_make_crowds(tmp_path: Path) -> None:
@@ -141,7 +147,7 @@ def test_files_can_be_skipped(tmp_path: Path) -> None:
         (shape("car", [[0, 0], [1, 1]]), "a polygon of 2 points, 3 are needed"),
         (shape("car", None), "no list of points"),
         (shape("car", [[0, 0], [1, float("nan")], [2, 2]]), "no list of points"),
-        (shape("car", [[0, 0], [1, 1e12], [2, 2]]), "a shape with a polygon that reaches out"),
+        (shape("car", [[0, 0], [1, 1e12], [2, 2]]), "has corners that are no numbers, or lie far out"),
         (shape("car", [[0, 0], [5, 5]], "ellipse"), "has the shape_type 'ellipse', which labelme does not"),
         ({**shape("car", [[0, 0], [5, 5]]), "shape_type": ["line"]}, "has the shape_type"),
         (shape("car", [[0, 0], [5, 5]], "mask"), "a mask whose picture cannot be read"),
@@ -150,7 +156,7 @@ def test_files_can_be_skipped(tmp_path: Path) -> None:
 )
 def test_a_broken_shape_is_told_by_file_and_number(tmp_path: Path, broken: Any, fault: str) -> None:
     save(tmp_path, "a", [broken])
-    with pytest.raises(DataError, match=r"a\.json: .*" + fault.removeprefix("shape 0: ")):
+    with pytest.raises(DataError, match=r"a\.json[:,] .*" + fault.removeprefix("shape 0: ")):
         LabelmePolygons(tmp_path, CLASSES).truth(0)
 
 

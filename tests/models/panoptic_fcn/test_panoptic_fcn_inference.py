@@ -14,7 +14,7 @@ from torch import Tensor
 from pansight.categories import Categories, Category
 from pansight.merging import Form, PriorityRule
 from pansight.merging.sizes import Sizes
-from pansight.models.panoptic_fcn import PanopticFCN, PanopticFCNConfig
+from pansight.models.panoptic_fcn import PanopticFCN, PanopticFCNConfig, PanopticFCNMergeSettings
 from pansight.models.panoptic_fcn.fusion import first_alike, fuse_things
 from pansight.models.panoptic_fcn.merge import Instances, merge_panoptic_fcn
 from pansight.models.panoptic_fcn.outputs import STRIDES, PanopticFCNOutputs
@@ -113,7 +113,13 @@ def test_everything_against_loops(small_fcn: Make, changes: dict[str, Any], size
 @given(st.integers(0, 2**32 - 1))
 def test_seeds(seed: int) -> None:
     config = PanopticFCNConfig(
-        depth=18, width=8, pyramid_channels=4, norm_group=1, encoder_channels=4, stuff_area=9, top=20
+        depth=18,
+        width=8,
+        pyramid_channels=4,
+        norm_group=1,
+        encoder_channels=4,
+        top=20,
+        merge=PanopticFCNMergeSettings(stuff_area=9),
     )
     categories = Categories(
         [Category(n, n > "b", i + 1, (i, 0, 0)) for i, n in enumerate("abcd")], name="four"

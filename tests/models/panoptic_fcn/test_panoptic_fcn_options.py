@@ -138,7 +138,8 @@ def test_a_deformable_stage_starts_as_a_plain_one(small_config: Make, garden: Ca
         plain, deformed = (model.backbone.bottom_up(images) for model in models)
     # masks are a half at first: what is read is halved, and nothing moves
     assert not torch.equal(plain.res3, deformed.res3)
-    for block in (*models[1].backbone.bottom_up.res3, *models[1].backbone.bottom_up.res5):
+    bottom_up: Any = models[1].backbone.bottom_up
+    for block in (*bottom_up.res3, *bottom_up.res5):
         block.conv2_offset.bias.data[18:] = 40.0
     with torch.no_grad():
         deformed = models[1].backbone.bottom_up(images)

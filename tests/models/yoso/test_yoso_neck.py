@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from pansight.models.yoso.neck import DeformableUpsample, FeaturePyramidAggregator, Laterals, Neck
 from pansight.nn.coordinates import coordinate_channels
-from pansight.nn.resnet import Pyramid
+from pansight.nn.features import Pyramid
 
 CHANNELS = (8, 16, 24, 32)
 

@@ -41,6 +41,7 @@ def browser_with_camera(camera: Path) -> Iterator[Browser]:
     write_camera(camera)
     arguments = [
         "--no-sandbox",
+        "--disable-dev-shm-usage",  # containers have little of it
         "--use-fake-ui-for-media-stream",
         "--use-fake-device-for-media-stream",
         f"--use-file-for-fake-video-capture={camera}",
@@ -61,7 +62,7 @@ def watched_page(browser: Browser, allowed_host: str, **options: object) -> Iter
     asked: list[str] = []
     page.on(
         "console",
-        lambda message: errors.append(message.text) if message.type in ("error", "warning") else None,
+        lambda message: errors.append(message.text) if message.type == "error" else None,
     )
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("request", lambda request: asked.append(request.url))

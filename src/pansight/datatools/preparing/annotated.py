@@ -17,7 +17,13 @@ from pansight.datatools.preparing.writing import (
     take_truth,
 )
 from pansight.errors import InputError
-from pansight.formats.annotation.door import CLASSES_FILE, AnnotationReader, AnnotationWriter, Picture
+from pansight.formats.annotation.door import (
+    CLASSES_FILE,
+    AnnotationReader,
+    AnnotationWriter,
+    ClassRow,
+    Picture,
+)
 from pansight.formats.annotation.objects import VOID_LABELS, painted
 from pansight.panoptic import PanopticMap
 
@@ -58,30 +64,35 @@ def spoken_categories(
     things: Sequence[str] | None,
     stuff: Sequence[str] | None,
     given: str | None,
+    order: Sequence[str] | None = None,
 ) -> Categories:
     """The classes that a tool's files are read in.
 
     They are `given` (a JSON or the name of a built-in set); else the names in `things` and `stuff`, one of
-    which may be left out; else what the files say, or the classes.json beside them does. Raises InputError
-    when nobody says which classes are things.
+    which may be left out; else what the files say, or the classes.json beside them does. `order` lists all
+    classes, where the files do not. Raises InputError when nobody says which classes are things.
     """
     if given is not None:
         return load_categories(given)
-    rows = [row for row in reader.classes if row.name not in VOID_LABELS]
+    if things is not None and stuff is not None:
+        return named_categories(things, stuff, ())
+    rows = [ClassRow(name) for name in order] if order is not None else list(reader.classes)
+    rows = [row for row in rows if row.name not in VOID_LABELS]
+    names = [row.name for row in rows]
     if things is None and stuff is None:
         for file in _beside(reader.where):
             own = load_categories(file)
-            if {row.name for row in rows} <= set(own.names):
+            if set(names) <= set(own.names):
                 return own
-    says = all(row.is_thing is not None for row in rows) and bool(rows)
-    if says and things is None and stuff is None:
-        countable: set[str] = {row.name for row in rows if row.is_thing}
+    # What is named and occurs nowhere is a class all the same.
+    rows += [ClassRow(name) for name in (*(things or ()), *(stuff or ())) if name not in names]
+    if rows and things is None and stuff is None and all(row.is_thing is not None for row in rows):
+        countable = {row.name for row in rows if row.is_thing}
     else:
         named = named_categories(things, stuff, [row.name for row in rows])
-        countable = {item.name for item in named if item.is_thing}
-        missing = [name for name in (*(things or ()), *(stuff or ())) if name not in {row.name for row in rows}]
-        if missing or things is not None and stuff is not None:
+        if all(row.id is None and row.color is None for row in rows):
             return named
+        countable = {item.name for item in named if item.is_thing}
     ids = [row.id for row in rows]
     own_ids = None not in ids and len(set(ids)) == len(ids)
     content = [

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
-from pansight.formats.coco_masks import is_stray, polygons_area
 from pansight.datatools.preparing.layers import Layer
 from pansight.formats.annotation.losses import (
     HIDDEN,
@@ -16,7 +15,14 @@ from pansight.formats.annotation.losses import (
     STRAY,
     Lost,
 )
+from pansight.formats.coco_masks import is_stray, polygons_area
 from pansight.panoptic import PanopticMap
+
+CVAT_MASKS = (
+    "every object with run lengths is a crowd (iscrowd 1), and no other is: CVAT marks masks drawn with the "
+    "brush so; if they are single objects, --no-crowds takes them for that"
+)
+"""What is said of files whose `iscrowd` means "has run lengths"."""
 
 _TELLING = 16
 """Pixels of an area that are enough for a comparison."""
@@ -77,3 +83,31 @@ def is_normalised(rows: list[Any]) -> bool:
         if isinstance(part, list) and len(part) >= 6 and all(isinstance(one, int | float) for one in part)
     ]
     return bool(parts) and all(min(part) >= -0.1 and max(part) <= 1.1 for part in parts)
+
+
+def marks_masks(rows: list[Any]) -> bool:
+    """Whether `iscrowd` says of every object just whether it has run lengths, as in the files of CVAT.
+
+    Those hold the lengths as lists, and `occluded` among the attributes. Where all objects are crowds, that
+    is said elsewhere.
+    """
+    kinds = set()
+    for row in rows:
+        if not isinstance(row, dict):
+            return False
+        segmentation = row.get("segmentation")
+        if isinstance(segmentation, dict):
+            attributes = row.get("attributes")
+            own = isinstance(attributes, dict) and "occluded" in attributes
+            if (
+                not own
+                or not isinstance(segmentation.get("counts"), list)
+                or row.get("iscrowd") not in (1, "1")
+            ):
+                return False
+            kinds.add("mask")
+        elif row.get("iscrowd") not in (None, 0, "0"):
+            return False
+        else:
+            kinds.add("other")
+    return kinds == {"mask", "other"}

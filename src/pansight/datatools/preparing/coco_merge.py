@@ -18,8 +18,13 @@ import numpy as np
 
 from pansight.categories import Categories
 from pansight.categories.table import read_flag
-from pansight.formats.coco_masks import decode_segmentation
-from pansight.datatools.preparing.coco_losses import find_hidden, find_losses, is_normalised
+from pansight.datatools.preparing.coco_losses import (
+    CVAT_MASKS,
+    find_hidden,
+    find_losses,
+    is_normalised,
+    marks_masks,
+)
 from pansight.datatools.preparing.label_maps import LabelMaps
 from pansight.datatools.preparing.layers import Layer, paint_layers, stuff_key
 from pansight.datatools.preparing.lost_objects import Taken
@@ -27,6 +32,7 @@ from pansight.errors import CategoryError, DataError, DataProblemsError
 from pansight.formats.annotation.losses import Lost
 from pansight.formats.annotation.objects import is_picture_size
 from pansight.formats.coco_files import is_crowd_flag, read_json
+from pansight.formats.coco_masks import decode_segmentation
 from pansight.panoptic import PanopticMap
 
 PathLike = str | os.PathLike[str]
@@ -93,6 +99,7 @@ class CocoMerge:
             problems.append(f"{instances}: no images in it")
         if problems:
             raise DataProblemsError(f"{instances}: cannot be converted; correct this:", problems)
+        self.remarks = (CVAT_MASKS,) if crowds and files[0].marks_masks else ()
         self.image_ids: list[int | str] = list(pictures)
         self.names: list[str] = [picture[0] for picture in pictures.values()]
         self._sizes = [picture[1:] for picture in pictures.values()]
@@ -167,6 +174,7 @@ class _CocoFile:
     annotations: dict[int | str, bytes]
     boxes: bool = False
     crowds: bool = True
+    marks_masks: bool = False
 
     @classmethod
     def read(cls, path: Path, problems: list[str], flags: _Flags, *, things: bool) -> "_CocoFile":
@@ -183,7 +191,8 @@ class _CocoFile:
                 f"{path}: all polygons lie within 0..1: they are shares of the image, where COCO has pixels; "
                 "multiply x by the width and y by the height"
             )
-        return cls(path, things, classes, pictures, _by_picture(path, content, problems))
+        grouped = _by_picture(path, content, problems)
+        return cls(path, things, classes, pictures, grouped, marks_masks=marks_masks(content["annotations"]))
 
     def matched(self, categories: Categories, problems: list[str]) -> dict[int, int | None]:
         """The contiguous index in `categories` by the file's id; None is void."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8, UInt16
 
-from pansight.formats.coco_masks import encode_mask
+from pansight.datatools.preparing.lost_objects import Counts
 from pansight.datatools.preparing.plan import TruthSource, png_names
 from pansight.datatools.preparing.writing import (
     Conversion,
@@ -21,11 +21,13 @@ from pansight.datatools.preparing.writing import (
     is_hopeless,
     keep_sources,
     make_folder,
-    read_truth,
+    take_truth,
     write_json,
     write_png,
 )
 from pansight.errors import CategoryError, InputError
+from pansight.formats.annotation.coco_instances import instance_rows
+from pansight.formats.annotation.losses import NO_STUFF, Lost
 from pansight.panoptic import PanopticMap, Segment
 
 _NO_CLASS = 255
@@ -106,13 +108,18 @@ class _Task:
 
     def __call__(self, index: int) -> Outcome:
         name = self.names[index]
-        truth = read_truth(self.source, index, name)
-        if isinstance(truth, Outcome):
-            return truth
+        taken = take_truth(self.source, index, name)
+        if isinstance(taken, Outcome):
+            return taken
+        truth = taken.truth
+        counts = Counts(taken.objects, taken.crowds, len(truth.segments), taken.lost)
         stem = self.folder / self.stems[index]
         try:
             if self.form is Form.INSTANCES:
-                return Outcome(name, self._instances(index, truth))
+                left_out = ((one.id, truth.categories[one.category].name) for one in truth.stuff())
+                lost = (Lost(NO_STUFF, f"{name}, segment {id} ({label})") for id, label in left_out)
+                counts = counts._replace(lost=(*counts.lost, *lost))
+                return Outcome(name, self._instances(index, truth), counts=counts)
             if self.form is Form.SEMANTIC:
                 write_png(stem.with_name(f"{stem.name}.png"), semantic_picture(truth))
             else:
@@ -121,24 +128,12 @@ class _Task:
                 write_png(stem.with_name(f"{stem.name}_gtFine_labelIds.png"), label_ids)
         except InputError as error:
             return Outcome(name, problem=str(error), fatal=is_hopeless(error))
-        return Outcome(name)
+        return Outcome(name, counts=counts)
 
     def _instances(self, index: int, truth: PanopticMap) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         id = self.image_ids[index]
-        rows = [
-            {
-                "image_id": id,
-                "category_id": truth.categories[segment.category].dataset_id,
-                "segmentation": encode_mask(truth.mask(segment.id)),
-                "area": segment.area,
-                "bbox": list(segment.box),
-                "iscrowd": int(segment.is_crowd),
-                **({} if segment.score is None else {"score": segment.score}),
-            }
-            for segment in truth.things()
-        ]
         size = {"width": truth.width, "height": truth.height}
-        return {"id": id, **size, "file_name": self.names[index]}, rows
+        return {"id": id, **size, "file_name": self.names[index]}, instance_rows(truth, id)
 
 
 def semantic_picture(panoptic: PanopticMap) -> UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"]:

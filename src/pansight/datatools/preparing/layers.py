@@ -9,6 +9,7 @@ from jaxtyping import Bool, Int32
 from pansight.categories import Categories
 from pansight.panoptic import VOID, PanopticMap
 
+
 class Layer(NamedTuple):
     """A region to paint. Layers with the same `key` are one segment; `category` None makes pixels void."""
 

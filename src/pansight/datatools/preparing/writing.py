@@ -168,12 +168,6 @@ def take_truth(source: TruthSource, index: int, name: str) -> Taken | Outcome:
         return Outcome(name, problem=f"{name}: does not fit into memory; use fewer workers")
 
 
-def read_truth(source: TruthSource, index: int, name: str) -> PanopticMap | Outcome:
-    """The map of sample `index`, which is called `name`, or what became of it."""
-    taken = take_truth(source, index, name)
-    return taken if isinstance(taken, Outcome) else taken.truth
-
-
 def write_png(path: Path, pixels: UInt8[np.ndarray, "..."] | UInt16[np.ndarray, "h w"]) -> None:
     """Write RGB, gray, or 16-bit gray. Raises InputError when that cannot be done."""
     with atomic_write(path) as temporary:

@@ -50,7 +50,12 @@ def _bitmasks(path: Path) -> Path | None:
     """The folder of bit masks at or below a place."""
     if not path.is_dir():
         return None
-    places = (path, path / "bitmasks", path / "pan_seg" / "bitmasks", path / "labels" / "pan_seg" / "bitmasks")
+    places = (
+        path,
+        path / "bitmasks",
+        path / "pan_seg" / "bitmasks",
+        path / "labels" / "pan_seg" / "bitmasks",
+    )
     return next((place for place in places if place.name == "bitmasks" and place.is_dir()), None)
 
 
@@ -75,11 +80,15 @@ class Bdd100kReader(AnnotationReader):
         self._files = sorted(folder.rglob("*.png"))
         if not self._files:
             raise DataError(f"{path}: no bit masks (bitmasks/*.png) in it; check the folder")
-        own = next((place / "classes.json" for place in (path, folder) if (place / "classes.json").is_file()), None)
+        own = next(
+            (place / "classes.json" for place in (path, folder) if (place / "classes.json").is_file()), None
+        )
         if own is None:
             self.classes = bdd100k_categories()
         else:
-            self.classes = [ClassRow(c.name, c.is_thing, c.dataset_id, c.color) for c in Categories.from_file(own)]
+            self.classes = [
+                ClassRow(c.name, c.is_thing, c.dataset_id, c.color) for c in Categories.from_file(own)
+            ]
         self._labels = {row.id: row.name for row in self.classes}
         pictures = Pictures(*([images] if images else []), path / "images")
         self.names = []
@@ -104,7 +113,9 @@ class Bdd100kReader(AnnotationReader):
                 continue
             label = self._labels.get(category)
             if label is None:
-                raise DataError(f"{file}: has category {category}, which is none of {len(self._labels)}; give classes.json")
+                raise DataError(
+                    f"{file}: has category {category}, which is none of {len(self._labels)}; add classes.json"
+                )
             rows.append((id, label, bool(attributes & _CROWD), None, number))
         # One object with two sets of attributes is still one.
         first: dict[tuple[str, int], int] = {}

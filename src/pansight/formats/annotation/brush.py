@@ -83,7 +83,12 @@ def encode_brush(mask: Bool[np.ndarray, "h w"]) -> list[int]:
             length = min(rest, 1 << _FIELDS[-1])
             rest -= length
             field = next(k for k, bits in enumerate(_FIELDS) if length <= 1 << bits)
-            parts += ["1", f"{field:02b}", f"{length - 1:0{_FIELDS[field]}b}", "1" * 8 if position & 1 else "0" * 8]
+            parts += [
+                "1",
+                f"{field:02b}",
+                f"{length - 1:0{_FIELDS[field]}b}",
+                "1" * 8 if position & 1 else "0" * 8,
+            ]
     text = "".join(parts)
     text += "0" * (-len(text) % 8)
     return list(int(text, 2).to_bytes(len(text) // 8, "big"))

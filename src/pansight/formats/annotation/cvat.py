@@ -1,9 +1,9 @@
 """CVAT's XML 1.1 for images: exact masks, holes, parts, order, crowds and scores; nothing says what is stuff.
 
-Source: https://docs.cvat.ai/docs/dataset_management/formats/format-cvat/, and server code of 2024-07. Masks are
-run lengths along the rows of their box, the first one background. Polygons and boxes have corners on pixel
-edges. Shapes lie in the order of `z_order`; file order alone is wrong. Shapes with the same group_id are one
-object.
+Source: https://docs.cvat.ai/docs/dataset_management/formats/format-cvat/, and server code of 2024-07. Masks
+are run lengths along the rows of their box, the first one background. Polygons and boxes have corners on
+pixel edges. Shapes lie in the order of `z_order`; file order alone is wrong. Shapes with the same group_id
+are one object.
 """
 
 import json
@@ -88,7 +88,9 @@ class CvatReader(AnnotationReader):
                 try:
                     objects.append(_object(shape, label, called, height, width))
                 except (DataError, ValueError, KeyError, TypeError) as error:
-                    raise DataError(f"{where}, {shape.tag} {position} ({label}) {error}; correct it") from error
+                    raise DataError(
+                        f"{where}, {shape.tag} {position} ({label}) {error}; correct it"
+                    ) from error
         return AnnotatedImage(name, height, width, tuple(objects), tuple(lost))
 
 
@@ -156,7 +158,7 @@ def _mask(shape: ElementTree.Element, height: int, width: int) -> tuple[Bool[np.
     if shape.tag == "mask":
         rows, columns = int(number["height"]), int(number["width"])
         runs = [float(run) for run in shape.get("rle", "").split(",")]
-        mask = from_row_runs(runs, rows, columns)  # type: ignore[arg-type]
+        mask = from_row_runs(runs, rows, columns)
         return clipped(mask, int(number["left"]), int(number["top"]), height, width)
     if shape.tag == "polygon":
         points = [float(side) for pair in shape.get("points", "").split(";") for side in pair.split(",")]
@@ -195,8 +197,9 @@ def _mask_element(one: AnnotatedObject, order: int) -> str:
         attributes += f'      <attribute name="score">{one.score:.6g}</attribute>\n'
     source = "manual" if one.score is None else "auto"
     return (
-        f'    <mask label={quoteattr(one.label)} source="{source}" occluded="0" rle="{runs}" left="{one.left}" '
-        f'top="{one.top}" width="{width}" height="{height}" z_order="{order}">\n{attributes}    </mask>\n'
+        f'    <mask label={quoteattr(one.label)} source="{source}" occluded="0" rle="{runs}" '
+        f'left="{one.left}" top="{one.top}" width="{width}" height="{height}" z_order="{order}">\n'
+        f"{attributes}    </mask>\n"
     )
 
 
@@ -211,7 +214,12 @@ def _label_row(name: str, color: tuple[int, int, int], is_thing: bool) -> dict[s
     }
     score = {**crowd, "name": "score", "input_type": "text", "default_value": "", "values": [""]}
     attributes = [crowd, score] if is_thing else [score]
-    return {"name": name, "color": "#{:02x}{:02x}{:02x}".format(*color), "type": "any", "attributes": attributes}
+    return {
+        "name": name,
+        "color": "#{:02x}{:02x}{:02x}".format(*color),
+        "type": "any",
+        "attributes": attributes,
+    }
 
 
 def _head(labels: list[dict[str, Any]], count: int) -> str:

@@ -72,7 +72,9 @@ class DatumaroReader(AnnotationReader):
             except (KeyError, TypeError) as error:
                 raise DataError(f"{file}: no labels in its categories; export it again") from error
             if self._labels is not None and labels != self._labels:
-                raise DataError(f"{file}: lists other labels than {files[0].name}; convert one file at a time")
+                raise DataError(
+                    f"{file}: lists other labels than {files[0].name}; convert one file at a time"
+                )
             self._labels = labels
             for item in content["items"]:
                 image = item.get("image") or item.get("media") or {}

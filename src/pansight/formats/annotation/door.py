@@ -129,7 +129,7 @@ class Pictures:
         self._known: dict[str, Path] | None = None
 
     def find(self, name: str) -> Path | None:
-        """The file of an image, given its path, its name, or its name without ending; None if there is none."""
+        """The file of an image, given its path, its name or its name without ending, or None."""
         name = name.replace("\\", "/")
         for folder in self.folders:
             if (path := folder / name.lstrip("/")).is_file():
@@ -139,7 +139,7 @@ class Pictures:
         return known.get(base) or known.get(PurePosixPath(name).stem)
 
     def size(self, name: str, why: str) -> tuple[int, int]:
-        """Height and width as they are shown, EXIF rotation applied. Raises DataError when there is no image."""
+        """Height and width as shown, EXIF rotation applied. Raises DataError when there is no image."""
         path = self.find(name)
         if path is None:
             raise DataError(f"{name}: its image was not found, and {why}; name its folder with --images")

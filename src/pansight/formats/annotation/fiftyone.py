@@ -32,9 +32,9 @@ from pansight.formats.annotation.door import (
     peek_json,
     write_text,
 )
+from pansight.formats.annotation.id_maps import objects_in
 from pansight.formats.annotation.losses import NO_AREA, Lost
 from pansight.formats.annotation.objects import AnnotatedImage, AnnotatedObject, clipped, objects_of
-from pansight.formats.annotation.id_maps import objects_in
 from pansight.formats.coco_files import is_crowd_flag
 from pansight.panoptic import PanopticMap
 
@@ -63,7 +63,9 @@ class FiftyOneReader(AnnotationReader):
         meta = peek_json(self.where.with_name("metadata.json")) or {}
         self._folder = self.where.parent
         self._pictures = Pictures(*([images] if images else []), self._folder / "data", self._folder)
-        self.names = [str(row.get("filepath", "")).replace("\\", "/").removeprefix("data/") for row in samples]
+        self.names = [
+            str(row.get("filepath", "")).replace("\\", "/").removeprefix("data/") for row in samples
+        ]
         if any(name.startswith("/") or ":" in name[:3] for name in self.names):
             self.names = [Path(name).name for name in self.names]
         self.image_ids = list(range(1, len(samples) + 1))
@@ -98,7 +100,9 @@ class FiftyOneReader(AnnotationReader):
         if values is not None:
             rows = [(v, label) for v, label in self._targets.items() if v and label not in self._countable]
             present = set(np.unique(values).tolist())
-            objects += objects_in(values.astype(np.int32), [row for row in rows if row[0] in present], name).objects
+            objects += objects_in(
+                values.astype(np.int32), [row for row in rows if row[0] in present], name
+            ).objects
         for position, row in enumerate((sample.get(self._things or "") or {}).get("detections") or ()):
             label = str(row.get("label"))
             called = f"{name}, detection {position} ({label})"
@@ -117,7 +121,7 @@ class FiftyOneReader(AnnotationReader):
                     *clipped(*crop, height, width),
                     is_crowd=is_crowd_flag(row.get("iscrowd")),
                     score=float(score) if isinstance(score, int | float) else None,
-                    order=1,
+                    order=1.0,
                     name=called,
                 )
             )
@@ -161,8 +165,8 @@ class FiftyOneReader(AnnotationReader):
 class FiftyOneWriter(AnnotationWriter):
     """metadata.json and samples.json; the images belong into data/.
 
-    Field `ground_truth`: things, with `iscrowd` and confidence. Field `semantic`: stuff, value 1 + the index of
-    its class.
+    Field `ground_truth`: things, with `iscrowd` and confidence. Field `semantic`: stuff, value 1 + the index
+    of its class.
     """
 
     @property
@@ -213,7 +217,7 @@ def sample_fields(panoptic: PanopticMap) -> dict[str, Any]:
         sample["gt"] = fo.Detections(detections=[fo.Detection(**one) for one in fields["detections"]])
         sample["stuff"] = fo.Segmentation(mask=fields["segmentation"])
 
-    Boxes are relative; a mask is the inside of its box; the segmentation holds 1 + the index of a stuff class.
+    Boxes are relative; a mask is the inside of its box; the segmentation is 1 + the index of a stuff class.
     """
     detections = []
     for one in objects_of(panoptic):

@@ -1,9 +1,9 @@
 """Panoptic labels as Hugging Face `datasets` holds them: an RGB id PNG and segments_info in every row.
 
-On disk this is an ImageFolder with metadata.jsonl, which `load_dataset("imagefolder", data_dir=FOLDER)` opens as
-columns image, label and segments_info; the package is not needed here. `to_example` and `from_example` are the
-same for rows in memory. There is no panoptic feature in `datasets`; these columns are the usual ones, and exact
-through parquet.
+On disk this is an ImageFolder with metadata.jsonl, which `load_dataset("imagefolder", data_dir=FOLDER)`
+opens as columns image, label and segments_info; the package is not needed here. `to_example` and
+`from_example` are the same for rows in memory. There is no panoptic feature in `datasets`; these columns are
+the usual ones, and exact through parquet.
 """
 
 import json
@@ -36,8 +36,8 @@ _TABLE = "metadata.jsonl"
 def to_example(panoptic: PanopticMap, image: Any = None) -> dict[str, Any]:
     """A row: "label", an RGB Pillow image of ids, "segments_info", and "image" if it is given.
 
-    segments_info: id, category_id (the data set's), iscrowd, area, bbox (x, y, width, height), and score where
-    a segment has one. Features: `Image()`, `Image()` and a `List` of these.
+    segments_info: id, category_id (the data set's), iscrowd, area, bbox (x, y, width, height), and score
+    where a segment has one. Features: `Image()`, `Image()` and a `List` of these.
     """
     rgb, annotation = panoptic.to_coco(0, "")
     row = {"label": Image.fromarray(rgb), "segments_info": annotation["segments_info"]}
@@ -82,7 +82,9 @@ class HuggingFaceReader(AnnotationReader):
         if not own.is_file():
             raise DataError(f"{self.where}: category ids have no names; put a classes.json beside it")
         self._names = {c.dataset_id: c.name for c in Categories.from_file(own)}
-        self.classes = [ClassRow(c.name, c.is_thing, c.dataset_id, c.color) for c in Categories.from_file(own)]
+        self.classes = [
+            ClassRow(c.name, c.is_thing, c.dataset_id, c.color) for c in Categories.from_file(own)
+        ]
         self._rows = lines = [json.dumps(row) for row in rows]
         self.names = [str(row.get("file_name", "")).removeprefix("images/") for row in rows]
         self.image_ids = [row.get("image_id", number) for number, row in enumerate(rows, start=1)]
@@ -95,7 +97,9 @@ class HuggingFaceReader(AnnotationReader):
                 label = self._names[int(one["category_id"])]
                 rows.append((int(one["id"]), label, is_crowd_flag(one.get("iscrowd")), one.get("score")))
             except (KeyError, TypeError, ValueError) as error:
-                raise DataError(f"{self.where}: {name} has a segment without a known category ({error})") from error
+                raise DataError(
+                    f"{self.where}: {name} has a segment without a known category ({error})"
+                ) from error
         return objects_in(read_ids(self.where.parent / str(row.get("label_file_name"))), rows, name)
 
 

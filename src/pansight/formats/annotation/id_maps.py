@@ -11,10 +11,8 @@ from pansight.formats.annotation.objects import AnnotatedImage, AnnotatedObject
 from pansight.panoptic.regions import measure_regions
 
 
-def objects_in(
-    ids: Int32[np.ndarray, "h w"], rows: Iterable[Sequence[Any]], name: str
-) -> AnnotatedImage:
-    """The objects of an id map, from rows (id, label[, is_crowd[, score]]); numbers without a row are void."""
+def objects_in(ids: Int32[np.ndarray, "h w"], rows: Iterable[Sequence[Any]], name: str) -> AnnotatedImage:
+    """The objects of an id map, from rows (id, label[, is_crowd[, score]]); other numbers are void."""
     regions = measure_regions(ids)
     boxes = dict(zip(regions.ids.tolist(), regions.boxes.tolist(), strict=True))
     objects, lost = [], []
@@ -29,7 +27,7 @@ def objects_in(
         crowd = len(row) > 2 and bool(row[2])
         score = float(row[3]) if len(row) > 3 and isinstance(row[3], int | float) else None
         objects.append(AnnotatedObject(label, mask, x, y, None, crowd, score, 0.0, id, called))
-    return AnnotatedImage(name, *ids.shape, tuple(objects), tuple(lost))
+    return AnnotatedImage(name, ids.shape[0], ids.shape[1], tuple(objects), tuple(lost))
 
 
 def size_only(name: str, height: int, width: int) -> AnnotatedImage:

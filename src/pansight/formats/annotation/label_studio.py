@@ -59,9 +59,10 @@ def _tasks_file(path: Path) -> Path | None:
     for file in files:
         tasks = peek_json(file)
         first = tasks[0] if isinstance(tasks, list) and tasks else None
-        if isinstance(first, dict) and isinstance(first.get("data"), dict):
-            if "annotations" in first or "predictions" in first:
-                return file
+        if not isinstance(first, dict) or not {"annotations", "predictions"} & first.keys():
+            continue
+        if isinstance(first.get("data"), dict):
+            return file
     return None
 
 
@@ -76,7 +77,7 @@ class LabelStudioReader(AnnotationReader):
         found = _tasks_file(path)
         if found is None:
             raise DataError(
-                f'{path}: no tasks of Label Studio in it, with data and annotations; export "JSON", not JSON-MIN'
+                f'{path}: no tasks of Label Studio in it, data and annotations; export "JSON", not JSON-MIN'
             )
         self.where = found
         self._threshold = threshold
@@ -85,7 +86,9 @@ class LabelStudioReader(AnnotationReader):
         self.names = [_picture_name(task) for task in tasks]
         ids = [task.get("id") for task in tasks]
         whole = all(isinstance(id, int) for id in ids) and len(set(ids)) == len(ids)
-        self.image_ids = [int(id) for id in ids if id is not None] if whole else list(range(1, len(tasks) + 1))
+        self.image_ids = (
+            [int(id) for id in ids if id is not None] if whole else list(range(1, len(tasks) + 1))
+        )
         self._results = [json.dumps(_chosen(task)) for task in tasks]
         labels = (_labels(json.loads(text)) for text in self._results)
         self.classes = [
@@ -101,10 +104,10 @@ class LabelStudioReader(AnnotationReader):
         for position, row in enumerate(results):
             label = labels.get(str(row.get("id")))
             kind, value = str(row.get("type")), row.get("value")
-            if label is None or not isinstance(value, dict) or kind in ("labels", "choices", "textarea"):
-                if not (isinstance(value, dict) and "rle" in value):
-                    continue
-            label = label or ""
+            if not isinstance(value, dict) or label is None:
+                continue
+            if kind in ("labels", "choices", "textarea") and "rle" not in value:
+                continue
             called = f"{name}, region {row.get('id', position)} ({label})"
             try:
                 mask = _mask(kind, value, height, width, self._threshold)
@@ -179,7 +182,7 @@ class LabelStudioWriter(AnnotationWriter):
 
     def _save(self, rows: Sequence[Any]) -> Path:
         labels = "".join(
-            f'    <Label value={quoteattr(item.name)} background="{"#{:02x}{:02x}{:02x}".format(*item.color)}"/>\n'
+            f'    <Label value={quoteattr(item.name)} background="#{bytes(item.color).hex()}"/>\n'
             for item in self.categories
         )
         config = (
@@ -240,8 +243,8 @@ def _mask(
     if kind.startswith("polygon"):
         return polygon_mask((np.asarray(value["points"], np.float64) * scale).ravel().tolist(), height, width)
     if kind.startswith("vector") and value.get("closed"):
-        corners = [[corner["x"], corner["y"]] for corner in value["vertices"]]
-        return polygon_mask((np.asarray(corners, np.float64) * scale).ravel().tolist(), height, width)
+        vertices = [[corner["x"], corner["y"]] for corner in value["vertices"]]
+        return polygon_mask((np.asarray(vertices, np.float64) * scale).ravel().tolist(), height, width)
     if kind.startswith(("rectangle", "ellipse")):
         origin = np.array([float(value["x"]), float(value["y"])]) * scale
         angle = np.deg2rad(float(value.get("rotation") or 0))

@@ -136,7 +136,7 @@ class LabelmeWriter(AnnotationWriter):
         return (*super().targets, self.folder / "labels.txt")
 
     def write(self, picture: Picture, panoptic: PanopticMap) -> Written:
-        content = {
+        content: dict[str, Any] = {
             "version": "5.5.0",
             "flags": {},
             "shapes": [_shape(one) for one in objects_of(panoptic)],
@@ -289,7 +289,18 @@ def _shape_mask(
             f"ways; known are {', '.join(_NEEDED)}; draw it as a polygon"
         )
     if len(points) < _NEEDED[kind]:
-        raise DataError(f"{where} is a {kind} of {len(points)} points, {_NEEDED[kind]} are needed; correct it")
+        raise DataError(
+            f"{where} is a {kind} of {len(points)} points, {_NEEDED[kind]} are needed; correct it"
+        )
+    x, y = points.T
+    if kind == "circle":
+        nothing = bool((points[0] == points[1]).all())
+    elif kind == "rectangle":
+        nothing = bool((points[0] == points[1]).any())
+    else:
+        nothing = kind != "mask" and not float(x @ np.roll(y, -1) - y @ np.roll(x, -1))
+    if nothing:  # a slip of the mouse; drawn, its outline would be an object
+        return Crop(np.zeros((0, 0), np.bool_), 0, 0)
     try:
         if kind == "mask":
             return _pasted(shape, points, height, width, where, called, lost)

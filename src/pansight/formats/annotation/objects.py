@@ -1,4 +1,4 @@
-"""What every annotation tool has: an image with labelled objects, which may overlap; and how it becomes a map.
+"""What every annotation tool has: an image with labelled objects that may overlap; how it becomes a map.
 
 A reader gives an `AnnotatedImage`; `painted` makes the exclusive panoptic map of it. A map goes out again
 segment by segment (`objects_of`).
@@ -13,7 +13,7 @@ from jaxtyping import Bool, Int32
 
 from pansight.categories import Categories
 from pansight.errors import CategoryError, DataError
-from pansight.formats.annotation.losses import HIDDEN, NO_PIXELS, OVERLAPPED, Lost
+from pansight.formats.annotation.losses import HIDDEN, NO_AREA, NO_PIXELS, OVERLAPPED, Lost
 from pansight.panoptic import ID_LIMIT, VOID, PanopticMap
 
 MOST_PIXELS = 1 << 30
@@ -99,7 +99,7 @@ def is_picture_size(height: int, width: int) -> bool:
 
 
 class Painted(NamedTuple):
-    """The map of an image, the objects in its source, crowds among them, and what came out less than whole."""
+    """The map of an image, the objects in its source, crowds among them, and what is less than whole."""
 
     panoptic: PanopticMap
     objects: int
@@ -163,9 +163,9 @@ def painted(image: AnnotatedImage, categories: Categories, *, keep_ids: bool = F
         ids = np.array([VOID, *own], np.int32)[ids]
         rows = [(id, *row[1:]) for id, row in zip(own, rows, strict=True)]
     crowds = sum(one.is_crowd for one in image.objects)
-    return Painted(
-        PanopticMap.from_table(ids, rows, categories), len(image.objects), crowds, tuple(lost)
-    )
+    shapeless = sum(one.kind in (NO_AREA, NO_PIXELS) for one in image.lost)
+    panoptic = PanopticMap.from_table(ids, rows, categories)
+    return Painted(panoptic, len(image.objects) + shapeless, crowds, tuple(lost))
 
 
 def objects_of(panoptic: PanopticMap) -> Iterator[AnnotatedObject]:

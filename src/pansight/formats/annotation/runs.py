@@ -26,8 +26,8 @@ def row_runs(mask: Bool[np.ndarray, "h w"]) -> Int64[np.ndarray, "n"]:
     return np.diff(np.concatenate([[0, *first], changes, [len(flat)]]).astype(np.int64))
 
 
-def from_row_runs(runs: Sequence[int], height: int, width: int) -> Bool[np.ndarray, "h w"]:
-    """The mask of such lengths. Raises DataError, in words that fit behind a name, when they do not add up."""
+def from_row_runs(runs: Sequence[float], height: int, width: int) -> Bool[np.ndarray, "h w"]:
+    """The mask of such lengths. Raises DataError, to be put behind a name, when they do not add up."""
     lengths = np.asarray(runs, np.float64)
     if lengths.ndim != 1 or not np.isfinite(lengths).all() or (lengths < 0).any():
         raise DataError("has run lengths that are no whole numbers from 0")
@@ -37,9 +37,7 @@ def from_row_runs(runs: Sequence[int], height: int, width: int) -> Bool[np.ndarr
     return np.repeat(values, lengths.astype(np.int64)).reshape(height, width)
 
 
-def drawn_polygon(
-    rings: Sequence[Float64[np.ndarray, "n 2"]], height: int, width: int
-) -> Crop:
+def drawn_polygon(rings: Sequence[Float64[np.ndarray, "n 2"]], height: int, width: int) -> Crop:
     """The pixels of an outer ring without the holes, outlines included; corners are pixel indices.
 
     The outline of a hole belongs to the object, as OpenCV and Pillow draw it. Raises DataError, in words
@@ -75,9 +73,7 @@ def drawn_rectangle(corners: Float64[np.ndarray, "2 2"], height: int, width: int
     return clipped(np.asarray(canvas) > 0, x, y, height, width)
 
 
-def drawn_circle(
-    centre: Float64[np.ndarray, "2"], radius: float, height: int, width: int
-) -> Crop:
+def drawn_circle(centre: Float64[np.ndarray, "2"], radius: float, height: int, width: int) -> Crop:
     """The pixels of a circle, its rim included."""
     ring = np.stack([centre - radius, centre + radius])
     window = _window(ring, height, width)
@@ -90,9 +86,7 @@ def drawn_circle(
     return clipped(np.asarray(canvas) > 0, x, y, height, width)
 
 
-def _window(
-    ring: Float64[np.ndarray, "n 2"], height: int, width: int
-) -> tuple[int, int, int, int] | None:
+def _window(ring: Float64[np.ndarray, "n 2"], height: int, width: int) -> tuple[int, int, int, int] | None:
     """Left, top, right, bottom of what has to be drawn; None where nothing of it can be in the image."""
     if not np.isfinite(ring).all() or np.abs(ring).max(initial=0) > _FARTHEST:
         raise DataError("has corners that are no numbers, or lie far out of the image")
@@ -101,4 +95,9 @@ def _window(
     if right <= 0 or bottom <= 0 or left >= width or top >= height:
         return None
     # Pillow clips; only whole pixels of a large margin may be cut off, or rounding would differ
-    return max(left, -width - 64), max(top, -height - 64), min(right, 2 * width + 64), min(bottom, 2 * height + 64)
+    return (
+        max(left, -width - 64),
+        max(top, -height - 64),
+        min(right, 2 * width + 64),
+        min(bottom, 2 * height + 64),
+    )

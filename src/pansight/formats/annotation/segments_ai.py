@@ -1,7 +1,8 @@
 """Segments.ai's release JSON with its bitmaps: a panoptic format, ids included.
 
 Source: https://docs.segments.ai/reference/python-sdk and segments-ai 1.33. A bitmap is RGBA,
-id = R + 256 G + 65536 B; alpha is 255 and no part of it; 0 is unlabelled. `has_instances` says what is a thing.
+id = R + 256 G + 65536 B; alpha is 255 and no part of it; 0 is unlabelled. `has_instances` says what is a
+thing.
 """
 
 import json
@@ -63,7 +64,10 @@ class SegmentsAiReader(AnnotationReader):
             rows = data["task_attributes"]["categories"]
             self.classes = [
                 ClassRow(
-                    str(row["name"]), bool(row.get("has_instances", True)), int(row["id"]), _color(row.get("color"))
+                    str(row["name"]),
+                    bool(row.get("has_instances", True)),
+                    int(row["id"]),
+                    _color(row.get("color")),
                 )
                 for row in rows
             ]
@@ -86,9 +90,9 @@ class SegmentsAiReader(AnnotationReader):
             return size_only(name, *self._pictures.size(name, "it has no label that says its size"))
         where = f"{self.where}: sample {name!r}"
         address = str((attributes["segmentation_bitmap"] or {}).get("url"))
-        file = self._pictures.find(unquote(urlparse(address).path).rpartition("/")[2])
+        file = self._pictures.find(unquote(urlparse(address).path))
         if file is None:
-            file = self._pictures.find(f"{Path(name).stem}_label_{self._labelset}.png")
+            file = self._pictures.find(f"{Path(name).with_suffix('')}_label_{self._labelset}.png")
         if file is None:
             raise DataError(f"{where}: its bitmap {address} lies neither here nor in --images; download it")
         rows = []
@@ -123,11 +127,13 @@ class SegmentsAiWriter(AnnotationWriter):
                 "id": segment.id,
                 "category_id": int(panoptic.categories[segment.category].dataset_id),
             }
-            more = {"iscrowd": True} if segment.is_crowd else {}
+            more: dict[str, Any] = {"iscrowd": True} if segment.is_crowd else {}
             more |= {} if segment.score is None else {"score": segment.score}
             annotations.append({**row, "attributes": more} if more else row)
         label = {
-            "label_status": "LABELED" if all(one.score is None for one in panoptic.segments) else "PRELABELED",
+            "label_status": "LABELED"
+            if all(one.score is None for one in panoptic.segments)
+            else "PRELABELED",
             "attributes": {
                 "format_version": "0.1",
                 "annotations": annotations,

@@ -65,7 +65,8 @@ class SuperviselyReader(AnnotationReader):
         sets = {file.parent.parent for file in self._files}
         base = next(iter(sets)) if len(sets) == 1 else path
         self.names = [
-            (file.parent.parent / file.name).relative_to(base).as_posix().removesuffix(".json") for file in self._files
+            (file.parent.parent / file.name).relative_to(base).as_posix().removesuffix(".json")
+            for file in self._files
         ]
         self.image_ids = list(range(1, len(self._files) + 1))
 
@@ -89,7 +90,11 @@ class SuperviselyReader(AnnotationReader):
             if crop is None:
                 lost.append(Lost(NO_AREA, called))
                 continue
-            tags = {str(tag.get("name")): tag.get("value") for tag in row.get("tags") or () if isinstance(tag, dict)}
+            tags = {
+                str(tag.get("name")): tag.get("value")
+                for tag in row.get("tags") or ()
+                if isinstance(tag, dict)
+            }
             score = tags.get(_SCORE)
             objects.append(
                 AnnotatedObject(
@@ -105,7 +110,10 @@ class SuperviselyReader(AnnotationReader):
 
 
 class SuperviselyWriter(AnnotationWriter):
-    """meta.json and ds0/ann/NAME.EXT.json; the images belong into ds0/img/."""
+    """meta.json and DATASET/ann/NAME.EXT.json; the images belong into DATASET/img/.
+
+    A data set is a folder of images; what lies in none is ds0.
+    """
 
     @property
     def targets(self) -> tuple[Path, ...]:
@@ -133,7 +141,8 @@ class SuperviselyWriter(AnnotationWriter):
         content = {"description": "", "tags": [], "size": size, "objects": objects}
         # the name of an image keeps its ending before .json
         ending = Path(picture.name.replace("\\", "/")).suffix or ".jpg"
-        path = Path(f"{self.folder / _DATASET / 'ann' / picture.stem}{ending}.json")
+        within, _, base = picture.stem.rpartition("/")
+        path = Path(f"{self.folder / (within or _DATASET) / 'ann' / base}{ending}.json")
         return Written(None, files=(write_text(path, json.dumps(content)),))
 
     def _save(self, rows: Sequence[Any]) -> Path:

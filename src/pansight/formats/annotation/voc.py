@@ -6,7 +6,7 @@ http://host.robots.ox.ac.uk/pascal/VOC/voc2012/, CVAT's documentation of the for
 class and object number.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,12 @@ class VocReader(AnnotationReader):
             self.names.append(f"{stem}{found.suffix if found else '.jpg'}")
         self.image_ids = list(range(1, len(self._files) + 1))
         self.classes = [
-            ClassRow(name, True if self._listed == dict(enumerate(_VOC, 1)) else None, index, self._colors.get(index))
+            ClassRow(
+                name,
+                True if self._listed == dict(enumerate(_VOC, 1)) else None,
+                index,
+                self._colors.get(index),
+            )
             for index, name in self._listed.items()
             if index and name not in VOID_LABELS
         ]
@@ -114,12 +119,14 @@ class VocReader(AnnotationReader):
         for id, (category, number) in enumerate(pairs, start=1):
             label = self._listed.get(category, "background" if category in (0, _BORDER) else None)
             if label is None:
-                raise DataError(f"{classes_file}: has class {category}, which is not listed; add it to labelmap.txt")
+                raise DataError(
+                    f"{classes_file}: has class {category}, which is not listed; add it to labelmap.txt"
+                )
             if category not in (0, _BORDER) and number != _BORDER and label not in VOID_LABELS:
                 rows.append((id, label, number == 0))
         return objects_in(ids, rows, self.names[index])
 
-    def _values(self, path: Path, colors: dict[int, tuple[int, ...]]) -> Int32[np.ndarray, "h w"]:
+    def _values(self, path: Path, colors: Mapping[int, tuple[int, ...]]) -> Int32[np.ndarray, "h w"]:
         image = read_image(path)
         if image.mode in ("P", "L"):
             return np.asarray(image).astype(np.int32)
@@ -135,9 +142,9 @@ class VocReader(AnnotationReader):
         return values[inverse].reshape(codes.shape)
 
 
-def _class_list(path: Path) -> tuple[dict[int, str], dict[int, tuple[int, ...]]]:
-    """Names and colours by class number: labelmap.txt (name:r,g,b:parts:actions), a list of names, or VOC's."""
-    palette = [tuple(color) for color in voc_palette().tolist()]
+def _class_list(path: Path) -> tuple[dict[int, str], dict[int, tuple[int, int, int]]]:
+    """Names and colours by class number: labelmap.txt (name:r,g,b:parts:actions), a list, or VOC's."""
+    palette = [(red, green, blue) for red, green, blue in voc_palette().tolist()]
     file = next((path / name for name in _LISTS if (path / name).is_file()), None)
     if file is None:
         return dict(enumerate(_VOC, 1)), dict(enumerate(palette))
@@ -149,11 +156,10 @@ def _class_list(path: Path) -> tuple[dict[int, str], dict[int, tuple[int, ...]]]
         names[number] = name
         color = rest.partition(":")[0]
         try:
-            colors[number] = tuple(int(part) for part in color.split(",")) if color else palette[number]
+            red, green, blue = map(int, color.split(",")) if color else palette[number]
         except (ValueError, IndexError) as error:
             raise DataError(f"{file}: line {line!r} has no colour r,g,b; correct it") from error
-        if len(colors[number]) != 3:
-            raise DataError(f"{file}: line {line!r} has no colour r,g,b; correct it")
+        colors[number] = (red, green, blue)
     return names, colors
 
 
@@ -193,10 +199,14 @@ class _MaskWriter(AnnotationWriter):
             numbers.append(taken if counted else 0)
         held = [number >= 0 for number in numbers]
         objects = panoptic.paint([max(number, 0) for number in numbers], 0).astype(np.uint8)
-        values = [segment.category + 1 if ok else 0 for segment, ok in zip(panoptic.segments, held, strict=True)]
+        values = [
+            segment.category + 1 if ok else 0 for segment, ok in zip(panoptic.segments, held, strict=True)
+        ]
         classes = panoptic.paint(values, 0).astype(np.uint8)
         files = (
-            write_image(self._path("SegmentationClass", picture), self._picture(classes, self._class_colors())),
+            write_image(
+                self._path("SegmentationClass", picture), self._picture(classes, self._class_colors())
+            ),
             write_image(self._path("SegmentationObject", picture), self._picture(objects, voc_palette())),
         )
         return Written(picture.stem, tuple(lost), files)
@@ -208,7 +218,9 @@ class _MaskWriter(AnnotationWriter):
         colors = self._class_colors().tolist()
         names = ["background", *self.categories.names]
         lines = [f"{name}:{','.join(map(str, colors[n]))}::" for n, name in enumerate(names)]
-        write_text(self.folder / "labelmap.txt", "\n".join(["# label:color_rgb:parts:actions", *lines]) + "\n")
+        write_text(
+            self.folder / "labelmap.txt", "\n".join(["# label:color_rgb:parts:actions", *lines]) + "\n"
+        )
         listed = self.folder / "ImageSets" / "Segmentation" / "default.txt"
         write_text(listed, "".join(f"{stem}\n" for stem in rows))
         return self.folder
@@ -235,7 +247,7 @@ class VocWriter(_MaskWriter):
 
 
 class CvatMaskWriter(_MaskWriter):
-    """Segmentation mask 1.1: RGB PNGs; every segment is an object, at most 254 an image; crowds are not marked.
+    """Segmentation mask 1.1: RGB PNGs; every segment is an object, at most 254 an image; no crowds.
 
     In CVAT switch off "convert masks to polygons" when it is uploaded, or holes are lost.
     """

@@ -1,7 +1,7 @@
 """YOLO's text polygons: one object a line, one ring an object, no stuff and no crowd.
 
-A line is `class x1 y1 x2 y2 ...`, shares of width and height, class from 0; names are in data.yaml. Tools draw
-them by OpenCV's fillPoly on whole pixels, outlines included, a smaller object over a larger. Source:
+A line is `class x1 y1 x2 y2 ...`, shares of width and height, class from 0; names are in data.yaml. Tools
+draw them by OpenCV's fillPoly on whole pixels, outlines included, a smaller object over a larger. Source:
 https://docs.ultralytics.com/datasets/segment/. What is written here lies a quarter of a pixel behind each
 pixel's index, so that cutting and rounding give the same pixel.
 """
@@ -101,19 +101,25 @@ class YoloReader(AnnotationReader):
             elif len(corners) >= 6 and len(corners) % 2 == 0:
                 ring = np.array(corners).reshape(-1, 2) * (width, height)
             else:
-                raise DataError(f"{where} has {len(corners)} numbers, where a polygon has x y three times or more")
+                raise DataError(
+                    f"{where} has {len(corners)} numbers, where a polygon has x y three times or more"
+                )
             try:
                 crop = drawn_polygon([np.round(ring)], height, width)
             except DataError as error:
                 raise DataError(f"{where} {error}; correct it") from error
             area = int(np.count_nonzero(crop.mask))
-            objects.append(AnnotatedObject(label, *crop, order=-area, name=f"{name}, line {number} ({label})"))
+            objects.append(
+                AnnotatedObject(label, *crop, order=float(-area), name=f"{name}, line {number} ({label})")
+            )
         return AnnotatedImage(name, height, width, tuple(objects))
 
 
 def _image(pictures: Pictures, stem: str) -> Path | None:
     for ending in (".jpg", ".png", ".jpeg", ".bmp", ".webp", ".tif"):
-        found = next((f / f"{stem}{ending}" for f in pictures.folders if (f / f"{stem}{ending}").is_file()), None)
+        found = next(
+            (f / f"{stem}{ending}" for f in pictures.folders if (f / f"{stem}{ending}").is_file()), None
+        )
         if found:
             return found
     return pictures.find(Path(stem).name)
@@ -148,8 +154,10 @@ class YoloWriter(AnnotationWriter):
             polygon = one_polygon(one.mask)
             if polygon.parts > 1:
                 lost.append(Lost(JOINED_PARTS, called))
-            corners = (np.array(polygon.corners) + (one.left, one.top) + _INSET) / scale
-            lines.append(" ".join([str(self._number[one.label]), *(f"{side:.9f}" for side in corners.ravel())]))
+            corners = (np.array(polygon.corners) + np.array([one.left, one.top]) + _INSET) / scale
+            lines.append(
+                " ".join([str(self._number[one.label]), *(f"{side:.9f}" for side in corners.ravel())])
+            )
         path = Path(f"{self.folder / 'labels' / picture.stem}.txt")
         write_text(path, "".join(f"{line}\n" for line in lines))
         return Written(None, tuple(lost), (path,))

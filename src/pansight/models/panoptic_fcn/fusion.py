@@ -66,8 +66,8 @@ def first_alike(
     unit = F.normalize(kernels, dim=2, eps=1e-8)
     alike = unit @ unit.transpose(1, 2) >= config.similarity_threshold
     if config.class_aware_fusion:
-        alike &= classes[:, :, None] == classes[:, None]
-    alike &= kept[:, :, None] & kept[:, None]
+        alike = alike & (classes[:, :, None] == classes[:, None])
+    alike = alike & kept[:, :, None] & kept[:, None]
     numbers = torch.arange(alike.shape[1], device=alike.device)
     alike = (alike & (numbers[:, None] < numbers)) | (numbers[:, None] == numbers)
     return torch.where(alike, numbers[:, None], alike.shape[1]).amin(1)

@@ -7,10 +7,11 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ValidationError
 
-from pansight import __version__
 from pansight.categories import Categories
 from pansight.errors import CategoryError, CheckpointError
+from pansight.merging import MergeSettings
 from pansight.models.preprocess import Preprocess
+from pansight.version import __version__
 from pansight.zoo.methods import find_method
 from pansight.zoo.reasons import first_line, first_problem
 from pansight.zoo.spec import ModelSpec
@@ -27,6 +28,11 @@ FORMAT_VERSION = 1
 
 MERGE_PREFIX = "merge."
 """Outputs of a network cut that are constants: weights that the host's merge reads, once."""
+
+
+def threshold_names(settings: MergeSettings) -> tuple[str, ...]:
+    """The settings that a whole cut takes as inputs: all but the budget, which shapes the graph."""
+    return tuple(name for name in type(settings).model_fields if name != "budget")
 
 
 @dataclass(frozen=True, slots=True)

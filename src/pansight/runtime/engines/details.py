@@ -3,10 +3,13 @@
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float32
 
+from pansight.errors import InputError
 from pansight.merging import Form, MergeSettings
-from pansight.models.base import HasInstances, HasSemantics, PanopticModel
+from pansight.models.base import HasEmbeddings, HasInstances, HasSemantics, PanopticModel
 from pansight.models.preprocess import Sizes
+from pansight.panoptic import PanopticBatch
 from pansight.panoptic.instances import Instances
 from pansight.runtime.engines.protocol import Output, SemanticMap
 
@@ -18,6 +21,8 @@ def outputs_of(model: PanopticModel) -> frozenset[Output]:
         found.add("instances")
     if isinstance(model, HasSemantics):
         found.add("semantics")
+    if isinstance(model, HasEmbeddings):
+        found.add("embeddings")
     return frozenset(found)
 
 
@@ -45,3 +50,13 @@ def semantics_of(model: PanopticModel, outputs: Any, sizes: Sizes, form: Form) -
     return [
         one[:height, :width] for one, (height, width) in zip(categories[labels], sizes.output, strict=True)
     ]
+
+
+def embeddings_of(
+    model: PanopticModel, outputs: Any, sizes: Sizes, merged: PanopticBatch | None
+) -> list[Float32[np.ndarray, "_ _"]]:
+    """The vector of each row of a batch's segment tables; `merged` is that batch."""
+    assert isinstance(model, HasEmbeddings)
+    if merged is None:
+        raise InputError("embeddings are those of segments; ask for panoptic, too")
+    return list(model.embeddings(outputs, sizes, merged).float().cpu().numpy())

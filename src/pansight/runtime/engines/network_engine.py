@@ -12,10 +12,10 @@ from pansight.errors import CheckpointError, InputError
 from pansight.merging import MergeSettings
 from pansight.models.base import PanopticModel
 from pansight.models.naming import rebuilt_outputs
-from pansight.models.preprocess import Sizes
+from pansight.models.preprocess import Preprocess, Sizes
 from pansight.panoptic import PanopticBatch
 from pansight.runtime.engines.artefact import MERGE_PREFIX, Description
-from pansight.runtime.engines.details import instances_of, outputs_of, semantics_of
+from pansight.runtime.engines.details import embeddings_of, instances_of, outputs_of, semantics_of
 from pansight.runtime.engines.opening import EngineOptions
 from pansight.runtime.engines.protocol import Answers, Output, Rgb, Size
 from pansight.zoo.methods import construct
@@ -24,7 +24,7 @@ _NOT_FINITE = "the network's output is not finite; the file or its weights are d
 
 
 @runtime_checkable
-class NetworkSession(Protocol):
+class Session(Protocol):
     """A graph that a runtime has opened. May be called from several threads."""
 
     description: Description
@@ -33,7 +33,7 @@ class NetworkSession(Protocol):
     def constants(self) -> dict[str, Tensor]:
         """The outputs that do not depend on the input, by name; copies."""
 
-    def run(self, pixels: np.ndarray, valid: np.ndarray) -> dict[str, np.ndarray]:
+    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The other outputs; good until the next call from the same thread."""
 
 
@@ -49,27 +49,13 @@ class NetworkEngine:
 
     max_batch: int | None = None
 
-    def __init__(self, session: NetworkSession, options: EngineOptions | None = None) -> None:
+    def __init__(self, session: Session, options: EngineOptions | None = None) -> None:
         options = options or EngineOptions()
         self.session = session
         described = session.description
-        preprocess = described.preprocess
-        if options.resize != "paper":
-            if described.size is not None:
-                height, width = described.size
-                raise InputError(
-                    f"{described.name} was exported for {height} x {width} alone; leave out --resize, "
-                    "or export it without --size"
-                )
-            preprocess = preprocess.resized(options.resize)
+        preprocess = preprocess_of(described, options)
         if options.form == "fixed":
             raise InputError("an exported network is merged on the host, form pruned; export --cut whole")
-        if options.precision not in (None, "float32", described.precision):
-            raise InputError(
-                f"{described.name} was exported for {described.precision}; leave out the precision"
-            )
-        if options.device not in (None, "auto", "cpu"):
-            raise InputError(f"this runtime works on the cpu, not on {options.device}; leave out the device")
         self.model = merging_model(replace(described, preprocess=preprocess), session.constants())
         self.merge = self.model.merge_settings.replaced(options.merge)
         config = described.config.model_copy(update={"merge": self.merge})
@@ -87,7 +73,8 @@ class NetworkEngine:
 
     def __call__(self, frames: Sequence[Rgb], sizes: Sequence[Size] | None = None) -> PanopticBatch:
         """Panoptic maps of one batch, on the host; see Engine."""
-        panoptic = self.answers(frames, ("panoptic",), sizes).panoptic
+        wanted: tuple[Output, ...] = ("panoptic",)
+        panoptic = self.answers(frames, wanted, sizes).panoptic
         assert panoptic is not None
         return panoptic
 
@@ -100,12 +87,14 @@ class NetworkEngine:
         if missing:
             raise InputError(f"{self.spec.method} has no {' and no '.join(sorted(missing))} of its own")
         outputs, padded = self.run(frames, sizes)
+        merged = self.merge_outputs(outputs, padded) if "panoptic" in wanted else None
         return Answers(
-            self.merge_outputs(outputs, padded) if "panoptic" in wanted else None,
+            merged,
             instances_of(self.model, outputs, padded, self.merge, "pruned")
             if "instances" in wanted
             else None,
             semantics_of(self.model, outputs, padded, "pruned") if "semantics" in wanted else None,
+            embeddings_of(self.model, outputs, padded, merged) if "embeddings" in wanted else None,
         )
 
     @torch.inference_mode()
@@ -126,11 +115,29 @@ class NetworkEngine:
 
         Raises CheckpointError where they are not finite.
         """
-        found = {name: torch.from_numpy(value) for name, value in self.session.run(pixels, valid).items()}
+        feeds = {"images": pixels, "valid": valid}
+        found = {name: torch.from_numpy(value) for name, value in self.session.run(feeds).items()}
         sums = [value.sum(dtype=torch.float32) for value in found.values() if value.is_floating_point()]
         if not bool(torch.stack(sums).isfinite().all()):
             raise CheckpointError(_NOT_FINITE)
         return rebuilt_outputs(type(self.model).outputs, found)
+
+
+def preprocess_of(described: Description, options: EngineOptions) -> Preprocess:
+    """How images come. Raises InputError for what this file cannot do."""
+    if options.precision not in (None, "float32", described.precision):
+        raise InputError(f"{described.name} is of precision {described.precision}; leave it out")
+    if options.device not in (None, "auto", "cpu"):
+        raise InputError(f"this runtime works on the cpu, not on {options.device}; leave out the device")
+    if options.resize == "paper":
+        return described.preprocess
+    if described.size is not None:
+        height, width = described.size
+        raise InputError(
+            f"{described.name} was exported for {height} x {width} alone; leave out --resize, or export it "
+            "without --size"
+        )
+    return described.preprocess.resized(options.resize)
 
 
 def merging_model(described: Description, constants: Mapping[str, Tensor]) -> PanopticModel:

@@ -1,5 +1,6 @@
 """ONNX Runtime as an engine: `.onnx` files on the processor."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from pansight.zoo.reasons import first_line
 
 
 class OnnxRuntimeSession:
-    """A network cut that ONNX Runtime runs, in float32, on the processor.
+    """A graph that ONNX Runtime runs on the processor.
 
     Args:
         path: of the file.
@@ -48,22 +49,20 @@ class OnnxRuntimeSession:
         self._inputs: dict[str, Any] = {one.name: one for one in self._session.get_inputs()}
 
     def constants(self) -> dict[str, Tensor]:
-        """See NetworkSession."""
+        """See Session."""
         if not self._constants:
             return {}
         height, width = self.description.size or (self.description.preprocess.divisor,) * 2
         kind = np.uint8 if self._inputs["images"].type == "tensor(uint8)" else np.float32
-        values = self._run(
-            self._constants, np.zeros((1, 3, height, width), kind), np.array([[height, width]])
-        )
+        feeds = {"images": np.zeros((1, 3, height, width), kind), "valid": np.array([[height, width]])}
+        values = self._run(self._constants, feeds)
         return {name: torch.from_numpy(value) for name, value in zip(self._constants, values, strict=True)}
 
-    def run(self, pixels: np.ndarray, valid: np.ndarray) -> dict[str, np.ndarray]:
-        """See NetworkSession."""
-        return dict(zip(self._outputs, self._run(self._outputs, pixels, valid), strict=True))
+    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """See Session."""
+        return dict(zip(self._outputs, self._run(self._outputs, feeds), strict=True))
 
-    def _run(self, names: list[str], pixels: np.ndarray, valid: np.ndarray) -> list[np.ndarray]:
-        feeds = {"images": pixels, "valid": valid.astype(np.int64)}
+    def _run(self, names: list[str], feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         try:
             found: list[np.ndarray] = self._session.run(
                 names, {name: value for name, value in feeds.items() if name in self._inputs}
@@ -71,7 +70,7 @@ class OnnxRuntimeSession:
         except Exception as error:
             if "allocate" in str(error):
                 raise DeviceError(
-                    f"not enough memory for {len(pixels)} x {pixels.shape[3]} x {pixels.shape[2]} pixels; "
+                    f"not enough memory for images {feeds['images'].shape}; "
                     "use a smaller --resize or --batch-size"
                 ) from error
             raise

@@ -37,24 +37,40 @@ class Runtime(NamedTuple):
 
 
 def _open_onnx(path: Path, options: EngineOptions) -> Engine:
-    from pansight.runtime.engines.network_engine import NetworkEngine
     from pansight.runtime.engines.onnxruntime_engine import OnnxRuntimeSession
 
-    return NetworkEngine(OnnxRuntimeSession(path, options.threads), options)
+    return _engine(OnnxRuntimeSession(path, options.threads), options)
 
 
 def _open_openvino(path: Path, options: EngineOptions) -> Engine:
-    from pansight.runtime.engines.network_engine import NetworkEngine
     from pansight.runtime.engines.openvino_engine import OpenVINOSession
 
-    return NetworkEngine(OpenVINOSession(path, options.threads), options)
+    return _engine(OpenVINOSession(path, options.threads), options)
+
+
+def _open_program(path: Path, options: EngineOptions) -> Engine:
+    from pansight.runtime.engines.program_engine import ProgramSession
+
+    return _engine(ProgramSession(path), options)
+
+
+def _engine(session: Any, options: EngineOptions) -> Engine:
+    """The engine for the file's cut."""
+    from pansight.runtime.engines.network_engine import NetworkEngine
+    from pansight.runtime.engines.whole_engine import WholeEngine
+
+    return (NetworkEngine if session.description.cut == "network" else WholeEngine)(session, options)
 
 
 RUNTIMES: dict[str, Runtime] = {
     "onnxruntime": Runtime((".onnx",), _open_onnx, "onnxruntime"),
     "openvino": Runtime((".xml",), _open_openvino, "openvino"),
+    "program": Runtime((".pt2",), _open_program, "torch"),
 }
 """Runtimes by the name that `engine=` has for them. A file with one of its suffixes is opened by it."""
+
+CONVERTED = ("onnxruntime", "openvino")
+"""those that named models are converted for"""
 
 DEFAULT_VARIABLE = "PANSIGHT_ENGINE"
 """environment variable: what `auto` stands for, for models that are no artefacts"""
@@ -65,7 +81,7 @@ _CONVERTER = "pansight.export.cache"
 
 def engine_names() -> list[str]:
     """Every name that `engine=` takes."""
-    return [*TORCH_MODES, *RUNTIMES]
+    return [*TORCH_MODES, *(name for name in RUNTIMES if name != "program")]
 
 
 def is_installed(runtime: str) -> bool:
@@ -118,10 +134,10 @@ def _model_engine(
     where = choose_device(options.device)  # before the weights: they may have to be fetched
     model = load_model(name_or_path, weights=weights)
     name = Path(os.fspath(name_or_path)).stem
-    if engine in RUNTIMES:
+    if engine in CONVERTED:
         return importlib.import_module(_CONVERTER).converted(model, engine, name, options)
     plain = where.type == "cpu" and options.precision in (None, "float32") and options.form != "fixed"
-    if engine == "auto" and plain and any(is_installed(name) for name in RUNTIMES):
+    if engine == "auto" and plain and any(is_installed(name) for name in CONVERTED):
         found = importlib.import_module(_CONVERTER).fastest(model, name, options)
         if found is not None:
             return found

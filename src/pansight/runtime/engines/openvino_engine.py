@@ -1,6 +1,7 @@
 """OpenVINO as an engine: `.xml` files, with the `.bin` beside them, on the processor."""
 
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from pansight.zoo.reasons import first_line
 
 
 class OpenVINOSession:
-    """A network cut that OpenVINO runs on the processor.
+    """A graph that OpenVINO runs on the processor.
 
     It computes in float32 whatever the weights are kept in: left to itself OpenVINO takes bfloat16 where the
     processor has it, which changes ids.
@@ -58,15 +59,14 @@ class OpenVINOSession:
         self._local = threading.local()
 
     def constants(self) -> dict[str, Tensor]:
-        """See NetworkSession."""
+        """See Session."""
         return self._constants
 
-    def run(self, pixels: np.ndarray, valid: np.ndarray) -> dict[str, np.ndarray]:
-        """See NetworkSession. Each thread has a request of its own, whose memory the answer lies in."""
+    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """See Session. Each thread has a request of its own, whose memory the answer lies in."""
         request = getattr(self._local, "request", None)
         if request is None:
             request = self._local.request = self._compiled.create_infer_request()
-        feeds = {"images": pixels, "valid": valid.astype(np.int64)}
         found = request.infer(
             {name: value for name, value in feeds.items() if name in self._inputs},
             share_inputs=True,

@@ -7,20 +7,19 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any, Literal, TypeAlias, get_args
 
-import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Int
+from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from pansight.errors import CheckpointError, DeviceError, InputError
 from pansight.merging import Form, MergeSettings
-from pansight.models.base import HasEmbeddings, HasInstances, HasSemantics, HasStages, PanopticModel
+from pansight.models.base import HasStages, PanopticModel
 from pansight.models.normalise import Pixels
 from pansight.models.preprocess import Preprocess, Sizes
 from pansight.panoptic import PanopticBatch
-from pansight.panoptic.instances import Instances
 from pansight.runtime.devices import choose_device, form_for
-from pansight.runtime.engines.protocol import Answers, Output, Rgb, SemanticMap, Size
+from pansight.runtime.engines.details import embeddings_of, instances_of, outputs_of, semantics_of
+from pansight.runtime.engines.protocol import Answers, Output, Rgb, Size
 from pansight.zoo.spec import ModelSpec
 
 Mode: TypeAlias = Literal["eager", "folded", "compiled"]
@@ -146,14 +145,7 @@ class TorchEngine:
     @property
     def outputs(self) -> frozenset[Output]:
         """What the model can give beside its map."""
-        found: set[Output] = {"panoptic"}
-        if isinstance(self.model, HasInstances):
-            found.add("instances")
-        if isinstance(self.model, HasSemantics):
-            found.add("semantics")
-        if isinstance(self.model, HasEmbeddings):
-            found.add("embeddings")
-        return frozenset(found)
+        return outputs_of(self.model)
 
     def __call__(self, frames: Sequence[Rgb], sizes: Sequence[Size] | None = None) -> PanopticBatch:
         """Panoptic maps of one batch, on the device; see Engine."""
@@ -174,9 +166,11 @@ class TorchEngine:
             merged = self._merged(outputs, padded, finite) if "panoptic" in wanted else None
             found = Answers(
                 merged,
-                self._instances(outputs, padded) if "instances" in wanted else None,
-                self._semantics(outputs, padded) if "semantics" in wanted else None,
-                self._embeddings(outputs, padded, merged) if "embeddings" in wanted else None,
+                instances_of(self.model, outputs, padded, self.merge, self.form)
+                if "instances" in wanted
+                else None,
+                semantics_of(self.model, outputs, padded, self.form) if "semantics" in wanted else None,
+                embeddings_of(self.model, outputs, padded, merged) if "embeddings" in wanted else None,
             )
             # these two wait for the device anyway
             if (found.instances is not None or found.semantics is not None) and not bool(finite):
@@ -221,37 +215,6 @@ class TorchEngine:
             return batch
         # nobody waits for the answer yet; whoever brings the batch to the host sees it
         return batch._replace(scores=torch.where(finite, batch.scores, torch.nan))
-
-    def _instances(self, outputs: Any, sizes: Sizes) -> list[Instances]:
-        assert isinstance(self.model, HasInstances)
-        return [
-            Instances(
-                masks.cpu().numpy(),
-                boxes.float().cpu().numpy(),
-                categories.long().cpu().numpy(),
-                scores.float().cpu().numpy(),
-            )
-            for masks, boxes, categories, scores in self.model.instances(
-                outputs, sizes, self.merge, self.form
-            )
-        ]
-
-    def _semantics(self, outputs: Any, sizes: Sizes) -> list[SemanticMap]:
-        assert isinstance(self.model, HasSemantics)
-        labels = self.model.semantics(outputs, sizes, self.form).clamp(min=0).cpu().numpy()
-        categories = np.append(-1, self.spec.categories.stuff_indices).astype(np.int32)
-        return [
-            one[:height, :width]
-            for one, (height, width) in zip(categories[labels], sizes.output, strict=True)
-        ]
-
-    def _embeddings(
-        self, outputs: Any, sizes: Sizes, merged: PanopticBatch | None
-    ) -> list[Float32[np.ndarray, "s d"]]:
-        assert isinstance(self.model, HasEmbeddings)
-        if merged is None:
-            raise InputError("embeddings are those of segments; ask for panoptic, too")
-        return list(self.model.embeddings(outputs, sizes, merged).float().cpu().numpy())
 
     def _not_finite(self) -> str:
         return _OVERFLOW if self.precision == "float16" else _NOT_FINITE

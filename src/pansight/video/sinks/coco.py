@@ -5,10 +5,10 @@ import tempfile
 from pathlib import Path
 from typing import IO, Any
 
-from pansight import __version__
 from pansight.categories import Categories
 from pansight.files import atomic_write
 from pansight.runtime.writing import save_picture
+from pansight.version import __version__
 from pansight.video.sinks.base import TrackedFrame
 
 

@@ -1,7 +1,7 @@
 """Less flicker: a pixel of an image that does not change keeps its segment for a few frames."""
 
 import numpy as np
-from jaxtyping import Bool, Int32, UInt8
+from jaxtyping import Bool, Int32, Int64, UInt8
 
 _STILL = 12
 """Largest change of a channel, of 255, that is noise."""
@@ -22,16 +22,18 @@ class SteadyOutlines:
         self._held: UInt8[np.ndarray, "h w"] | None = None
 
     def apply(
-        self, ids: Int32[np.ndarray, "h w"], image: UInt8[np.ndarray, "h w 3"]
+        self,
+        ids: Int32[np.ndarray, "h w"],
+        image: UInt8[np.ndarray, "h w 3"],
+        present: Int64[np.ndarray, "n"],
     ) -> Int32[np.ndarray, "h w"]:
-        """The ids to show: `ids` itself where nothing is held back."""
+        """The ids to show: `ids` itself where nothing is held back. `present`: those in the map."""
         if self._ids is None or self._held is None or self._image is None or self._ids.shape != ids.shape:
             self._ids, self._image, self._held = ids, image, np.zeros(ids.shape, np.uint8)
             return ids
         changed: Bool[np.ndarray, "h w"] = self._ids != ids
         places = np.flatnonzero(changed)
         old = self._ids.ravel()[places]
-        present = np.unique(ids)
         keep = (self._held.ravel()[places] < self.frames) & (old != 0) & np.isin(old, present)
         places, old = places[keep], old[keep]
         now, then = image.reshape(-1, 3)[places], self._image.reshape(-1, 3)[places]

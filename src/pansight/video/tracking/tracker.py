@@ -106,7 +106,8 @@ class Tracker:
         result = self._named(panoptic, ids, categories)
         self._forget(now)
         if self.settings.steady and image is not None and image.shape[:2] == result.ids.shape:
-            shown = self._outlines.apply(result.ids, image)
+            present = np.array([segment.id for segment in result.segments], np.int64)
+            shown = self._outlines.apply(result.ids, image, present)
             if shown is not result.ids:
                 table = [(s.id, s.category, s.score, s.is_crowd) for s in result.segments]
                 result = PanopticMap.from_table(shown, table, self.categories)
@@ -219,7 +220,7 @@ class Tracker:
             self._next += count
             return numbers.astype(np.int64)
         taken = set(self._tracks.ids.tolist())
-        found = []
+        found: list[int] = []
         while len(found) < count:
             self._next = self._next + 1 if self._next + 1 < ID_LIMIT else self._first
             if self._next not in taken:

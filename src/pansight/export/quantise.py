@@ -1,0 +1,110 @@
+"""INT8 for processors: backbones, necks and towers in eight bits; positions, predictors and merge stay float.
+
+What stays float, by method, is a matter of what the numbers mean. Offsets are places to read at; class logits
+are divided by temperatures as small as 0.05; YOSO binarises masks between its stages, and joins features,
+coordinates and ones, which one scale cannot serve; a kernel decides a whole mask.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from pansight.errors import InputError
+from pansight.files import require_extra
+from pansight.models.preprocess import Preprocess
+
+Feeds = dict[str, np.ndarray]
+
+FLOAT_PARTS: dict[str, tuple[str, ...]] = {
+    "yoso": ("yoso_head", "yoso_neck/Concat", "yoso_neck/loc_conv"),
+    "dense_detection": ("cls_logits", "box_cls_logits", "bbox_pred", "centerness", "levelness"),
+    "panoptic_fcn": (
+        "joined",
+        "out_inst",
+        "out_sem",
+        "thing_generator",
+        "stuff_generator",
+        "feature_encoder",
+    ),
+    "epsnet": ("bbox_layer", "conf_layer", "mask_layer", "CALayer", "fusion_module", "semantic_seg_conv"),
+}
+"""Parts of node names that keep their precision."""
+
+# of every method: where deformable convolutions read, and what they read
+DEFORMABLE = ("dcn", "conv2_offset", "offset_mask_conv")
+# normalisation of the pixels
+INPUT = ("normalise",)
+
+
+def float_parts(method: str) -> tuple[str, ...]:
+    """Parts of node names that stay float in this method."""
+    return (*FLOAT_PARTS[method], *DEFORMABLE, *INPUT)
+
+
+def feeds_of(images: Iterable[UInt8[np.ndarray, "_ _ 3"]], preprocess: Preprocess) -> Iterator[Feeds]:
+    """The network's inputs for images, one at a time."""
+    for image in images:
+        pixels, sizes = preprocess.frames([image])
+        yield {"images": pixels.numpy(), "valid": np.array(sizes.valid, dtype=np.int64)}
+
+
+def quantise_openvino(model: Any, feeds: list[Feeds], method: str) -> Any:
+    """An OpenVINO model in INT8 by NNCF, calibrated on `feeds`. Raises MissingExtraError without NNCF."""
+    nncf = require_extra("nncf", "export")
+    if not feeds:
+        raise InputError("int8 needs images to calibrate on; give --calibrate or --data")
+    names = [operation.get_friendly_name() for operation in model.get_ordered_ops()]
+    parts = float_parts(method)
+    kept = sorted({name for name in names if any(part in name for part in parts)})
+    return nncf.quantize(
+        model,
+        nncf.Dataset(feeds),
+        subset_size=len(feeds),
+        preset=nncf.QuantizationPreset.MIXED,
+        # the names are the graph's own; what is no operation that NNCF quantises may be among them
+        ignored_scope=nncf.IgnoredScope(names=kept, validate=False),
+    )
+
+
+class _Reader:
+    """Feeds as ONNX Runtime asks for them."""
+
+    def __init__(self, feeds: list[Feeds]) -> None:
+        self._rest = iter(feeds)
+
+    def get_next(self) -> Feeds | None:
+        """The next, or None."""
+        return next(self._rest, None)
+
+
+def quantise_onnx(source: Path, target: Path, feeds: list[Feeds], method: str) -> None:
+    """An ONNX file in INT8 by ONNX Runtime: convolutions with what they read, a scale a channel.
+
+    Raises MissingExtraError without ONNX Runtime and onnx.
+    """
+    require_extra("onnx", "export")
+    quantization = require_extra("onnxruntime.quantization", "onnx")
+    import onnx
+
+    if not feeds:
+        raise InputError("int8 needs images to calibrate on; give --calibrate or --data")
+    graph = onnx.load(str(source), load_external_data=False).graph
+    parts = float_parts(method)
+    kept = [node.name for node in graph.node if any(part in node.name for part in parts)]
+    # sums are quantised in the backbone alone: elsewhere they may be places to read at
+    kept += [node.name for node in graph.node if node.op_type == "Add" and "backbone" not in node.name]
+    quantization.quantize_static(
+        str(source),
+        str(target),
+        _Reader(feeds),
+        quant_format=quantization.QuantFormat.QDQ,
+        per_channel=True,
+        op_types_to_quantize=["Conv", "Add", "Relu", "MaxPool"],
+        nodes_to_exclude=kept,
+        activation_type=quantization.QuantType.QUInt8,
+        weight_type=quantization.QuantType.QInt8,
+        extra_options={"CalibMovingAverage": True},
+    )

@@ -1,0 +1,69 @@
+"""`pansight bench`: every figure that it promises, for engines that take turns."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from pansight.bench.stages import STAGES
+
+
+def test_all_figures(pansight: Callable[..., Any], small_weights: Path, tmp_path: Path) -> None:
+    files = {name: tmp_path / f"bench.{name}" for name in ("json", "md", "png")}
+    run = pansight(
+        *("bench", "--model", small_weights, "--engine", "eager,torch", "--size", "64x96", "--runs", 3),
+        *("--warm-up", 1, "--batch", 2, "--threads", 1, "--no-start-up"),
+        *("--json", files["json"], "--markdown", files["md"], "--plot", files["png"]),
+    )
+    assert run.code == 0, run.err
+    found = json.loads(files["json"].read_text())
+    rows = found["rows"]
+    assert [(row["model"], row["engine"], row["precision"]) for row in rows] == [
+        ("small", "eager", "float32"),
+        ("small", "torch", "float32"),
+    ]
+    for row in rows:
+        assert row["size"] == [64, 96] and row["threads"] == 1
+        assert set(row["stages"]) == set(STAGES)
+        for times in (*row["stages"].values(), row["total"]):
+            assert 0 <= times["p50"] <= times["p95"] <= times["max"]
+        parts = sum(row["stages"][name]["p50"] for name in ("preprocess", "network", "merge", "map"))
+        assert row["total"]["max"] >= 0.5 * parts > 0
+        assert row["macs"] == rows[0]["macs"] > 1e6
+        assert 0 < row["share_of_peak"] < 1.5
+        assert row["images_per_second"] > 0 and row["batch"] == 2
+        assert row["peak_memory_mb"] is None
+    assert rows[0]["ratio"] == 1
+    assert found["roofline"]["gmacs_per_second"] > 0 and found["roofline"]["gigabytes_per_second"] > 0
+    assert files["md"].read_text() == run.out
+    assert "| small | torch | float32 | 64x96 |" in run.out
+    assert np.asarray(Image.open(files["png"])).shape == (800, 1200, 3)
+
+
+def test_start_up_and_memory_are_of_a_process_of_their_own(
+    pansight: Callable[..., Any], small_weights: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "bench.json"
+    run = pansight(
+        *("bench", "--model", small_weights, "--size", "64x96", "--runs", 1, "--warm-up", 0),
+        *("--threads", 1, "--json", file),
+    )
+    assert run.code == 0, run.err
+    (row,) = json.loads(file.read_text())["rows"]
+    assert row["start_up_seconds"] > 0.3
+    assert 100 < row["peak_memory_mb"] < 5000
+
+
+def test_refusals(pansight: Callable[..., Any], small_weights: Path) -> None:
+    for arguments, message in (
+        (("--engine", "caffe"), "engine 'caffe' is unknown"),
+        (("--precision", "int4"), "torch has no int4 engine"),
+        (("--size", "wide"), "write HEIGHTxWIDTH"),
+        (("--random-weights",), "is no named model"),
+        (("--engine", "onnxruntime", "--precision", "int8"), "export one, and give"),
+    ):
+        run = pansight("bench", "--model", small_weights, *arguments)
+        assert run.code == 2 and message in run.err, run.err
