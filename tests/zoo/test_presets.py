@@ -124,9 +124,10 @@ def test_yoso_tiny_is_small() -> None:
     assert parameter_count(load_model("yoso-tiny")) <= 3_000_000
 
 
-def test_yoso_tiny_is_listed_first_as_its_file_says() -> None:
+def test_embedded_models_are_listed_first_as_their_files_say() -> None:
     header = read_header(yoso_tiny())
-    spec = available()[0]
+    first, spec = available()[:2]
+    assert (first.name, first.embedded) == ("yoso-photo", "yoso-photo.safetensors")
     assert (spec.name, spec.embedded) == ("yoso-tiny", "yoso-tiny.safetensors")
     assert (spec.config, spec.preprocess) == (header.config, header.preprocess)
     assert spec.categories == Categories.builtin("scenes")

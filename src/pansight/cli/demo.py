@@ -87,7 +87,7 @@ def demo(
         groups = {"things": quality.things, "stuff": quality.stuff}
         parts = ", ".join(f"{name} {group.pq:.1%}" for name, group in groups.items() if group)
         print(f"panoptic quality {quality.all.pq if quality.all else 0:.1%} on these {count} ({parts})")
-        plain = load(DEFAULT_MODEL, engine="eager", device=device)
+        plain = load(SCENE_MODEL, engine="eager", device=device)
         eager = _segment(plain, samples[:2])[1]
         print(
             f"{rate:.1f} pictures a second, one at a time, from pixels to map, by {engine_of(segmenter)}; "
