@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -411,6 +412,7 @@ def test_ctrl_c_tells_the_score_so_far(
         calls.append(1)
         if len(calls) == 4:
             os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)  # the network runs in a thread of its own: time to stop it
         return forward(model, *args)
 
     monkeypatch.setattr(YOSO, "forward", interrupted)
@@ -418,7 +420,7 @@ def test_ctrl_c_tells_the_score_so_far(
     assert run.code == 130
     score = json.loads((tmp_path / "x.json").read_text())
     assert score["partial"] is True
-    assert 1 <= score["images"] <= 3
+    assert 1 <= score["images"] <= 4  # the one under way is finished
     assert f"PARTIAL: stopped after {score['images']} of 5 pictures" in run.out
     assert "stopped by Ctrl-C; the score is of what was finished" in run.err
     assert "This evaluation was stopped" in (tmp_path / "x.html").read_text(encoding="utf-8")

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +13,6 @@ from pansight.cli.threads import share_cores
 from pansight.errors import InputError
 
 if TYPE_CHECKING:
-    from pansight.data.opening import PanopticDataset
     from pansight.datatools.preparing.plan import TruthSource
 
 FORMAT_NAMES = (
@@ -194,7 +193,7 @@ def _mapped(source: "TruthSource", file: Path, categories: str | None) -> "Truth
     if strange:
         print(f"remark: the class map names {', '.join(strange)}, which the data does not have; ignored")
     # only maps are asked for, and every source of truth has those
-    return Relabelled(cast("PanopticDataset", source), found.places, wanted)
+    return Relabelled(source, found.places, wanted)
 
 
 def _target(to: str) -> str:

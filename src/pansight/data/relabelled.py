@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from pansight.categories import Categories
-from pansight.data.dataset import PanopticDataset
 from pansight.data.sample import Sample
 from pansight.panoptic import PanopticMap
 from pansight.panoptic.labelling import Labelling
@@ -41,12 +41,13 @@ class Relabelled:
     """The samples of another data set, in other categories.
 
     `places` gives the new index of each contiguous category, None: its segments become void. `labelling` is
-    in the new categories; None: the data set labels everything.
+    in the new categories; None: the data set labels everything. `dataset`: a PanopticDataset, or, where only
+    maps are asked for, anything with its `names`, `image_ids`, length and `truth`.
     """
 
     def __init__(
         self,
-        dataset: PanopticDataset,
+        dataset: Any,
         places: Mapping[int, int | None],
         categories: Categories,
         labelling: Labelling | None = None,

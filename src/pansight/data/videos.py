@@ -211,7 +211,8 @@ def kitti_step_splits(root: Path, places: Places) -> Splits:
     return {
         split: partial(_kitti, labels / split, images / split)
         for split in ("train", "val", "test")
-        if (labels / split).is_dir()
+        # its sequences have numbers, Cityscapes' cities have names
+        if (labels / split).is_dir() and any(one.name.isdigit() for one in (labels / split).iterdir())
     }
 
 

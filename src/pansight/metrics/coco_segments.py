@@ -40,7 +40,9 @@ def read_truth(
             )
         crowds[id] = False
         try:
-            crowds[id] = is_crowd_flag(row["iscrowd"])
+            # any number but 1 is no crowd to the reference evaluator, whose scores these are
+            number = isinstance(row["iscrowd"], int | float)
+            crowds[id] = row["iscrowd"] == 1 if number else is_crowd_flag(row["iscrowd"])
         except DataError as error:
             problems.append(f"{name}: segment {id}: {error}")
         if isinstance(row["iscrowd"], str):

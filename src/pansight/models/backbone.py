@@ -1,13 +1,14 @@
 """The backbone that a method's configuration names."""
 
 from collections.abc import Collection
-from typing import Annotated, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol, runtime_checkable
 
 from pydantic import AfterValidator
 
-from pansight.nn.backbones import backbone_names, is_backbone, make_backbone
-from pansight.nn.conv import Norm
-from pansight.nn.features import Backbone
+from pansight.nn.backbone_names import backbone_names, is_backbone
+
+if TYPE_CHECKING:
+    from pansight.nn.features import Backbone
 
 
 def _known(name: str) -> str:
@@ -34,7 +35,7 @@ class HasBackbone(Protocol):
     def width(self) -> int: ...
 
     @property
-    def backbone_norm(self) -> Norm: ...
+    def backbone_norm(self) -> Literal["frozen", "batch"]: ...
 
     @property
     def backbone_eps(self) -> float: ...
@@ -42,8 +43,10 @@ class HasBackbone(Protocol):
 
 def backbone_of(
     config: HasBackbone, *, stride_in_1x1: bool = False, deform_stages: Collection[int] = ()
-) -> Backbone:
+) -> "Backbone":
     """The backbone of a configuration, with fresh weights. Raises ValueError for what cannot be built."""
+    from pansight.nn.backbones import make_backbone
+
     return make_backbone(
         config.backbone,
         depth=config.depth,

@@ -2,27 +2,14 @@
 
 from collections.abc import Collection
 
+from pansight.nn.backbone_names import MOBILENET_V2, RESNET, RESNETS, backbone_names
+from pansight.nn.backbone_names import is_backbone as is_backbone
 from pansight.nn.conv import Norm
 from pansight.nn.efficientnet_lite import SCALES, EfficientNetLite
 from pansight.nn.features import Backbone
-from pansight.nn.mobilenet_v2 import NAME as MOBILENET_V2
 from pansight.nn.mobilenet_v2 import MobileNetV2
-from pansight.nn.resnet import BLOCKS, Depth, ResNet
+from pansight.nn.resnet import Depth, ResNet
 from pansight.nn.timm_features import PREFIX, TimmFeatures
-
-RESNET = "resnet"
-"""the residual network that a configuration's `depth`, `width` ... describe"""
-RESNETS = (RESNET, *(f"{RESNET}{depth}" for depth in BLOCKS))
-
-
-def backbone_names() -> list[str]:
-    """Every name that `make_backbone` knows; `resnet` leaves the depth to the method's own option."""
-    return [*RESNETS, *SCALES, MOBILENET_V2]
-
-
-def is_backbone(name: str) -> bool:
-    """Whether the name is one of `backbone_names()`, or `timm:` with a name behind it."""
-    return name in backbone_names() or (name.startswith(PREFIX) and len(name) > len(PREFIX))
 
 
 def make_backbone(

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from pansight.errors import InputError
 
@@ -20,6 +21,8 @@ VIDEO_SUFFIXES = frozenset(
 """What a file must be called to be taken for a video; letter case does not matter."""
 
 _MAY_BE_IMAGES = frozenset((".gif", ".apng"))
+
+_PHOTOGRAPHS = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"))
 
 _SCHEME = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]+://")
 
@@ -71,7 +74,9 @@ def is_video(argument: str) -> bool:
     if argument == "-" or (argument.isascii() and argument.isdigit() and not Path(argument).exists()):
         return True
     if _SCHEME.match(argument):
-        return True
+        # a photograph's address is no stream: `predict` says to download it
+        path = urlsplit(argument).path
+        return not (argument.lower().startswith("http") and Path(path).suffix.lower() in _PHOTOGRAPHS)
     suffix = Path(argument).suffix.lower()
     if suffix in _MAY_BE_IMAGES:
         return _moves(Path(argument))
