@@ -194,7 +194,7 @@ def main() -> None:
     }
     assert isinstance(model, YOSO)
     with torch.no_grad():
-        last = model.yoso_head.mask_heads[-1].fc_cls
+        last: Any = model.yoso_head.mask_heads[-1].fc_cls
         last.bias[-1] -= best.pop("bias") * model.config.temperature
     merge = model.merge_settings.replaced({**best, "calibration": (slope, offset)})
     model.config = model.config.model_copy(update={"merge": merge})

@@ -127,7 +127,7 @@ def in_order(found: Detections, case: Case) -> Detections:
 def test_detections(subject: Subject, form: Form, optimized: bool, record_property: Any) -> None:
     case = subject.case("image")
     outputs, _ = subject.run(optimized)
-    found = in_order(detect(outputs, subject.model.config, 0.0, form), case)
+    found = in_order(detect(outputs, subject.model.config, 0.0, form, 100), case)
     assert found.kept.all() and found.boxes.shape == (1, 100, 4)
     answers = {"box": found.boxes[0], "mask": found.coefficients[0], "score": found.scores[0]}
     check(case, {f"detections/{name}": one for name, one in answers.items()}, record_property)

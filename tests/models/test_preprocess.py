@@ -180,7 +180,7 @@ def test_batch_takes_pictures_that_are_read_only_and_leaves_them_alone() -> None
 
 
 def test_an_empty_batch_is_an_error() -> None:
-    with pytest.raises(InputError, match="at least one picture"):
+    with pytest.raises(InputError, match="at least one image"):
         Preprocess().batch([])
 
 

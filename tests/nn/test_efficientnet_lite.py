@@ -13,7 +13,8 @@ import torch
 from torch.nn import functional as F
 
 from pansight.bench.flops import measure_flops
-from pansight.nn.backbones import backbone_names, make_backbone
+from pansight.nn.backbone_names import backbone_names
+from pansight.nn.backbones import make_backbone
 from pansight.nn.conv import ConvNorm
 from pansight.nn.efficientnet_lite import EfficientNetLite, from_released, same_padding
 from pansight.nn.features import Backbone

@@ -156,7 +156,7 @@ def test_a_token_that_is_none(server: Server, query: dict[str, str], status: int
         (
             {"object_treshold": "0.5"},
             400,
-            "no threshold object_treshold; it has object_threshold, keep_share",
+            "no threshold object_treshold; it has object_threshold, void_below, keep_share",
         ),
         ({"keep_share": "inf"}, 400, "keep_share must be 0 up, got inf"),
         ({"keep_share": "-1"}, 400, "keep_share must be 0 up, got -1"),

@@ -119,7 +119,7 @@ def test_malformed_settings_are_refused(option: str) -> None:
 
 
 def test_unreadable_recipes_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"nothing is neither a file nor a recipe; recipes are .*yoso-tiny"):
+    with pytest.raises(InputError, match=r"nothing is neither a file nor a recipe; did you mean .*yoso-tiny"):
         read_recipe("nothing")
     broken, listed, empty, binary = (tmp_path / name for name in ("b.yaml", "l.yaml", "e.yaml", "x.yaml"))
     broken.write_text("a: [1")

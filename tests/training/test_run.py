@@ -218,17 +218,20 @@ def test_a_checkpoint_that_cannot_be_written_does_not_end_the_training(
     assert read_checkpoint(tmp_path / "run" / "last.ckpt")["global_step"] == 3
 
 
+class Broken:
+    """A data set that nobody can read; workers get a copy."""
+
+    def __len__(self) -> int:
+        return 5
+
+    def __getitem__(self, index: int) -> Any:
+        raise DataError(f"picture {index}.png is broken")
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_broken_picture_is_named_in_one_line(
     tiny: Tiny, sources: Sources, tmp_path: Path, workers: int
 ) -> None:
-    class Broken:
-        def __len__(self) -> int:
-            return 5
-
-        def __getitem__(self, index: int) -> Any:
-            raise DataError(f"picture {index}.png is broken")
-
     broken = Sources(Broken(), None, sources.categories)
     with pytest.raises(DataError, match=r"^picture \d\.png is broken$"):
         train(tiny(workers=workers), tmp_path / "run", sources=broken, console=quiet())

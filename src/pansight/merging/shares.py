@@ -1,7 +1,6 @@
 """Comparing shares of pixel counts with a threshold, exactly and without 64-bit numbers."""
 
-from decimal import Decimal
-from fractions import Fraction
+import math
 from typing import NamedTuple
 
 import torch
@@ -16,6 +15,9 @@ PARTS = 10_000
 HALF = 1 << 14
 # No number of a share, times a half of a count below 2^28, leaves 31 bits.
 LIMIT = 1 << 17
+
+
+_SLACK = 1e-12
 
 
 class Share(NamedTuple):
@@ -41,13 +43,12 @@ class Share(NamedTuple):
     def _rounded(cls, threshold: Number, *, up: bool) -> "Share":
         if isinstance(threshold, Tensor):  # of a graph: to the nearest, up to 13
             return cls((threshold * PARTS + 0.5).to(torch.int32).clamp(0, LIMIT - 1), PARTS)
-        # the decimal that was meant, not the double nearest to it
-        exact = Fraction(Decimal(repr(float(threshold))))
         denominator = PARTS
-        while denominator > 1 and exact * denominator >= LIMIT:
+        while denominator > 1 and float(threshold) * denominator >= LIMIT:
             denominator //= 10
-        scaled = exact * denominator
-        numerator = -(-scaled.numerator // scaled.denominator) if up else int(scaled)
+        # the decimal that was meant, not the double nearest to it: products of doubles are off by 1e-16
+        scaled = float(threshold) * denominator
+        numerator = math.ceil(scaled * (1 - _SLACK)) if up else math.floor(scaled * (1 + _SLACK))
         return cls(min(numerator, LIMIT - 1), denominator)
 
 

@@ -241,9 +241,9 @@ config = PanopticFCNConfig(
 categories = Categories([Category("a", True, 1, (0, 0, 0)), Category("b", False, 2, (0, 0, 9))], name="two")
 model = PanopticFCN(config, categories, Preprocess()).eval().optimized()
 images, sizes = torch.randn(1, 3, 32, 64), Sizes((32, 64), [(32, 64)], [(32, 64)])
-whole = torch.compile(lambda x: model.merge(model(x), sizes), backend="eager", fullgraph=True)
+whole = torch.compile(lambda x: model.merge(model(x), sizes, None, "fixed"), backend="eager", fullgraph=True)
 with torch.no_grad():
-    compiled, plain = whole(images), model.merge(model(images), sizes)
+    compiled, plain = whole(images), model.merge(model(images), sizes, None, "fixed")
 assert (compiled.ids != plain.ids).float().mean() < 0.01
 """
 
