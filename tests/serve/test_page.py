@@ -288,9 +288,9 @@ def test_a_token_is_asked_for(browser: Browser, start: Start, engine: TorchEngin
     context = browser.new_context()  # the refusal is an error in the console, and right so
     page = context.new_page()
     page.goto(site.url)
-    page.get_by_label("Token").fill("wrong")
+    page.locator("#token").fill("wrong")
     page.get_by_role("button", name="Use it").click()
-    page.get_by_label("Token").fill("s3cret")
+    page.locator("#token").fill("s3cret")
     page.get_by_role("button", name="Use it").click()
     page.wait_for_selector("#save-png:enabled", timeout=60_000)
     page.get_by_role("button", name="Webcam").click()
