@@ -146,12 +146,13 @@ def difference(first: PanopticModel, second: PanopticModel) -> float:
     others = dict(second.named_parameters())
     return max(
         float((value - others[name]).abs().max() / value.abs().max().clamp(min=1e-3))
-        for name, value in first.named_parameters()
+        for name, value in ((name, value.detach()) for name, value in first.named_parameters())
     )
 
 
 def test_two_processes_equal_one_that_accumulates(parallel: Parallel, tmp_path: Path) -> None:
-    """Parameters differ by rounding alone: gradients are summed in another order (relative 1e-3:
+    """Parameters differ by rounding alone: gradients are summed in another order (relative 1e-3, and
+    a tenth of what three steps change:
     Adam's first steps turn noise in a gradient near zero into steps of the same size).
 
     Running statistics of batch norms are each process's own, and of the first one in the end; on a CPU they
@@ -170,8 +171,9 @@ def test_two_processes_equal_one_that_accumulates(parallel: Parallel, tmp_path: 
             )
             for steps in (4, 1)
         )
-        assert difference(alone, together) < 1e-3, method
-        assert difference(alone, start) > 1e-3, f"{method} learned nothing that could differ"
+        learned = difference(alone, start)
+        assert learned > 1e-4, f"{method} learned nothing that could differ"
+        assert difference(alone, together) < min(1e-3, 0.1 * learned), method
 
 
 def test_a_failure_of_one_process_ends_all_with_its_message(parallel: Parallel) -> None:

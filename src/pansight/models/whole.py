@@ -52,7 +52,9 @@ class WholeModel(nn.Module):
         super().__init__()
         self.model = model
         self.settings = model.merge_settings.replaced(settings)
-        self.threshold_names = tuple(name for name in type(self.settings).model_fields if name != "budget")
+        # what shapes the graph, or is settled once for a model, is no input
+        fixed = {"budget", "calibration", "void_below"}
+        self.threshold_names = tuple(name for name in type(self.settings).model_fields if name not in fixed)
         self.mean: Tensor
         self.std: Tensor
         for name in ("mean", "std"):
@@ -74,7 +76,8 @@ class WholeModel(nn.Module):
         if thresholds:
             told: dict[str, Any] = dict(zip(self.threshold_names, thresholds, strict=True))
             # not validated: these are tensors, of whose values nothing is known yet
-            values: dict[str, Any] = {"budget": settings.budget, **told}
+            own = {name: getattr(settings, name) for name in type(settings).model_fields}
+            values: dict[str, Any] = {**own, **told}
             settings = type(settings).model_construct(**values)
         size = (images.shape[1], images.shape[2])
         merged = self.model.merge(self.network(images), Sizes(size, [size], [size]), settings, "fixed")
