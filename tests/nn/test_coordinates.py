@@ -14,9 +14,7 @@ def test_x_then_y_with_both_ends(height: int, width: int) -> None:
     for row in range(height):
         for column in range(width):
             x, y = -1 + 2 * column / (width - 1), -1 + 2 * row / (height - 1)
-            assert channels[1, :, row, column].tolist() == pytest.approx(
-                [x, y], abs=3e-8
-            )  # the nearest float32
+            assert channels[1, :, row, column].tolist() == pytest.approx([x, y], abs=1e-12)
 
 
 def test_one_pixel_lies_at_the_start() -> None:

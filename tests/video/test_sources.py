@@ -169,6 +169,7 @@ def test_waits_grow_and_are_shaken() -> None:
 
 SERVER = """
 import sys, time
+from fractions import Fraction
 import av, numpy as np
 
 address = f"tcp://127.0.0.1:{sys.argv[1]}?listen=1&listen_timeout=60000"

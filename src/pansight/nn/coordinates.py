@@ -15,5 +15,7 @@ def coordinate_channels(like: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 2 h 
 
 def _line(count: int, like: Tensor) -> Float[Tensor, " n"]:
     """From -1 to 1; of one pixel alone -1, where runtimes disagree on `linspace`."""
-    numbers = torch.arange(count, device=like.device, dtype=torch.float32)
+    # half precision cannot count that far
+    dtype = like.dtype if like.dtype == torch.float64 else torch.float32
+    numbers = torch.arange(count, device=like.device, dtype=dtype)
     return (2 * numbers / numbers[-1:].clamp(min=1) - 1).to(like.dtype)
