@@ -88,7 +88,6 @@ def _open(
         present = torch.zeros(count, dtype=torch.bool, device=impossible.device)
         present[table[(table >= 0) & ~impossible]] = True
         absent.append(~present)
-    absent[1][0] = False  # what no category names may always be there
     return Open(target.unknown(), *absent)
 
 
