@@ -131,6 +131,26 @@ class JudgedImage:
         )
 
 
+def overlaps_of_maps(
+    prediction: PanopticMap, truth: PanopticMap, categories: Categories, name: str
+) -> Overlaps:
+    """Pixels that each pair of segments shares, of maps that fit each other and the evaluation.
+
+    Raises InputError when they differ in size, CategoryError when they have other categories (names and
+    thing flags, in order).
+    """
+    for kind, panoptic in (("prediction", prediction), ("truth", truth)):
+        if not same_classes(panoptic.categories, categories):
+            raise CategoryError(
+                f"{name}: the {kind} has the categories of {panoptic.categories.name}, "
+                f"the evaluation those of {categories.name}; use one set for both"
+            )
+    try:
+        return count_overlaps(truth.ids, prediction.ids)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
+
+
 def judge_maps(
     prediction: PanopticMap,
     truth: PanopticMap,
@@ -144,16 +164,7 @@ def judge_maps(
     Raises InputError when they differ in size, CategoryError when they have other categories (names and
     thing flags, in order).
     """
-    for kind, panoptic in (("prediction", prediction), ("truth", truth)):
-        if not same_classes(panoptic.categories, categories):
-            raise CategoryError(
-                f"{name}: the {kind} has the categories of {panoptic.categories.name}, "
-                f"the evaluation those of {categories.name}; use one set for both"
-            )
-    try:
-        overlaps = count_overlaps(truth.ids, prediction.ids)
-    except InputError as error:
-        raise InputError(f"{name}: {error}") from error
+    overlaps = overlaps_of_maps(prediction, truth, categories, name)
     true, predicted = _table(truth), _table(prediction)
     true = true._replace(areas=areas_of(true, overlaps))
     check_crowds(true, categories, name, exact, remarks)

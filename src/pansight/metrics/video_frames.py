@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Int64, Integer
 
 from pansight.categories import Categories
-from pansight.errors import CategoryError, DataProblemsError, InputError
+from pansight.errors import DataProblemsError, InputError
 from pansight.metrics.coco_segments import as_float, check_pixels_of_prediction, check_pixels_of_truth
-from pansight.metrics.judged import same_classes
+from pansight.metrics.judged import overlaps_of_maps
 from pansight.metrics.matching import SegmentTable, areas_of, rows_of
 from pansight.metrics.overlaps import Overlaps, count_overlaps
 from pansight.metrics.remarks import Remarks
@@ -42,16 +42,7 @@ def pair_maps(prediction: PanopticMap, truth: PanopticMap, categories: Categorie
     Raises InputError when they differ in size, CategoryError when they have other categories (names and
     thing flags, in order).
     """
-    for kind, panoptic in (("prediction", prediction), ("truth", truth)):
-        if not same_classes(panoptic.categories, categories):
-            raise CategoryError(
-                f"{name}: the {kind} has the categories of {panoptic.categories.name}, "
-                f"the evaluation those of {categories.name}; use one set for both"
-            )
-    try:
-        overlaps = count_overlaps(truth.ids, prediction.ids)
-    except InputError as error:
-        raise InputError(f"{name}: {error}") from error
+    overlaps = overlaps_of_maps(prediction, truth, categories, name)
     return _frame(_Listing.of(truth), _Listing.of(prediction), overlaps)
 
 
