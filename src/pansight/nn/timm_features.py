@@ -43,8 +43,8 @@ class TimmFeatures(Backbone):
         self.channels: tuple[int, ...] = tuple(network.feature_info.channels()[i] for i in self._places)
         configuration = timm.get_pretrained_cfg(name)
         if configuration is not None:
-            mean, std = (tuple(255 * x for x in part) for part in (configuration.mean, configuration.std))
-            self.input_scale = InputScale(mean, std)  # type: ignore[arg-type]
+            mean, std = ([255 * float(x) for x in part] for part in (configuration.mean, configuration.std))
+            self.input_scale = InputScale((mean[0], mean[1], mean[2]), (std[0], std[1], std[2]))
         self.frozen = norm == "frozen"
         if self.frozen:
             for module in self._norms():
