@@ -1,9 +1,9 @@
-"""Make a finished training of the recipe `photo` the embedded model `yoso-photo`.
+"""Make a finished training of a recipe for photographs an embedded model, `yoso-photo` or `panoptic-fcn-photo`.
 
-    python scripts/embed_photo.py runs/photo/final.safetensors FOLDER/photos
+    python scripts/embed_photo.py panoptic-fcn-photo runs/photo/final.safetensors FOLDER/photos --steps 2400
 
 Thresholds and the calibration of scores come from every second validation image of each set; the other half
-shows what they are worth (benchmarks/photo/choice.json). Writes the package's weights in half precision.
+shows what they are worth (benchmarks/photo/choice-NAME.json). Writes the package's weights in half precision.
 Figures are then measured by `pansight evaluate`, see benchmarks/photo/README.md.
 """
 
@@ -30,18 +30,26 @@ from pansight.panoptic.labelling import Labelling, only_categories
 from pansight.zoo import load_native, save_native
 
 ROOT = Path(__file__).resolve().parent.parent
-FILE = ROOT / "src" / "pansight" / "assets" / "weights" / "yoso-photo.safetensors"
-RECORD = ROOT / "benchmarks" / "photo" / "choice.json"
+WEIGHTS = ROOT / "src" / "pansight" / "assets" / "weights"
+RECORDS = ROOT / "benchmarks" / "photo"
 
 SETS = ("facade", "coco_scenes", "coco", "person_scenes", "person", "animals", "corridors", "campus_road")
-THRESHOLDS = (0.2, 0.35)
-KEEP_SHARES = (0.35, 0.55)
-BIASES = (0.0, 1.0, 2.0, 3.0)
-"""taken off the logit of "no object", which a short training leaves too sure of itself"""
+GRIDS: dict[str, dict[str, tuple[float, ...]]] = {
+    "yoso-photo": {
+        "bias": (0.0, 1.0, 2.0, 3.0),
+        "object_threshold": (0.2, 0.35),
+        "keep_share": (0.35, 0.55),
+    },
+    "panoptic-fcn-photo": {
+        "object_threshold": (0.2, 0.3, 0.4),
+        "mask_threshold": (0.4, 0.5),
+        "max_occlusion": (0.5, 0.7),
+        "stuff_area": (64, 1024, 4096),
+    },
+}
+"""what is tried for each model; `bias` is taken off the logit of "no object", which a short training of YOSO
+leaves too sure of itself, all others are merge settings"""
 BINS = 10
-
-
-NAMES = ("bias", "object_threshold", "keep_share")
 
 
 class Case(NamedTuple):
@@ -69,32 +77,36 @@ def cases(model: PanopticModel, photos: Path, part: int) -> Iterator[Case]:
 
 
 @torch.inference_mode()
-def predicted(model: PanopticModel, case: Case, bias: float, **settings: Any) -> PanopticMap:
+def predicted(model: PanopticModel, case: Case, settings: dict[str, float]) -> PanopticMap:
     """The map of a case with these merge settings, annotated categories alone."""
-    logits = case.outputs.class_logits.clone()
-    logits[..., -1] -= bias
-    outputs = case.outputs._replace(class_logits=logits)
-    merged = model.merge(outputs, case.sizes, model.merge_settings.replaced(settings))
+    changes = dict(settings)
+    outputs = case.outputs
+    if "bias" in changes:
+        logits = outputs.class_logits.clone()
+        logits[..., -1] -= changes.pop("bias")
+        outputs = outputs._replace(class_logits=logits)
+    merged = model.merge(outputs, case.sizes, model.merge_settings.replaced(changes))
     return only_categories(merged.to_maps(case.truth.categories)[0], case.labelling.annotated)
 
 
-def choose(model: PanopticModel, photos: Path, part: int) -> tuple[dict[str, float], list[dict[str, float]]]:
+def choose(
+    model: PanopticModel, photos: Path, part: int, choices: dict[str, tuple[float, ...]]
+) -> tuple[dict[str, float], list[dict[str, float]]]:
     """The settings with the best mean PQ over the sets, and all that were tried."""
-    grid = [dict(zip(NAMES, pair, strict=True)) for pair in
-            product(BIASES, THRESHOLDS, KEEP_SHARES)]  # fmt: skip
+    grid = [dict(zip(choices, values, strict=True)) for values in product(*choices.values())]
     scores: dict[tuple[int, str], PanopticQuality] = {}
     for case in cases(model, photos, part):
         for number, settings in enumerate(grid):
             key = number, case.name.split("/")[0]
             quality = scores.setdefault(key, PanopticQuality(case.truth.categories))
-            quality.update(predicted(model, case, **settings), case.truth, case.name)
+            quality.update(predicted(model, case, settings), case.truth, case.name)
     rows = []
     for number, settings in enumerate(grid):
         found = {name: scores[number, name].compute().all for name in SETS}
         each = {name: 0.0 if one is None else 100 * one.pq for name, one in found.items()}
         rows.append({**settings, "pq": float(np.mean(list(each.values()))), **each})
     best = max(rows, key=lambda row: row["pq"])
-    return {name: best[name] for name in NAMES}, rows
+    return {name: best[name] for name in choices}, rows
 
 
 def judged(panoptic: PanopticMap, truth: PanopticMap) -> list[tuple[float, bool]]:
@@ -123,7 +135,7 @@ def all_judged(
     pairs = [
         pair
         for case in cases(model, photos, part)
-        for pair in judged(predicted(model, case, **settings), case.truth)
+        for pair in judged(predicted(model, case, settings), case.truth)
     ]
     return np.array([score for score, _ in pairs]), np.array([right for _, right in pairs])
 
@@ -172,12 +184,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("name", choices=GRIDS)
     parser.add_argument("weights", type=Path)
     parser.add_argument("photos", type=Path)
     parser.add_argument("--steps", type=int, required=True, help="of the training, for the model card")
     options = parser.parse_args()
     model = load_native(options.weights)
-    best, tried = choose(model, options.photos, 0)
+    best, tried = choose(model, options.photos, 0, GRIDS[options.name])
     scores, right = all_judged(model, options.photos, 0, best)
     slope, offset = fit(scores, right)
     held_out, truth = all_judged(model, options.photos, 1, best)
@@ -192,17 +205,18 @@ def main() -> None:
         "reliability_after": reliability(after, truth),
         "train_segments": table(model.categories, options.photos),
     }
-    assert isinstance(model, YOSO)
-    with torch.no_grad():
-        last: Any = model.yoso_head.mask_heads[-1].fc_cls
-        last.bias[-1] -= best.pop("bias") * model.config.temperature
+    if isinstance(model, YOSO):
+        with torch.no_grad():
+            last: Any = model.yoso_head.mask_heads[-1].fc_cls
+            last.bias[-1] -= best.pop("bias") * model.config.temperature
     merge = model.merge_settings.replaced({**best, "calibration": (slope, offset)})
     model.config = model.config.model_copy(update={"merge": merge})
+    method = {"yoso": "YOSO", "panoptic_fcn": "Panoptic FCN"}[model.method]
     extra = {
-        "description": "YOSO, EfficientNet-Lite0, 43 categories, photographs, ships with the package",
+        "description": f"{method}, EfficientNet-Lite0, 43 categories, photographs, ships with the package",
         "pq": round(max(row["pq"] for row in tried), 1),
-        "pq_source": "best of 16 settings on the validation images they were chosen on, mean of eight sets: "
-        "no held-out result",
+        "pq_source": f"best of {len(tried)} settings on the validation images they were chosen on, mean of eight "
+        "sets: no held-out result",
         "steps": options.steps,
         "licence": "weights: Apache-2.0; fine-tuned (changed) from EfficientNet-Lite0 of tensorflow/tpu, "
         "Apache-2.0, as converted by ML Illustrated, Copyright (c) 2020",
@@ -210,13 +224,14 @@ def main() -> None:
         "(all.txt); "
         "sources and terms: benchmarks/photo/README.md",
     }
-    save_native(model, FILE, dtype="float16", extra=extra)
-    RECORD.parent.mkdir(parents=True, exist_ok=True)
-    RECORD.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    file = WEIGHTS / f"{options.name}.safetensors"
+    save_native(model, file, dtype="float16", extra=extra)
+    record = RECORDS / f"choice-{options.name}.json"
+    record.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     print(best, f"mean PQ {extra['pq']}, calibration {slope:.2f} {offset:+.2f}")
     for name in ("before", "after"):
         print(name, f"calibration error {figures[f'reliability_{name}']['expected_calibration_error']:.3f}")
-    print(f"{FILE.name}: {FILE.stat().st_size / 1e6:.2f} MB")
+    print(f"{file.name}: {file.stat().st_size / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The figures of `yoso-photo`: every validation set of the photographs, and CamVid through a class map.
+"""The figures of the models of photographs: every validation set, CamVid and COCO through class maps.
 
-    python benchmarks/photo/measure.py FOLDER/photos FOLDER/camvid
+    python benchmarks/photo/measure.py FOLDER/photos FOLDER/camvid --coco FOLDER/coco/panoptic_sample.json
 
 Runs `pansight evaluate` for each, with bootstrap intervals, and writes figures.json beside this file.
 """
@@ -54,16 +54,29 @@ def main() -> None:
     )
     parser.add_argument("photos", type=Path)
     parser.add_argument("camvid", type=Path)
+    parser.add_argument("--models", nargs="+", default=["panoptic-fcn-photo", "yoso-photo"])
+    parser.add_argument("--coco", nargs="*", type=Path, default=[], help="COCO panoptic JSON files to add")
     options = parser.parse_args()
-    figures: dict[str, Any] = {}
-    for name in SETS:
-        figures[name] = evaluate("yoso-photo", options.photos / name / "panoptic_val.json")
-        print(name, figures[name]["all"], flush=True)
-    for model, mapping in (("yoso-photo", "camvid-photo.yaml"), ("yoso-tiny", "camvid-scenes.yaml")):
-        key = f"camvid {model}"
-        figures[key] = evaluate(model, options.camvid / "panoptic_val.json", "--map", str(HERE / mapping))
-        print(key, figures[key]["all"], figures[key]["miou"], flush=True)
-    (HERE / "figures.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    written = HERE / "figures.json"
+    figures: dict[str, Any] = json.loads(written.read_text()) if written.is_file() else {}
+
+    def measure(key: str, model: str, data: Path, *more: str) -> None:
+        figures[f"{model} {key}"] = evaluate(model, data, *more)
+        print(model, key, figures[f"{model} {key}"]["all"], flush=True)
+        written.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+
+    for model in options.models:
+        for name in SETS:
+            measure(name, model, options.photos / name / "panoptic_val.json")
+        measure(
+            "camvid", model, options.camvid / "panoptic_val.json", "--map", str(HERE / "camvid-photo.yaml")
+        )
+        for file in options.coco:
+            key = f"{file.resolve().parent.name}/{file.stem}"
+            measure(key, model, file, "--map", str(HERE / "coco-photo.yaml"))
+    measure(
+        "camvid", "yoso-tiny", options.camvid / "panoptic_val.json", "--map", str(HERE / "camvid-scenes.yaml")
+    )
 
 
 if __name__ == "__main__":
