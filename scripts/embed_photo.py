@@ -1,4 +1,4 @@
-"""Make a finished training of a recipe for photographs an embedded model, `yoso-photo` or `panoptic-fcn-photo`.
+"""Make a finished training on photographs an embedded model, `yoso-photo` or `panoptic-fcn-photo`.
 
     python scripts/embed_photo.py panoptic-fcn-photo runs/photo/final.safetensors FOLDER/photos --steps 2400
 
@@ -215,8 +215,8 @@ def main() -> None:
     extra = {
         "description": f"{method}, EfficientNet-Lite0, 43 categories, photographs, ships with the package",
         "pq": round(max(row["pq"] for row in tried), 1),
-        "pq_source": f"best of {len(tried)} settings on the validation images they were chosen on, mean of eight "
-        "sets: no held-out result",
+        "pq_source": f"best of {len(tried)} settings on the validation images they were chosen on, "
+        "mean of eight sets: no held-out result",
         "steps": options.steps,
         "licence": "weights: Apache-2.0; fine-tuned (changed) from EfficientNet-Lite0 of tensorflow/tpu, "
         "Apache-2.0, as converted by ML Illustrated, Copyright (c) 2020",

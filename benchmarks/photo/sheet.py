@@ -3,8 +3,8 @@
     python benchmarks/photo/sheet.py panoptic-fcn-photo FOLDER/photos/facade/panoptic_val.json sheet.jpg
     python benchmarks/photo/sheet.py panoptic-fcn-photo FOLDER_OF_IMAGES sheet.jpg
 
-Images are taken at equal steps through the split, none is picked. Sheets show other people's photographs and are
-not part of the repository.
+Images are taken at equal steps through the split, none is picked. Sheets show other people's photographs and
+are not part of the repository.
 """
 
 import argparse
