@@ -1,4 +1,4 @@
-"""A start for the recipe `photo`: an ImageNet backbone behind the decoder that `yoso-tiny` learned on scenes.
+"""A start for the recipe `photo-yoso`: an ImageNet backbone behind the decoder that `yoso-tiny` learned on scenes.
 
     python benchmarks/photo/align.py FOLDER/photos start.safetensors
 
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--weights", default="efficientnet-lite0", help="as the option model.start")
     options = parser.parse_args()
-    recipe = with_options(read_recipe("photo"), [f"model.start={options.weights}"])
+    recipe = with_options(read_recipe("photo-yoso"), [f"model.start={options.weights}"])
     recipe["data"]["folder"] = str(options.photos)
     config = make_config(recipe)
     sources = open_sources(config)

@@ -21,7 +21,7 @@ def untrained(small_scenes_model: YOSO, monkeypatch: pytest.MonkeyPatch) -> None
     """Whatever model is loaded, it is the small one."""
 
     def load(name: str, **options: Any) -> Segmenter:
-        assert name in ("yoso-tiny", "yoso-photo")
+        assert name in ("yoso-tiny", "panoptic-fcn-photo")
         mode = "eager" if options.pop("engine") == "eager" else "folded"
         return Segmenter(TorchEngine(small_scenes_model, mode=mode, **options))  # type: ignore[arg-type]
 

@@ -30,6 +30,8 @@ def record_of(name: str) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((BENCHMARKS / name / "figures.json").read_text())
     return content
 
+PHOTOGRAPHS = ("panoptic-fcn-photo", "yoso-photo")
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LEAST)
@@ -60,20 +62,21 @@ def test_its_size_is_recorded(name: str) -> None:
 
 
 def test_every_embedded_model_is_tested() -> None:
-    assert set(EMBEDDED) == {*LEAST, "yoso-photo"}
+    assert set(EMBEDDED) == {*LEAST, *PHOTOGRAPHS}
 
 
-def test_the_model_of_photographs() -> None:
-    """Small enough to ship, with its licence and what its record says of it."""
-    assert embedded_path("yoso-photo").stat().st_size <= 8_000_000
-    spec = preset("yoso-photo")
-    model = load_model("yoso-photo")
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_the_models_of_photographs(name: str) -> None:
+    """Small enough to ship, with their licence and what their record says of them."""
+    assert embedded_path(name).stat().st_size <= 8_000_000
+    spec = preset(name)
+    model = load_model(name)
     assert spec.config.backbone == "efficientnet_lite0"  # type: ignore[attr-defined]
     assert len(model.categories) == 43 and "person" in model.categories.names
-    choice = json.loads((BENCHMARKS / "photo" / "choice.json").read_text())
+    choice = json.loads((BENCHMARKS / "photo" / f"choice-{name}.json").read_text())
     assert list(model.merge_settings.calibration) == pytest.approx(choice["calibration"])
     before, after = (
         choice[f"reliability_{one}"]["expected_calibration_error"] for one in ("before", "after")
     )
     assert after < before
-    assert "Apache-2.0" in read_header(embedded_path("yoso-photo")).extra["licence"]
+    assert "Apache-2.0" in read_header(embedded_path(name)).extra["licence"]

@@ -45,7 +45,7 @@ def demo(
     """Segment synthetic scenes with one embedded model, and your images, if you name some, with another.
 
     Writes overlays and a sheet: picture, prediction, truth. The scenes go through yoso-tiny, which knows
-    nothing else; your images through yoso-photo, a small model of photographs: what it makes of them is no
+    nothing else; your images through panoptic-fcn-photo, a small model of photographs: what it makes of them is no
     measure of the methods here.
     """
     from rich.console import Console

@@ -29,7 +29,7 @@ TOOLS = (
 )
 """The formats of annotation tools that are written."""
 
-DEFAULT_MODEL = "yoso-photo"
+DEFAULT_MODEL = "panoptic-fcn-photo"
 
 MOSTLY_VOID = 0.9
 """share of an image without a segment from which on it is said that the model does not know such images"""

@@ -12,7 +12,7 @@ from pansight.cli.threads import share_cores
 from pansight.errors import InputError
 from pansight.files import require_extra
 
-DEFAULT_MODEL = "yoso-tiny"
+DEFAULT_MODEL = "panoptic-fcn-photo"
 
 
 def serve(

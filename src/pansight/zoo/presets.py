@@ -22,7 +22,7 @@ ASSETS = Path(str(resources.files("pansight"))) / "assets" / "weights"
 
 EMBEDDED = {
     name: f"{name}.safetensors"
-    for name in ("yoso-photo", "yoso-tiny", "dense-tiny", "panoptic-fcn-tiny", "epsnet-tiny")
+    for name in ("panoptic-fcn-photo", "yoso-photo", "yoso-tiny", "dense-tiny", "panoptic-fcn-tiny", "epsnet-tiny")
 }
 """models whose file ships with the package, in ASSETS; the file says what they are"""
 
