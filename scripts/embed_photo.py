@@ -41,10 +41,9 @@ GRIDS: dict[str, dict[str, tuple[float, ...]]] = {
         "keep_share": (0.35, 0.55),
     },
     "panoptic-fcn-photo": {
-        "object_threshold": (0.2, 0.3, 0.4),
-        "mask_threshold": (0.4, 0.5),
-        "max_occlusion": (0.5, 0.7),
-        "stuff_area": (64, 1024, 4096),
+        "object_threshold": (0.05, 0.1, 0.15, 0.2),
+        "mask_threshold": (0.5,),
+        "stuff_area": (1024, 4096),
     },
 }
 """what is tried for each model; `bias` is taken off the logit of "no object", which a short training of YOSO
