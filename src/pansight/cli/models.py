@@ -2,52 +2,24 @@
 
 import json
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from pansight.cli.streams import can_say
-
-if TYPE_CHECKING:
-    from pansight.zoo import ModelSpec
 
 
 def models(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list in place of a table.")] = False,
 ) -> None:
     """List the models that have a name."""
-    from pansight.zoo import available
+    from pansight.zoo.listing import listed_models
 
-    rows = [describe(spec) for spec in available()]
+    rows = listed_models()
     if as_json:
         print(json.dumps(rows, indent=2))
     else:
         _print_table(rows)
-
-
-def describe(spec: "ModelSpec") -> dict[str, Any]:
-    """All that is known of a model without its weights, as JSON says it."""
-    from pansight.zoo.cache import weights_folder, where
-    from pansight.zoo.parameters import parameters_of
-
-    return {
-        "name": spec.name,
-        "method": spec.method,
-        "description": spec.description,
-        "data": spec.categories_name,
-        "things": len(spec.categories.thing_indices),
-        "stuff": len(spec.categories.stuff_indices),
-        "parameters": parameters_of(spec),
-        "short_side": spec.preprocess.short,
-        "longest_side": spec.preprocess.longest,
-        "squashed": spec.preprocess.squash,
-        "weights": where(spec),
-        "files": [{"url": file.url, "cache": str(weights_folder() / file.name)} for file in spec.weights],
-        "figures": [
-            {"pq": figure.pq, "fps": figure.fps, "hardware": figure.hardware, "source": figure.source}
-            for figure in spec.figures
-        ],
-    }
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:

@@ -3,7 +3,7 @@
 from pansight.categories import Categories
 from pansight.models.epsnet.config import EPSNetConfig
 from pansight.models.preprocess import Preprocess
-from pansight.zoo.spec import Figure, ModelSpec, ReleasedFile
+from pansight.models.spec import Figure, ModelSpec, ReleasedFile
 
 DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t&id="
 """where the released files are; should it give none, `--weights FILE` takes one that was fetched by hand"""

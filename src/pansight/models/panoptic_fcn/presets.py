@@ -5,7 +5,7 @@ from typing import Any
 from pansight.categories import Categories
 from pansight.models.panoptic_fcn.config import PanopticFCNConfig, PanopticFCNMergeSettings
 from pansight.models.preprocess import Preprocess
-from pansight.zoo.spec import Figure, ModelSpec, ReleasedFile
+from pansight.models.spec import Figure, ModelSpec, ReleasedFile
 
 README = "README of the released Panoptic FCN code"
 PAPER = "paper of Panoptic FCN"

@@ -3,7 +3,7 @@
 from pansight.categories import Categories
 from pansight.models.dense_detection.config import DenseDetectionConfig, DenseMergeSettings
 from pansight.models.preprocess import Preprocess
-from pansight.zoo.spec import Figure, ModelSpec, ReleasedFile
+from pansight.models.spec import Figure, ModelSpec, ReleasedFile
 
 RELEASE = "https://tri-ml-public.s3.amazonaws.com/github/realtime_panoptic/models"
 
