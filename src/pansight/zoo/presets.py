@@ -14,9 +14,8 @@ from pansight.zoo.dense_presets import dense_detection_presets
 from pansight.zoo.epsnet_presets import epsnet_presets
 from pansight.zoo.header import read_header
 from pansight.zoo.panoptic_fcn_presets import panoptic_fcn_presets
-from pansight.zoo.spec import Figure, ModelSpec, ReleasedFile
-
-YOSO_RELEASE = "https://github.com/hujiecpp/YOSO/releases/download/v0.1"
+from pansight.zoo.released_files import RELEASED
+from pansight.zoo.spec import Figure, ModelSpec
 
 ASSETS = Path(str(resources.files("pansight"))) / "assets" / "weights"
 
@@ -44,7 +43,7 @@ def _yoso_r50(
         categories=Categories.builtin(data),
         preprocess=Preprocess(short=size[0], longest=size[1]),
         description=description,
-        weights=(ReleasedFile(f"yoso_res50_{file}.pth", f"{YOSO_RELEASE}/yoso_res50_{file}.pth"),),
+        weights=(RELEASED[f"yoso-{file}"],),
         figures=tuple(
             Figure(pq, "README of the released YOSO code", fps, hardware) for pq, fps, hardware in figures
         ),
@@ -153,6 +152,7 @@ def _embedded(path: Path, name: str) -> ModelSpec:
         description=str(extra.get("description", f"{header.method}, ships with the package")),
         embedded=EMBEDDED[name],
         figures=figures,
+        licence=str(extra.get("licence", "Apache-2.0")),
     )
 
 
