@@ -13,13 +13,15 @@ class ReleasedFile:
     """A weights file that the authors of a paper published.
 
     `sha256` (hexadecimal) and `size` (bytes) are None where nobody vouches for them; the checksum of the
-    first download is kept then.
+    first download is kept then. `licence` is what its authors' repository says, `page` that repository.
     """
 
     name: str
     url: str
     sha256: str | None = None
     size: int | None = None
+    licence: str = "not stated"
+    page: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class ModelSpec:
     weights: tuple[ReleasedFile, ...] = ()
     embedded: str | None = None
     figures: tuple[Figure, ...] = ()
+    licence: str | None = None
+    """of an embedded model's weights; of others their files say it"""
 
     @property
     def categories_name(self) -> str:

@@ -352,7 +352,8 @@ def load(
     batch_size: int = 1,
     max_pixels: int = MAX_PIXELS,
 ) -> Segmenter:
-    """A Segmenter by the name of a model (`pansight models` lists them), a checkpoint or an exported file.
+    """A Segmenter by the name of a model (`pansight models` lists them), a checkpoint, an exported file, or
+    `hf:USER/MODEL` (the Hugging Face Hub, with the extra `hub`).
 
         pansight.load("yoso-tiny")
         pansight.load("yoso-tiny", engine="compiled", device="cuda", precision="float16")
@@ -361,7 +362,7 @@ def load(
     Args:
         engine: `auto`: what the file was made for, else `torch`; `torch`: PyTorch with all that is constant
             folded into the weights; `eager`: as it was trained; `compiled`: by torch.compile.
-        weights: a file, native or official, to use in place of the model's own.
+        weights: a file, native or official, or `hf:USER/MODEL`, to use in place of the model's own.
         device: `auto` or None (cuda, else mps, else cpu), or its name.
         precision: of the network; None: float32.
         form: of the merge; None: `pruned` on the CPU, else `fixed`.

@@ -54,6 +54,7 @@ def _embedded(path: Path, name: str) -> ModelSpec:
         description=str(extra.get("description", f"{header.method}, ships with the package")),
         embedded=EMBEDDED[name],
         figures=figures,
+        licence=str(extra.get("licence", "Apache-2.0")),
     )
 
 

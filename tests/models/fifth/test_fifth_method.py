@@ -74,7 +74,7 @@ def test_it_trains_predicts_saves_loads_and_exports(tmp_path: Path) -> None:
 def test_it_is_listed_like_the_others() -> None:
     spec = preset("toy-scenes")
     assert spec in available()
-    assert parameters_of(spec) == sum(p.numel() for p in build("toy-scenes").parameters())
+    assert parameters_of(spec) == sum(p.numel() for p in build(spec).parameters())
     assert METHOD.name in {cell.method for cell, _ in table()}
     register(METHOD)
     with pytest.raises(InputError, match="already"):

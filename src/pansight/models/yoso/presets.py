@@ -4,10 +4,9 @@ from typing import Any
 
 from pansight.categories import Categories
 from pansight.models.preprocess import Preprocess
-from pansight.models.spec import Figure, ModelSpec, ReleasedFile
+from pansight.models.released_files import RELEASED
+from pansight.models.spec import Figure, ModelSpec
 from pansight.models.yoso.config import YOSOConfig, YOSOMergeSettings
-
-RELEASE = "https://github.com/hujiecpp/YOSO/releases/download/v0.1"
 
 
 def _yoso_r50(
@@ -27,7 +26,7 @@ def _yoso_r50(
         categories=Categories.builtin(data),
         preprocess=Preprocess(short=size[0], longest=size[1]),
         description=description,
-        weights=(ReleasedFile(f"yoso_res50_{file}.pth", f"{RELEASE}/yoso_res50_{file}.pth"),),
+        weights=(RELEASED[f"yoso-{file}"],),
         figures=tuple(
             Figure(pq, "README of the released YOSO code", fps, hardware) for pq, fps, hardware in figures
         ),
