@@ -21,6 +21,7 @@ from pansight.categories import Categories
 from pansight.drawing.overlays import overlay
 from pansight.errors import InputError, PansightError
 from pansight.files import atomic_write
+from pansight.files import make_folder as make_folder
 from pansight.panoptic import PanopticMap
 from pansight.runtime.inputs import image_ids, output_names, printable, relative_names
 from pansight.version import __version__
@@ -64,15 +65,6 @@ def make_jobs(pictures: Sequence[Path]) -> list[Job]:
     """A job for each picture file; see `output_names`, `relative_names` and `image_ids` for their names."""
     columns = (pictures, image_ids(pictures), output_names(pictures), relative_names(pictures))
     return [Job(*row) for row in zip(*columns, strict=True)]
-
-
-def make_folder(folder: Path) -> None:
-    """Make the folder and those above it. Raises InputError when that cannot be done."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"cannot make the folder {printable(folder)}: {reason}; choose another") from error
 
 
 class _Row(NamedTuple):
