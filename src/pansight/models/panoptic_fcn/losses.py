@@ -11,6 +11,7 @@ from pansight.models.panoptic_fcn.config import PanopticFCNConfig
 from pansight.models.panoptic_fcn.heads import Embedding
 from pansight.models.panoptic_fcn.outputs import PanopticFCNOutputs
 from pansight.models.panoptic_fcn.targets import PictureTarget
+from pansight.nn.losses import at_least_float32, sigmoid_focal_loss, squared_dice_loss
 
 INSIDE = 0.1
 """share of a cell that an object must cover for a position in it"""
