@@ -40,6 +40,7 @@ html_theme = "furo"
 html_title = f"Pansight {version}"
 html_static_path = ["_static"]
 html_css_files = ["pansight.css"]
+html_js_files = ["versions.js"]
 html_show_sphinx = False
 html_math_renderer = "mathml"
 html_theme_options = {

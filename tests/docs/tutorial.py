@@ -1,7 +1,7 @@
 """Runs the fenced blocks of a page as written: `sh` as a shell would, `python` in one session a page.
 
-`console` and other languages are shown and not run. A comment before a block may shrink it for the tests; readers
-never see it:
+`console` and other languages are shown and not run. A comment before a block may shrink it for the tests;
+readers never see it:
 
     % test: replace "--steps 600" by "--steps 4"
     % test: background            (the block starts something that is stopped at the end of the page)
