@@ -2,8 +2,8 @@
 
     python scripts/docs_versions.py pages
 
-Every page of the site reads `../versions.json` and offers the other versions; where there is none, as in a copy on a
-disk, it offers nothing.
+Every page of the site reads `../versions.json` and offers the other versions; where there is none, as in a
+copy on a disk, it offers nothing.
 """
 
 import json
