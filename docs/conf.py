@@ -21,6 +21,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "clihelp",
     "mathml",
+    "papertables",
 ]
 exclude_patterns = ["_build"]
 suppress_warnings = ["toc.empty_glob"]

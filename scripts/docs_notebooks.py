@@ -1,7 +1,7 @@
 """Make notebooks of the tutorials: `python scripts/docs_notebooks.py` writes examples/notebooks/.
 
-The Markdown is the source; a test holds that the notebooks are what this makes of it. `console` blocks stay text, `sh`
-blocks become `%%bash`, and what a comment shrinks for the tests is left as readers see it.
+The Markdown is the source; a test holds that the notebooks are what this makes of it. `console` blocks stay
+text, `sh` blocks become `%%bash`, and what a comment shrinks for the tests is left as readers see it.
 """
 
 import json

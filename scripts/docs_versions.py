@@ -30,7 +30,8 @@ def main(folder: Path) -> None:
         sys.exit(f"{folder} holds no documentation: a folder for each version, v0.2.0 or dev")
     (folder / "versions.json").write_text(json.dumps(names) + "\n", encoding="utf-8")
     first = "latest" if (folder / "latest").is_dir() else names[0]
-    front = f'<!doctype html><meta charset="utf-8"><title>Pansight</title><meta http-equiv="refresh" content="0; url={first}/">'
+    refresh = f'<meta http-equiv="refresh" content="0; url={first}/">'
+    front = f'<!doctype html><meta charset="utf-8"><title>Pansight</title>{refresh}'
     (folder / "index.html").write_text(f'{front}<a href="{first}/">Pansight</a>\n', encoding="utf-8")
 
 
