@@ -1,4 +1,4 @@
-"""`{paper-tables}`: the published figures by data set, from the file that `pansight evaluate --compare` reads."""
+"""`{paper-tables}`: the published figures by data set, those that `pansight evaluate --compare` shows."""
 
 import json
 from importlib import resources
