@@ -22,6 +22,7 @@ extensions = [
     "clihelp",
     "mathml",
     "papertables",
+    "plaindocs",
 ]
 exclude_patterns = ["_build"]
 suppress_warnings = ["toc.empty_glob"]

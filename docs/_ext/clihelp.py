@@ -1,8 +1,8 @@
 """`{cli-help}`: the verbs of the command line and their options, read from the program itself."""
 
+import re
 from typing import Any
 
-import click
 import typer.main
 from docutils import nodes
 from docutils.parsers.rst import Directive
@@ -34,33 +34,44 @@ class CliHelp(Directive):
         section = nodes.section(ids=[path.replace(" ", "-")])
         section += nodes.title("", "", nodes.literal("", path))
         for paragraph in (command.help or "").replace("\b", "").split("\n\n"):
-            section += nodes.paragraph("", " ".join(paragraph.split()))
+            section += _paragraph(paragraph)
         items = nodes.definition_list()
-        context = click.Context(command)
         for parameter in command.params:
-            names, about = _described(parameter, context)
+            names, about = _described(parameter)
             if names == "--help":
                 continue
             items += nodes.definition_list_item(
                 "",
                 nodes.term("", "", nodes.literal("", names)),
-                nodes.definition("", nodes.paragraph("", " ".join(about.split()) or " ")),
+                nodes.definition("", _paragraph(about)),
             )
         section += items
         return section
 
 
-def _described(parameter: Any, context: click.Context) -> tuple[str, str]:
+def _paragraph(text: str) -> nodes.paragraph:
+    """Text in which what stands in backticks is literal."""
+    paragraph = nodes.paragraph()
+    for number, part in enumerate(re.split(r"`([^`]+)`", " ".join(text.split()))):
+        paragraph += nodes.literal("", part) if number % 2 else nodes.Text(part)
+    return paragraph
+
+
+def _described(parameter: Any) -> tuple[str, str]:
+    """What is written on the command line, and what it means."""
     about = str(getattr(parameter, "help", None) or "")
+    metavar = parameter.metavar
     if parameter.param_type_name == "argument":
-        return str(parameter.make_metavar(context)), about
+        return str(metavar or parameter.name.upper()), about
     names = ", ".join((*parameter.opts, *parameter.secondary_opts))
-    metavar = "" if getattr(parameter, "is_flag", False) else f" {parameter.metavar or _kind(parameter)}"
-    return names + metavar, about
+    return names if getattr(parameter, "is_flag", False) else f"{names} {metavar or _kind(parameter)}", about
 
 
 def _kind(parameter: Any) -> str:
-    return str(parameter.type.name).upper()
+    """The type of a value, which typer and click keep in different places."""
+    kind = getattr(getattr(parameter, "type_descriptor", None), "annotation", None)
+    name = getattr(kind, "__name__", None) or getattr(getattr(parameter, "type", None), "name", "value")
+    return {"str": "TEXT", "int": "NUMBER", "float": "NUMBER", "Path": "PATH"}.get(name, name.upper())
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
