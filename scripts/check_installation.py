@@ -1,7 +1,7 @@
 """Check an installed wheel in an environment that has nothing else: `check_installation.py [EXTRA]...`.
 
-The package comes up, segments a scene and says which extra is missing where one is; with extras, what they bring
-can be imported and does its work.
+The package comes up, segments a scene and says which extra is missing where one is; with extras, what they
+bring can be imported and does its work.
 """
 
 import subprocess
