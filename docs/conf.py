@@ -25,7 +25,6 @@ extensions = [
     "plaindocs",
 ]
 exclude_patterns = ["_build"]
-suppress_warnings = ["toc.empty_glob"]
 source_suffix = {".md": "markdown"}
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "fieldlist"]
