@@ -12,7 +12,8 @@ from pansight.zoo import load_model
 
 
 def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    model = load_model("yoso-tiny")
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(InstallationError, match=r"pip install 'pansight\[export\]'"):
-        trace_onnx(NetworkCut(load_model("yoso-tiny")), tmp_path / "network.onnx", None)
+        trace_onnx(NetworkCut(model, model.preprocess, "grid"), tmp_path / "network.onnx", None)
     assert not list(tmp_path.iterdir())
