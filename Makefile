@@ -1,11 +1,12 @@
 # Two commands are all that is needed: `make demo` and `make test`. Both set everything up on the first call.
-.PHONY: help demo test explore lint format clean
+.PHONY: help demo test explore validate lint format clean
 .DEFAULT_GOAL := help
 
 help: ## Show what there is
 	@echo "make demo    set up, then segment synthetic street scenes with the embedded model (DEMO_ARGS=... adds pictures)"
 	@echo "make test    set up, then run every test"
 	@echo "make explore set up, then look for new failing cases: fresh draws, ten times as many examples"
+	@echo "make validate set up, then run every kind of export, and write down what came of it"
 	@echo "make lint    set up, then run the linters and the type checker"
 	@echo "make format  set up, then format the code"
 	@echo "make clean   remove the virtual environment and everything made by the above"
@@ -21,6 +22,10 @@ test:
 explore:
 	@./scripts/setup dev
 	@.venv/bin/python -m pytest --explore $(PYTEST_ARGS)
+
+validate:
+	@./scripts/setup dev
+	@PANSIGHT_VALIDATE=1 .venv/bin/python -m pytest tests/export/test_parity_matrix.py $(PYTEST_ARGS)
 
 lint:
 	@./scripts/setup dev

@@ -26,6 +26,11 @@ LOWERINGS: dict[Target, Lowering] = {
 }
 """form of deformable convolutions that suits a target"""
 
+ANY_SIZE = ("yoso",)
+"""Methods whose whole cut takes inputs of any size: YOSO has as many candidates whatever the image. The
+others choose the best of all cells; a graph's top-k cannot take more than there are, so theirs is built for
+one size."""
+
 
 def describe(
     model: PanopticModel,
@@ -39,6 +44,8 @@ def describe(
 ) -> Description:
     """What the artefact of `model` will say of itself; `size` makes its input fixed, height and width."""
     preprocess = model.preprocess
+    if cut == "whole" and size is None and preprocess.squash is not None and model.method not in ANY_SIZE:
+        size = preprocess.padded_size([preprocess.squash])
     if size is not None:
         preprocess = preprocess.fitted(size)
     return Description(
@@ -69,7 +76,7 @@ def write_artefact(
     """
     if path.suffix != SUFFIXES[target]:
         raise InputError(f"{path} must end in {SUFFIXES[target]} for {target}; choose such a name")
-    if description.cut == "whole" and description.size is None and model.method != "yoso":
+    if description.cut == "whole" and description.size is None and model.method not in ANY_SIZE:
         raise InputError(
             f"the merge of {model.method} chooses among as many candidates as its input has cells: give the "
             "size of the input (--size 512x800), or export the network cut"
