@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -38,9 +39,8 @@ def discs(size: tuple[int, int]) -> torch.Tensor:
     y, x = torch.arange(height)[:, None], torch.arange(width)
     masks = []
     for _ in range(MASKS):
-        a, b, radius = (
-            torch.rand(3, generator=generator) * torch.tensor([height, width, height / 5])
-        ).tolist()
+        place = torch.rand(3, generator=generator) * torch.tensor([height, width, height / 5])
+        a, b, radius = place.tolist()
         masks.append(radius + 3 - ((y - a) ** 2 + (x - b) ** 2).sqrt())
     found = torch.stack(masks).clamp(-9, 9) + 0.1 * torch.randn(MASKS, height, width, generator=generator)
     band = slice(height // 3, height // 3 + 8)
@@ -61,9 +61,8 @@ def cases(output: tuple[int, int], ceiling: int | None) -> dict[str, Callable[[]
     candidates = Candidates(logits, scores, kinds, kept)
     masks = SoftMasks(logits.sigmoid(), scores, kinds % 20, kept)
     rule = PriorityRule(0.5, True, 0.5, 4096)
-    stuff = torch.nn.functional.avg_pool2d(
-        torch.randn(1, 20, *logits.shape[2:], generator=generator), 9, 1, 4
-    )
+    noise = torch.randn(1, 20, *logits.shape[2:], generator=generator)
+    stuff = torch.nn.functional.avg_pool2d(noise, 9, 1, 4)
     labels = torch.full((1, *output), 25, dtype=torch.int32)
     return {
         "argmax": lambda: merge_by_argmax(
@@ -136,8 +135,9 @@ def main() -> None:
             dearest = ", ".join(f"{function} {share:.0%}" for function, share in row["dearest"])
             print(f"{output[0]}x{output[1]} {name}: {row['ms']} ms, {row['peak_mb']} MB; {dearest}")
     if arguments.json:
-        with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump({"masks": MASKS, "max_memory": arguments.max_memory, "rows": rows}, file, indent=1)
+        found = {"masks": MASKS, "max_memory": arguments.max_memory, "rows": rows}
+        Path(arguments.json).write_text(json.dumps(found, indent=1) + "
+", encoding="utf-8")
 
 
 if __name__ == "__main__":
