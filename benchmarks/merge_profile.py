@@ -136,8 +136,7 @@ def main() -> None:
             print(f"{output[0]}x{output[1]} {name}: {row['ms']} ms, {row['peak_mb']} MB; {dearest}")
     if arguments.json:
         found = {"masks": MASKS, "max_memory": arguments.max_memory, "rows": rows}
-        Path(arguments.json).write_text(json.dumps(found, indent=1) + "
-", encoding="utf-8")
+        Path(arguments.json).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
