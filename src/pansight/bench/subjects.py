@@ -13,6 +13,7 @@ from pansight.runtime.engines.network_engine import NetworkEngine
 from pansight.runtime.engines.opening import CONVERTED, RUNTIMES, TORCH_MODES, EngineOptions, open_engine
 from pansight.runtime.engines.protocol import Engine
 from pansight.runtime.engines.torch_engine import Precision, TorchEngine
+from pansight.runtime.engines.whole_engine import WholeEngine
 from pansight.zoo import build, load_model
 from pansight.zoo.presets import names, preset
 
@@ -133,14 +134,14 @@ def as_rule(text: str) -> Any:
 
 def precision_of(engine: Engine) -> str:
     """What the engine computes in."""
-    if isinstance(engine, NetworkEngine):
+    if isinstance(engine, NetworkEngine | WholeEngine):
         return engine.session.description.precision
     return str(getattr(engine, "precision", "float32"))
 
 
 def engine_name(engine: Engine, asked: str) -> str:
     """What runs an artefact that was opened with `auto`; else what was asked for."""
-    if isinstance(engine, NetworkEngine):
+    if isinstance(engine, NetworkEngine | WholeEngine):
         return {
             "OnnxRuntimeSession": "onnxruntime",
             "OpenVINOSession": "openvino",
