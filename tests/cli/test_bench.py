@@ -72,18 +72,8 @@ def test_rivals_take_turns_with_ours(
 ) -> None:
     adapter, file = tmp_path / "others.py", tmp_path / "bench.json"
     adapter.write_text(RIVAL)
-    ours = (
-        "bench",
-        "--model",
-        small_weights,
-        "--size",
-        "64x96",
-        "--runs",
-        2,
-        "--no-start-up",
-        "--threads",
-        1,
-    )
+    ours = ("bench", "--model", small_weights, "--size", "64x96", "--threads", 1)
+    ours = (*ours, "--runs", 2, "--no-start-up")
     run = pansight(*ours, "--rival", f"{adapter}:still", "--json", file)
     assert run.code == 0, run.err
     rows = json.loads(file.read_text())["rows"]

@@ -71,9 +71,7 @@ def test_int8_that_loses_too_much_is_not_written(
 ) -> None:
     from pansight.export import scoring
 
-    scores = iter(
-        [scoring.Score(50.0, 4), scoring.Score(48.9, 4), scoring.Score(50.0, 4), scoring.Score(49.1, 4)]
-    )
+    scores = iter([scoring.Score(pq, 4) for pq in (50.0, 48.9, 50.0, 49.1)])
     monkeypatch.setattr(scoring, "score_samples", lambda *_: next(scores))
     file = tmp_path / "model.onnx"
     given = ("export", small_weights, "--output", file, "--precision", "int8")
@@ -117,10 +115,7 @@ def test_nothing_is_kept_that_says_something_else(
         (("yoso-tiny", "--to", "onnx", "--size", "big"), "write HEIGHTxWIDTH"),
         (("yoso-tiny", "--to", "torch", "--precision", "int8"), "cannot be exported to torch"),
         (("yoso-tiny", "--to", "onnx", "--cut", "half"), "--cut half is unknown"),
-        (
-            ("yoso-tiny", "--to", "onnx", "--cut", "whole", "--precision", "int8", "--calibrate", "x"),
-            "few bits",
-        ),
+        (("yoso-tiny", "--to", "onnx", "--cut", "whole", "--precision", "float16"), "few bits cannot hold"),
         (("dense-tiny", "--to", "onnx", "--cut", "whole"), "give the size of the input (--size 512x800)"),
         (("yoso-tiny", "--to", "onnx", "--precision", "int8"), "--calibrate FOLDER_OR_JSON"),
     ],
