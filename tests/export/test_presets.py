@@ -6,6 +6,7 @@ of the merge are seen of every preset in both precisions. Graphs are seen of one
 """
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from pansight.categories import Categories, Category
 from pansight.export.whole import ShapedCut, WholeCut
+from pansight.merging import MergeSettings
 from pansight.models.base import PanopticModel
 from pansight.models.preprocess import Preprocess, Sizes
 from pansight.runtime.engines.program_engine import canvas
@@ -73,8 +75,8 @@ SHRUNK: dict[str, dict[str, Any]] = {
     },
 }
 
-LOOSE = {"object_threshold": 0.1, "budget": 128}
-STRICT = {"object_threshold": 0.1, "budget": 2}
+LOOSE = {"object_threshold": 0.0, "keep_share": 0.0, "stuff_area": 1, "budget": 128}
+STRICT = {**LOOSE, "object_threshold": 0.1, "budget": 2}
 
 SIZES = Sizes((64, 96), [(64, 96)], [(50, 70)])
 
@@ -100,7 +102,15 @@ def shrunk(name: str) -> PanopticModel:
             tensor.uniform_(-0.5, 0.5)
         elif key.endswith(("conf_layer.bias", "box_cls_logits.bias")):
             tensor.uniform_(-1, 2)
+        elif key.endswith("fc_cls.bias"):
+            tensor[-1] = -8.0  # no object
     return model.eval().optimized()
+
+
+def replaced(model: PanopticModel, changes: Mapping[str, Any]) -> MergeSettings:
+    """The model's settings with those of the changes that it has."""
+    fields = type(model.merge_settings).model_fields
+    return model.merge_settings.replaced({name: changes[name] for name in changes if name in fields})
 
 
 def images(count: int, height: int = 64, width: int = 96) -> Tensor:
@@ -113,7 +123,7 @@ def images(count: int, height: int = 64, width: int = 96) -> Tensor:
 def whole(name: str) -> WholeCut:
     """The preset's whole cut with a budget of two, of which a graph is small."""
     model = shrunk(name)
-    model.config = model.config.model_copy(update={"merge": model.merge_settings.replaced(STRICT)})  # type: ignore[attr-defined]
+    model.config = model.config.model_copy(update={"merge": replaced(model, STRICT)})  # type: ignore[attr-defined]
     return WholeCut(model, model.preprocess, "grid")
 
 
@@ -128,7 +138,7 @@ def same(found: tuple[Tensor, ...], wanted: tuple[Tensor, ...]) -> bool:
 @pytest.mark.parametrize("name", SPECS)
 def test_both_forms_give_one_map_in_both_precisions(name: str) -> None:
     model = shrunk(name)
-    settings = model.merge_settings.replaced(LOOSE)
+    settings = replaced(model, LOOSE)
     network = Network(model, model.preprocess, "float32")
     for precision in (torch.float32, torch.bfloat16):
         half = torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision is torch.bfloat16)

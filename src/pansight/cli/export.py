@@ -64,6 +64,10 @@ def export(
     weights: Annotated[
         Path | None, typer.Option(help="Weights for a named MODEL, native or official.", show_default=False)
     ] = None,
+    random_weights: Annotated[
+        bool,
+        typer.Option("--random-weights", help="Draw the weights of a named MODEL: for timing, no fetching."),
+    ] = False,
     lowering: Annotated[
         str | None,
         typer.Option(
@@ -130,7 +134,12 @@ def export(
     from pansight.export.support import Cell, require
     from pansight.zoo import load_model
 
-    loaded = load_model(model, weights=weights)
+    if random_weights:
+        from pansight.bench.subjects import Subject
+
+        loaded = Subject(model, "torch", random=True).load()
+    else:
+        loaded = load_model(model, weights=weights)
     require(Cell(loaded.method, target, cut, precision))
     calibrate = calibrate or data
     if precision == "int8" and calibrate is None:
