@@ -75,7 +75,8 @@ def _argmax(
     for part in logits.float().contiguous().split(size, dim=1):
         values = interpolated(part, padded, valid, output)
         if size == 1:  # of large maps: all in place
-            values = values[:, 0]
+            # of maps that need no resize these are the logits themselves
+            values = values[:, 0].clone() if values.data_ptr() == part.data_ptr() else values[:, 0]
             if best is None:
                 best, index = values, torch.zeros_like(values, dtype=torch.int32)
             else:
