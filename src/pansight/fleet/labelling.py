@@ -122,7 +122,7 @@ class Labelling:
         options = WorkOptions(self.tars, self._settings["piece"], self.retry)
         yield from cluster.run(
             _worker,
-            (self.store.address, model, cluster.device, options),
+            (self.store.address, model, cluster.device, cluster.cores, options),
             self.missing().shards if shards is None else shards,
         )
 
@@ -181,6 +181,6 @@ class Labelling:
         return dict(found)
 
 
-def _worker(address: str, model: FleetModel, device: str, options: WorkOptions) -> ShardWorker:
+def _worker(address: str, model: FleetModel, device: str, cores: int, options: WorkOptions) -> ShardWorker:
     """What each worker makes of the arguments, once."""
-    return ShardWorker(Store(address), model.load(device), options)
+    return ShardWorker(Store(address), model.load(device, cores), options)

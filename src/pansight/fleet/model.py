@@ -7,11 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from pansight.export.network import weights_digest
 from pansight.models.base import PanopticModel
-from pansight.runtime.engines.opening import RUNTIMES
+from pansight.runtime.engines.opening import RUNTIMES, EngineOptions, open_engine
 from pansight.runtime.images import MAX_PIXELS
-from pansight.runtime.segmenter import Resize, Segmenter, load
+from pansight.runtime.segmenter import Resize, Segmenter
 
 
 @dataclass(frozen=True)
@@ -41,17 +43,18 @@ class FleetModel:
         """The model for workers that do not see these files."""
         return replace(self, contents=contents)
 
-    def load(self, device: str) -> Segmenter:
-        """The Segmenter of a worker."""
+    def load(self, device: str, cores: int) -> Segmenter:
+        """The Segmenter of a worker, which has so many cores; others have the rest."""
+        torch.set_num_threads(cores)
         if self.contents is None:
-            return self._load(self.name, self.weights, self.engine, device)
+            return self._load(self.name, self.weights, self.engine, device, cores)
         with tempfile.TemporaryDirectory(prefix="pansight-") as folder:
             here: dict[str, str] = {}
             for path, content in self.contents().items():
                 here[path] = str(Path(folder) / Path(path).name)
                 Path(here[path]).write_bytes(content)
             weights = None if self.weights is None else here.get(self.weights, self.weights)
-            return self._load(here.get(self.name, self.name), weights, self.engine, device)
+            return self._load(here.get(self.name, self.name), weights, self.engine, device, cores)
 
     def checked(self) -> tuple[Segmenter, str]:
         """A Segmenter on the driver, and a digest of all that decides what the model says.
@@ -68,14 +71,9 @@ class FleetModel:
             digest.update(content)
         return segmenter, digest.hexdigest()
 
-    def _load(self, name: str, weights: str | None, engine: str, device: str) -> Segmenter:
-        return load(
-            name,
-            weights=weights,
-            engine=engine,
-            device=device,
-            resize=self.resize,
-            merge=dict(self.merge),
-            batch_size=self.batch_size,
-            max_pixels=self.max_pixels,
-        )
+    def _load(
+        self, name: str, weights: str | None, engine: str, device: str, threads: int | None = None
+    ) -> Segmenter:
+        options = EngineOptions(device=device, resize=self.resize, merge=dict(self.merge), threads=threads)
+        opened = open_engine(name, engine, options, weights)
+        return Segmenter(opened, batch_size=self.batch_size, max_pixels=self.max_pixels)

@@ -57,7 +57,12 @@ class FleetEvaluation(ModelEvaluation):
         if not self.cluster.own and model.files():
             model = model.sent(self.cluster.share(model.files()))
         task = _Task(
-            model, self.cluster.device, self.dataset, self.translation, pickle.dumps(self.evaluation)
+            model,
+            self.cluster.device,
+            self.cluster.cores,
+            self.dataset,
+            self.translation,
+            pickle.dumps(self.evaluation),
         )
         size = max(1, min(_SHARE, len(indices) // (4 * self.cluster.workers)))
         shares = (list(indices[first : first + size]) for first in range(0, len(indices), size))
@@ -77,6 +82,7 @@ class _Task:
 
     model: FleetModel
     device: str
+    cores: int
     dataset: PanopticDataset
     translation: Translation
     evaluation: bytes
@@ -85,7 +91,7 @@ class _Task:
 def _model_scorer(task: Callable[[], _Task]) -> Callable[[Sequence[int]], Any]:
     """What each worker makes of the task, once."""
     given = task()
-    return partial(_score_samples, given, given.model.load(given.device))
+    return partial(_score_samples, given, given.model.load(given.device, given.cores))
 
 
 def _score_samples(
