@@ -70,7 +70,7 @@ def test_every_spelling_of_a_file_is_one_address(archive: Path, monkeypatch: pyt
 
 def test_patterns_and_braces(archive: Path) -> None:
     assert listed(archive / "*.jpg") == [("image", f"{archive}/b.jpg")]
-    assert [kind for kind, _ in listed(archive / "**/*")] == ["image", "image", "image", "tar", "zip"]
+    assert sorted(kind for kind, _ in listed(archive / "**/*")) == ["image", "image", "image", "tar", "zip"]
     assert [address for _, address in listed("/x/{08..10}.tar")] == ["/x/08.tar", "/x/09.tar", "/x/10.tar"]
 
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from pansight.errors import InputError
-from pansight.fleet import work
+from pansight.fleet import containers, work
 from pansight.fleet.attempts import CAREFUL_AFTER, GIVEN_UP_AFTER, Attempts
 from pansight.fleet.index import Row, parts, read_index
 from pansight.fleet.listing import Listing
@@ -151,7 +151,7 @@ def test_an_image_that_kills_its_workers_becomes_a_failure(
     disk: Store, segmenter: Segmenter, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planned(disk, photos / "deep")
-    read = work.read_file
+    read = containers.read_file
 
     def deadly(address: str) -> bytes:
         if address.endswith("011.jpg"):
@@ -243,7 +243,7 @@ def test_a_tar_is_read_as_it_is_worked_on(disk: Store, segmenter: Segmenter, con
     """Back-pressure: what is not yet segmented is not yet read, but for a bounded number."""
     planned(disk, contained / "c.tar.gz")
     taken: list[str] = []
-    stream = work.stream
+    stream = containers.stream
 
     def watched(address: str) -> Iterator[Any]:
         for name, content in stream(address):

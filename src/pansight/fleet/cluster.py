@@ -110,7 +110,8 @@ class Cluster:
         context.execution_options.preserve_order = ordered
         rows = [{"item": pickle.dumps(item)} for item in wave]
         workers = min(self.workers, len(wave))
-        dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
+        given: Any = ray.data.from_items(rows, override_num_blocks=len(rows))
+        dataset = given.map(
             _Worker,
             fn_constructor_args=(make, tuple(arguments)),
             compute=ActorPoolStrategy(

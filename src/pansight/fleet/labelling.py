@@ -129,7 +129,7 @@ class Labelling:
     def summary(self) -> Summary:
         """Count all results, and write that down; removes what workers that were killed left unfinished."""
         done = failed = 0
-        finished = set()
+        finished: set[int] = set()
         with ThreadPoolExecutor(_COUNTERS) as pool:
             rest = iter(parts(self.store))
             while names := list(islice(rest, 64 * _COUNTERS)):

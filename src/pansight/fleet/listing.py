@@ -63,7 +63,7 @@ class Listing:
             if not count:
                 yield f"{shown}: no images, zips or tars in this folder or below it"
         elif has_magic(path) and not system.exists(path):
-            found = sorted(str(match) for match in system.glob(path))
+            found = sorted(str(match) for match in system.glob(path) if not _is_hidden(str(match), path))
             if not found:
                 yield f"{shown}: nothing matches this pattern; check it"
             for match in found:
@@ -119,6 +119,11 @@ def is_image_name(name: str) -> bool:
 def _kind_in_folder(name: str) -> Kind | None:
     kind = kind_of(name)
     return kind if kind != "image" or is_image_name(name) else None
+
+
+def _is_hidden(match: str, pattern: str) -> bool:
+    """Whether a pattern that names nothing hidden has matched something hidden."""
+    return "/." in match and "/." not in pattern
 
 
 def _is_folder(system: Any, path: str) -> bool:
