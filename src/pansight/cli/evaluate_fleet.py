@@ -19,7 +19,7 @@ def score_files(
     """Score pairs of files on a cluster whose machines see them under the same paths."""
     _require()
     from pansight.fleet.cluster import ClusterOptions, connected
-    from pansight.fleet.scoring import score_pairs_on
+    from pansight.fleet.pairs import score_pairs_on
 
     with connected(ClusterOptions(address, workers, "cpu")) as cluster:
         return job._replace(share_out=partial(score_pairs_on, cluster)).run(measures)

@@ -33,8 +33,8 @@ def export(
         typer.Option(
             "--to",
             metavar="[onnx|openvino|torch|tensorrt|triton]",
-            help="What the file is for (triton: a model repository with the ONNX file); told by the ending of "
-            "--output if not given.",
+            help="What the file is for (triton: a model repository with the ONNX file); told by the ending "
+            "of --output if not given.",
             show_default=False,
         ),
     ] = None,

@@ -1,42 +1,20 @@
-"""Evaluation by many workers: shares of the pairs, or of a data set, scored apart and merged in order."""
+"""A model on a data set, by many workers: shares are segmented and scored apart, and merged in order."""
 
 import pickle
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic
+from typing import Any
 
 from pansight.data.opening import PanopticDataset
 from pansight.fleet.cluster import Cluster
 from pansight.fleet.model import FleetModel
-from pansight.metrics.coco_evaluation import ScorerType, Share, score_share
-from pansight.metrics.coco_pairs import Pair
 from pansight.metrics.evaluation import Evaluation
 from pansight.runtime.evaluating import ModelEvaluation, Scored, Seconds
 from pansight.runtime.translation import Translation
 
 _SHARE = 64
 """Images that a worker takes at a time."""
-
-
-def score_pairs_on(
-    cluster: Cluster, pairs: Sequence[Pair], start: Callable[[], ScorerType]
-) -> Generator[Share[ScorerType], None, None]:
-    """As `score_pairs`, by the workers of a cluster, who must see the files under the same paths.
-
-    Shares come in order, each once, whoever died in between: the answer is that of one process. `start` must
-    be picklable.
-    """
-    shares = (list(pairs[first : first + _SHARE]) for first in range(0, len(pairs), _SHARE))
-    yield from cluster.run(_PairScorer, (start,), shares, ordered=True)
-
-
-@dataclass
-class _PairScorer(Generic[ScorerType]):
-    start: Callable[[], ScorerType]
-
-    def __call__(self, pairs: Sequence[Pair]) -> Share[ScorerType]:
-        return score_share(self.start, pairs)
 
 
 @dataclass
