@@ -22,7 +22,6 @@ import fsspec
 import numpy as np
 import pyarrow.dataset
 import pytest
-import ray
 import torch
 from moto.server import ThreadedMotoServer
 from PIL import Image
@@ -57,21 +56,21 @@ def address(bucket: str) -> Iterator[str]:
     """A cluster with room for two workers.
 
     Ray gives up when its agent does not say within 15 seconds which port it has, and on a machine that runs
-    tests it may not. It is told its port here, and what it would say is said for it.
+    tests it may not. It is told its ports here, and what it would say is said for it.
     """
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(4)]
         for one in sockets:
             one.bind(("", 0))
         metrics, listen, environment, export = (one.getsockname()[1] for one in sockets)
-    node = ray.NodeID.from_random().hex()
     folder = Path(tempfile.mkdtemp(prefix="ray-"))  # sockets lie in it, whose paths must be short
     started = threading.Event()
 
     def say() -> None:
         while not started.wait(0.1):
-            for session in folder.glob("session_2*"):
-                (session / f"dashboard_agent_listen_port_{node}").write_text(str(listen))
+            for server in folder.glob("session_2*/gcs_server_port_*"):
+                said = server.with_name(server.name.replace("gcs_server", "dashboard_agent_listen"))
+                said.write_text(str(listen))
 
     thread = threading.Thread(target=say)
     thread.start()
@@ -81,7 +80,6 @@ def address(bucket: str) -> Iterator[str]:
             head_node_args={
                 "num_cpus": 2,
                 "temp_dir": str(folder),
-                "node_id": node,
                 "include_dashboard": False,
                 "include_log_monitor": False,
                 "no_monitor": True,
