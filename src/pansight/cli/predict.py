@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from pansight.runtime.writing import Job, MapWriter
 
 TOOLS = (
-    "coco-instances, cvat, cvat-mask, label-studio, labelme, datumaro, supervisely, segments-ai, yolo, voc, "
-    "bdd100k, huggingface, fiftyone"
+    "coco-instances, cvat, cvat-mask, label-studio, labelme, datumaro, supervisely, segments-ai, v7, yolo, "
+    "voc, bdd100k, huggingface, fiftyone"
 )
 """The formats of annotation tools that are written."""
 
@@ -98,16 +98,18 @@ def predict(
             "(of both where the method squashes)."
         ),
     ] = "paper",
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for what is written.")] = Path(
-        "pansight-output"
-    ),
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="Folder for what is written; of a video also a film, out.mp4."),
+    ] = Path("pansight-output"),
     format: Annotated[
         str,
         typer.Option(
             metavar="[overlay|coco|both|TOOL]",
             help="overlay: pictures to look at; coco: predictions.json and predictions/*.png; or files of "
             f"an annotation tool, to correct them there: {TOOLS}. Of videos: overlay is a film, and frames "
-            "(images) and jsonl (a line a frame) can be had, too; several with commas.",
+            "(images), jsonl (a line a frame), mcap (ROS 2 messages) and rerun (a log) can be had, too; "
+            "several with commas.",
         ),
     ] = "overlay",
     batch_size: Annotated[int, typer.Option(min=1, help="Most pictures at once in the network.")] = 1,
