@@ -10,6 +10,7 @@ from pansight.formats.annotation.datumaro import DatumaroReader, DatumaroWriter,
 from pansight.formats.annotation.door import AnnotationFormat, AnnotationReader, AnnotationWriter, Picture
 from pansight.formats.annotation.fiftyone import FiftyOneReader, FiftyOneWriter, is_fiftyone
 from pansight.formats.annotation.huggingface import HuggingFaceReader, HuggingFaceWriter, is_huggingface
+from pansight.formats.annotation.huggingface_datasets import SavedReader, is_saved
 from pansight.formats.annotation.label_studio import LabelStudioReader, LabelStudioWriter, is_label_studio
 from pansight.formats.annotation.labelme import LabelmeReader, LabelmeWriter, is_labelme
 from pansight.formats.annotation.segments_ai import SegmentsAiReader, SegmentsAiWriter, is_segments_ai
@@ -28,6 +29,12 @@ __all__ = [
     "find_format",
     "recognised_format",
 ]
+
+
+def _huggingface(path: Path, images: Path | None = None) -> AnnotationReader:
+    """The reader of a folder with metadata.jsonl, or of what the package itself saved."""
+    return SavedReader(path, images) if is_saved(path) else HuggingFaceReader(path, images)
+
 
 _LISTED = (
     AnnotationFormat("cvat", "CVAT XML 1.1 for images", is_cvat, CvatReader, CvatWriter, ("cvat-xml",)),
@@ -62,9 +69,9 @@ _LISTED = (
     AnnotationFormat("fiftyone", "FiftyOneDataset", is_fiftyone, FiftyOneReader, FiftyOneWriter, ("51",)),
     AnnotationFormat(
         "huggingface",
-        "Hugging Face datasets (ImageFolder)",
-        is_huggingface,
-        HuggingFaceReader,
+        "Hugging Face datasets: an ImageFolder, what save_to_disk wrote, Parquet",
+        lambda path: is_huggingface(path) or is_saved(path),
+        _huggingface,
         HuggingFaceWriter,
         ("hf", "hf-datasets", "datasets"),
     ),
