@@ -17,6 +17,7 @@ from pansight.formats.annotation.door import AnnotationReader, ClassRow
 from pansight.formats.annotation.huggingface import from_example, to_example
 from pansight.formats.annotation.id_maps import objects_in
 from pansight.formats.annotation.objects import AnnotatedImage
+from pansight.formats.coco_files import is_crowd_flag
 from pansight.panoptic import PanopticMap
 
 _SPLITS, _SAVED = "dataset_dict.json", "state.json"
@@ -128,7 +129,7 @@ class SavedReader(AnnotationReader):
                     f"{self.where}: {self.names[index]} has category_id {one['category_id']}, which "
                     "classes.json does not list; add it"
                 )
-            found.append((int(one["id"]), label, bool(one.get("iscrowd")), one.get("score")))
+            found.append((int(one["id"]), label, is_crowd_flag(one.get("iscrowd")), one.get("score")))
         return objects_in(pixels.astype(np.int32), found, self.names[index])
 
 
