@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from pansight.runtime.writing import Job, MapWriter
 
 TOOLS = (
-    "coco-instances, cvat, cvat-mask, label-studio, labelme, datumaro, supervisely, segments-ai, yolo, voc, "
-    "bdd100k, huggingface, fiftyone"
+    "coco-instances, cvat, cvat-mask, label-studio, labelme, datumaro, supervisely, segments-ai, v7, yolo, "
+    "voc, bdd100k, huggingface, fiftyone"
 )
 """The formats of annotation tools that are written."""
 
@@ -86,7 +86,8 @@ def predict(
         typer.Option(
             "--output",
             "-o",
-            help="Folder for what is written; with --engine ray, an address of a store, too.",
+            help="Folder for what is written; of a video also a film, out.mp4; with --engine ray, an "
+            "address of a store, too.",
         ),
     ] = "pansight-output",
     format: Annotated[
@@ -96,8 +97,9 @@ def predict(
             show_default="overlay",
             help="overlay: pictures to look at; coco: predictions.json and predictions/*.png; or files of "
             f"an annotation tool, to correct them there: {TOOLS}. Of videos: overlay is a film, and frames "
-            "(images) and jsonl (a line a frame) can be had, too; several with commas. With --engine ray: "
-            "id PNGs and a Parquet index, and with coco predictions.json as well.",
+            "(images), jsonl (a line a frame), mcap (ROS 2 messages) and rerun (a log) can be had, too; "
+            "several with commas. With --engine ray: id PNGs and a Parquet index, and with coco "
+            "predictions.json as well.",
         ),
     ] = None,
     batch_size: Annotated[int, batch_size_option()] = 1,

@@ -59,7 +59,7 @@ def check_file(path: Path, name: str) -> None:
     try:
         status = path.stat()
     except FileNotFoundError:
-        fault = "a link to nothing; mend it" if path.is_symlink() else "no such file; check the path"
+        fault = "a link to nothing; fix it" if path.is_symlink() else "no such file; check the path"
         raise InputError(f"{name}: {fault}") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
