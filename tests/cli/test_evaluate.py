@@ -217,7 +217,7 @@ def test_ctrl_c_among_files(
     monkeypatch.setattr("pansight.metrics.coco_evaluation.read_ids", interrupted)
     run = pansight("evaluate", *files, "--json", tmp_path / "x.json")
     assert run.code == 130
-    assert "PARTIAL: stopped after 2 of 3 pictures" in run.out
+    assert "PARTIAL: stopped after 2 of 3 images" in run.out
     score = json.loads((tmp_path / "x.json").read_text())
     assert (score["partial"], score["images"]) == (True, 2)
 
@@ -421,7 +421,7 @@ def test_ctrl_c_tells_the_score_so_far(
     score = json.loads((tmp_path / "x.json").read_text())
     assert score["partial"] is True
     assert 1 <= score["images"] <= 4  # the one under way is finished
-    assert f"PARTIAL: stopped after {score['images']} of 5 pictures" in run.out
+    assert f"PARTIAL: stopped after {score['images']} of 5 images" in run.out
     assert "stopped by Ctrl-C; the score is of what was finished" in run.err
     assert "This evaluation was stopped" in (tmp_path / "x.html").read_text(encoding="utf-8")
 

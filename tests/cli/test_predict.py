@@ -230,7 +230,7 @@ def test_all_pictures_bad(pansight: Callable[..., Any], small_weights: Path, tmp
     [
         (["--model", "yoso-r50-cocoo"], "yoso-r50-coco"),
         (["--weights", "gone.safetensors"], "gone.safetensors"),
-        (["--device", "gpu"], "'gpu' is no device"),
+        (["--device", "gpu"], "'gpu' is not a device"),
         (["--engine", "steam"], "engine 'steam' is unknown; use auto, torch, eager, compiled"),
         (["--format", "pdf"], "use overlay, coco or both"),
         (["--resize", "big"], "--resize big is no rule"),

@@ -33,7 +33,7 @@ def linear_taps(source: int, target: int) -> Taps:
 def resize_crop_resize_taps(source: int, padded: int, valid: int, output: int) -> Taps:
     """Three steps in one: enlarge `source` to `padded`, keep the first `valid`, resize these to `output`.
 
-    That is how the papers bring quarter-size masks of a padded picture to the picture's own size. All steps
+    That is how the papers bring quarter-size masks of a padded image to the image's own size. All steps
     are linear, so their product is exact, and the padded size never exists in memory.
     """
     first = linear_taps(source, padded)
@@ -46,9 +46,9 @@ def resize_crop_resize_taps(source: int, padded: int, valid: int, output: int) -
 
 
 def band(taps: list[Taps], start: int, stop: int) -> tuple[int, int, Float[Tensor, "b n s"]]:
-    """Matrices that make output positions start..stop of each picture from source positions low..high.
+    """Matrices that make output positions start..stop of each image from source positions low..high.
 
-    A picture that ends before `stop` gets rows of zeros. Returns low, high and the matrices, one a picture.
+    An image that ends before `stop` gets rows of zeros. Returns low, high and the matrices, one per image.
     """
     parts = [Taps(t.sources[start:stop], t.weights[start:stop]) for t in taps]
     low = min((int(p.sources.min()) for p in parts if p.sources.size), default=0)

@@ -67,7 +67,7 @@ def to_protocol_2(pickle: bytes) -> bytes:
             continue
         if name == "STACK_GLOBAL":
             if len(strings) < 2:
-                raise ValueError("a name that is no string")
+                raise ValueError("a name that is not a string")
             del chunks[-2:]
             chunks.append(_global(*strings[-2:]))
         elif name in _GETS:

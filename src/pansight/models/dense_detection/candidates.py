@@ -20,10 +20,10 @@ LOOKS = 16
 
 
 class Queries(NamedTuple):
-    """Boxes of b pictures, one row a box, those that are `kept` first; other rows hold anything."""
+    """Boxes of b images, one row a box, those that are `kept` first; other rows hold anything."""
 
     boxes: Float[Tensor, "b k 4"]
-    """x1, y1, x2, y2 in pixels of the network's input, clipped to the picture (to 0..width - 1)"""
+    """x1, y1, x2, y2 in pixels of the network's input, clipped to the image (to 0..width - 1)"""
     scores: Float[Tensor, "b k"]
     """class probability times centerness, 0..1, falling"""
     classes: Int[Tensor, "b k"]
@@ -33,12 +33,12 @@ class Queries(NamedTuple):
     kept: Bool[Tensor, "b k"]
 
     def rows(self, index: Int[Tensor, "b m"]) -> "Queries":
-        """These rows of each picture."""
+        """These rows of each image."""
         boxes = self.boxes.gather(1, index[..., None].expand(-1, -1, 4))
         return Queries(boxes, *(column.gather(1, index) for column in self[1:]))
 
     def first(self, count: int) -> "Queries":
-        """The first rows of each picture."""
+        """The first rows of each image."""
         return Queries(*(column[:, :count] for column in self))
 
 

@@ -55,7 +55,7 @@ def first_scales(config: DenseDetectionConfig) -> tuple[float, ...]:
 
 
 class PanopticHead(nn.Module):
-    """Towers, the three maps of every level, and the two maps of the whole picture.
+    """Towers, the three maps of every level, and the two maps of the whole image.
 
     Args:
         config: of the model.

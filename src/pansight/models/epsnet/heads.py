@@ -76,7 +76,7 @@ class SemanticHead(nn.Sequential):
         self.classes = classes
 
     def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k s"]:
-        """The convolution is not padded; inputs below 3 x 3 (pictures below 257) repeat their border."""
+        """The convolution is not padded; inputs below 3 x 3 (images below 257) repeat their border."""
         # an exported graph meets inputs of either kind, so it always picks
         tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
         if tracing or min(input.shape[2:]) < 3:

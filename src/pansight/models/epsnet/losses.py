@@ -96,7 +96,7 @@ def hard_negatives(
     """
     negative = matching.labels == 0
     wanted = min(config.negatives * int((matching.labels > 0).sum()), len(logits) - 1)
-    # no difference is below 0, so what is no negative comes last, and is taken out again
+    # no difference is below 0, so what is not a negative comes last, and is taken out again
     doubt = torch.where(negative, logits.logsumexp(1) - logits[:, 0], 0.0)
     if most is not None:
         doubt = torch.minimum(doubt, most)
@@ -131,7 +131,7 @@ def _mask_loss(
 
 
 def _semantic_loss(outputs: EPSNetOutputs, picture: int, truth: Truth) -> Float[Tensor, ""]:
-    """Cross-entropy by pixel of the picture, labelled or not; the unlabelled add nothing."""
+    """Cross-entropy by pixel of the image, labelled or not; the unlabelled add nothing."""
     logits = outputs.semantic_logits[picture][None]
     size = truth.semantics.shape
     logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)

@@ -20,7 +20,7 @@ CERTAIN = 2.0
 
 
 class Open(NamedTuple):
-    """Unlabelled ground of a picture, and the channels that are certainly not there."""
+    """Unlabelled ground of an image, and the channels that are certainly not there."""
 
     ground: Bool[Tensor, "h w"]
     things: Bool[Tensor, " t"]
@@ -28,7 +28,7 @@ class Open(NamedTuple):
 
 
 class Truth(NamedTuple):
-    """One picture's annotation in the method's terms."""
+    """One image's annotation in the method's terms."""
 
     boxes: Float[Tensor, "n 4"]
     """x1, y1, x2, y2 of single objects, as shares of the input's sides"""

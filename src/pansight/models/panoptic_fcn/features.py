@@ -1,4 +1,4 @@
-"""From pictures to the pyramid, and from the pyramid to the one map that kernels are convolved with."""
+"""From images to the pyramid, and from the pyramid to the one map that kernels are convolved with."""
 
 import torch
 from jaxtyping import Float

@@ -35,7 +35,7 @@ class Oracle(NamedTuple):
 
 
 def true_target(truth: PanopticMap, valid: tuple[int, int], padded: tuple[int, int]) -> Target:
-    """A picture's truth as its network input has it: ids resized to `valid` (nearest) and padded."""
+    """An image's truth as its network input has it: ids resized to `valid` (nearest) and padded."""
     ids = truth.paint(range(1, len(truth.segments) + 1))
     rows, columns = (
         ((np.arange(new) + 0.5) * (old / new)).astype(np.int64)

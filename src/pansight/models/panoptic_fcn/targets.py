@@ -21,7 +21,7 @@ PART = 16
 
 
 class Truth(NamedTuple):
-    """One picture's annotation in the method's terms, at its true size."""
+    """One image's annotation in the method's terms, at its true size."""
 
     boxes: Float[Tensor, "n 4"]
     """x1, y1, x2, y2 in pixels, x2 and y2 one beyond the last; single objects alone, no groups"""
@@ -36,7 +36,7 @@ class Things(NamedTuple):
     """The objects of a level, m of n."""
 
     rows: Int[Tensor, " m"]
-    """their numbers among the picture's objects"""
+    """their numbers among the image's objects"""
     labels: Int[Tensor, " m"]
     centers: Int[Tensor, " m"]
     """cell of the centre, row by row; may be beyond the last one"""
@@ -50,7 +50,7 @@ class Stuff(NamedTuple):
 
 
 class Open(NamedTuple):
-    """Unlabelled ground of a picture, and the channels that are certainly not there."""
+    """Unlabelled ground of an image, and the channels that are certainly not there."""
 
     ground: Bool[Tensor, "h w"]
     """at the padded size"""
@@ -75,7 +75,7 @@ class LevelTarget(NamedTuple):
 
 
 class PictureTarget(NamedTuple):
-    """All levels of a picture, and the masks that their kernels should give (0..1)."""
+    """All levels of an image, and the masks that their kernels should give (0..1)."""
 
     levels: tuple[LevelTarget, ...]
     masks: Float[Tensor, "n h4 w4"]
@@ -110,7 +110,7 @@ def open_of(
     stuff_channels: Int[Tensor, " c"],
     channels: tuple[int, int],
 ) -> Open | None:
-    """What the picture leaves open; a channel is certainly absent if all categories that share it are."""
+    """What the image leaves open; a channel is certainly absent if all categories that share it are."""
     if not target.partial:
         return None
     impossible = target.impossible(len(thing_channels))
@@ -130,7 +130,7 @@ def encode(
     channels: tuple[int, int],
     config: PanopticFCNConfig,
 ) -> PictureTarget:
-    """Targets of one picture.
+    """Targets of one image.
 
     Args:
         sizes: height and width of P3..P7.

@@ -16,7 +16,7 @@ from pansight.nn.points import sample_points, uncertain_points
 
 
 class Truth(NamedTuple):
-    """One picture's segments without its crowd regions, which YOSO treats as background."""
+    """One image's segments without its crowd regions, which YOSO treats as background."""
 
     categories: Int[Tensor, " m"]
     masks: Float[Tensor, "m h w"]
@@ -27,7 +27,7 @@ class Truth(NamedTuple):
 def truth_of(target: Target, is_thing: Bool[Tensor, " c"] | None = None) -> Truth:
     """Drop crowd segments; masks become floats for bilinear reading.
 
-    `is_thing` is of each category; only pictures with unlabelled ground need it.
+    `is_thing` is of each category; only images with unlabelled ground need it.
     """
     plain = ~target.crowd
     categories = target.categories[plain]
@@ -97,7 +97,7 @@ def on_ground(
 def sample_truth(
     truths: list[Truth], pairs: list[Pairs], points: Float[Tensor, "n p 2"]
 ) -> Float[Tensor, "n p"]:
-    """The truth of each pair at its own points; rows of `points` follow the pairs, picture by picture.
+    """The truth of each pair at its own points; rows of `points` follow the pairs, image by image.
 
     Where every segment has a proposal, points are put into the masks' order rather than full-size masks
     into the pairs' order.
@@ -160,7 +160,7 @@ def point_weights(
         if truth.unknown is None:
             weights.append(own.new_ones(own.shape[:2]))
             continue
-        # one map for all points of a picture
+        # one map for all points of an image
         read = sample_points(truth.unknown.ground[None], own.reshape(1, -1, 2)).reshape(own.shape[:2])
         bounded = truth.unknown._replace(bounded=truth.unknown.bounded[segments])
         weights.append(bounded.weights(read))
@@ -174,9 +174,9 @@ def yoso_losses(
     config: YOSOConfig,
     is_thing: Bool[Tensor, " c"] | None = None,
 ) -> tuple[dict[str, Float[Tensor, ""]], list[list[Pairs]]]:
-    """All terms, already weighted, and the pairs of every stage and picture.
+    """All terms, already weighted, and the pairs of every stage and image.
 
-    Each stage is matched by itself. Random numbers are drawn stage by stage: one set of points a picture
+    Each stage is matched by itself. Random numbers are drawn stage by stage: one set of points per image
     for matching, then the candidates and the uniform points of the losses.
     """
     truths = [truth_of(target, is_thing) for target in targets]
