@@ -33,6 +33,17 @@ class PanopticMap:
     `ids` holds 0 (void) or the id of one of `segments` at each pixel, ids in 1..2**24-1; it is read-only, and
     shares memory with the array it was made from. Every segment has pixels. Make maps with `from_table`,
     which measures areas and boxes; the constructor takes them as they are.
+
+        >>> import numpy as np
+        >>> from pansight.categories import Categories
+        >>> ids = np.array([[1, 1, 2], [1, 0, 2]])
+        >>> panoptic = PanopticMap.from_table(ids, [(1, 0, 0.9), (2, 1)], Categories.builtin("coco"))
+        >>> [(segment.id, segment.area, segment.box) for segment in panoptic.segments]
+        [(1, 3, (0, 0, 2, 2)), (2, 2, (2, 0, 1, 2))]
+        >>> panoptic.mask(2).tolist()
+        [[False, False, True], [False, False, True]]
+        >>> panoptic.semantic().tolist()
+        [[0, 0, 1], [0, -1, 1]]
     """
 
     ids: Int32[np.ndarray, "h w"]

@@ -59,7 +59,11 @@ def _embedded(path: Path, name: str) -> ModelSpec:
 
 
 def available() -> list[ModelSpec]:
-    """Every model that has a name, the embedded ones first (those of them that this installation holds)."""
+    """Every model that has a name, the embedded ones first (those of them that this installation holds).
+
+    >>> [spec.name for spec in available()][:2]
+    ['yoso-photo', 'yoso-tiny']
+    """
     return [
         *(_embedded(embedded_path(name), name) for name in EMBEDDED if embedded_path(name).is_file()),
         *released(),
@@ -72,7 +76,11 @@ def names() -> list[str]:
 
 
 def preset(name: str) -> ModelSpec:
-    """The model called `name`. Raises PansightError with the nearest names when there is none."""
+    """The model called `name`. Raises PansightError with the nearest names when there is none.
+
+    >>> preset("yoso-r50-coco").categories_name
+    'coco'
+    """
     if name in EMBEDDED:
         return _embedded(embedded_path(name), name)
     for spec in released():

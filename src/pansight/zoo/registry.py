@@ -19,7 +19,12 @@ from pansight.zoo.strict import compare
 
 
 def build(spec: ModelSpec) -> PanopticModel:
-    """The model of `spec` with fresh weights, in training mode."""
+    """The model of `spec` with fresh weights, in training mode.
+
+    >>> from pansight.zoo import preset
+    >>> build(preset("yoso-tiny")).training
+    True
+    """
     return construct(spec.method, spec.config, spec.categories, spec.preprocess)
 
 
