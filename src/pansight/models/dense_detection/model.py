@@ -112,7 +112,7 @@ class DenseDetection(PanopticModel):
         """Query boxes, their masks from the dense boxes, painted by falling score; stuff from semantics."""
         settings = self.config.merge.replaced(settings)
         merged = merge_dense(outputs, sizes, self.config, settings, self.is_thing, form)
-        return settled(merged, settings)
+        return settled(merged, settings, form)
 
     def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
         """FCOS's rules, as the paper names none: biases learn at twice the rate and do not decay.

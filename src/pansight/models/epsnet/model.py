@@ -123,9 +123,11 @@ class EPSNet(PanopticModel):
             config,
             form,
             # whether a picture fills its input is then a matter of the preprocessing; else it is chance
-            direct=self.preprocess.squash is not None or self.preprocess.divisor == 1,
+            direct=self.preprocess.fit is None
+            and (self.preprocess.squash is not None or self.preprocess.divisor == 1),
+            max_memory=settings.max_memory,
         )
-        return settled(merged, settings)
+        return settled(merged, settings, form)
 
     @torch.no_grad()
     def embeddings(

@@ -137,16 +137,17 @@ class PanopticFCN(PanopticModel):
         instances = make_instances(
             things, features, settings.mask_threshold, least, config.top, form, settings.budget
         )
-        labels = semantic_labels(stuff, features, sizes, config.things_as_stuff, form)
+        memory = settings.max_memory
+        labels = semantic_labels(stuff, features, sizes, config.things_as_stuff, form, memory)
         rule = PriorityRule(settings.mask_threshold, False, settings.max_occlusion, settings.stuff_area)
         merged = merge_panoptic_fcn(
-            instances, labels, sizes, self.thing_categories, self.stuff_categories, rule, form
+            instances, labels, sizes, self.thing_categories, self.stuff_categories, rule, form, memory
         )
         if form == "pruned":
-            return settled(merged, settings)
+            return settled(merged, settings, form)
         worth = things.kept & (things.scores >= least)
         merged = merged._replace(overflow=worth.sum(1, dtype=torch.int32) > settings.budget)
-        return settled(merged, settings)
+        return settled(merged, settings, form)
 
     @torch.no_grad()
     def instances(

@@ -115,8 +115,9 @@ class YOSO(PanopticModel):
             categories.gather(1, order),
             kept.gather(1, order),
         )
-        merged = merge_by_argmax(candidates, sizes, self.is_thing, settings.keep_share, proposals, form)
-        return settled(merged._replace(overflow=overflow), settings)
+        rule = settings.keep_share, proposals, form, settings.max_memory
+        merged = merge_by_argmax(candidates, sizes, self.is_thing, *rule)
+        return settled(merged._replace(overflow=overflow), settings, form)
 
     @torch.no_grad()
     def embeddings(self, outputs: YOSOOutputs, sizes: Sizes, batch: PanopticBatch) -> Float[Tensor, "b s d"]:
