@@ -15,7 +15,17 @@ from torch import Tensor
 from pansight.merging.outcome import Outcome
 from pansight.merging.room import Room
 from pansight.merging.sizes import Sizes
-from pansight.merging.tiles import Canvas, Grid, bounds, common, grid_of, inside, upsample, windows
+from pansight.merging.tiles import (
+    Canvas,
+    Grid,
+    bounds,
+    common,
+    grid_of,
+    inside,
+    least_by_tile,
+    patch_minima,
+    upsample,
+)
 
 # Room for rounding in the interpolation, relative to the largest logit of a window.
 SLACK = 1e-5
@@ -115,24 +125,10 @@ def _plan(
 
 
 def _floor(logits: Logits, scores: Float[Tensor, " k"], grid: Grid, some: int) -> Float[Tensor, " t"]:
-    """A score * probability that some mask surely has, at every pixel of each tile.
-
-    A pixel mixes at most span x span source values, so at the place of each such patch some mask surely has
-    what its smallest value there makes; the least of that over the patches of a tile's window is the answer.
-    """
-    span_y, span_x = grid.rows.span, grid.columns.span
-    sure = None
-    for least, score in zip(logits.split(some), scores.split(some), strict=True):
-        for _ in range(span_y - 1):
-            least = torch.minimum(least[:, :-1], least[:, 1:])
-        for _ in range(span_x - 1):
-            least = torch.minimum(least[:, :, :-1], least[:, :, 1:])
-        worth = (least.sigmoid() * score[:, None, None]).amax(0)
-        sure = worth if sure is None else torch.maximum(sure, worth)
-    assert sure is not None
-    sure = windows(sure.T, grid.rows.windows[:, : grid.rows.windows.shape[1] - span_y + 1]).amin(2)
-    sure = windows(sure.T, grid.columns.windows[:, : grid.columns.windows.shape[1] - span_x + 1]).amin(2)
-    return sure.flatten()
+    """A score * probability that some mask surely has, at every pixel of each tile."""
+    parts = zip(logits.split(some), scores.split(some), strict=True)
+    worth = [(patch_minima(part, grid).sigmoid() * score[:, None, None]).amax(0) for part, score in parts]
+    return least_by_tile(torch.stack(worth).amax(0), grid)
 
 
 def _decide(
