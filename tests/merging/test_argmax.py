@@ -90,8 +90,8 @@ def test_bounds_hold_at_every_pixel(scene: tuple[Tensor, Tensor, Sizes]) -> None
     """What the plan leaves out can neither win nor lie on both sides of one half; its floor is a floor."""
     logits, scores, (padded, (valid,), (output,)) = scene
     grid = grid_of((logits.shape[1], logits.shape[2]), Sizes(padded, [valid], [output]), 0)
-    plan = pruned._plan(logits, scores, torch.ones(len(scores), dtype=torch.bool), grid)
-    floor = pruned._floor(logits, scores, grid)
+    plan = pruned._plan(logits, scores, torch.ones(len(scores), dtype=torch.bool), grid, Room())
+    floor = pruned._floor(logits, scores, grid, 2)
     large = F.interpolate(logits[None], size=padded, mode="bilinear", align_corners=False)
     large = large[:, :, : valid[0], : valid[1]]
     large = F.interpolate(large, size=output, mode="bilinear", align_corners=False)[0]
