@@ -33,7 +33,7 @@ from pansight.nn.losses import (
 )
 
 
-class Truth(NamedTuple):
+class DenseTruth(NamedTuple):
     """What a batch should say. Under weak supervision no instance mask went into it, only boxes."""
 
     things: list[Things]
@@ -52,7 +52,7 @@ class Truth(NamedTuple):
 @torch.no_grad()
 def truth_of(
     targets: list[Target], outputs: DenseOutputs, channels: Int[Tensor, " n"], config: DenseDetectionConfig
-) -> Truth:
+) -> DenseTruth:
     """The targets of all losses, at the sizes of the outputs' maps.
 
     `channels` gives each category's thing channel, -1 for stuff.
@@ -74,7 +74,7 @@ def truth_of(
             for one, target in zip(found, targets, strict=True)
         ]
 
-    return Truth(
+    return DenseTruth(
         [truth.things for truth in boxed],
         assigned(level_grid),
         assigned(dense_grid) if config.levelness else None,

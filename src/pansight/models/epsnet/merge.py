@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from pansight.merging import Form, PriorityRule, SoftMasks, keep_first, merge_by_priority
+from pansight.merging import Form, PriorityRule, SoftMasks, merge_by_priority, top_k_kept
 from pansight.merging.room import renumber
 from pansight.merging.sizes import Sizes
 from pansight.models.epsnet.config import EPSNetConfig
@@ -59,7 +59,7 @@ def merge_epsnet(
     With `direct`, and where all pictures fill the input, maps are brought to the output's size at once, as in
     the released code; else through the padded input's size.
     """
-    found = detections if form == "fixed" else detections.rows(keep_first(detections.kept, form))
+    found = detections if form == "fixed" else detections.rows(top_k_kept(detections.kept, form))
     allowed = found.kept & _has_area(found.boxes, sizes)
     values = assemble_masks(outputs.prototypes, found.coefficients, found.boxes)
     direct = direct and all(valid == sizes.padded for valid in sizes.valid)

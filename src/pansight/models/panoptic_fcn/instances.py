@@ -10,7 +10,7 @@ from pansight.merging.numbers import Number
 from pansight.merging.room import Room
 from pansight.merging.sizes import Sizes
 from pansight.merging.upsampling import interpolated
-from pansight.models.panoptic_fcn.merge import Instances
+from pansight.models.panoptic_fcn.merge import SoftInstances
 from pansight.nn.boxes import boxes_of
 
 
@@ -27,7 +27,7 @@ class InstanceMasks(NamedTuple):
 
 
 def cut_instances(
-    instances: Instances, sizes: Sizes, thing_categories: Int[Tensor, " t"], threshold: Number
+    instances: SoftInstances, sizes: Sizes, thing_categories: Int[Tensor, " t"], threshold: Number
 ) -> list[InstanceMasks]:
     """Enlarge probabilities to each picture's output, twice as the released code does, and cut them.
 

@@ -11,7 +11,7 @@ from pansight.models.base import Target
 from pansight.models.panoptic_fcn.config import PanopticFCNConfig
 from pansight.models.panoptic_fcn.outputs import FEATURE_STRIDE
 from pansight.nn.boxes import boxes_of
-from pansight.nn.resampling import linear_taps
+from pansight.nn.resampling import linear_weights
 
 IGNORED = -1
 """semantic class of pixels that no annotation covers"""
@@ -20,7 +20,7 @@ PART = 16
 """masks that are worked on at a time, which bounds memory"""
 
 
-class Truth(NamedTuple):
+class PanopticFCNTruth(NamedTuple):
     """One image's annotation in the method's terms, at its true size."""
 
     boxes: Float[Tensor, "n 4"]
@@ -88,7 +88,7 @@ def truth_of(
     target: Target,
     thing_channels: Int[Tensor, " c"],
     stuff_channels: Int[Tensor, " c"],
-) -> Truth:
+) -> PanopticFCNTruth:
     """The annotation without padding and groups; the channels are by category, negative where it has none."""
     height, width = target.size
     masks = target.masks[:, :height, :width]
@@ -101,7 +101,7 @@ def truth_of(
     if len(masks):
         for some, its in zip(masks.split(PART), numbers.split(PART), strict=True):
             semantics = torch.maximum(semantics, (some * its[:, None, None]).amax(0))
-    return Truth(boxes[single], things[single], masks[single], semantics.long() - 1)
+    return PanopticFCNTruth(boxes[single], things[single], masks[single], semantics.long() - 1)
 
 
 def open_of(
@@ -124,7 +124,7 @@ def open_of(
 
 @torch.no_grad()
 def encode(
-    truth: Truth,
+    truth: PanopticFCNTruth,
     sizes: list[tuple[int, int]],
     padded: tuple[int, int],
     channels: tuple[int, int],
@@ -169,7 +169,7 @@ def encode(
 
 
 def quartered(
-    truth: Truth, quarter: tuple[int, int], classes: int
+    truth: PanopticFCNTruth, quarter: tuple[int, int], classes: int
 ) -> tuple[Float[Tensor, "n h4 w4"], Float[Tensor, "s h4 w4"]]:
     """Objects' masks and semantic classes at a quarter of the size, rounded; 0..1, and 0 beyond.
 
@@ -183,7 +183,7 @@ def quartered(
     height, width = (int(side / FEATURE_STRIDE + 0.5) for side in sides)
     if not (height and width):
         return masks, labels
-    rows, columns = linear_taps(sides[0], height), linear_taps(sides[1], width)
+    rows, columns = linear_weights(sides[0], height), linear_weights(sides[1], width)
     for i in range(2):
         y, wy = (torch.from_numpy(part[:, i]).to(device) for part in rows)
         seen, meant = truth.masks[:, y], truth.semantics[y]

@@ -15,7 +15,7 @@ from pansight.nn.losses import dice_loss, mean_over_processes
 from pansight.nn.points import sample_points, uncertain_points
 
 
-class Truth(NamedTuple):
+class YOSOTruth(NamedTuple):
     """One image's segments without its crowd regions, which YOSO treats as background."""
 
     categories: Int[Tensor, " m"]
@@ -24,7 +24,7 @@ class Truth(NamedTuple):
     """None where everything is labelled"""
 
 
-def truth_of(target: Target, is_thing: Bool[Tensor, " c"] | None = None) -> Truth:
+def truth_of(target: Target, is_thing: Bool[Tensor, " c"] | None = None) -> YOSOTruth:
     """Drop crowd segments; masks become floats for bilinear reading.
 
     `is_thing` is of each category; only images with unlabelled ground need it.
@@ -33,19 +33,19 @@ def truth_of(target: Target, is_thing: Bool[Tensor, " c"] | None = None) -> Trut
     categories = target.categories[plain]
     masks = target.masks[plain].float()
     if not target.partial or is_thing is None:
-        return Truth(categories, masks)
+        return YOSOTruth(categories, masks)
     impossible = target.impossible(len(is_thing))
     # an object is labelled whole or not at all; stuff of the same kind may go on where nobody labelled
     bounded = is_thing | impossible
-    return Truth(categories, masks, Unknown(target.unknown().float(), impossible, bounded[categories]))
+    return YOSOTruth(categories, masks, Unknown(target.unknown().float(), impossible, bounded[categories]))
 
 
-def segment_weight(truth: Truth, balance: float) -> float:
+def segment_weight(truth: YOSOTruth, balance: float) -> float:
     """What each segment of an image counts."""
     return float(max(len(truth.categories), 1) ** -balance)
 
 
-def segment_count(truths: list[Truth], balance: float = 0.0) -> Float[Tensor, ""]:
+def segment_count(truths: list[YOSOTruth], balance: float = 0.0) -> Float[Tensor, ""]:
     """Segments a process, averaged over all processes, at least 1: the normaliser of the mask losses."""
     total = sum(len(t.categories) * segment_weight(t, balance) for t in truths)
     return mean_over_processes(torch.tensor(float(total), device=truths[0].masks.device))
@@ -53,7 +53,7 @@ def segment_count(truths: list[Truth], balance: float = 0.0) -> Float[Tensor, ""
 
 def class_loss(
     class_logits: Float[Tensor, "b n k"],
-    truths: list[Truth],
+    truths: list[YOSOTruth],
     pairs: list[Pairs],
     class_weights: Float[Tensor, " k"],
     mask_logits: Float[Tensor, "b n h w"],
@@ -95,7 +95,7 @@ def on_ground(
 
 
 def sample_truth(
-    truths: list[Truth], pairs: list[Pairs], points: Float[Tensor, "n p 2"]
+    truths: list[YOSOTruth], pairs: list[Pairs], points: Float[Tensor, "n p 2"]
 ) -> Float[Tensor, "n p"]:
     """The truth of each pair at its own points; rows of `points` follow the pairs, image by image.
 
@@ -116,7 +116,7 @@ def sample_truth(
 
 def mask_losses(
     mask_logits: Float[Tensor, "b n h w"],
-    truths: list[Truth],
+    truths: list[YOSOTruth],
     pairs: list[Pairs],
     count: Float[Tensor, ""],
     config: YOSOConfig,
@@ -147,7 +147,7 @@ def mask_losses(
 
 
 def point_weights(
-    truths: list[Truth], pairs: list[Pairs], points: Float[Tensor, "n p 2"]
+    truths: list[YOSOTruth], pairs: list[Pairs], points: Float[Tensor, "n p 2"]
 ) -> Float[Tensor, "n p"] | None:
     """How much each pair's points count: none on unlabelled ground unless its segment ends there."""
     if all(truth.unknown is None for truth in truths):
