@@ -11,6 +11,9 @@ from pansight.cli.threads import share_cores
 from pansight.errors import CheckpointError, DataError, InputError
 
 TARGETS = ("onnx", "openvino", "torch", "tensorrt")
+TRITON = "triton"
+"""not a runtime for a file of its own, but a server that takes ONNX in its place"""
+
 CALIBRATION = 64
 """images that int8 is calibrated on"""
 
@@ -29,8 +32,9 @@ def export(
         str | None,
         typer.Option(
             "--to",
-            metavar="[onnx|openvino|torch|tensorrt]",
-            help="What the file is for; told by the ending of --output if not given.",
+            metavar="[onnx|openvino|torch|tensorrt|triton]",
+            help="What the file is for (triton: a model repository with the ONNX file); told by the ending "
+            "of --output if not given.",
             show_default=False,
         ),
     ] = None,
@@ -46,7 +50,8 @@ def export(
         typer.Option(
             "--output",
             "-o",
-            help="The file: .onnx, .xml, .pt2 or .engine; MODEL.* if not given.",
+            help="The file: .onnx, .xml, .pt2 or .engine; MODEL.* if not given. Of triton the folder, "
+            "`triton` if not given.",
             show_default=False,
         ),
     ] = None,
@@ -119,10 +124,16 @@ def export(
         return
     if model is None:
         raise InputError("name a MODEL to export, such as yoso-tiny; --list shows what can be exported")
-    target = _target(to, output)
     from pansight.zoo.hub import title_of
 
-    path = output or Path(f"{title_of(model)}{SUFFIXES[target]}")
+    repository = (output or Path(TRITON)) if to == TRITON else None
+    target = "onnx" if repository is not None else _target(to, output)
+    if repository is not None:
+        from pansight.export.triton_target import graph_path, write_config
+
+        path = graph_path(repository, title_of(model))
+    else:
+        path = output or Path(f"{title_of(model)}{SUFFIXES[target]}")
     if path.suffix != SUFFIXES[target]:
         raise InputError(f"{path} must end in {SUFFIXES[target]} for --to {target}; choose such a name")
     _known("--cut", cut, ("network", "whole"))
@@ -173,6 +184,8 @@ def export(
         ) from error
     for line in lines:
         print(line)
+    if repository is not None:
+        print(f"{write_config(repository, Path(model).stem)}: unverified on a Triton server")
     print(f"{path}: {loaded.method}, {cut} cut for {target}, {precision}, {_megabytes(path):.1f} MB")
 
 
@@ -263,8 +276,8 @@ def _target(to: str | None, output: Path | None) -> str:
             if output.suffix == suffix:
                 return target
     if to is None:
-        raise InputError("say what the file is for: --to onnx, openvino, torch or tensorrt")
-    _known("--to", to, TARGETS)
+        raise InputError("say what the file is for: --to onnx, openvino, torch, tensorrt or triton")
+    _known("--to", to, (*TARGETS, TRITON))
     return to
 
 
