@@ -152,7 +152,7 @@ def test_label_maps_take_classes_from_the_stuff_json(pansight: Pansight, tmp_pat
         ),
         (
             ("polygons", "--to", "vox"),
-            "--to vox is no format; use coco-panoptic, coco-instances, cvat, cvat-mask",
+            "--to vox is not a format; use coco-panoptic, coco-instances, cvat, cvat-mask",
         ),
         (("polygons", "--categories", "x.json"), "x.json is neither a built-in category set"),
         (("polygons", "--categories", "coco", "--things", "car"), "--things means nothing for --categories"),

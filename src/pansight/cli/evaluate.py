@@ -84,8 +84,8 @@ def evaluate(
         str,
         typer.Option(
             metavar="[id|file-name]",
-            help="How a prediction finds its truth: by image id, or by the name of the picture "
-            "(`pansight predict` numbers pictures itself).",
+            help="How a prediction finds its truth: by image id, or by the name of the image "
+            "(`pansight predict` numbers images itself).",
             rich_help_panel=_FILES,
         ),
     ] = "id",
@@ -263,7 +263,7 @@ def evaluate(
                 "give TRUTH.json and PREDICTIONS.json, or --model NAME and --data LOCATION; see --help"
             )
         if match not in ("id", "file-name"):
-            raise InputError(f"--match {match} is no way to pair pictures; use id or file-name")
+            raise InputError(f"--match {match} is no way to pair images; use id or file-name")
         if match_categories not in ("id", "name"):
             raise InputError(f"--match-categories {match_categories} is no way to do it; use id or name")
         output.check(inputs=(truth, predictions))
@@ -329,7 +329,7 @@ def evaluate(
     if data is None:
         raise InputError("--model needs --data: a folder, a COCO panoptic JSON, or 'scenes'")
     if unmatched not in ("leave-out", "count"):
-        raise InputError(f"--unmatched {unmatched} is no choice; use leave-out or count")
+        raise InputError(f"--unmatched {unmatched} is not a choice; use leave-out or count")
     output.check(inputs=(Path(data), *filter(None, (class_map,))))
     share_cores()
     from pansight.cli.datasets import open_from_options

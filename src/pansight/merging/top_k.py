@@ -37,7 +37,7 @@ def top_k_in_place(worth: Float[Tensor, "b n"], count: int) -> Int[Tensor, "b k"
     above, equal = worth > least, worth == least
     room = count - above.sum(1, keepdim=True, dtype=torch.int32)
     chosen = above | (equal & (equal.to(torch.int32).cumsum(1, dtype=torch.int32) <= room))
-    # not the length: in a graph that is traced it is no number
+    # not the length: in a graph that is traced it is not a number
     keys = torch.where(chosen, -places.to(torch.float32), -float(1 << 24))
     return keys.topk(count, dim=1).indices
 

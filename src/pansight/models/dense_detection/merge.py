@@ -81,7 +81,7 @@ def enlarged_sizes(outputs: DenseOutputs, sizes: Sizes) -> Sizes:
 def _semantics(
     outputs: DenseOutputs, sizes: Sizes, among: Int[Tensor, " s"] | None, form: Form, memory: int | None
 ) -> Int[Tensor, "b h w"]:
-    """Best category of each pixel, of all or of some; -1 beyond a picture."""
+    """Best category of each pixel, of all or of some; -1 beyond an image."""
     if among is None:
         return semantic_argmax(outputs.semantic_logits, sizes, form, memory)
     if not len(among):

@@ -122,7 +122,7 @@ class EPSNet(PanopticModel):
             rule,
             config,
             form,
-            # whether a picture fills its input is then a matter of the preprocessing; else it is chance
+            # whether an image fills its input is then a matter of the preprocessing; else it is chance
             direct=self.preprocess.fit is None
             and (self.preprocess.squash is not None or self.preprocess.divisor == 1),
             max_memory=settings.max_memory,

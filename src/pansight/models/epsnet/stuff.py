@@ -20,7 +20,7 @@ from pansight.merging.tiles import (
 )
 from pansight.merging.upsampling import Upsampling
 
-# Room for rounding in the interpolation, relative to the largest logit of a picture.
+# Room for rounding in the interpolation, relative to the largest logit of an image.
 SLACK = 1e-5
 
 Channels = Int[Tensor, "b H W"]
@@ -38,7 +38,7 @@ def label(
 
     Of equal logits the first channel has it. Both are one answer but where channel 0 wins the first.
 
-    Returns int32 channels; beyond a picture's own output anything.
+    Returns int32 channels; beyond an image's own output anything.
     """
     if form == "pruned":
         return _label_pruned(logits, sizes, handicap, room_for(max_memory, sizes.pixels()))
@@ -54,7 +54,7 @@ def label(
 def _label_pruned(
     logits: Float[Tensor, "b s h w"], sizes: Sizes, handicap: float, room: Room
 ) -> tuple[Channels, Channels]:
-    """For CPUs: in each tile of the picture only channels that may win there are upsampled."""
+    """For CPUs: in each tile of the image only channels that may win there are upsampled."""
     found = []
     for picture in range(len(logits)):
         maps = logits[picture].float().contiguous()
@@ -64,7 +64,7 @@ def _label_pruned(
 
 
 def _tiles(maps: Float[Tensor, "s h w"], grid: Grid, handicap: float, room: Room) -> tuple[Canvas, Canvas]:
-    """Both answers for one picture, tile by tile; those that need equally many channels are done together."""
+    """Both answers for one image, tile by tile; those that need equally many channels are done together."""
     weaker = torch.cat((maps[:1] - handicap, maps[1:]))
     _, highest = bounds(maps, grid)
     needed = highest >= least_by_tile(patch_minima(weaker, grid).amax(0), grid) - SLACK * maps.abs().amax()

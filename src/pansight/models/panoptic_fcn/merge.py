@@ -75,7 +75,7 @@ def semantic_labels(
     form: Form,
     max_memory: int | None = None,
 ) -> Int[Tensor, "b H W"]:
-    """The most probable semantic class of each pixel, 0: things; -1 beyond a picture's own output.
+    """The most probable semantic class of each pixel, 0: things; -1 beyond an image's own output.
 
     Probabilities are enlarged, not logits, and classes without a kernel are 0 everywhere; where all are 0
     the answer is 0, too.

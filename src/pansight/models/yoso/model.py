@@ -86,7 +86,7 @@ class YOSO(PanopticModel):
     def losses_and_pairs(
         self, outputs: YOSOOutputs, targets: list[Target]
     ) -> tuple[dict[str, Float[Tensor, ""]], list[Any]]:
-        """The losses, and for each stage and picture the matched (proposals, segments)."""
+        """The losses, and for each stage and image the matched (proposals, segments)."""
         stages = [*outputs.earlier, StagePrediction(outputs.class_logits, outputs.mask_logits)]
         return yoso_losses(stages, targets, self.yoso_head.criterion.empty_weight, self.config, self.is_thing)
 
