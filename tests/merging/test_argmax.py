@@ -1,4 +1,4 @@
-"""The contest for pixels: its bounds hold, tiles of any size agree, and nothing clear is worked out."""
+"""Who wins pixels: its bounds hold, tiles of any size agree, and nothing clear is worked out."""
 
 from unittest import mock
 
@@ -114,7 +114,7 @@ def test_bounds_hold_at_every_pixel(scene: tuple[Tensor, Tensor, Sizes]) -> None
         assert (plan.mixed[:, tile] >= split).all()
         assert (plan.needed[:, tile] >= split).all()
         assert (above.all(1) >= plan.solid[:, tile]).all()
-        assert not plan.settled[tile] or (len(winners) == 1 and not split[winners].any())
+        assert not plan.decided[tile] or (len(winners) == 1 and not split[winners].any())
 
 
 @given(st.integers(1, 5000), st.integers(1, 128))
