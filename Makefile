@@ -1,11 +1,13 @@
 # Two commands are all that is needed: `make demo` and `make test`. Both set everything up on the first call.
-.PHONY: help demo test explore lint format docs clean
+.PHONY: help demo test explore coverage validate lint format docs clean
 .DEFAULT_GOAL := help
 
 help: ## Show what there is
 	@echo "make demo    set up, then segment synthetic street scenes with the embedded model (DEMO_ARGS=... adds pictures)"
 	@echo "make test    set up, then run every test"
 	@echo "make explore set up, then look for new failing cases: fresh draws, ten times as many examples"
+	@echo "make coverage set up, then run every test and show which lines none of them runs"
+	@echo "make validate set up, then run every kind of export, and write down what came of it"
 	@echo "make lint    set up, then run the linters and the type checker"
 	@echo "make format  set up, then format the code"
 	@echo "make docs    set up, then build the documentation: docs/_build/index.html"
@@ -22,6 +24,14 @@ test:
 explore:
 	@./scripts/setup dev
 	@.venv/bin/python -m pytest --explore $(PYTEST_ARGS)
+
+coverage:
+	@./scripts/setup dev
+	@.venv/bin/python -m pytest --cov --cov-report=term-missing $(PYTEST_ARGS)
+
+validate:
+	@./scripts/setup dev
+	@PANSIGHT_VALIDATE=1 .venv/bin/python -m pytest tests/export/test_parity_matrix.py $(PYTEST_ARGS)
 
 lint:
 	@./scripts/setup dev
@@ -40,4 +50,4 @@ docs:
 	@echo "docs/_build/index.html"
 
 clean:
-	rm -rf docs/_build .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis demo-output build dist
+	rm -rf docs/_build .venv .pytest_cache .mypy_cache .ruff_cache .coverage* .hypothesis demo-output build dist

@@ -61,7 +61,7 @@ def test_all_is_measured_anew(pansight: Pansight, source: Path, tmp_path: Path, 
         assert np.array_equal(made, read_ids(source.with_suffix("") / f"{number}.png"))
 
 
-def test_what_is_broken_is_named_and_mended_later(pansight: Pansight, source: Path, tmp_path: Path) -> None:
+def test_what_is_broken_is_named_and_fixed_later(pansight: Pansight, source: Path, tmp_path: Path) -> None:
     broken = source.with_suffix("") / "2.png"
     whole = broken.read_bytes()
     broken.write_bytes(whole[:30])

@@ -239,5 +239,5 @@ def test_names_that_no_file_can_have_are_missing_files(files: Files, name: str) 
     with pytest.raises(DataError, match="no such file; check the folder of the pictures"):
         data[0]
     files.content["annotations"][0]["file_name"] = name
-    with pytest.raises(DataError, match="no such file; check the folder of the id pictures"):
+    with pytest.raises(DataError, match="no such file; check the folder of the panoptic PNGs"):
         files.open().truth(0)

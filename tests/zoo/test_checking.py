@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
+from pansight.models.released_files import RELEASED
 from pansight.zoo import available
 from pansight.zoo.checking import check_files, files_of
-from pansight.zoo.released_files import RELEASED
 
 
 def publish(server: Any, model: Any, folder: Path) -> bytes:

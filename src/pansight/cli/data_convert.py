@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 FORMAT_NAMES = (
     "coco-panoptic, coco-instances, cvat, cvat-mask, label-studio, labelme, datumaro, supervisely, "
-    "segments-ai, yolo, voc, bdd100k, huggingface, fiftyone"
+    "segments-ai, v7, yolo, voc, bdd100k, huggingface, fiftyone, kitti-step, cityscapes-vps, vipseg"
 )
 """What --from and --to may be called, for their help; a test holds it equal to the formats there are."""
 
@@ -169,9 +169,10 @@ def convert(
     elif target in tuple(Form):
         conversion = Export(made, output, Form(target), count)
     else:
-        from pansight.formats.annotation import FORMATS
+        from pansight.formats.annotation import FORMATS, VIDEO_WRITERS
 
-        conversion = ToolExport(made, FORMATS[target].writer(output, made.categories), count)
+        writer = VIDEO_WRITERS.get(target) or FORMATS[target].writer
+        conversion = ToolExport(made, writer(output, made.categories), count)
     for remark in getattr(opened.truth, "remarks", ()):
         print(f"remark: {remark}", file=sys.stderr)
     run_conversion(conversion, "converting", "converted")
@@ -198,14 +199,14 @@ def _mapped(source: "TruthSource", file: Path, categories: str | None) -> "Truth
 
 def _target(to: str) -> str:
     """The form or format that --to means. Raises InputError, listing all, when there is none."""
-    from pansight.formats.annotation import find_format
+    from pansight.formats.annotation import VIDEO_WRITERS, find_format
 
     wanted = to.lower().replace("_", "-")
     if wanted in PANOPTIC:
         return "panoptic"
     if wanted in INSTANCES:
         return "instances"
-    if wanted in ("cityscapes", "semantic"):
+    if wanted in ("cityscapes", "semantic") or wanted in VIDEO_WRITERS:
         return wanted
     try:
         return find_format(wanted).name

@@ -37,13 +37,14 @@ def models(
 
     Exit code of --check: 0 all files are well, 1 some are not, 2 none is.
     """
-    from pansight.zoo import available, preset
+    from pansight.zoo.listing import listed_models
 
-    specs = [preset(name) for name in wanted] if wanted else available()
     if check:
-        _check(specs, as_json)
+        from pansight.zoo import available, preset
+
+        _check([preset(name) for name in wanted] if wanted else available(), as_json)
         return
-    rows = [describe(spec) for spec in specs]
+    rows = listed_models(wanted)
     if as_json:
         print(json.dumps(rows, indent=2))
     elif verbose:
@@ -81,7 +82,7 @@ def _check(specs: "list[ModelSpec]", as_json: bool) -> None:
         print(f"{well} of {len(checks)} files are well")
         fresh = [found for found in checks if found.is_new and found.well]
         if fresh:
-            print("not yet in the table (src/pansight/zoo/released_files.py), to be compared with others':")
+            print("not yet in src/pansight/models/released_files.py; compare them with others' before:")
         for found in fresh:
             print(f'    {found.file.name}: sha256="{found.sha256}", size={found.size}')
     if well < len(checks):
@@ -109,42 +110,6 @@ def _print_all(rows: list[dict[str, Any]]) -> None:
             digest = "" if file["sha256"] is None else f", SHA-256 {file['sha256']}"
             print(f"    {file['url']} ({bytes_}{digest})")
             print(f"    from {file['page']}, kept as {file['cache']}")
-
-
-def describe(spec: "ModelSpec") -> dict[str, Any]:
-    """All that is known of a model without its weights, as JSON says it."""
-    from pansight.zoo.cache import weights_folder, where
-    from pansight.zoo.parameters import parameters_of
-
-    return {
-        "name": spec.name,
-        "method": spec.method,
-        "description": spec.description,
-        "data": spec.categories_name,
-        "things": len(spec.categories.thing_indices),
-        "stuff": len(spec.categories.stuff_indices),
-        "parameters": parameters_of(spec),
-        "short_side": spec.preprocess.short,
-        "longest_side": spec.preprocess.longest,
-        "squashed": spec.preprocess.squash,
-        "weights": where(spec),
-        "licence": spec.weights[0].licence if spec.weights else spec.licence,
-        "files": [
-            {
-                "url": file.url,
-                "cache": str(weights_folder() / file.name),
-                "licence": file.licence,
-                "page": file.page,
-                "size": file.size,
-                "sha256": file.sha256,
-            }
-            for file in spec.weights
-        ],
-        "figures": [
-            {"pq": figure.pq, "fps": figure.fps, "hardware": figure.hardware, "source": figure.source}
-            for figure in spec.figures
-        ],
-    }
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:

@@ -164,7 +164,9 @@ class CocoPanoptic:
         file = find_id_picture(self._masks, name)
         if file is None:
             hint = misplaced_hint(str(self._masks), name)
-            raise DataError(f"{self._masks}/{name}: no such file{hint}; check the folder of the id pictures")
+            raise DataError(
+                f"{self._masks}/{name}: no such file{hint}; check the folder of the panoptic PNGs"
+            )
         rows = slice(*self._offsets[position : position + 2].tolist())
         table = zip(
             self._ids[rows].tolist(),

@@ -93,12 +93,21 @@ def read_ids(path: str | os.PathLike[str]) -> Int32[np.ndarray, "h w"]:
     try:
         content = Path(path).read_bytes()
     except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file; check the folder of the id pictures") from error
+        raise DataError(f"{path}: no such file; {_whereabouts(Path(path))}") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}); replace the file") from error
     except ValueError as error:  # a null byte in it, or half of a character
         raise DataError(f"{str(path)!r}: no name of a file ({error}); correct it") from error
     return decode_ids(content, str(path))
+
+
+def _whereabouts(path: Path) -> str:
+    """What to say of a PNG that is not there: where one of its name lies above; else where to look."""
+    base = path.name.replace("\\", "/").rpartition("/")[2]
+    for folder in path.parents[:4]:
+        if folder / base != path and os.path.isfile(folder / base):  # noqa: PTH113  (names that are too long)
+            return f"{base} lies in {folder}: list file names relative to that folder"
+    return "check the folder of the panoptic PNGs"
 
 
 def decode_ids(content: bytes, name: str) -> Int32[np.ndarray, "h w"]:

@@ -12,6 +12,7 @@ from pansight.categories import Categories
 from pansight.errors import CategoryError, DataError, InputError
 from pansight.panoptic import cityscapes, coco, frameworks
 from pansight.panoptic.checks import check_segments, checked_ids, shortened
+from pansight.panoptic.comparing import same_maps
 from pansight.panoptic.ids import ids_to_rgb, rgb_to_ids
 from pansight.panoptic.merge_masks import merge_masks
 from pansight.panoptic.regions import measure_regions
@@ -179,21 +180,7 @@ class PanopticMap:
 
         Scores are not compared.
         """
-        if self.ids.shape != other.ids.shape or self.categories != other.categories:
-            return False
-        if len(self.segments) != len(other.segments):
-            return False
-        partners = []
-        for segment in self.segments:
-            x, y, width, _ = segment.box
-            first = x + int(np.argmax(self.ids[y, x : x + width] == segment.id))
-            partner = other._by_id.get(int(other.ids[y, first]))
-            if partner is None or partner.category != segment.category:
-                return False
-            if partner.is_crowd != segment.is_crowd:
-                return False
-            partners.append(partner.id)
-        return len(set(partners)) == len(partners) and np.array_equal(self.paint(partners), other.ids)
+        return same_maps(self, other)
 
     def to_coco(
         self, image_id: int | str | np.integer[Any], file_name: str

@@ -19,7 +19,7 @@ from pansight.zoo.native import read_tensors
 from pansight.zoo.pickles import torch_container
 from pansight.zoo.reasons import first_line
 from pansight.zoo.spec import ModelSpec
-from pansight.zoo.strict import Mismatch, State, compare, load_strictly
+from pansight.zoo.strict import Mismatch, State, compare, load_strictly, unwrapped
 
 WRAPPERS = ("model", "state_dict", "blobs")
 """keys under which trainers (Caffe2's the last) put the weights, beside optimizer, scheduler and iteration"""
@@ -73,10 +73,7 @@ def read_state(path: str | os.PathLike[str]) -> State:
                 "give a file with a state dict"
             )
         state[key] = tensor
-    state = {key.replace("_orig_mod.", ""): tensor for key, tensor in state.items()}
-    if all(key.startswith("module.") for key in state):
-        state = {key.removeprefix("module."): tensor for key, tensor in state.items()}
-    return state
+    return unwrapped(state)
 
 
 def _refuse_checkpoint(content: Any, path: Path) -> None:

@@ -5,7 +5,7 @@ run `pansight models --check`, which prints both for this table. Licences are th
 them states one for the weights apart.
 """
 
-from pansight.zoo.spec import ReleasedFile
+from pansight.models.spec import ReleasedFile
 
 _YOSO = "https://github.com/hujiecpp/YOSO/releases/download/v0.1"
 _TRI = "https://tri-ml-public.s3.amazonaws.com/github/realtime_panoptic/models"

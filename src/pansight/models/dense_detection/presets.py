@@ -3,8 +3,8 @@
 from pansight.categories import Categories
 from pansight.models.dense_detection.config import DenseDetectionConfig, DenseMergeSettings
 from pansight.models.preprocess import Preprocess
-from pansight.zoo.released_files import RELEASED
-from pansight.zoo.spec import Figure, ModelSpec
+from pansight.models.released_files import RELEASED
+from pansight.models.spec import Figure, ModelSpec
 
 MEAN_BGR = (102.9801, 115.9465, 122.7717)
 

@@ -5,8 +5,8 @@ from typing import Any
 from pansight.categories import Categories
 from pansight.models.panoptic_fcn.config import PanopticFCNConfig, PanopticFCNMergeSettings
 from pansight.models.preprocess import Preprocess
-from pansight.zoo.released_files import RELEASED
-from pansight.zoo.spec import Figure, ModelSpec
+from pansight.models.released_files import RELEASED
+from pansight.models.spec import Figure, ModelSpec
 
 README = "README of the released Panoptic FCN code"
 PAPER = "paper of Panoptic FCN"

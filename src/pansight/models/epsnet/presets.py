@@ -3,8 +3,8 @@
 from pansight.categories import Categories
 from pansight.models.epsnet.config import EPSNetConfig
 from pansight.models.preprocess import Preprocess
-from pansight.zoo.released_files import RELEASED
-from pansight.zoo.spec import Figure, ModelSpec
+from pansight.models.released_files import RELEASED
+from pansight.models.spec import Figure, ModelSpec
 
 README = "README of the released EPSNet code"
 
