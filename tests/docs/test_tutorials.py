@@ -31,10 +31,10 @@ def test_a_page_runs_as_written(name: str, tmp_path: Path, monkeypatch: pytest.M
 
 def test_blocks_are_found_with_their_notes(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    shrunk = '% test: replace "600" by "4"\n```sh\npansight train --steps 600\n```\n'
+    shrunk = "% test: replace `600` by `4`\n```sh\npansight train --steps 600\n```\n"
     page.write_text(f"one\n\n{shrunk}\n```console\n$ x\n```\n")
     assert list(blocks(page)) == [
-        Block("sh", "pansight train --steps 4\n", 5, ('replace "600" by "4"',)),
+        Block("sh", "pansight train --steps 4\n", 5, ("replace `600` by `4`",)),
         Block("console", "$ x\n", 9),
     ]
 
