@@ -13,6 +13,9 @@ DOCS = Path(__file__).parents[2] / "docs"
 RUN = ["start.md", *sorted(f"tutorials/{path.name}" for path in (DOCS / "tutorials").glob("*.md"))]
 
 
+@pytest.mark.usefixtures(
+    "unchecked_shapes"
+)  # users have no checks, and exporting traces what would be checked
 @pytest.mark.parametrize("name", RUN)
 def test_a_page_runs_as_written(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
