@@ -1,5 +1,6 @@
 """`pansight predict`: pictures to panoptic maps, in files."""
 
+import os
 import time
 import warnings
 from contextlib import closing
@@ -9,6 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pansight.cli.convert_sources import INSTANCES, PANOPTIC
+from pansight.cli.model_options import (
+    DEFAULT_ENGINE,
+    batch_size_option,
+    device_option,
+    engine_option,
+    object_threshold_option,
+    resize_option,
+    settings_option,
+    void_below_option,
+)
+from pansight.cli.predict_fleet import RAY, FleetOptions, predict_fleet
 from pansight.cli.settings import merge_settings
 from pansight.cli.threads import share_cores
 from pansight.errors import InputError
@@ -34,14 +46,8 @@ DEFAULT_MODEL = "yoso-photo"
 MOSTLY_VOID = 0.9
 """share of an image without a segment from which on it is said that the model does not know such images"""
 
-ENGINE_HELP = (
-    "What runs the network: auto (the fastest that is installed), torch, eager (not folded), compiled (by "
-    "torch.compile), onnxruntime, openvino."
-)
-
-
-_VIDEO = "Videos"
-"""Group of options in the help."""
+_VIDEO, _FLEET = "Videos", "Many workers, with --engine ray"
+"""Groups of options in the help."""
 
 
 def predict(
@@ -50,7 +56,9 @@ def predict(
         typer.Argument(
             metavar="INPUT...",
             help="Images, folders (what lies directly in them), quoted patterns, 'photos/**/*.jpg'; or "
-            "videos: films, the number of a camera, rtsp://... or http://..., - for standard input.",
+            "videos: films, the number of a camera, rtsp://... or http://..., - for standard input. With "
+            "--engine ray: images, folders and all below them, zips, tars (WebDataset), manifests (.txt, "
+            ".csv, .jsonl, .parquet), and addresses of stores (s3://, gs://, az://).",
             show_default=False,
         ),
     ],
@@ -67,52 +75,34 @@ def predict(
         Path | None,
         typer.Option(help="Weights file, native or official.", show_default=False),
     ] = None,
-    engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...")] = "auto",
-    object_threshold: Annotated[
-        float | None,
-        typer.Option(help="Short for --set merge.object_threshold=.", show_default=False),
-    ] = None,
-    void_below: Annotated[
-        float | None,
-        typer.Option(
-            "--void-below",
-            help="Segments with a lower score, 0..1, become void: what the model does not know. Short for "
-            "--set merge.void_below=.",
-            show_default=False,
-        ),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="merge.KEY=VALUE",
-            help="A threshold of the model, such as merge.stuff_area=256; may be given several times.",
-            show_default=False,
-        ),
-    ] = None,
-    resize: Annotated[
-        str,
-        typer.Option(
-            help="paper: the method's rule; none: only padded; or pixels of the short side "
-            "(of both where the method squashes)."
-        ),
-    ] = "paper",
+    engine: Annotated[str, engine_option()] = "auto",
+    device: Annotated[str, device_option()] = "auto",
+    object_threshold: Annotated[float | None, object_threshold_option()] = None,
+    void_below: Annotated[float | None, void_below_option()] = None,
+    settings: Annotated[list[str] | None, settings_option()] = None,
+    resize: Annotated[str, resize_option()] = "paper",
     output: Annotated[
-        Path,
-        typer.Option("--output", "-o", help="Folder for what is written; of a video also a film, out.mp4."),
-    ] = Path("pansight-output"),
-    format: Annotated[
         str,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder for what is written; of a video also a film, out.mp4; with --engine ray, an "
+            "address of a store, too.",
+        ),
+    ] = "pansight-output",
+    format: Annotated[
+        str | None,
         typer.Option(
             metavar="[overlay|coco|both|TOOL]",
+            show_default="overlay",
             help="overlay: pictures to look at; coco: predictions.json and predictions/*.png; or files of "
             f"an annotation tool, to correct them there: {TOOLS}. Of videos: overlay is a film, and frames "
             "(images), jsonl (a line a frame), mcap (ROS 2 messages) and rerun (a log) can be had, too; "
-            "several with commas.",
+            "several with commas. With --engine ray: id PNGs and a Parquet index, and with coco "
+            "predictions.json as well.",
         ),
-    ] = "overlay",
-    batch_size: Annotated[int, typer.Option(min=1, help="Most pictures at once in the network.")] = 1,
+    ] = None,
+    batch_size: Annotated[int, batch_size_option()] = 1,
     max_pixels: Annotated[int, typer.Option(min=1, help="Largest picture that is decoded.")] = 100_000_000,
     track: Annotated[
         bool,
@@ -169,6 +159,41 @@ def predict(
             min=1, help="End after so many frames, of all videos.", show_default=False, rich_help_panel=_VIDEO
         ),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="By default one a GPU, or a core.", show_default=False, rich_help_panel=_FLEET
+        ),
+    ] = None,
+    worker_cores: Annotated[
+        int, typer.Option(min=1, help="Cores of each worker.", rich_help_panel=_FLEET)
+    ] = 1,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="The cluster: auto, or HOST:PORT; by default $RAY_ADDRESS, else workers on this machine.",
+            show_default=False,
+            rich_help_panel=_FLEET,
+        ),
+    ] = None,
+    shard_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Images that a worker does in one go; what is lost at most when it dies.",
+            show_default=False,
+            rich_help_panel=_FLEET,
+        ),
+    ] = None,
+    shards: Annotated[
+        bool,
+        typer.Option("--shards", help="PNGs in one tar a shard, not in a file each.", rich_help_panel=_FLEET),
+    ] = False,
+    retry_failed: Annotated[
+        bool,
+        typer.Option("--retry-failed", help="Try inputs again that failed before.", rich_help_panel=_FLEET),
+    ] = False,
 ) -> None:
     """Segment images, or videos.
 
@@ -178,6 +203,8 @@ def predict(
     pansight predict film.mp4 --track
 
     pansight predict rtsp://camera/live 0 --track --format jsonl --mjpeg 8080
+
+    pansight predict s3://bucket/photos --engine ray --output s3://bucket/labels
 
     Exit code: 0 all went well, 1 some pictures failed, 2 nothing could be done.
     """
@@ -193,13 +220,43 @@ def predict(
         "track": track or None, "fps": fps, "policy": policy, "rle": rle or None, "mjpeg": mjpeg,
         "max-frames": max_frames, "no-smooth": None if smooth else True,
     }  # fmt: skip
+    merge = merge_settings(settings, object_threshold, void_below)
+    fleet = FleetOptions(ray_address, workers, worker_cores, shard_size, shards, retry_failed)
+    if engine == RAY:
+        for option, value in video_options.items():
+            if value is not None:
+                raise InputError(f"--{option} is for videos, and --engine ray is for images; see --help")
+        share_cores()
+        from pansight.fleet.model import FleetModel
+
+        predict_fleet(
+            inputs,
+            output,
+            format,
+            device,
+            FleetModel(
+                str(model or weights or DEFAULT_MODEL),
+                str(weights) if model and weights else None,
+                os.environ.get(DEFAULT_ENGINE) or "auto",
+                as_resize(resize),
+                merge,
+                batch_size,
+                max_pixels,
+            ),
+            fleet,
+        )
+        return
+    if fleet.given():
+        raise InputError(f"{fleet.given()[0]} is with --engine ray alone; see --help")
+    output_folder, format = Path(output), format or "overlay"
     if track or fps or mjpeg or policy or any(is_video(one) for one in inputs):
         from pansight.cli.predict_video import VideoOptions, predict_videos
 
         predict_videos(
             inputs,
             VideoOptions(
-                output=output, formats=format, track=track, smooth=smooth, fps=fps, policy=policy, rle=rle,
+                output=output_folder, formats=format,
+                track=track, smooth=smooth, fps=fps, policy=policy, rle=rle,
                 mjpeg=mjpeg, give_up=give_up, max_frames=max_frames,
             ),
             str(model or weights or DEFAULT_MODEL),
@@ -208,7 +265,7 @@ def predict(
                 "engine": engine,
                 "device": device,
                 "resize": as_resize(resize),
-                "merge": merge_settings(settings, object_threshold, void_below),
+                "merge": merge,
                 "batch_size": batch_size,
                 "max_pixels": max_pixels,
             },
@@ -230,8 +287,7 @@ def predict(
     if format.lower().replace("_", "-") in PANOPTIC:
         format = Format.COCO.value
     writer_of = None if format in tuple(Format) else _tool_writer(format)
-    merge = merge_settings(settings, object_threshold, void_below)
-    make_folder(output)
+    make_folder(output_folder)
     name: str | Path = model or weights or DEFAULT_MODEL
     segmenter = load(
         name,
@@ -244,9 +300,9 @@ def predict(
         max_pixels=max_pixels,
     )
     jobs = make_jobs(pictures)
-    tool = None if writer_of is None else writer_of(output, segmenter.categories)
+    tool = None if writer_of is None else writer_of(output_folder, segmenter.categories)
     shown = Format(format) if writer_of is None else Format.COCO
-    writer = MapWriter(output, shown, jobs, segmenter.categories, str(name), tool)
+    writer = MapWriter(output_folder, shown, jobs, segmenter.categories, str(name), tool)
     # Pillow's remarks on odd files name no file; what matters comes as an error.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     started = time.perf_counter()
@@ -260,7 +316,7 @@ def predict(
     for reason, count in writer.lost.items():
         errors.print(f"remark: {count} segments {reason}", markup=False)
     if done:
-        print(f"see {printable(output)}")
+        print(f"see {printable(output_folder)}")
     if stopped:
         errors.print("stopped by Ctrl-C; what was finished is kept")
         raise typer.Exit(130)

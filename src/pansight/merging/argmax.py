@@ -13,6 +13,7 @@ from pansight.merging.argmax_fixed import contest_fixed
 from pansight.merging.argmax_pruned import contest_pruned
 from pansight.merging.numbers import Number
 from pansight.merging.outcome import Outcome
+from pansight.merging.room import renumber, room_for
 from pansight.merging.settings import Form
 from pansight.merging.shares import Share, reaches
 from pansight.merging.sizes import Sizes
@@ -38,6 +39,7 @@ def merge_by_argmax(
     keep_share: Number,
     rows: int,
     form: Form,
+    max_memory: int | None = None,
 ) -> PanopticBatch:
     """MaskFormer's panoptic merge (NeurIPS 2021, Sec. 3.4), as YOSO's released code applies it.
 
@@ -59,14 +61,18 @@ def merge_by_argmax(
         keep_share: 0.. ; up to four decimals count.
         rows: length of the segment table, at least the number of candidates.
         form: see Form.
+        max_memory: of the pruned form, see MergeSettings.
 
     Returns: the maps; `scores` holds a segment's best mask score.
     """
-    contest = contest_pruned if form == "pruned" else contest_fixed
-    outcome = contest(candidates.mask_logits, candidates.scores, candidates.kept, sizes)
+    masks = candidates.mask_logits, candidates.scores, candidates.kept
+    if form == "pruned":
+        outcome = contest_pruned(*masks, sizes, room_for(max_memory, sizes.pixels()))
+    else:
+        outcome = contest_fixed(*masks, sizes)
     accepted = candidates.kept & (outcome.won > 0) & (outcome.whole > 0) & (outcome.both > 0)
     accepted = accepted & reaches(outcome.won, outcome.whole, Share.least(keep_share))
-    return _assemble(candidates, outcome, accepted, is_thing, rows)
+    return _assemble(candidates, outcome, accepted, is_thing, rows, form)
 
 
 def _assemble(
@@ -75,6 +81,7 @@ def _assemble(
     accepted: Bool[Tensor, "b k"],
     is_thing: Bool[Tensor, " c"],
     rows: int,
+    form: Form,
 ) -> PanopticBatch:
     """Number the accepted masks, join stuff of one category, and look every pixel's number up."""
     count = accepted.shape[1]
@@ -89,7 +96,7 @@ def _assemble(
     ids = torch.where(accepted, opens.cumsum(1, dtype=torch.int32).gather(1, first.long()), 0)
     # even codes are void, odd ones their mask's id
     table = torch.stack((torch.zeros_like(ids), ids), dim=2).flatten(1)
-    maps = looked_up(table, outcome.codes)
+    maps = renumber(table, outcome.codes) if form == "pruned" else looked_up(table, outcome.codes)
     # each row of the segment table gathers from the few masks that belong to it
     belongs = (
         torch.arange(1, max(rows, count) + 1, device=ids.device, dtype=torch.int32)[:, None] == ids[:, None]

@@ -13,7 +13,8 @@ from torch import Tensor
 from pansight.merging.numbers import Number
 from pansight.merging.priority_fixed import paint_fixed
 from pansight.merging.priority_pruned import paint_pruned
-from pansight.merging.priority_rule import Cut, Painting, Stack
+from pansight.merging.priority_rule import Cut, Stack
+from pansight.merging.room import bands, counted, renumber, room_for
 from pansight.merging.settings import Form
 from pansight.merging.shares import Share
 from pansight.merging.sizes import Sizes
@@ -58,6 +59,7 @@ def merge_by_priority(
     rows: int = 0,
     allowed: Bool[Tensor, "b k"] | None = None,
     beneath: Int[Tensor, "b H W"] | None = None,
+    max_memory: int | None = None,
 ) -> PanopticBatch:
     """Things by falling score, then stuff (Panoptic FPN, CVPR 2019, Sec. 4.2, "panoptic inference").
 
@@ -85,6 +87,7 @@ def merge_by_priority(
         rows: least length of the segment table; there are always k + c rows at least.
         allowed: masks that may be painted; None: all that are kept. Others only count as lying on a pixel.
         beneath: like `semantics`, for free pixels on which some kept mask lies. None: `semantics` there too.
+        max_memory: of the pruned form, see MergeSettings.
 
     Returns: the maps; things have their scores, stuff has the score 1.
     """
@@ -101,14 +104,15 @@ def merge_by_priority(
     if form == "pruned":
         in_order = torch.equal(order, torch.arange(order.shape[1], device=order.device).expand_as(order))
         values = masks.values[:, : order.shape[1]] if in_order else _rows(masks.values, order)
-        painting = paint_pruned(Stack(values, present, painted), sizes, cut, most)
+        room = room_for(max_memory, sizes.pixels(), 4 * values.numel())
+        painting = paint_pruned(Stack(values, present, painted), sizes, cut, most, room)
     else:
         stack = Stack(_rows(masks.values, order), present, painted)
         painting = paint_fixed(stack, sizes, cut, most, covering=beneath is not None)
-    labels = semantics
-    if beneath is not None:
-        labels = torch.where(painting.owners == order.shape[1], beneath, semantics)
-    return _fill(painting, categories, scores, labels, is_thing, rule.stuff_area, rows)
+    codes = (_coded_in_place if form == "pruned" else _coded)(
+        painting.owners, order.shape[1], semantics, beneath
+    )
+    return _fill(codes, painting.accepted, categories, scores, is_thing, rule.stuff_area, rows, form)
 
 
 def _falling(scores: Float[Tensor, "b n"], kept: Bool[Tensor, "b n"], form: Form) -> Int[Tensor, "b k"]:
@@ -124,29 +128,52 @@ def _rows(values: Float[Tensor, "b k h w"], order: Int[Tensor, "b m"]) -> Float[
     return values.gather(1, order[..., None, None].expand(-1, -1, *values.shape[2:]))
 
 
+def _coded(
+    owners: Int[Tensor, "*b w"],
+    masks: int,
+    labels: Int[Tensor, "*b w"],
+    beneath: Int[Tensor, "*b w"] | None,
+) -> Int[Tensor, "*b w"]:
+    """Codes: 0..k-1 masks, k nothing, k + 1 + category stuff."""
+    if beneath is not None:
+        labels = torch.where(owners == masks, beneath, labels)
+    return torch.where(owners < masks, owners, labels.clamp(min=-1).to(torch.int32) + masks + 1)
+
+
+def _coded_in_place(
+    owners: Int[Tensor, "*b w"],
+    masks: int,
+    labels: Int[Tensor, "*b w"],
+    beneath: Int[Tensor, "*b w"] | None,
+) -> Int[Tensor, "*b w"]:
+    """The same in the memory of `owners`."""
+    for place in bands(owners):
+        some = None if beneath is None else beneath[place]
+        owners[place] = _coded(owners[place], masks, labels[place], some)
+    return owners
+
+
 def _fill(
-    painting: Painting,
+    codes: Int[Tensor, "b h w"],
+    accepted: Bool[Tensor, "b k"],
     categories: Int[Tensor, "b k"],
     scores: Float[Tensor, "b k"],
-    labels: Int[Tensor, "b h w"],
     is_thing: Bool[Tensor, " c"],
     stuff_area: int | Tensor,
     rows: int,
+    form: Form,
 ) -> PanopticBatch:
     """Count what everything owns, number what stays, and look every pixel's number up."""
     masks, device = categories.shape[1], categories.device
-    # codes: 0..k-1 masks, k nothing, k + 1 + category stuff
-    codes = torch.where(
-        painting.owners < masks, painting.owners, labels.clamp(min=-1).to(torch.int32) + masks + 1
-    )
-    areas = histogram(codes, masks + 1 + len(is_thing))
+    areas = (counted if form == "pruned" else histogram)(codes, masks + 1 + len(is_thing))
     there = areas > 0
     stuff = ~is_thing & (areas[:, masks + 1 :] >= stuff_area) & there[:, masks + 1 :]
-    opens = torch.cat((painting.accepted & there[:, :masks], torch.zeros_like(stuff[:, :1]), stuff), dim=1)
+    opens = torch.cat((accepted & there[:, :masks], torch.zeros_like(stuff[:, :1]), stuff), dim=1)
     ids = torch.where(opens, opens.cumsum(1, dtype=torch.int32), 0)
-    maps = looked_up(ids, codes)
+    maps = renumber(ids, codes) if form == "pruned" else looked_up(ids, codes)
     # each row of the segment table is looked for among what has become a segment
-    kinds = torch.arange(-1, len(is_thing), device=device, dtype=torch.int32).expand(ids.shape[0], -1)
+    # by arithmetic: exporters take a shape that they can infer for that of the example
+    kinds = torch.arange(-1, len(is_thing), device=device, dtype=torch.int32) + torch.zeros_like(ids[:, :1])
     kinds = torch.cat((categories.to(torch.int32), kinds), dim=1)
     worth = torch.cat((scores, torch.ones_like(areas[:, masks:], dtype=scores.dtype)), dim=1)
     numbers = torch.arange(1, max(rows, masks + len(is_thing)) + 1, device=device, dtype=torch.int32)

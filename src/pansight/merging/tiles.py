@@ -1,5 +1,6 @@
 """Tiles of an image and the upsampled masks in them, for work on a CPU that skips most of both."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -22,11 +23,48 @@ class Grid(NamedTuple):
         """Pixels of each tile within the image."""
         return (self.rows.lengths()[:, None] * self.columns.lengths()).flatten()
 
-    def assemble(self, tiles: Int[Tensor, "t p"]) -> Int[Tensor, "h w"]:
-        """The image from the pixels of its tiles."""
-        lines = tiles.reshape(self.rows.tiles, self.columns.tiles, self.rows.tile, self.columns.tile)
-        lines = lines.transpose(1, 2).flatten(2).flatten(0, 1)
-        return lines[: self.rows.output, : self.columns.output]
+    def canvas(self, code: "Int[Tensor, ' t'] | int") -> "Canvas":
+        """An image of one code, or of one code a tile."""
+        return Canvas(self, code)
+
+
+class Canvas:
+    """An image that is written tile by tile, in place: there is no second one of its size."""
+
+    def __init__(self, grid: Grid, code: "Int[Tensor, ' t'] | int") -> None:
+        rows, columns = grid.rows, grid.columns
+        self.grid = grid
+        self._image = torch.empty(rows.tiles * rows.tile, columns.tiles * columns.tile, dtype=torch.int32)
+        self._tiles = self._image.view(rows.tiles, rows.tile, columns.tiles, columns.tile).transpose(1, 2)
+        if isinstance(code, Tensor):
+            self._tiles.copy_(code.view(rows.tiles, columns.tiles, 1, 1))
+        else:
+            self._image.fill_(code)
+
+    def write(self, tiles: Int[Tensor, " t"], codes: Int[Tensor, "t _"]) -> None:
+        """Each pixel of these tiles, row by row, or one code a tile."""
+        columns = self.grid.columns.tiles
+        shape = self._tiles.shape[2:] if codes.shape[1] > 1 else (1, 1)
+        self._tiles[tiles // columns, tiles % columns] = codes.view(-1, *shape).expand(
+            -1, *self._tiles.shape[2:]
+        )
+
+    @property
+    def image(self) -> Int[Tensor, "h w"]:
+        """The image, in the canvas' memory."""
+        return self._image[: self.grid.rows.output, : self.grid.columns.output]
+
+
+def common(canvases: Sequence[Canvas], outside: int) -> Int[Tensor, "b h w"]:
+    """Images as one batch, `outside` beyond each one's own size."""
+    images = [canvas.image for canvas in canvases]
+    if len(images) == 1:
+        return images[0].contiguous()[None]
+    height, width = (max(image.shape[axis] for image in images) for axis in (0, 1))
+    batch = torch.full((len(images), height, width), outside, dtype=torch.int32)
+    for place, image in zip(batch, images, strict=True):
+        place[: image.shape[0], : image.shape[1]] = image
+    return batch
 
 
 def grid_of(source: tuple[int, int], sizes: Sizes, image: int) -> Grid:

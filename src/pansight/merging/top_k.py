@@ -37,7 +37,8 @@ def best_in_place(worth: Float[Tensor, "b n"], count: int) -> Int[Tensor, "b k"]
     above, equal = worth > least, worth == least
     room = count - above.sum(1, keepdim=True, dtype=torch.int32)
     chosen = above | (equal & (equal.to(torch.int32).cumsum(1, dtype=torch.int32) <= room))
-    keys = torch.where(chosen, -places.to(torch.float32), -float(length))
+    # not the length: in a graph that is traced it is no number
+    keys = torch.where(chosen, -places.to(torch.float32), -float(1 << 24))
     return keys.topk(count, dim=1).indices
 
 

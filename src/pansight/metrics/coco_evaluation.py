@@ -116,7 +116,7 @@ def score_pairs(
     """
     if workers < 1:
         raise InputError(f"{workers} workers cannot score anything; give 1 or more")
-    score: Callable[[Sequence[Pair]], Share[ScorerType]] = partial(_score_share, start)
+    score: Callable[[Sequence[Pair]], Share[ScorerType]] = partial(score_share, start)
     if workers == 1:
         yield from map(score, ([pair] for pair in pairs))
         return
@@ -144,7 +144,8 @@ def refusal(problems: Sequence[str]) -> DataProblemsError:
     return DataProblemsError(f"{count} found; nothing was scored", unique)
 
 
-def _score_share(start: Callable[[], ScorerType], pairs: Sequence[Pair]) -> Share[ScorerType]:
+def score_share(start: Callable[[], ScorerType], pairs: Sequence[Pair]) -> Share[ScorerType]:
+    """Read and score these pairs, here and now, into a scorer of their own."""
     reuse_freed_memory()
     scorer = start()
     problems = [problem for pair in pairs for problem in _score(scorer, pair)]

@@ -47,7 +47,7 @@ def read_image(source: Picture, *, max_pixels: int = MAX_PIXELS) -> UInt8[np.nda
 
 def _read_file(path: Path, max_pixels: int) -> UInt8[np.ndarray, "h w 3"]:
     name = printable(path)
-    _check_file(path, name)
+    check_file(path, name)
     try:
         with path.open("rb") as file:
             return read_stream(file, name, AsShown(max_pixels))
@@ -55,7 +55,7 @@ def _read_file(path: Path, max_pixels: int) -> UInt8[np.ndarray, "h w 3"]:
         raise InputError(f"{name}: cannot be read ({error.strerror or error}); replace the file") from error
 
 
-def _check_file(path: Path, name: str) -> None:
+def check_file(path: Path, name: str) -> None:
     try:
         status = path.stat()
     except FileNotFoundError:

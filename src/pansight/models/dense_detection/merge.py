@@ -5,6 +5,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from pansight.merging import Form, PriorityRule, SoftMasks, keep_first, merge_by_priority
+from pansight.merging.room import renumber
 from pansight.merging.semantics import semantic_argmax
 from pansight.merging.sizes import Sizes
 from pansight.models.dense_detection.candidates import best_queries, find_queries
@@ -33,7 +34,7 @@ def merge_dense(
     Returns maps with rows for `detections` things and all categories, or more if more tie at the limit.
     """
     thing_indices, stuff_indices = things_and_stuff(is_thing, outputs.class_logits[0].shape[1])
-    least, budget = settings.object_threshold, settings.budget
+    least, budget, memory = settings.object_threshold, settings.budget, settings.max_memory
     overflow = None
     if form == "pruned":
         queries = find_queries(outputs, sizes, config, form)
@@ -49,17 +50,17 @@ def merge_dense(
             config,
             settings.mask_threshold,
             form,
-            reach=1 if sizes.valid == sizes.output else 2,
+            reach=1 if form == "fixed" or sizes.valid == sizes.output else 2,
         ),
         queries.scores,
         thing_indices[queries.classes],
         queries.kept,
     )
     enlarged = enlarged_sizes(outputs, sizes)
-    semantics = _semantics(outputs, enlarged, stuff_indices if config.fill_stuff else None, form)
+    semantics = _semantics(outputs, enlarged, stuff_indices if config.fill_stuff else None, form, memory)
     rule = PriorityRule(settings.mask_threshold, True, settings.max_occlusion, settings.stuff_area)
     rows = config.detections + len(is_thing)
-    merged = merge_by_priority(masks, semantics, enlarged, is_thing, rule, form, rows=rows)
+    merged = merge_by_priority(masks, semantics, enlarged, is_thing, rule, form, rows=rows, max_memory=memory)
     return merged if overflow is None else merged._replace(overflow=overflow)
 
 
@@ -78,12 +79,15 @@ def enlarged_sizes(outputs: DenseOutputs, sizes: Sizes) -> Sizes:
 
 
 def _semantics(
-    outputs: DenseOutputs, sizes: Sizes, among: Int[Tensor, " s"] | None, form: Form
+    outputs: DenseOutputs, sizes: Sizes, among: Int[Tensor, " s"] | None, form: Form, memory: int | None
 ) -> Int[Tensor, "b h w"]:
     """Best category of each pixel, of all or of some; -1 beyond a picture."""
     if among is None:
-        return semantic_argmax(outputs.semantic_logits, sizes, form)
+        return semantic_argmax(outputs.semantic_logits, sizes, form, memory)
     if not len(among):
-        return torch.full_like(semantic_argmax(outputs.semantic_logits[:, :1], sizes, form), -1)
-    best = semantic_argmax(outputs.semantic_logits.index_select(1, among), sizes, form)
+        return torch.full_like(semantic_argmax(outputs.semantic_logits[:, :1], sizes, form, memory), -1)
+    best = semantic_argmax(outputs.semantic_logits.index_select(1, among), sizes, form, memory)
+    if form == "pruned":
+        table = torch.cat((among.new_full((1,), -1), among)).int()
+        return renumber(table.expand(len(best), -1), best.add_(1))
     return torch.where(best < 0, best, among[best.clamp(min=0)].int())

@@ -1,6 +1,6 @@
 """Real-Time Panoptic Segmentation from Dense Detections (Hou, Li et al., CVPR 2020)."""
 
-from typing import Any, cast
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -112,7 +112,7 @@ class DenseDetection(PanopticModel):
         """Query boxes, their masks from the dense boxes, painted by falling score; stuff from semantics."""
         settings = self.config.merge.replaced(settings)
         merged = merge_dense(outputs, sizes, self.config, settings, self.is_thing, form)
-        return settled(merged, settings)
+        return settled(merged, settings, form)
 
     def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
         """FCOS's rules, as the paper names none: biases learn at twice the rate and do not decay.
@@ -131,12 +131,6 @@ class DenseDetection(PanopticModel):
             for (rate, decay), parameters in groups.items()
         ]
 
-    def optimized(self) -> "DenseDetection":
-        """A copy for inference: norms folded, convolutions across levels done before enlarging.
-
-        Agrees to float32 rounding.
-        """
-        model = cast(DenseDetection, super().optimized())
-        model.panoptic_head.fold()
-        model.requires_grad_(False)
-        return model
+    def fold(self) -> None:
+        """Convolutions across levels are done before upsampling."""
+        self.panoptic_head.fold()

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from pansight.merging.numbers import Number
-from pansight.merging.semantics import CHUNK_FLOATS
+from pansight.merging.room import Room
 from pansight.merging.sizes import Sizes
 from pansight.merging.upsampling import interpolated
 from pansight.models.panoptic_fcn.merge import Instances
@@ -41,7 +41,7 @@ def cut_instances(
         masks = torch.empty(int(kept.sum()), *output, dtype=torch.bool, device=kept.device)
         # few at a time: enlarged masks are large
         pixels = max(sizes.padded[0] * sizes.padded[1], output[0] * output[1])
-        part = max(1, CHUNK_FLOATS // pixels)
+        part = max(1, Room().semantics // pixels)
         parts = zip(instances.masks[picture][kept].split(part), masks.split(part), strict=True)
         for some, to in parts if len(masks) else ():
             to.copy_(interpolated(some[None], sizes.padded, valid, output)[0] > threshold)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pansight.merging import Form, PriorityRule, SoftMasks, keep_first, merge_by_priority
 from pansight.merging.numbers import Number
+from pansight.merging.room import renumber
 from pansight.merging.semantics import semantic_argmax
 from pansight.merging.sizes import Sizes
 from pansight.merging.upsampling import looked_up
@@ -72,6 +73,7 @@ def semantic_labels(
     sizes: Sizes,
     things_as_stuff: bool,
     form: Form,
+    max_memory: int | None = None,
 ) -> Int[Tensor, "b H W"]:
     """The most probable semantic class of each pixel, 0: things; -1 beyond a picture's own output.
 
@@ -89,9 +91,9 @@ def semantic_labels(
         masks = torch.cat((torch.zeros_like(masks[:, :1]), masks), dim=1)
         chosen = torch.cat((torch.zeros_like(chosen[:, :1]), chosen + 1), dim=1)
     # the first column is for what lies beyond
-    best = semantic_argmax(masks, sizes, form)
+    best = semantic_argmax(masks, sizes, form, max_memory)
     table = torch.cat((torch.full_like(chosen[:, :1], -1), chosen), dim=1).to(torch.int32)
-    return looked_up(table, best + 1)
+    return renumber(table, best.add_(1)) if form == "pruned" else looked_up(table, best + 1)
 
 
 def merge_panoptic_fcn(
@@ -102,6 +104,7 @@ def merge_panoptic_fcn(
     stuff_categories: Int[Tensor, " s"],
     rule: PriorityRule,
     form: Form,
+    max_memory: int | None = None,
 ) -> PanopticBatch:
     """Things by falling score, then stuff; `labels` as `semantic_labels` gives them."""
     count = len(thing_categories) + len(stuff_categories)
@@ -114,4 +117,10 @@ def merge_panoptic_fcn(
         thing_categories[instances.classes],
         instances.kept,
     )
-    return merge_by_priority(masks, table[labels.clamp(min=0).long()], sizes, is_thing, rule, form)
+    # what lies beyond an image is void, too
+    labels = labels.clamp(min=0)
+    if form == "pruned":
+        named = renumber(table.expand(len(labels), -1), labels.to(torch.int32))
+    else:
+        named = table[labels.long()]
+    return merge_by_priority(masks, named, sizes, is_thing, rule, form, max_memory=max_memory)
