@@ -126,14 +126,18 @@ def speed_accuracy() -> None:
     )
     draw.text((10 * scale, 4 * scale), "PQ on COCO val, per cent", fill="#222", font=font)
     for fps, pq, name, method in points:
-        x, y = place(fps, pq)
-        r = 5 * scale
-        draw.ellipse([x - r, y - r, x + r, y + r], fill=colors[method])
+        left, top = place(fps, pq)
+        radius = 5 * scale
+        draw.ellipse([left - radius, top - radius, left + radius, top + radius], fill=colors[method])
         # neighbours: names above their points, or to the left of them
         lift = 10 * scale if name.endswith(("-600", "-star-r50")) else 0
         side = -1 if name == "panoptic-fcn-r50" else 1
         draw.text(
-            (x + side * 9 * scale, y - lift), name, fill="#222", font=font, anchor="lm" if side > 0 else "rm"
+            (left + side * 9 * scale, top - lift),
+            name,
+            fill="#222",
+            font=font,
+            anchor="lm" if side > 0 else "rm",
         )
     save("speed-accuracy.png", np.asarray(image))
 

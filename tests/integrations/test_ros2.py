@@ -217,7 +217,7 @@ def test_the_node_publishes_maps_with_ids_that_last(
         (3, "car"), (7, "road"), (255, ros2.UNLABELED),
     ]  # fmt: skip
     topic, call = node.subscribed
-    picture = MESSAGES["sensor_msgs/Image"]()
+    picture: Any = MESSAGES["sensor_msgs/Image"]()
     picture.header.stamp.sec, picture.header.stamp.nanosec, picture.header.frame_id = 10, 500, "front"
     picture.height, picture.width, picture.step, picture.encoding, picture.data = 1, 4, 12, "rgb8", bytes(12)
     call(picture)

@@ -33,7 +33,8 @@ def calibrate_and_void(batch: PanopticBatch, settings: MergeSettings, form: Form
     if settings.calibration != (1.0, 0.0):
         scores = calibrated(scores, *settings.calibration)
     # in an exported graph it is an input, of which nothing is known yet
-    if not isinstance(settings.void_below, Tensor) and not settings.void_below:
+    below: object = settings.void_below
+    if not isinstance(below, Tensor) and not below:
         return batch._replace(scores=scores)
     kept = ~(scores < settings.void_below) & (batch.categories >= 0)
     # row 0 stands for void
