@@ -126,14 +126,14 @@ def speed_accuracy() -> None:
     )
     draw.text((10 * scale, 4 * scale), "PQ on COCO val, per cent", fill="#222", font=font)
     for fps, pq, name, method in points:
-        left, top = place(fps, pq)
+        px, py = place(fps, pq)
         radius = 5 * scale
-        draw.ellipse([left - radius, top - radius, left + radius, top + radius], fill=colors[method])
+        draw.ellipse([px - radius, py - radius, px + radius, py + radius], fill=colors[method])
         # neighbours: names above their points, or to the left of them
         lift = 10 * scale if name.endswith(("-600", "-star-r50")) else 0
         side = -1 if name == "panoptic-fcn-r50" else 1
         draw.text(
-            (left + side * 9 * scale, top - lift),
+            (px + side * 9 * scale, py - lift),
             name,
             fill="#222",
             font=font,
