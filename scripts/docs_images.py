@@ -125,8 +125,8 @@ def speed_accuracy() -> None:
         (middle, (height - 22) * scale), "images a second (authors' GPU)", fill="#222", font=font, anchor="mm"
     )
     draw.text((10 * scale, 4 * scale), "PQ on COCO val, per cent", fill="#222", font=font)
-    for fps, quality, name, method in points:
-        px, py = place(fps, quality)
+    for rate, quality, name, method in points:
+        px, py = place(rate, quality)
         radius = 5 * scale
         draw.ellipse([px - radius, py - radius, px + radius, py + radius], fill=colors[method])
         # neighbours: names above their points, or to the left of them
