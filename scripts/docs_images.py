@@ -5,6 +5,9 @@
 The same scenes, models and versions give the same images.
 """
 
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +90,28 @@ def prediction() -> None:
     save("overlay.png", row(scene.image, overlay(scene.image, panoptic)))
 
 
+def demo() -> None:
+    """demo.jpg: the sheet of `pansight demo`."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [
+            sys.executable,
+            "-m",
+            "pansight",
+            "demo",
+            "--count",
+            "3",
+            "--engine",
+            "torch",
+            "--output",
+            folder,
+        ]
+        subprocess.run(command, check=True)
+        with Image.open(next(Path(folder).glob("*sheet*"))) as sheet:
+            sheet = sheet.convert("RGB")
+            sheet.thumbnail((1200, 1200))
+            save("demo.jpg", np.asarray(sheet))
+
+
 def speed_accuracy() -> None:
     """speed-accuracy.png: the authors' COCO models, PQ against images a second."""
     from pansight.zoo import available
@@ -144,6 +169,7 @@ def speed_accuracy() -> None:
 
 if __name__ == "__main__":
     FOLDER.mkdir(parents=True, exist_ok=True)
+    demo()
     labels()
     samples()
     speed_accuracy()
