@@ -65,8 +65,11 @@ def _categories(text: str) -> "Categories":
     if path.suffix == ".json":
         return read_categories(text)
     from pansight.zoo.header import read_header
+    from pansight.zoo.hub import fetch_from_hub, is_hub_name
     from pansight.zoo.presets import names, preset
 
+    if is_hub_name(text):
+        return read_header(fetch_from_hub(text)).categories
     if path.is_file():
         return read_header(path).categories
     if text in names():
@@ -75,5 +78,5 @@ def _categories(text: str) -> "Categories":
         return read_categories(text)
     except CategoryError as error:
         raise InputError(
-            f"{text} is no model, data set, JSON or built-in set of categories; check the name"
+            f"{text} is not a model, data set, JSON or built-in set of categories; check the name"
         ) from error

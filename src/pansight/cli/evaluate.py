@@ -14,19 +14,31 @@ from pansight.cli.datasets import (
     PanopticOption,
     SplitOption,
 )
+from pansight.cli.evaluate_options import (
+    ClassesOption,
+    CompareOption,
+    JsonOption,
+    ReportOption,
+    SegmentsOption,
+)
 from pansight.cli.evaluate_output import Measures, Output, finish
-from pansight.cli.predict import DEFAULT_ENGINE, ENGINE_HELP, as_resize
+from pansight.cli.model_options import (
+    DEFAULT_ENGINE,
+    batch_size_option,
+    device_option,
+    engine_option,
+    object_threshold_option,
+    resize_option,
+    settings_option,
+    void_below_option,
+)
+from pansight.cli.predict import as_resize
 from pansight.cli.predict_fleet import RAY
 from pansight.cli.settings import merge_settings
 from pansight.cli.threads import share_cores
 from pansight.errors import InputError
 
-_FILES, _MODEL, _MEASURED, _SHOWN = (
-    "Predictions in files",
-    "A model on a data set",
-    "What is measured",
-    "What is shown and written",
-)
+_FILES, _MODEL, _MEASURED = "Predictions in files", "A model on a data set", "What is measured"
 """Groups of options in the help."""
 
 
@@ -72,8 +84,8 @@ def evaluate(
         str,
         typer.Option(
             metavar="[id|file-name]",
-            help="How a prediction finds its truth: by image id, or by the name of the picture "
-            "(`pansight predict` numbers pictures itself).",
+            help="How a prediction finds its truth: by image id, or by the name of the image "
+            "(`pansight predict` numbers images itself).",
             rich_help_panel=_FILES,
         ),
     ] = "id",
@@ -157,10 +169,8 @@ def evaluate(
             rich_help_panel=_MODEL,
         ),
     ] = None,
-    engine: Annotated[str, typer.Option(help=ENGINE_HELP, rich_help_panel=_MODEL)] = "auto",
-    device: Annotated[
-        str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...", rich_help_panel=_MODEL)
-    ] = "auto",
+    engine: Annotated[str, engine_option(_MODEL)] = "auto",
+    device: Annotated[str, device_option(_MODEL)] = "auto",
     ray_address: Annotated[
         str | None,
         typer.Option(
@@ -171,45 +181,11 @@ def evaluate(
             rich_help_panel=_MODEL,
         ),
     ] = None,
-    resize: Annotated[
-        str,
-        typer.Option(
-            help="paper: the method's rule; none: only padded; or pixels of the short side "
-            "(of both where the method squashes).",
-            rich_help_panel=_MODEL,
-        ),
-    ] = "paper",
-    object_threshold: Annotated[
-        float | None,
-        typer.Option(
-            help="Short for --set merge.object_threshold=.",
-            show_default=False,
-            rich_help_panel=_MODEL,
-        ),
-    ] = None,
-    void_below: Annotated[
-        float | None,
-        typer.Option(
-            "--void-below",
-            help="Segments with a lower score, 0..1, become void: what the model does not know. Short for "
-            "--set merge.void_below=.",
-            show_default=False,
-            rich_help_panel=_MODEL,
-        ),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="merge.KEY=VALUE",
-            help="A threshold of the model, such as merge.stuff_area=256; may be given several times.",
-            show_default=False,
-            rich_help_panel=_MODEL,
-        ),
-    ] = None,
-    batch_size: Annotated[
-        int, typer.Option(min=1, help="Most pictures at once in the network.", rich_help_panel=_MODEL)
-    ] = 1,
+    resize: Annotated[str, resize_option(_MODEL)] = "paper",
+    object_threshold: Annotated[float | None, object_threshold_option(_MODEL)] = None,
+    void_below: Annotated[float | None, void_below_option(_MODEL)] = None,
+    settings: Annotated[list[str] | None, settings_option(_MODEL)] = None,
+    batch_size: Annotated[int, batch_size_option(_MODEL)] = 1,
     exact: Annotated[
         bool | None,
         typer.Option(
@@ -238,50 +214,11 @@ def evaluate(
             min=0, metavar="N", help="95 % intervals from N samples, such as 1000.", rich_help_panel=_MEASURED
         ),
     ] = 0,
-    classes: Annotated[
-        bool | None,
-        typer.Option(
-            "--classes/--no-classes",
-            help="A line a category; by default on a terminal wide enough.",
-            show_default=False,
-            rich_help_panel=_SHOWN,
-        ),
-    ] = None,
-    compare: Annotated[
-        bool,
-        typer.Option(
-            "--compare", help="The papers' published figures on this data set beside.", rich_help_panel=_SHOWN
-        ),
-    ] = False,
-    json_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--json",
-            metavar="FILE",
-            help="Write all figures, unrounded.",
-            show_default=False,
-            rich_help_panel=_SHOWN,
-        ),
-    ] = None,
-    segments: Annotated[
-        Path | None,
-        typer.Option(
-            "--segments",
-            metavar="FILE.csv",
-            help="Write a row for each segment: matched, missed, false, excused, with IoU, areas, score.",
-            show_default=False,
-            rich_help_panel=_SHOWN,
-        ),
-    ] = None,
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE.html",
-            help="Write a page to look at, complete in one file.",
-            show_default=False,
-            rich_help_panel=_SHOWN,
-        ),
-    ] = None,
+    classes: ClassesOption = None,
+    compare: CompareOption = False,
+    json_file: JsonOption = None,
+    segments: SegmentsOption = None,
+    report: ReportOption = None,
 ) -> None:
     """Score panoptic predictions against the truth.
 
@@ -326,7 +263,7 @@ def evaluate(
                 "give TRUTH.json and PREDICTIONS.json, or --model NAME and --data LOCATION; see --help"
             )
         if match not in ("id", "file-name"):
-            raise InputError(f"--match {match} is no way to pair pictures; use id or file-name")
+            raise InputError(f"--match {match} is no way to pair images; use id or file-name")
         if match_categories not in ("id", "name"):
             raise InputError(f"--match-categories {match_categories} is no way to do it; use id or name")
         output.check(inputs=(truth, predictions))
@@ -392,7 +329,7 @@ def evaluate(
     if data is None:
         raise InputError("--model needs --data: a folder, a COCO panoptic JSON, or 'scenes'")
     if unmatched not in ("leave-out", "count"):
-        raise InputError(f"--unmatched {unmatched} is no choice; use leave-out or count")
+        raise InputError(f"--unmatched {unmatched} is not a choice; use leave-out or count")
     output.check(inputs=(Path(data), *filter(None, (class_map,))))
     share_cores()
     from pansight.cli.datasets import open_from_options

@@ -1,4 +1,4 @@
-"""`pansight predict`: pictures to panoptic maps, in files."""
+"""`pansight predict`: images to panoptic maps, in files."""
 
 import os
 import time
@@ -10,6 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pansight.cli.convert_sources import INSTANCES, PANOPTIC
+from pansight.cli.model_options import (
+    DEFAULT_ENGINE,
+    batch_size_option,
+    device_option,
+    engine_option,
+    object_threshold_option,
+    resize_option,
+    settings_option,
+    void_below_option,
+)
 from pansight.cli.predict_fleet import RAY, FleetOptions, predict_fleet
 from pansight.cli.settings import merge_settings
 from pansight.cli.threads import share_cores
@@ -26,8 +36,8 @@ if TYPE_CHECKING:
     from pansight.runtime.writing import Job, MapWriter
 
 TOOLS = (
-    "coco-instances, cvat, cvat-mask, label-studio, labelme, datumaro, supervisely, segments-ai, yolo, voc, "
-    "bdd100k, huggingface, fiftyone"
+    "coco-instances, cvat, cvat-mask, label-studio, labelme, datumaro, supervisely, segments-ai, v7, yolo, "
+    "voc, bdd100k, huggingface, fiftyone"
 )
 """The formats of annotation tools that are written."""
 
@@ -35,15 +45,6 @@ DEFAULT_MODEL = "yoso-photo"
 
 MOSTLY_VOID = 0.9
 """share of an image without a segment from which on it is said that the model does not know such images"""
-
-ENGINE_HELP = (
-    "What runs the network: auto (the fastest that is installed), torch, eager (not folded), compiled (by "
-    "torch.compile), onnxruntime, openvino. With ray, workers share the work, on this machine or a cluster."
-)
-
-
-DEFAULT_ENGINE = "PANSIGHT_ENGINE"
-"""Environment variable with what `auto` stands for; workers on other machines are told."""
 
 _VIDEO, _FLEET = "Videos", "Many workers, with --engine ray"
 """Groups of options in the help."""
@@ -74,43 +75,19 @@ def predict(
         Path | None,
         typer.Option(help="Weights file, native or official.", show_default=False),
     ] = None,
-    engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...")] = "auto",
-    object_threshold: Annotated[
-        float | None,
-        typer.Option(help="Short for --set merge.object_threshold=.", show_default=False),
-    ] = None,
-    void_below: Annotated[
-        float | None,
-        typer.Option(
-            "--void-below",
-            help="Segments with a lower score, 0..1, become void: what the model does not know. Short for "
-            "--set merge.void_below=.",
-            show_default=False,
-        ),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="merge.KEY=VALUE",
-            help="A threshold of the model, such as merge.stuff_area=256; may be given several times.",
-            show_default=False,
-        ),
-    ] = None,
-    resize: Annotated[
-        str,
-        typer.Option(
-            help="paper: the method's rule; none: only padded; or pixels of the short side "
-            "(of both where the method squashes)."
-        ),
-    ] = "paper",
+    engine: Annotated[str, engine_option()] = "auto",
+    device: Annotated[str, device_option()] = "auto",
+    object_threshold: Annotated[float | None, object_threshold_option()] = None,
+    void_below: Annotated[float | None, void_below_option()] = None,
+    settings: Annotated[list[str] | None, settings_option()] = None,
+    resize: Annotated[str, resize_option()] = "paper",
     output: Annotated[
         str,
         typer.Option(
             "--output",
             "-o",
-            help="Folder for what is written; with --engine ray, an address of a store, too.",
+            help="Folder for what is written; of a video also a film, out.mp4; with --engine ray, an "
+            "address of a store, too.",
         ),
     ] = "pansight-output",
     format: Annotated[
@@ -118,14 +95,15 @@ def predict(
         typer.Option(
             metavar="[overlay|coco|both|TOOL]",
             show_default="overlay",
-            help="overlay: pictures to look at; coco: predictions.json and predictions/*.png; or files of "
+            help="overlay: images to look at; coco: predictions.json and predictions/*.png; or files of "
             f"an annotation tool, to correct them there: {TOOLS}. Of videos: overlay is a film, and frames "
-            "(images) and jsonl (a line a frame) can be had, too; several with commas. With --engine ray: "
-            "id PNGs and a Parquet index, and with coco predictions.json as well.",
+            "(images), jsonl (a line a frame), mcap (ROS 2 messages) and rerun (a log) can be had, too; "
+            "several with commas. With --engine ray: id PNGs and a Parquet index, and with coco "
+            "predictions.json as well.",
         ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Most pictures at once in the network.")] = 1,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Largest picture that is decoded.")] = 100_000_000,
+    batch_size: Annotated[int, batch_size_option()] = 1,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Largest image that is decoded.")] = 100_000_000,
     track: Annotated[
         bool,
         typer.Option("--track", help="Keep identities from frame to frame.", rich_help_panel=_VIDEO),
@@ -228,7 +206,7 @@ def predict(
 
     pansight predict s3://bucket/photos --engine ray --output s3://bucket/labels
 
-    Exit code: 0 all went well, 1 some pictures failed, 2 nothing could be done.
+    Exit code: 0 all went well, 1 some images failed, 2 nothing could be done.
     """
     # Imports stand here because torch takes a second, and mistyped paths should not wait for it.
     from rich.console import Console
@@ -300,7 +278,7 @@ def predict(
     for problem in problems:
         tell(errors, problem)
     if not pictures:
-        raise InputError("no pictures to segment; give files, folders or quoted patterns")
+        raise InputError("no images to segment; give files, folders or quoted patterns")
 
     share_cores()
     from pansight.runtime.segmenter import load
@@ -333,7 +311,7 @@ def predict(
 
     done = writer.written
     rate = f" ({done / seconds:.1f} a second)" if done else ""
-    pictures_done = "1 picture" if done == 1 else f"{done} pictures"
+    pictures_done = "1 image" if done == 1 else f"{done} images"
     print(f"{pictures_done} segmented in {seconds:.1f} s{rate}, {failed + len(problems)} failed")
     for reason, count in writer.lost.items():
         errors.print(f"remark: {count} segments {reason}", markup=False)
@@ -364,7 +342,7 @@ def _tool_writer(format: str) -> "Callable[[Path, Categories], AnnotationWriter]
 def _run(
     segmenter: "Segmenter", jobs: "Sequence[Job]", writer: "MapWriter", errors: "Console"
 ) -> tuple[int, bool]:
-    """How many pictures failed, and whether Ctrl-C ended it."""
+    """How many images failed, and whether Ctrl-C ended it."""
     from pansight.cli.progress import progress_bar
     from pansight.runtime.inputs import printable
     from pansight.runtime.pipeline import segment_files
@@ -373,7 +351,7 @@ def _run(
     with progress_bar(errors) as progress:
         task = progress.add_task("segmenting", total=len(jobs))
         try:
-            # closed first, so that the table is written when the last picture is
+            # closed first, so that the table is written when the last image is
             with writer, closing(segment_files(segmenter, jobs, writer)) as outcomes:
                 for outcome in outcomes:
                     if outcome.problem is not None:
@@ -396,7 +374,7 @@ def _mostly_void(share: float) -> str:
 
 
 def tell(errors: "Console", problem: str) -> None:
-    """Name a picture that failed, in one line, above the progress bar where there is one."""
+    """Name an image that failed, in one line, above the progress bar where there is one."""
     from rich.text import Text
 
     errors.print(Text.assemble(("failed:", "bold red"), " ", problem))
@@ -410,4 +388,4 @@ def as_resize(text: str) -> "Resize":
         return "none"
     if text.isascii() and text.isdigit() and int(text) > 0:
         return int(text)
-    raise InputError(f"--resize {text} is no rule; use paper, none or a short side in pixels, such as 512")
+    raise InputError(f"--resize {text} is not a rule; use paper, none or a short side in pixels, such as 512")

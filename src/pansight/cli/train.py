@@ -66,6 +66,7 @@ def train(
     from pansight.training.recipes import explained, make_config, read_recipe, recipe_names, with_options
 
     folder = _folder(recipe, output)
+    given = recipe
     if resume:
         recipe = str(folder / "config.yaml")
         if not Path(recipe).is_file():
@@ -84,6 +85,10 @@ def train(
     }
     changes = [f"{key}={value}" for key, value in shortcuts.items() if value is not None]
     content = with_options(read_recipe(recipe) if recipe else {}, changes)
+    if resume and given is not None and Path(given).is_file():
+        _tell_unread(
+            make_config(content), make_config(with_options(read_recipe(given), changes)), given, recipe
+        )
     if data is not None:
         content["data"] = _data(content.get("data"), data)
     if class_map is not None:
@@ -103,6 +108,17 @@ def train(
                 f"stopped at step {stopped.step}; go on with: pansight train --resume --output {folder}"
             )
         raise typer.Exit(130) from None
+
+
+def _tell_unread(kept: Any, given: Any, name: str, config: str | None) -> None:
+    """A resumed training keeps its own options: say so where the recipe beside --resume has others."""
+    others = [key for key in type(kept).model_fields if getattr(kept, key) != getattr(given, key)]
+    if others:
+        typer.echo(
+            f"remark: --resume goes on with {config}; {name} has other {', '.join(others)}, which were not "
+            "taken; give changes as options (--set KEY=VALUE)",
+            err=True,
+        )
 
 
 def _folder(recipe: str | None, output: Path | None) -> Path:
