@@ -129,9 +129,12 @@ def speed_accuracy() -> None:
         x, y = place(fps, pq)
         r = 5 * scale
         draw.ellipse([x - r, y - r, x + r, y + r], fill=colors[method])
-        # 600 and 512 lie beside one another: the upper name goes above its point
-        lift = 10 * scale if name.endswith("-600") else 0
-        draw.text((x + 9 * scale, y - lift), name, fill="#222", font=font, anchor="lm")
+        # neighbours: names above their points, or to the left of them
+        lift = 10 * scale if name.endswith(("-600", "-star-r50")) else 0
+        side = -1 if name == "panoptic-fcn-r50" else 1
+        draw.text(
+            (x + side * 9 * scale, y - lift), name, fill="#222", font=font, anchor="lm" if side > 0 else "rm"
+        )
     save("speed-accuracy.png", np.asarray(image))
 
 

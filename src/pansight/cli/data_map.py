@@ -78,5 +78,5 @@ def _categories(text: str) -> "Categories":
         return read_categories(text)
     except CategoryError as error:
         raise InputError(
-            f"{text} is no model, data set, JSON or built-in set of categories; check the name"
+            f"{text} is not a model, data set, JSON or built-in set of categories; check the name"
         ) from error

@@ -26,7 +26,7 @@ UNLABELED = "UNLABELED"
 
 _NO_CLASS_8, _NO_CLASS_16 = 255, 65535
 _MOST_ID = 65534
-"""The largest object id: 16 bits, of which 0 is no object and 65535 stays free."""
+"""The largest object id: 16 bits, of which 0 is not an object and 65535 stays free."""
 
 _HEADER = """std_msgs/Header header
 """
@@ -128,7 +128,7 @@ def object_numbers(panoptic: PanopticMap) -> list[int]:
 
 
 def id_image(panoptic: PanopticMap, head: dict[str, Any]) -> dict[str, Any]:
-    """`sensor_msgs/Image`, mono16, of object ids; 0 is no object. See `object_numbers`."""
+    """`sensor_msgs/Image`, mono16, of object ids; 0 is not an object. See `object_numbers`."""
     return _image(panoptic.paint(object_numbers(panoptic)), head, wide=True)
 
 

@@ -23,7 +23,7 @@ def calibrated(scores: Float[Tensor, "b s"], slope: float, offset: float) -> Flo
     return torch.sigmoid(slope * torch.logit(scores, eps=_EDGE) + offset)
 
 
-def settled(batch: PanopticBatch, settings: MergeSettings, form: Form = "fixed") -> PanopticBatch:
+def calibrate_and_void(batch: PanopticBatch, settings: MergeSettings, form: Form = "fixed") -> PanopticBatch:
     """The batch with calibrated scores, and without the segments whose score is below `void_below`.
 
     Their pixels become void. Scores that are not numbers stay so, and their segments too: others look for
