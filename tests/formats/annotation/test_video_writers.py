@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import hypothesis.strategies as st
 import numpy as np
@@ -15,6 +14,7 @@ from pansight.data.opening import open_dataset
 from pansight.data.videos import VideoDataset
 from pansight.errors import CategoryError
 from pansight.formats.annotation import VIDEO_WRITERS, Picture
+from pansight.formats.annotation.losses import Lost
 from pansight.panoptic import PanopticMap
 
 CITY = Categories.builtin("cityscapes")
@@ -50,7 +50,7 @@ def clips(draw: st.DrawFn) -> list[tuple[Picture, PanopticMap]]:
     return frames
 
 
-def written(kind: str, folder: Path, frames: list[tuple[Picture, PanopticMap]]) -> list[Any]:
+def written(kind: str, folder: Path, frames: list[tuple[Picture, PanopticMap]]) -> list[Lost]:
     writer = VIDEO_WRITERS[kind](folder, frames[0][1].categories)
     writer.plan([picture for picture, _ in frames])
     found = [writer.write(picture, panoptic) for picture, panoptic in frames]
