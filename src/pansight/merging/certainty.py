@@ -22,7 +22,9 @@ def calibrated(scores: Float[Tensor, "b s"], slope: float, offset: float) -> Flo
 
 
 def settled(batch: PanopticBatch, settings: MergeSettings) -> PanopticBatch:
-    """The batch with calibrated scores, and without the segments whose score is below `void_below`.
+    """The batch with calibrated scores, and without the segments whose score is below their bound.
+
+    That is `void_below`, or their category's of `void_below_each`, whichever is greater.
 
     Their pixels become void. Scores that are not numbers stay so, and their segments too: others look for
     them. The shapes depend on nothing, so that this serves both forms of a merge.
@@ -30,9 +32,13 @@ def settled(batch: PanopticBatch, settings: MergeSettings) -> PanopticBatch:
     scores = batch.scores
     if settings.calibration != (1.0, 0.0):
         scores = calibrated(scores, *settings.calibration)
-    if not settings.void_below:
+    if not settings.void_below and not settings.void_below_each:
         return batch._replace(scores=scores)
     kept = ~(scores < settings.void_below) & (batch.categories >= 0)
+    if settings.void_below_each:
+        bounds = scores.new_tensor(settings.void_below_each)
+        own = bounds[batch.categories.clamp(min=0, max=len(bounds) - 1).long()]
+        kept = kept & ~(scores < own)
     # row 0 stands for void
     rows = torch.cat((kept.new_zeros(len(kept), 1), kept), dim=1)
     ids = batch.ids

@@ -131,6 +131,17 @@ class DenseDetection(PanopticModel):
             for (rate, decay), parameters in groups.items()
         ]
 
+    def class_rows(self) -> dict[str, tuple[str, ...]]:
+        """Semantic logits of all categories, box classes of the things."""
+        names = self.categories.names
+        things = tuple(names[index] for index in self.categories.thing_indices)
+        layers = {"cls_logits": names, "box_cls_logits": things}
+        return {
+            f"panoptic_head.{layer}.{part}": rows
+            for layer, rows in layers.items()
+            for part in ("weight", "bias")
+        }
+
     def optimized(self) -> "DenseDetection":
         """A copy for inference: norms folded, convolutions across levels done before enlarging.
 
