@@ -13,6 +13,7 @@ from pansight.runtime.engines.opening import CONVERTED, RUNTIMES, TORCH_MODES, E
 from pansight.runtime.engines.protocol import Engine
 from pansight.runtime.engines.torch_engine import Precision, TorchEngine
 from pansight.zoo import build, load_model
+from pansight.zoo.hub import title_of
 from pansight.zoo.presets import names, preset
 
 SEED = 0
@@ -69,7 +70,7 @@ class Subject:
                 )
             from pansight.export.cache import converted
 
-            return converted(model, self.engine, Path(self.model).stem, options)
+            return converted(model, self.engine, title_of(self.model), options)
         if self.engine not in TORCH_MODES:
             known = ", ".join((*TORCH_MODES, *CONVERTED))
             raise InputError(f"engine {self.engine!r} is unknown; use {known}")
@@ -81,7 +82,7 @@ class Subject:
             mode=TORCH_MODES[self.engine],  # type: ignore[arg-type]
             precision=self.precision,  # type: ignore[arg-type]
             resize=options.resize,
-            name=Path(self.model).stem,
+            name=title_of(self.model),
         )
 
 

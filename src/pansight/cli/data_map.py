@@ -65,8 +65,11 @@ def _categories(text: str) -> "Categories":
     if path.suffix == ".json":
         return read_categories(text)
     from pansight.zoo.header import read_header
+    from pansight.zoo.hub import fetch_from_hub, is_hub_name
     from pansight.zoo.presets import names, preset
 
+    if is_hub_name(text):
+        return read_header(fetch_from_hub(text)).categories
     if path.is_file():
         return read_header(path).categories
     if text in names():

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pansight.cli.predict import DEFAULT_MODEL, ENGINE_HELP, tell
+from pansight.cli.model_options import engine_option
+from pansight.cli.predict import DEFAULT_MODEL, tell
 from pansight.cli.threads import share_cores
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def demo(
         int,
         typer.Option(min=1, help="Which series of scenes; 0 is not to be had, the model was trained on it."),
     ] = 2023,
-    engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "auto",
+    engine: Annotated[str, engine_option()] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...")] = "auto",
 ) -> None:
     """Segment synthetic scenes with one embedded model, and your images, if you name some, with another.

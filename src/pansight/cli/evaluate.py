@@ -13,7 +13,16 @@ from pansight.cli.datasets import (
     SplitOption,
 )
 from pansight.cli.evaluate_output import Measures, Output, finish
-from pansight.cli.predict import ENGINE_HELP, as_resize
+from pansight.cli.model_options import (
+    batch_size_option,
+    device_option,
+    engine_option,
+    object_threshold_option,
+    resize_option,
+    settings_option,
+    void_below_option,
+)
+from pansight.cli.predict import as_resize
 from pansight.cli.settings import merge_settings
 from pansight.cli.threads import share_cores
 from pansight.errors import InputError
@@ -147,49 +156,13 @@ def evaluate(
             rich_help_panel=_MODEL,
         ),
     ] = None,
-    engine: Annotated[str, typer.Option(help=ENGINE_HELP, rich_help_panel=_MODEL)] = "auto",
-    device: Annotated[
-        str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...", rich_help_panel=_MODEL)
-    ] = "auto",
-    resize: Annotated[
-        str,
-        typer.Option(
-            help="paper: the method's rule; none: only padded; or pixels of the short side "
-            "(of both where the method squashes).",
-            rich_help_panel=_MODEL,
-        ),
-    ] = "paper",
-    object_threshold: Annotated[
-        float | None,
-        typer.Option(
-            help="Short for --set merge.object_threshold=.",
-            show_default=False,
-            rich_help_panel=_MODEL,
-        ),
-    ] = None,
-    void_below: Annotated[
-        float | None,
-        typer.Option(
-            "--void-below",
-            help="Segments with a lower score, 0..1, become void: what the model does not know. Short for "
-            "--set merge.void_below=.",
-            show_default=False,
-            rich_help_panel=_MODEL,
-        ),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="merge.KEY=VALUE",
-            help="A threshold of the model, such as merge.stuff_area=256; may be given several times.",
-            show_default=False,
-            rich_help_panel=_MODEL,
-        ),
-    ] = None,
-    batch_size: Annotated[
-        int, typer.Option(min=1, help="Most pictures at once in the network.", rich_help_panel=_MODEL)
-    ] = 1,
+    engine: Annotated[str, engine_option(_MODEL)] = "auto",
+    device: Annotated[str, device_option(_MODEL)] = "auto",
+    resize: Annotated[str, resize_option(_MODEL)] = "paper",
+    object_threshold: Annotated[float | None, object_threshold_option(_MODEL)] = None,
+    void_below: Annotated[float | None, void_below_option(_MODEL)] = None,
+    settings: Annotated[list[str] | None, settings_option(_MODEL)] = None,
+    batch_size: Annotated[int, batch_size_option(_MODEL)] = 1,
     exact: Annotated[
         bool | None,
         typer.Option(

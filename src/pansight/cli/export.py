@@ -112,7 +112,9 @@ def export(
     if model is None:
         raise InputError("name a MODEL to export, such as yoso-tiny; --list shows what can be exported")
     target = _target(to, output)
-    path = output or Path(f"{Path(model).stem}{SUFFIXES[target]}")
+    from pansight.zoo.hub import title_of
+
+    path = output or Path(f"{title_of(model)}{SUFFIXES[target]}")
     if path.suffix != SUFFIXES[target]:
         raise InputError(f"{path} must end in {SUFFIXES[target]} for --to {target}; choose such a name")
     _known("--cut", cut, ("network", "whole"))
@@ -133,7 +135,7 @@ def export(
     from pansight.export.conversion import describe, write_artefact
 
     values: Any = {"cut": cut, "precision": precision, "size": fixed, "lowering": lowering}
-    description = describe(loaded, target, name=Path(model).stem, **values)  # type: ignore[arg-type]
+    description = describe(loaded, target, name=title_of(model), **values)  # type: ignore[arg-type]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:

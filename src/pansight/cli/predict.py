@@ -9,6 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pansight.cli.convert_sources import INSTANCES, PANOPTIC
+from pansight.cli.model_options import (
+    batch_size_option,
+    device_option,
+    engine_option,
+    object_threshold_option,
+    resize_option,
+    settings_option,
+    void_below_option,
+)
 from pansight.cli.settings import merge_settings
 from pansight.cli.threads import share_cores
 from pansight.errors import InputError
@@ -33,12 +42,6 @@ DEFAULT_MODEL = "yoso-photo"
 
 MOSTLY_VOID = 0.9
 """share of an image without a segment from which on it is said that the model does not know such images"""
-
-ENGINE_HELP = (
-    "What runs the network: auto (the fastest that is installed), torch, eager (not folded), compiled (by "
-    "torch.compile), onnxruntime, openvino."
-)
-
 
 _VIDEO = "Videos"
 """Group of options in the help."""
@@ -67,37 +70,12 @@ def predict(
         Path | None,
         typer.Option(help="Weights file, native or official.", show_default=False),
     ] = None,
-    engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...")] = "auto",
-    object_threshold: Annotated[
-        float | None,
-        typer.Option(help="Short for --set merge.object_threshold=.", show_default=False),
-    ] = None,
-    void_below: Annotated[
-        float | None,
-        typer.Option(
-            "--void-below",
-            help="Segments with a lower score, 0..1, become void: what the model does not know. Short for "
-            "--set merge.void_below=.",
-            show_default=False,
-        ),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="merge.KEY=VALUE",
-            help="A threshold of the model, such as merge.stuff_area=256; may be given several times.",
-            show_default=False,
-        ),
-    ] = None,
-    resize: Annotated[
-        str,
-        typer.Option(
-            help="paper: the method's rule; none: only padded; or pixels of the short side "
-            "(of both where the method squashes)."
-        ),
-    ] = "paper",
+    engine: Annotated[str, engine_option()] = "auto",
+    device: Annotated[str, device_option()] = "auto",
+    object_threshold: Annotated[float | None, object_threshold_option()] = None,
+    void_below: Annotated[float | None, void_below_option()] = None,
+    settings: Annotated[list[str] | None, settings_option()] = None,
+    resize: Annotated[str, resize_option()] = "paper",
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for what is written.")] = Path(
         "pansight-output"
     ),
@@ -110,7 +88,7 @@ def predict(
             "(images) and jsonl (a line a frame) can be had, too; several with commas.",
         ),
     ] = "overlay",
-    batch_size: Annotated[int, typer.Option(min=1, help="Most pictures at once in the network.")] = 1,
+    batch_size: Annotated[int, batch_size_option()] = 1,
     max_pixels: Annotated[int, typer.Option(min=1, help="Largest picture that is decoded.")] = 100_000_000,
     track: Annotated[
         bool,

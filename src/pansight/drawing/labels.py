@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int64, UInt, UInt8
-from scipy.ndimage import distance_transform_edt
 
+from pansight.drawing.distance import distance_inside
 from pansight.drawing.shades import Color, as_color, lightened
 from pansight.drawing.stencils import lay, rounded
 from pansight.drawing.text import text_stencil, text_width
@@ -60,7 +60,7 @@ def poles(
     inner[1:-1, 1:-2][across] = False
     inner[2:-1, 1:-1][down] = False
     inner[1:-2, 1:-1][down] = False
-    depth = distance_transform_edt(inner)[1:-1, 1:-1].reshape(-1)
+    depth = distance_inside(inner)[1:-1, 1:-1].reshape(-1)
     # Written in the order of depth, the deepest cell of each row is written last and stays.
     order = np.argsort(np.minimum(depth * 16, 65535).astype(np.uint16), kind="stable")
     best = np.full(count + 1, -1, dtype=np.int64)

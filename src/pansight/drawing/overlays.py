@@ -31,6 +31,11 @@ def overlay(
     that depends on its id alone. `labels` writes the names of segments that are large enough for them,
     `scores` adds the confidence in per cent where there is one. Raises InputError, in one line, when the
     picture is not RGB bytes, does not have the map's size, or `alpha` is out of range.
+
+        >>> from pansight.scenes import render_scene
+        >>> sample = render_scene(3, 0, 64, 96)
+        >>> overlay(sample.image, sample.panoptic).shape
+        (64, 96, 3)
     """
     picture = checked_picture(image, "overlay")
     if picture.shape[:2] != (panoptic.height, panoptic.width):

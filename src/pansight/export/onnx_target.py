@@ -47,6 +47,7 @@ def trace_onnx(cut: NetworkCut | WholeCut, path: Path, size: tuple[int, int] | N
 
     By tracing: torch's newer exporter takes minutes for symbolic sizes, this one seconds.
     """
+    require_extra("onnx", "export")  # torch's exporter reads its own graph with it
     names = cut.names()
     axes: dict[str, dict[int, str]] = {"images": {0: "batch"}}
     if isinstance(cut, NetworkCut):

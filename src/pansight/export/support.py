@@ -6,12 +6,12 @@ from itertools import product
 from typing import Literal, NamedTuple, TypeAlias
 
 from pansight.errors import InputError
+from pansight.zoo.methods import METHODS
 
 Status: TypeAlias = Literal["validated", "available", "blocked"]
 """`validated`: tests run it and get torch's ids; `available`: it can be written, but no
 test runs it; `blocked`: refused, with the reason."""
 
-METHODS = ("yoso", "dense_detection", "panoptic_fcn", "epsnet")
 TARGETS = ("onnx", "openvino", "torch", "tensorrt")
 CUTS = ("network", "whole")
 PRECISIONS = ("float32", "float16", "int8")

@@ -84,6 +84,13 @@ class Evaluation:
     - `segments`: keep a row for each segment, in the attribute of that name.
 
     Evaluations filled in several processes can be merged; they can be pickled.
+
+        >>> from pansight.scenes import render_scene
+        >>> truth = render_scene(3, 0, 64, 96).panoptic
+        >>> evaluation = Evaluation(truth.categories)
+        >>> evaluation.update(truth, truth, "scene")
+        >>> evaluation.compute().semantic.mean_iou
+        1.0
     """
 
     def __init__(

@@ -34,6 +34,13 @@ class PanopticQuality:
     Both remark on each of these in `PanopticQualityResult.warnings`. What is counted is of int64 and
     additive, so accumulators filled anywhere can be merged, exactly: `merge` in one process, `state` and
     `from_state` across processes, `pansight.metrics.distributed.all_reduce` under torch.distributed.
+
+        >>> from pansight.scenes import render_scene
+        >>> truth = render_scene(3, 0, 64, 96).panoptic
+        >>> quality = PanopticQuality(truth.categories)
+        >>> quality.update(truth, truth)
+        >>> quality.compute().all.pq
+        1.0
     """
 
     def __init__(self, categories: Categories, exact: bool = False) -> None:

@@ -16,6 +16,10 @@ def ids_to_rgb(ids: Integer[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
     """Write segment ids, 0 <= id < 2**24, as an RGB picture.
 
     Raises InputError when an id does not fit in three bytes.
+
+        >>> import numpy as np
+        >>> ids_to_rgb(np.array([[1, 258]]))[0].tolist()
+        [[1, 0, 0], [2, 1, 0]]
     """
     if ids.size and (int(ids.min()) < 0 or int(ids.max()) >= ID_LIMIT):
         raise InputError(
@@ -31,6 +35,10 @@ def rgb_to_ids(rgb: Shaped[np.ndarray, "..."]) -> Int32[np.ndarray, "h w"]:
     """Read segment ids, 0 <= id < 2**24, from a picture, uint8 [h, w, 3 or 4]; alpha is ignored.
 
     Raises InputError for anything else: a palette, gray or 16-bit picture holds no ids.
+
+        >>> import numpy as np
+        >>> rgb_to_ids(np.array([[[2, 1, 0]]], np.uint8)).tolist()
+        [[258]]
     """
     if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] not in (3, 4):
         raise InputError(

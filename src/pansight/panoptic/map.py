@@ -12,6 +12,7 @@ from pansight.categories import Categories
 from pansight.errors import CategoryError, DataError, InputError
 from pansight.panoptic import cityscapes, coco, frameworks
 from pansight.panoptic.checks import check_segments, checked_ids, shortened
+from pansight.panoptic.comparing import same_maps
 from pansight.panoptic.ids import ids_to_rgb, rgb_to_ids
 from pansight.panoptic.merge_masks import merge_masks
 from pansight.panoptic.regions import measure_regions
@@ -32,6 +33,17 @@ class PanopticMap:
     `ids` holds 0 (void) or the id of one of `segments` at each pixel, ids in 1..2**24-1; it is read-only, and
     shares memory with the array it was made from. Every segment has pixels. Make maps with `from_table`,
     which measures areas and boxes; the constructor takes them as they are.
+
+        >>> import numpy as np
+        >>> from pansight.categories import Categories
+        >>> ids = np.array([[1, 1, 2], [1, 0, 2]])
+        >>> panoptic = PanopticMap.from_table(ids, [(1, 0, 0.9), (2, 1)], Categories.builtin("coco"))
+        >>> [(segment.id, segment.area, segment.box) for segment in panoptic.segments]
+        [(1, 3, (0, 0, 2, 2)), (2, 2, (2, 0, 1, 2))]
+        >>> panoptic.mask(2).tolist()
+        [[False, False, True], [False, False, True]]
+        >>> panoptic.semantic().tolist()
+        [[0, 0, 1], [0, -1, 1]]
     """
 
     ids: Int32[np.ndarray, "h w"]
@@ -168,21 +180,7 @@ class PanopticMap:
 
         Scores are not compared.
         """
-        if self.ids.shape != other.ids.shape or self.categories != other.categories:
-            return False
-        if len(self.segments) != len(other.segments):
-            return False
-        partners = []
-        for segment in self.segments:
-            x, y, width, _ = segment.box
-            first = x + int(np.argmax(self.ids[y, x : x + width] == segment.id))
-            partner = other._by_id.get(int(other.ids[y, first]))
-            if partner is None or partner.category != segment.category:
-                return False
-            if partner.is_crowd != segment.is_crowd:
-                return False
-            partners.append(partner.id)
-        return len(set(partners)) == len(partners) and np.array_equal(self.paint(partners), other.ids)
+        return same_maps(self, other)
 
     def to_coco(
         self, image_id: int | str | np.integer[Any], file_name: str

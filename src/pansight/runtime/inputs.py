@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from pansight.files import printable as printable
+
 # Light on purpose: a mistyped path is told before torch is even imported.
 
 SUFFIXES = frozenset(
@@ -37,12 +39,6 @@ def find_pictures(arguments: Iterable[str]) -> tuple[list[Path], list[str]]:
         for path in _expand(argument, problems):
             found.setdefault(os.path.abspath(path), path)  # noqa: PTH100  (resolve() would follow links)
     return list(found.values()), problems
-
-
-def printable(path: str | os.PathLike[str]) -> str:
-    """The path as one line: what a terminal cannot show is escaped."""
-    text = os.fspath(path)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _expand(argument: str, problems: list[str]) -> list[Path]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -21,10 +21,13 @@ from pansight.categories import Categories
 from pansight.drawing.overlays import overlay
 from pansight.errors import InputError, PansightError
 from pansight.files import atomic_write
-from pansight.formats.annotation.door import AnnotationWriter, Picture
+from pansight.files import make_folder as make_folder
 from pansight.panoptic import PanopticMap
 from pansight.runtime.inputs import image_ids, output_names, printable, relative_names
 from pansight.version import __version__
+
+if TYPE_CHECKING:
+    from pansight.formats.annotation.door import AnnotationWriter
 
 _JPEG_LIMIT = 65_500
 """Longest side of a JPEG, in pixels."""
@@ -64,15 +67,6 @@ def make_jobs(pictures: Sequence[Path]) -> list[Job]:
     return [Job(*row) for row in zip(*columns, strict=True)]
 
 
-def make_folder(folder: Path) -> None:
-    """Make the folder and those above it. Raises InputError when that cannot be done."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"cannot make the folder {printable(folder)}: {reason}; choose another") from error
-
-
 class _Row(NamedTuple):
     """What the table says of one image, as JSON."""
 
@@ -100,7 +94,7 @@ class MapWriter:
         jobs: Sequence[Job],
         categories: Categories,
         model: str = "",
-        tool: AnnotationWriter | None = None,
+        tool: "AnnotationWriter | None" = None,
     ) -> None:
         """Raises InputError when a file to be written is one of the pictures."""
         self.folder = folder
@@ -154,9 +148,11 @@ class MapWriter:
             self.written += 1
         return files
 
-    def _write_tool(self, tool: AnnotationWriter, job: Job, panoptic: PanopticMap) -> list[Path]:
+    def _write_tool(self, tool: "AnnotationWriter", job: Job, panoptic: PanopticMap) -> list[Path]:
         if tool.categories is not panoptic.categories:
             panoptic = replace(panoptic, categories=tool.categories)
+        from pansight.formats.annotation.door import Picture  # others never pay for all formats
+
         made = tool.write(Picture(job.image_id, job.file_name, job.name), panoptic)
         with self._lock:
             self._tool_rows[job.name] = made.row

@@ -31,6 +31,10 @@ def render_scene(seed: int, index: int, height: int, width: int) -> Sample:
         height, width: pixels, 32..8192.
 
     Raises InputError for arguments out of range.
+
+        >>> sample = render_scene(seed=3, index=0, height=64, width=96)
+        >>> sample.image.shape, sample.panoptic.ids.shape
+        ((64, 96, 3), (64, 96))
     """
     _check(seed, index, height, width)
     world = sample_world(seed, index, height, width)
@@ -53,6 +57,9 @@ def render_clip(seed: int, index: int, height: int, width: int, frames: int) -> 
         seed, index, height, width: as for `render_scene`. frames: at least 1; 25 a second look natural.
 
     Raises InputError for arguments out of range.
+
+        >>> [sample.image.shape for sample in render_clip(3, 1, 64, 96, frames=2)]
+        [(64, 96, 3), (64, 96, 3)]
     """
     _check(seed, index, height, width)
     if frames < 1:
@@ -129,6 +136,10 @@ class SceneDataset(Sequence[Sample]):
 
     Holds numbers only, so it is cheap to send to the workers of a loader. Disjoint ranges of one seed share
     no scene: train on one, test on another.
+
+        >>> scenes = SceneDataset(3, (64, 96), 2)
+        >>> len(scenes), scenes[1].file_name == scenes[0].file_name
+        (2, False)
     """
 
     def __init__(self, seed: int, size: tuple[int, int], length: int, offset: int = 0) -> None:

@@ -54,9 +54,9 @@ def build_model(
 
 def _scaled(model: PanopticModel, given: Preprocess | None, backbone: bool) -> Preprocess:
     """The model's preprocessing, normalised as its backbone wants it where nothing else is said."""
-    scale = next(one.input_scale for one in model.modules() if isinstance(one, Backbone))
+    scale = next((one.input_scale for one in model.modules() if isinstance(one, Backbone)), None)
     told = given is not None and given.model_fields_set & {"mean", "std", "channels"}
-    if told or not backbone:
+    if told or not backbone or scale is None:
         return model.preprocess
     return model.preprocess.model_copy(update=scale._asdict())
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -19,6 +20,7 @@ from pydantic import (
 
 from pansight.models.preprocess import Preprocess
 from pansight.scenes import HELD_OUT_SCENES
+from pansight.zoo.methods import METHODS
 
 Size = tuple[PositiveInt, PositiveInt]
 
@@ -184,12 +186,19 @@ Data = Annotated[
 ]
 
 
+def _known_method(name: str) -> str:
+    if name not in METHODS:
+        raise ValueError(f"there is no method {name!r}; choose {', '.join(METHODS)}")
+    return name
+
+
 class ModelChoice(_Section):
     """What is trained: a preset of the zoo, its fields changed at will, or a method with its fields."""
 
     preset: str | None = None
     """name of a preset, see `pansight models`; None: `method` with its defaults"""
-    method: Literal["yoso", "dense_detection", "panoptic_fcn", "epsnet"] = "yoso"
+    method: Annotated[str, AfterValidator(_known_method)] = "yoso"
+    """a method with its defaults: yoso, dense_detection, panoptic_fcn or epsnet"""
     config: dict[str, Any] = Field(default_factory=dict)
     """fields of the method's configuration that differ from the preset's or from the defaults"""
     preprocess: Preprocess | None = None

@@ -40,6 +40,11 @@ def save_native(
 
     Raises CheckpointError for a model that `optimized()` has folded, InputError when the file cannot be
     written.
+
+        >>> from pansight.zoo import load_model
+        >>> save_native(load_model("yoso-tiny"), "mine.safetensors", dtype="float16")
+        >>> load_native("mine.safetensors").categories.name
+        'scenes'
     """
     path = Path(path)
     if path.suffix != ".safetensors":

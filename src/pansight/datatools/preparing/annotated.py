@@ -13,10 +13,10 @@ from pansight.datatools.preparing.writing import (
     Outcome,
     is_hopeless,
     keep_sources,
-    make_folder,
     take_truth,
 )
 from pansight.errors import InputError
+from pansight.files import make_folder
 from pansight.formats.annotation.door import (
     CLASSES_FILE,
     AnnotationReader,

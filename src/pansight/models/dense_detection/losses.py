@@ -141,10 +141,13 @@ def detection_losses(
     foreground = torch.stack([truth.foreground for truth in truths])
     valid = torch.stack([truth.valid for truth in truths])
     count = mean_over_processes(foreground.sum().float())
-    wanted = torch.stack([truth.offsets for truth in truths])[foreground]
-    boxes = box_losses(end_to_end(outputs.offsets)[foreground], wanted, config.box_loss)
+    # all cells at once, background with boxes of one pixel and the weight 0: choosing rows would wait for the
+    # device to say how many there are
+    rows = foreground.flatten()
+    wanted = _where(rows, torch.stack([truth.offsets for truth in truths]))
+    boxes = box_losses(_where(rows, end_to_end(outputs.offsets)), wanted, config.box_loss)
     centerness = F.binary_cross_entropy_with_logits(
-        end_to_end(outputs.centerness)[foreground][:, 0], centerness_of(wanted), reduction="sum"
+        end_to_end(outputs.centerness).flatten(), centerness_of(wanted), weight=rows.float(), reduction="sum"
     )
     labels = torch.stack([truth.labels for truth in truths])
     one_hot = (labels[..., None] == torch.arange(logits.shape[2], device=labels.device)).float()
@@ -157,10 +160,15 @@ def detection_losses(
     if config.class_normalizer == "locations":
         normalizer = mean_over_processes(valid.sum().float())
     return {
-        "box": boxes.sum() / count,
+        "box": (boxes * rows).sum() / count,
         "centerness": centerness / count,
         "class": (focal * counted).sum() / normalizer,
     }
+
+
+def _where(rows: Bool[Tensor, " f"], offsets: Float[Tensor, "b p 4"]) -> Float[Tensor, "f 4"]:
+    """Offsets of the cells that count, and one pixel for the others."""
+    return torch.where(rows[:, None], offsets.flatten(0, 1), 1.0)
 
 
 def _open(truth: CellTarget) -> Bool[Tensor, " p"]:

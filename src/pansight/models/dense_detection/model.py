@@ -1,6 +1,6 @@
 """Real-Time Panoptic Segmentation from Dense Detections (Hou, Li et al., CVPR 2020)."""
 
-from typing import Any, cast
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -142,12 +142,6 @@ class DenseDetection(PanopticModel):
             for part in ("weight", "bias")
         }
 
-    def optimized(self) -> "DenseDetection":
-        """A copy for inference: norms folded, convolutions across levels done before enlarging.
-
-        Agrees to float32 rounding.
-        """
-        model = cast(DenseDetection, super().optimized())
-        model.panoptic_head.fold()
-        model.requires_grad_(False)
-        return model
+    def fold(self) -> None:
+        """Convolutions across levels are done before upsampling."""
+        self.panoptic_head.fold()

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from pansight.categories import Categories
 from pansight.merging import Form, MergeSettings, PriorityRule, settled
 from pansight.models.base import PanopticModel, Target
+from pansight.models.channels import channels_of
 from pansight.models.epsnet.anchors import make_anchors
 from pansight.models.epsnet.config import EPSNetConfig
 from pansight.models.epsnet.detection import detect
@@ -56,20 +57,9 @@ class EPSNet(PanopticModel):
         self.stuff_categories: Tensor
         self.thing_channels: Tensor
         self.stuff_channels: Tensor
-        thing_categories = torch.from_numpy(categories.thing_indices.copy())
-        stuff_categories = torch.from_numpy(categories.stuff_indices.copy())
-        thing_channels = torch.full((len(categories),), -1)
-        thing_channels[thing_categories] = torch.arange(things)
-        # all things are 'other', the last channel
-        stuff_channels = torch.full((len(categories),), semantic - 1)
-        stuff_channels[stuff_categories] = torch.arange(stuff) + 1
-        for name, tensor in (
-            ("thing_categories", thing_categories),
-            ("stuff_categories", stuff_categories),
-            ("thing_channels", thing_channels),
-            ("stuff_channels", stuff_channels),
-        ):
-            self.register_buffer(name, tensor, persistent=False)
+        # all things are 'other', the last channel; channel 0 is unlabelled
+        for name, table in channels_of(categories, 1, semantic - 1)._asdict().items():
+            self.register_buffer(name, table, persistent=False)
         for part in (self.fpn, fusion, self.proto_net, self.prediction_layers, self.semantic_seg_conv):
             for module in part.modules() if part is not None else ():
                 if isinstance(module, nn.Conv2d):
@@ -171,13 +161,10 @@ class EPSNet(PanopticModel):
             for part in ("weight", "bias")
         }
 
-    def optimized(self) -> "EPSNet":
-        """See PanopticModel; also without the keys' bias, which adds the same to all that is compared."""
-        model = super().optimized()
-        assert isinstance(model, EPSNet)
-        if model.config.fusion == "attention":
-            model.CALayer.key_conv.bias = None
-        return model
+    def fold(self) -> None:
+        """The keys' bias goes: it adds the same to all that is compared."""
+        if self.config.fusion == "attention":
+            self.CALayer.key_conv.bias = None
 
     def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
         """One group: everything decays, biases and norms as well, as in the released code."""

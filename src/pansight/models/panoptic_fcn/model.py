@@ -1,6 +1,6 @@
 """Panoptic FCN (Li et al., Fully Convolutional Networks for Panoptic Segmentation, CVPR 2021)."""
 
-from typing import Any, cast
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from pansight.categories import Categories
 from pansight.merging import Form, MergeSettings, PriorityRule, settled
 from pansight.models.base import PanopticModel, Target
+from pansight.models.channels import channels_of
 from pansight.models.embeddings import by_strength
 from pansight.models.panoptic_fcn.config import PanopticFCNConfig
 from pansight.models.panoptic_fcn.features import Backbone, FeatureEncoder, SemanticFPN, summed
@@ -58,20 +59,12 @@ class PanopticFCN(PanopticModel):
         self.stuff_generator = Embedding(config.pyramid_channels, config.encoder_channels)
         self.thing_categories: Tensor
         self.stuff_categories: Tensor
-        for name, indices in (
-            ("thing_categories", categories.thing_indices),
-            ("stuff_categories", categories.stuff_indices),
-        ):
-            self.register_buffer(name, torch.from_numpy(indices.copy()), persistent=False)
-        # channels by category: of the thing map (-1: none), and of the stuff map (-1: none)
-        thing_channels = torch.full((len(categories),), -1)
-        thing_channels[self.thing_categories] = torch.arange(things)
-        stuff_channels = torch.full((len(categories),), 0 if config.things_as_stuff else -1)
-        stuff_channels[self.stuff_categories] = torch.arange(stuff) + config.things_as_stuff
         self.thing_channels: Tensor
         self.stuff_channels: Tensor
-        self.register_buffer("thing_channels", thing_channels, persistent=False)
-        self.register_buffer("stuff_channels", stuff_channels, persistent=False)
+        # things as stuff are channel 0 of the stuff map
+        shared = int(config.things_as_stuff)
+        for name, table in channels_of(categories, shared, shared - 1)._asdict().items():
+            self.register_buffer(name, table, persistent=False)
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> PanopticFCNOutputs:
         """Run the network on normalised images whose sides are multiples of 32."""
@@ -219,24 +212,20 @@ class PanopticFCN(PanopticModel):
             for part in ("weight", "bias")
         }
 
-    def optimized(self) -> "PanopticFCN":
-        """A copy for inference that agrees to rounding; its `outputs.kernels` lack the last convolution.
+    def fold(self) -> None:
+        """Both position maps by one convolution; kernels are read before the kernel head's last convolution.
 
-        Besides norms: both position maps by one convolution; the kernel head's last convolution and the
-        embeddings as one product, for what is read alone; coordinates' part of convolutions remembered.
-        Of a copy that is optimized already it makes an equal one.
+        That convolution and the embeddings become one product, for what is read alone, so `outputs.kernels`
+        lack it; coordinates' part of convolutions is remembered. Of a copy that is optimized already
+        `optimized` makes an equal one.
         """
-        model = cast(PanopticFCN, super().optimized())
-        model.position_head.fold()
-        model.kernel_head.fold(model.thing_generator, model.stuff_generator)
-        model.feature_encoder.fold()
-        model.reading = PatchReading()
-        for module in model.modules():
+        self.position_head.fold()
+        self.kernel_head.fold(self.thing_generator, self.stuff_generator)
+        self.feature_encoder.fold()
+        self.reading = PatchReading()
+        for module in self.modules():
             if isinstance(module, ModulatedDeformConv2d):
                 module.pack()
-        model.requires_grad_(False)
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return model
 
     def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
         """The released rule: parameters of norms do not decay, biases do. Frozen stages are left out."""

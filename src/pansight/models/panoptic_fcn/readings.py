@@ -7,6 +7,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from pansight.nn.losses import at_least_float32
+
 TAPS = 9
 
 
@@ -30,13 +32,13 @@ class PlainReading(Reading):
     def at(self, maps: Float[Tensor, "b c h w"], cells: Int[Tensor, "b n"]) -> Float[Tensor, "b n c"]:
         """See Reading."""
         chosen = maps.flatten(2).gather(2, cells[:, None].expand(-1, maps.shape[1], -1))
-        return _wide(chosen.transpose(1, 2))
+        return at_least_float32(chosen.transpose(1, 2))
 
     def over(
         self, maps: Float[Tensor, "b c h w"], regions: Bool[Tensor, "b s h w"]
     ) -> Float[Tensor, "b s c"]:
         """See Reading; half precision would overflow in the sums."""
-        rows = _wide(maps).flatten(2).transpose(1, 2)
+        rows = at_least_float32(maps).flatten(2).transpose(1, 2)
         return regions.flatten(2).to(rows.dtype) @ rows / rows.shape[1]
 
 
@@ -57,7 +59,7 @@ class PatchReading(Reading):
         inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
         place = y.clamp(0, height - 1) * width + x.clamp(0, width - 1)
         patches = maps.flatten(2).gather(2, place.flatten(1)[:, None].expand(-1, channels, -1))
-        patches = _wide(patches.transpose(1, 2)).unflatten(1, (-1, TAPS)) * inside[..., None]
+        patches = at_least_float32(patches.transpose(1, 2)).unflatten(1, (-1, TAPS)) * inside[..., None]
         return F.pad(patches.flatten(2), (0, 1), value=1.0)
 
     def over(
@@ -65,7 +67,7 @@ class PatchReading(Reading):
     ) -> Float[Tensor, "b s r"]:
         """See Reading. A tap's sum over a region is the map's sum over the region moved the other way."""
         height, width = maps.shape[2:]
-        rows = _wide(maps).flatten(2).transpose(1, 2)
+        rows = at_least_float32(maps).flatten(2).transpose(1, 2)
         here = regions.to(rows.dtype)
         around = F.pad(here, (1, 1, 1, 1))
         moved = torch.stack(
@@ -75,7 +77,3 @@ class PatchReading(Reading):
         sums = moved.flatten(3).flatten(1, 2) @ rows
         area = here.sum((2, 3))[..., None]
         return torch.cat((sums.unflatten(1, (-1, TAPS)).flatten(2), area), dim=2) / (height * width)
-
-
-def _wide(x: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-    return x.to(torch.promote_types(x.dtype, torch.float32))

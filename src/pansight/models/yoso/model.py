@@ -1,7 +1,7 @@
 """YOSO: You Only Segment Once (Hu et al., CVPR 2023)."""
 
 import copy
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -163,17 +163,12 @@ class YOSO(PanopticModel):
         ]
         return {f"yoso_head.{key}": rows for key in ("criterion.empty_weight", *keys)}
 
-    def optimized(self) -> "YOSO":
-        """A copy for inference: norms and biases folded, the map X never built (see Neck.defer).
+    def fold(self) -> None:
+        """Biases folded, too, and the map X never built (see Neck.defer).
 
-        Agrees to float32 rounding; as masks are thresholded between stages, a logit within rounding of zero
-        may fall to the other side.
+        As masks are thresholded between stages, a logit within rounding of zero may fall to the other side.
         """
-        model = cast(YOSO, super().optimized())
-        for module in model.modules():
+        for module in self.modules():
             if isinstance(module, DeformableUpsample | FeaturePyramidAggregator):
                 module.fold()
-        model.yoso_head.deferred = model.yoso_neck.defer()
-        # folding makes new parameters
-        model.requires_grad_(False)
-        return model
+        self.yoso_head.deferred = self.yoso_neck.defer()

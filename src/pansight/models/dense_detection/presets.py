@@ -3,9 +3,8 @@
 from pansight.categories import Categories
 from pansight.models.dense_detection.config import DenseDetectionConfig, DenseMergeSettings
 from pansight.models.preprocess import Preprocess
-from pansight.zoo.spec import Figure, ModelSpec, ReleasedFile
-
-RELEASE = "https://tri-ml-public.s3.amazonaws.com/github/realtime_panoptic/models"
+from pansight.models.released_files import RELEASED
+from pansight.models.spec import Figure, ModelSpec
 
 MEAN_BGR = (102.9801, 115.9465, 122.7717)
 
@@ -17,10 +16,6 @@ def dense_detection_presets() -> tuple[ModelSpec, ...]:
 
     Sizes and thresholds are the released code's; least areas of stuff are what others use at these sizes.
     """
-    cityscapes = ReleasedFile(
-        "cvpr_realtime_pano_cityscapes_standalone_no_prefix.pth",
-        f"{RELEASE}/cvpr_realtime_pano_cityscapes_standalone_no_prefix.pth",
-    )
     return (
         ModelSpec(
             name="dense-r50-cityscapes",
@@ -29,7 +24,7 @@ def dense_detection_presets() -> tuple[ModelSpec, ...]:
             categories=Categories.builtin("cityscapes"),
             preprocess=Preprocess(mean=MEAN_BGR, std=(1.0, 1.0, 1.0), channels="bgr"),
             description="dense detections, ResNet-50, Cityscapes, pictures as they are",
-            weights=(cityscapes,),
+            weights=(RELEASED["dense-cityscapes"],),
             figures=(Figure(58.8, SOURCE, 10.1, "V100"),),
         ),
         ModelSpec(

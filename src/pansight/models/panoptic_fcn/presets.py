@@ -5,7 +5,8 @@ from typing import Any
 from pansight.categories import Categories
 from pansight.models.panoptic_fcn.config import PanopticFCNConfig, PanopticFCNMergeSettings
 from pansight.models.preprocess import Preprocess
-from pansight.zoo.spec import Figure, ModelSpec, ReleasedFile
+from pansight.models.released_files import RELEASED
+from pansight.models.spec import Figure, ModelSpec
 
 README = "README of the released Panoptic FCN code"
 PAPER = "paper of Panoptic FCN"
@@ -32,23 +33,6 @@ MAPILLARY: dict[str, Any] = {
 }
 
 
-def _released(name: str, identity: str) -> ReleasedFile:
-    """A file on Google Drive, at the address that gives the bytes without asking back."""
-    address = f"https://drive.usercontent.google.com/download?id={identity}&export=download&confirm=t"
-    return ReleasedFile(f"panoptic_fcn_{name}.pth", address)
-
-
-FILES = {
-    "1x": _released("r50_1x", "1tD1A5Zwbtri5OejlIz9MLKwzOzjtIMHQ"),
-    "3x": _released("r50_3x", "18Re3keEkIiy7EVS-uFCNPBfT1BfT8Ng3"),
-    "512": _released("r50_512_3x", "1QBYMAznZDDX7A0Mnaq3euB23rTBzwUCf"),
-    "600": _released("r50_600_3x", "1gIUxy1DJ_V91IwL5_jHQDMOIgHoWn_O1"),
-    "star": _released("star_r50_3x", "1_VkJIhbQg9uqN49L3cDAW66zZKJE0fkI"),
-    "cityscapes": _released("r50_cityscapes", "1j29Gf0r3qz3_KQ1uQiSRUuEKoB-osRgv"),
-}
-"""weights that the authors published; 400 and 512 share a file"""
-
-
 def _spec(
     name: str,
     description: str,
@@ -73,7 +57,7 @@ def _spec(
             channels="bgr",
         ),
         description=description,
-        weights=() if file is None else (FILES[file],),
+        weights=() if file is None else (RELEASED[f"panoptic-fcn-{file}"],),
         figures=figures,
     )
 

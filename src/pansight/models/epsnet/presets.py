@@ -3,10 +3,8 @@
 from pansight.categories import Categories
 from pansight.models.epsnet.config import EPSNetConfig
 from pansight.models.preprocess import Preprocess
-from pansight.zoo.spec import Figure, ModelSpec, ReleasedFile
-
-DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t&id="
-"""where the released files are; should it give none, `--weights FILE` takes one that was fetched by hand"""
+from pansight.models.released_files import RELEASED
+from pansight.models.spec import Figure, ModelSpec
 
 README = "README of the released EPSNet code"
 
@@ -36,7 +34,7 @@ def epsnet_presets() -> tuple[ModelSpec, ...]:
             categories=coco,
             preprocess=squashed(550),
             description="EPSNet, ResNet-50, COCO, squashed to 550 x 550",
-            weights=(ReleasedFile("epsnet_resnet50.pth", f"{DRIVE}1klQX2b9SSNnfmxPGoCBBgXxeybeX82yy"),),
+            weights=(RELEASED["epsnet-r50"],),
             figures=(Figure(35.8, README, 20.6, "2080 Ti"),),
         ),
         ModelSpec(
@@ -46,7 +44,7 @@ def epsnet_presets() -> tuple[ModelSpec, ...]:
             categories=coco,
             preprocess=squashed(550),
             description="EPSNet, ResNet-101, COCO, squashed to 550 x 550",
-            weights=(ReleasedFile("epsnet_resnet101.pth", f"{DRIVE}1pO1Vxy5tINr7YhZLfIsqjNerGhenx7o4"),),
+            weights=(RELEASED["epsnet-r101"],),
             figures=(Figure(38.6, README, 19.6, "2080 Ti"),),
         ),
         ModelSpec(
