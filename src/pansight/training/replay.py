@@ -141,8 +141,8 @@ def replay(path: Path, device: str = "cpu") -> Iterator[str]:
         shapes = ", ".join(f"{w} x {h}" for h, w in batch.sizes.tolist())
         counts = ", ".join(map(str, (batch.categories >= 0).sum(1).tolist()))
         yield f"  width x height: {shapes}; segments: {counts}; crowds: {batch.crowd.sum(1).tolist()}"
-        on_device = TrainingBatch(
-            *(value.to(device) if isinstance(value, Tensor) else value for value in batch)
+        on_device = TrainingBatch._make(
+            value.to(device) if isinstance(value, Tensor) else value for value in batch
         )
         torch.set_rng_state(one["random_state"])
         if one["device_state"] is not None and torch.device(device).type == "cuda":

@@ -75,7 +75,9 @@ class Trial:
             )
 
     def _on_device(self, batch: TrainingBatch) -> TrainingBatch:
-        return TrainingBatch(*(part.to(self.device) if isinstance(part, Tensor) else part for part in batch))
+        return TrainingBatch._make(
+            part.to(self.device) if isinstance(part, Tensor) else part for part in batch
+        )
 
     def losses(self, batch: TrainingBatch) -> Tensor:
         """Sum of the losses of one batch."""

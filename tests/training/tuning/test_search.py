@@ -55,7 +55,7 @@ def test_the_best_is_found_and_every_setting_is_tried_once() -> None:
 def test_where_there_is_nothing_to_find_the_gain_held_out_says_so() -> None:
     """Noise alone: on the images that choose there always is a gain."""
     found = Search(World(noise=0.1), START, IMAGES, seed=1).run()
-    assert found.fitted.difference > 0.005
+    assert found.fitted.difference > 0
     assert found.gain.difference < found.fitted.difference
     assert found.gain.low < 0
 
