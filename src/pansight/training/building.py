@@ -38,8 +38,14 @@ def build_model(
     config = _checked(find_method(method).config, _changed(fields, choice.config))
     try:
         model = construct(method, config, categories, preprocess or Preprocess())
-    except ValueError as error:  # a method that cannot do without things, or without stuff
-        raise InputError(f"{error}; the data's are {', '.join(categories.names)}") from error
+    except CheckpointError as error:
+        if not isinstance(error.__cause__, ValueError):
+            raise
+        # a method that cannot do without things, or without stuff
+        kinds = ", ".join(f"{one.name} ({_kind(one.is_thing)})" for one in categories)
+        raise InputError(
+            f"{error.__cause__}; the data's are {kinds}; yoso and epsnet need neither"
+        ) from error
     model.preprocess = _scaled(model, given=choice.preprocess, backbone="backbone" in choice.config)
     if choice.backbone is not None:
         load_backbone(model, choice.backbone)
@@ -50,6 +56,10 @@ def build_model(
         if taken is not None and say is not None:
             say(taken.line(choice.start))
     return model
+
+
+def _kind(is_thing: bool) -> str:
+    return "thing" if is_thing else "stuff"
 
 
 def _scaled(model: PanopticModel, given: Preprocess | None, backbone: bool) -> Preprocess:

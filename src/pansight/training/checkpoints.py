@@ -6,6 +6,7 @@ import secrets
 import signal
 import sys
 import threading
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -96,8 +97,8 @@ def resume_point(folder: Path) -> tuple[Path, str | None] | None:
     first: CheckpointError | None = None
     for path in found:
         try:
-            # read whole, because only then the sums of its parts are checked
-            step = int(read_checkpoint(path)["global_step"])
+            _check_sums(path)
+            step = int(read_checkpoint(path, mapped=True)["global_step"])
         except CheckpointError as error:
             first = first or error
             continue
@@ -109,6 +110,17 @@ def resume_point(folder: Path) -> tuple[Path, str | None] | None:
     if first is not None:
         raise first
     return None
+
+
+def _check_sums(path: Path) -> None:
+    """Raise CheckpointError where a part of the file is not what was written, which torch does not look at."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            broken = file.testzip()
+    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); resume from another checkpoint") from error
+    if broken is not None:
+        raise CheckpointError(f"{path} cannot be read ({broken} is damaged); resume from another checkpoint")
 
 
 def set_aside(folder: Path, used: Path) -> None:
@@ -128,7 +140,7 @@ def read_checkpoint(path: Path, *, mapped: bool = False) -> dict[str, Any]:
     try:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:
-        reason = str(error).splitlines()[0]
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise CheckpointError(f"{path} cannot be read ({reason}); resume from another checkpoint") from error
     parts = {"state_dict", "global_step", "optimizer_states"}
     if not isinstance(checkpoint, dict) or not parts <= checkpoint.keys():

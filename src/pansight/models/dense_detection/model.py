@@ -40,6 +40,8 @@ class DenseDetection(PanopticModel):
         super().__init__(categories, preprocess)
         self.config = config
         is_thing = torch.from_numpy(categories.is_thing.copy())
+        if not is_thing.any():
+            raise ValueError("dense detections need a category of things")
         self.backbone = Backbone(config)
         self.panoptic_head = PanopticHead(config, int(is_thing.sum()), len(categories))
         self.is_thing: Tensor
