@@ -113,7 +113,7 @@ def resume_point(folder: Path) -> tuple[Path, str | None] | None:
 
 
 def _check_sums(path: Path) -> None:
-    """Raise CheckpointError where a part of the file is not what was written, which torch does not look at."""
+    """Raise CheckpointError where part of a file is not what was written, which torch does not look at."""
     try:
         with zipfile.ZipFile(path) as file:
             broken = file.testzip()
