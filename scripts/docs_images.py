@@ -106,8 +106,8 @@ def demo() -> None:
             folder,
         ]
         subprocess.run(command, check=True)
-        with Image.open(next(Path(folder).glob("*sheet*"))) as sheet:
-            sheet = sheet.convert("RGB")
+        with Image.open(next(Path(folder).glob("*sheet*"))) as file:
+            sheet = file.convert("RGB")
             sheet.thumbnail((1200, 1200))
             save("demo.jpg", np.asarray(sheet))
 

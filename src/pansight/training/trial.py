@@ -70,7 +70,7 @@ class Trial:
     def batches(self, size: int) -> Iterator[TrainingBatch]:
         """Batch after batch as the training would have them, of another size perhaps."""
         for keys in self._order(size):
-            yield self._on_device(
+            yield self._on_device(  # type: ignore[no-untyped-call]
                 collate([self.examples[key] for key in keys], self.model.preprocess.divisor)
             )
 
