@@ -70,9 +70,8 @@ class Trial:
     def batches(self, size: int) -> Iterator[TrainingBatch]:
         """Batch after batch as the training would have them, of another size perhaps."""
         for keys in self._order(size):
-            yield self._on_device(  # type: ignore[no-untyped-call]
-                collate([self.examples[key] for key in keys], self.model.preprocess.divisor)
-            )
+            batch = collate([self.examples[key] for key in keys], self.model.preprocess.divisor)
+            yield self._on_device(batch)
 
     def _on_device(self, batch: TrainingBatch) -> TrainingBatch:
         return TrainingBatch._make(
