@@ -8,7 +8,7 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -63,7 +63,7 @@ class Trial:
         self.rates = [float(group["lr"]) for group in self.optimizer.param_groups]
         self.examples = ExampleStream(sources.training, augmentation(config.data.augmentation), config.seed)
         shuffle = config.data.kind not in ("scenes", "mixture")
-        self._order = lambda size: iter(
+        self._order: Callable[[int], Iterator[Any]] = lambda size: iter(
             EndlessBatches(len(sources.training), size, config.seed, shuffle=shuffle)
         )
 
