@@ -136,7 +136,7 @@ def test_categories_in_an_object_are_refused_alike(pansight: Pansight, copied: C
     assert check.code == 2 and "categories is an object, where a list belongs" in check.out
     assert pansight("evaluate", case / "truth.json", case / "pred.json").code == 2
     stats = pansight("data", "stats", case / "truth.json")
-    assert stats.code == 2 and '"categories" is no list' in stats.err
+    assert stats.code == 2 and '"categories" is not a list' in stats.err
 
 
 def test_a_null_isthing_is_named(pansight: Pansight) -> None:

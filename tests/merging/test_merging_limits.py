@@ -51,7 +51,7 @@ def test_exports_with_fixed_sizes() -> None:
             assert torch.equal(got, wanted)
 
 
-class FixedPainting(torch.nn.Module):
+class FixedPriority(torch.nn.Module):
     """The same for the merge by priority."""
 
     sizes = Sizes((64, 96), [(61, 90)], [(40, 70)])
@@ -62,7 +62,7 @@ class FixedPainting(torch.nn.Module):
         return told(merge_by_priority(masks, semantics, self.sizes, THINGS, rule, "fixed"))
 
 
-def painting_example(seed: int, kept: float) -> tuple[Tensor, ...]:
+def priority_example(seed: int, kept: float) -> tuple[Tensor, ...]:
     """Nine masks of patches, and labels."""
     generator = torch.Generator().manual_seed(seed)
     values = torch.rand(1, 9, 4, 6, generator=generator).repeat_interleave(4, 2).repeat_interleave(4, 3)
@@ -74,10 +74,10 @@ def painting_example(seed: int, kept: float) -> tuple[Tensor, ...]:
 @pytest.mark.slow
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_painting_exports_with_fixed_sizes() -> None:
-    exported = torch.export.export(FixedPainting(), painting_example(0, 1.0)).module()
+    exported = torch.export.export(FixedPriority(), priority_example(0, 1.0)).module()
     # the same graph serves any number of kept masks
-    for example in (painting_example(0, 1.0), painting_example(1, 0.5)):
-        expected = FixedPainting()(*example)
+    for example in (priority_example(0, 1.0), priority_example(1, 0.5)):
+        expected = FixedPriority()(*example)
         assert (expected[1] == 0).sum() >= 2
         for got, wanted in zip(exported(*example), expected, strict=True):
             assert torch.equal(got, wanted)
@@ -87,10 +87,10 @@ COMPILE = """
 import sys
 import torch
 sys.path.insert(0, sys.argv[1])
-from test_merging_limits import FixedPainting, painting_example
-compiled = torch.compile(FixedPainting(), fullgraph=True, backend="eager")
-for example in (painting_example(0, 1.0), painting_example(1, 0.5)):
-    expected = FixedPainting()(*example)
+from test_merging_limits import FixedPriority, priority_example
+compiled = torch.compile(FixedPriority(), fullgraph=True, backend="eager")
+for example in (priority_example(0, 1.0), priority_example(1, 0.5)):
+    expected = FixedPriority()(*example)
     assert (expected[1] == 0).sum() >= 2
     assert all(torch.equal(got, wanted) for got, wanted in zip(compiled(*example), expected, strict=True))
 """

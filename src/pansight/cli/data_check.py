@@ -34,13 +34,13 @@ def check(
     panoptic: PanopticOption = None,
     categories: CategoriesOption = None,
     pictures: Annotated[
-        bool, typer.Option("--pictures/--labels-only", help="Decode the pictures, too, or labels alone.")
+        bool, typer.Option("--pictures/--labels-only", help="Decode the images, too, or labels alone.")
     ] = True,
     fix: Annotated[
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Write copies of JSON and id pictures here, fixed where that is safe.",
+            help="Write copies of JSON and panoptic PNGs here, fixed where that is safe.",
             show_default=False,
         ),
     ] = None,

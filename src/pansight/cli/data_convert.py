@@ -74,7 +74,7 @@ def convert(
     ] = None,
     categories: Annotated[
         str | None,
-        typer.Option(help="The classes to speak in: a JSON, or coco, cityscapes, ade20k, mapillary."),
+        typer.Option(help="The category set to use: a JSON, or coco, cityscapes, ade20k, mapillary."),
     ] = None,
     class_map: Annotated[
         Path | None,
@@ -128,7 +128,7 @@ def convert(
     or --stuff, or put a classes.json beside the source, as every export here has one. Classes of COCO
     instances and of YOLO are things but for those with isthing 0, or named by --stuff.
 
-    Exit code: 0 all went well, 1 some pictures failed or no object has a pixel, 2 nothing could be done.
+    Exit code: 0 all went well, 1 some images failed or no object has a pixel, 2 nothing could be done.
     """
     share_cores()
     from pansight.datatools.preparing.annotated import ToolExport
@@ -178,7 +178,7 @@ def convert(
     run_conversion(conversion, "converting", "converted")
     elsewhere = getattr(made, "pictures_elsewhere", None)
     if elsewhere is not None and target == "panoptic":
-        print(f"the pictures lie in {printable(elsewhere)}: name it with --images")
+        print(f"the images lie in {printable(elsewhere)}: name it with --images")
 
 
 def _mapped(source: "TruthSource", file: Path, categories: str | None) -> "TruthSource":
@@ -211,4 +211,4 @@ def _target(to: str) -> str:
     try:
         return find_format(wanted).name
     except InputError:
-        raise InputError(f"--to {to} is no format; use {FORMAT_NAMES}, cityscapes or semantic") from None
+        raise InputError(f"--to {to} is not a format; use {FORMAT_NAMES}, cityscapes or semantic") from None

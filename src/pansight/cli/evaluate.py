@@ -14,6 +14,13 @@ from pansight.cli.datasets import (
     PanopticOption,
     SplitOption,
 )
+from pansight.cli.evaluate_options import (
+    ClassesOption,
+    CompareOption,
+    JsonOption,
+    ReportOption,
+    SegmentsOption,
+)
 from pansight.cli.evaluate_output import Measures, Output, finish
 from pansight.cli.model_options import (
     DEFAULT_ENGINE,
@@ -31,12 +38,7 @@ from pansight.cli.settings import merge_settings
 from pansight.cli.threads import share_cores
 from pansight.errors import InputError
 
-_FILES, _MODEL, _MEASURED, _SHOWN = (
-    "Predictions in files",
-    "A model on a data set",
-    "What is measured",
-    "What is shown and written",
-)
+_FILES, _MODEL, _MEASURED = "Predictions in files", "A model on a data set", "What is measured"
 """Groups of options in the help."""
 
 
@@ -82,8 +84,8 @@ def evaluate(
         str,
         typer.Option(
             metavar="[id|file-name]",
-            help="How a prediction finds its truth: by image id, or by the name of the picture "
-            "(`pansight predict` numbers pictures itself).",
+            help="How a prediction finds its truth: by image id, or by the name of the image "
+            "(`pansight predict` numbers images itself).",
             rich_help_panel=_FILES,
         ),
     ] = "id",
@@ -212,50 +214,11 @@ def evaluate(
             min=0, metavar="N", help="95 % intervals from N samples, such as 1000.", rich_help_panel=_MEASURED
         ),
     ] = 0,
-    classes: Annotated[
-        bool | None,
-        typer.Option(
-            "--classes/--no-classes",
-            help="A line a category; by default on a terminal wide enough.",
-            show_default=False,
-            rich_help_panel=_SHOWN,
-        ),
-    ] = None,
-    compare: Annotated[
-        bool,
-        typer.Option(
-            "--compare", help="The papers' published figures on this data set beside.", rich_help_panel=_SHOWN
-        ),
-    ] = False,
-    json_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--json",
-            metavar="FILE",
-            help="Write all figures, unrounded.",
-            show_default=False,
-            rich_help_panel=_SHOWN,
-        ),
-    ] = None,
-    segments: Annotated[
-        Path | None,
-        typer.Option(
-            "--segments",
-            metavar="FILE.csv",
-            help="Write a row for each segment: matched, missed, false, excused, with IoU, areas, score.",
-            show_default=False,
-            rich_help_panel=_SHOWN,
-        ),
-    ] = None,
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE.html",
-            help="Write a page to look at, complete in one file.",
-            show_default=False,
-            rich_help_panel=_SHOWN,
-        ),
-    ] = None,
+    classes: ClassesOption = None,
+    compare: CompareOption = False,
+    json_file: JsonOption = None,
+    segments: SegmentsOption = None,
+    report: ReportOption = None,
 ) -> None:
     """Score panoptic predictions against the truth.
 
@@ -300,7 +263,7 @@ def evaluate(
                 "give TRUTH.json and PREDICTIONS.json, or --model NAME and --data LOCATION; see --help"
             )
         if match not in ("id", "file-name"):
-            raise InputError(f"--match {match} is no way to pair pictures; use id or file-name")
+            raise InputError(f"--match {match} is no way to pair images; use id or file-name")
         if match_categories not in ("id", "name"):
             raise InputError(f"--match-categories {match_categories} is no way to do it; use id or name")
         output.check(inputs=(truth, predictions))
@@ -366,7 +329,7 @@ def evaluate(
     if data is None:
         raise InputError("--model needs --data: a folder, a COCO panoptic JSON, or 'scenes'")
     if unmatched not in ("leave-out", "count"):
-        raise InputError(f"--unmatched {unmatched} is no choice; use leave-out or count")
+        raise InputError(f"--unmatched {unmatched} is not a choice; use leave-out or count")
     output.check(inputs=(Path(data), *filter(None, (class_map,))))
     share_cores()
     from pansight.cli.datasets import open_from_options

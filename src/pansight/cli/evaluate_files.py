@@ -35,7 +35,7 @@ _FEW = 4
 class FilesJob(NamedTuple):
     """What is to be scored: two JSON files, and what else is said of them; see `pair_files`.
 
-    `images`: the folder or .zip of the pictures, for the report alone. `share_out`: what scores the pairs, in
+    `images`: the folder or .zip of the images, for the report alone. `share_out`: what scores the pairs, in
     order, where `workers` of this machine do not.
     """
 
@@ -56,7 +56,7 @@ class FilesJob(NamedTuple):
         """Read and score every pair, with a progress bar; Ctrl-C ends it early.
 
         Raises DataProblemsError, listing all that is wrong with the files, and DataError where there is no
-        folder of the pictures.
+        folder of the images.
         """
         paired = pair_files(
             self.truth,
@@ -142,7 +142,7 @@ def _as_map(side: Side, categories: Categories) -> PanopticMap:
 
 
 def _picture(images: Folder, name: str, truth: PanopticMap) -> UInt8[np.ndarray, "h w 3"] | None:
-    """The picture; None where it is not there or of no use."""
+    """The image; None where it is not there or of no use."""
     try:
         file = find_picture(images, name)
         return None if file is None else read_picture(file, truth.height, truth.width)

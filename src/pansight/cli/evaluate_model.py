@@ -87,8 +87,8 @@ def run_model(
         f"{1000 * spent / done:.1f}" for spent in (job.seconds.segment, job.seconds.read, job.seconds.score)
     )
     times = f"model {model}, and beside it on the processor: reading {reading}, scoring {scoring}"
-    facts.append(("ms a picture", times))
-    print(f"{done} of {len(dataset)} pictures in {seconds:.1f} s; ms a picture: {times}")
+    facts.append(("ms per image", times))
+    print(f"{done} of {len(dataset)} images in {seconds:.1f} s; ms per image: {times}")
     if shared is not None:
         facts.append(("categories", "; ".join(shared.notes)))
     elif translation.unknown:

@@ -1,4 +1,4 @@
-"""`pansight predict`: pictures to panoptic maps, in files."""
+"""`pansight predict`: images to panoptic maps, in files."""
 
 import os
 import time
@@ -95,7 +95,7 @@ def predict(
         typer.Option(
             metavar="[overlay|coco|both|TOOL]",
             show_default="overlay",
-            help="overlay: pictures to look at; coco: predictions.json and predictions/*.png; or files of "
+            help="overlay: images to look at; coco: predictions.json and predictions/*.png; or files of "
             f"an annotation tool, to correct them there: {TOOLS}. Of videos: overlay is a film, and frames "
             "(images), jsonl (a line a frame), mcap (ROS 2 messages) and rerun (a log) can be had, too; "
             "several with commas. With --engine ray: id PNGs and a Parquet index, and with coco "
@@ -103,7 +103,7 @@ def predict(
         ),
     ] = None,
     batch_size: Annotated[int, batch_size_option()] = 1,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Largest picture that is decoded.")] = 100_000_000,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Largest image that is decoded.")] = 100_000_000,
     track: Annotated[
         bool,
         typer.Option("--track", help="Keep identities from frame to frame.", rich_help_panel=_VIDEO),
@@ -206,7 +206,7 @@ def predict(
 
     pansight predict s3://bucket/photos --engine ray --output s3://bucket/labels
 
-    Exit code: 0 all went well, 1 some pictures failed, 2 nothing could be done.
+    Exit code: 0 all went well, 1 some images failed, 2 nothing could be done.
     """
     # Imports stand here because torch takes a second, and mistyped paths should not wait for it.
     from rich.console import Console
@@ -278,7 +278,7 @@ def predict(
     for problem in problems:
         tell(errors, problem)
     if not pictures:
-        raise InputError("no pictures to segment; give files, folders or quoted patterns")
+        raise InputError("no images to segment; give files, folders or quoted patterns")
 
     share_cores()
     from pansight.runtime.segmenter import load
@@ -311,7 +311,7 @@ def predict(
 
     done = writer.written
     rate = f" ({done / seconds:.1f} a second)" if done else ""
-    pictures_done = "1 picture" if done == 1 else f"{done} pictures"
+    pictures_done = "1 image" if done == 1 else f"{done} images"
     print(f"{pictures_done} segmented in {seconds:.1f} s{rate}, {failed + len(problems)} failed")
     for reason, count in writer.lost.items():
         errors.print(f"remark: {count} segments {reason}", markup=False)
@@ -342,7 +342,7 @@ def _tool_writer(format: str) -> "Callable[[Path, Categories], AnnotationWriter]
 def _run(
     segmenter: "Segmenter", jobs: "Sequence[Job]", writer: "MapWriter", errors: "Console"
 ) -> tuple[int, bool]:
-    """How many pictures failed, and whether Ctrl-C ended it."""
+    """How many images failed, and whether Ctrl-C ended it."""
     from pansight.cli.progress import progress_bar
     from pansight.runtime.inputs import printable
     from pansight.runtime.pipeline import segment_files
@@ -351,7 +351,7 @@ def _run(
     with progress_bar(errors) as progress:
         task = progress.add_task("segmenting", total=len(jobs))
         try:
-            # closed first, so that the table is written when the last picture is
+            # closed first, so that the table is written when the last image is
             with writer, closing(segment_files(segmenter, jobs, writer)) as outcomes:
                 for outcome in outcomes:
                     if outcome.problem is not None:
@@ -374,7 +374,7 @@ def _mostly_void(share: float) -> str:
 
 
 def tell(errors: "Console", problem: str) -> None:
-    """Name a picture that failed, in one line, above the progress bar where there is one."""
+    """Name an image that failed, in one line, above the progress bar where there is one."""
     from rich.text import Text
 
     errors.print(Text.assemble(("failed:", "bold red"), " ", problem))
@@ -388,4 +388,4 @@ def as_resize(text: str) -> "Resize":
         return "none"
     if text.isascii() and text.isdigit() and int(text) > 0:
         return int(text)
-    raise InputError(f"--resize {text} is no rule; use paper, none or a short side in pixels, such as 512")
+    raise InputError(f"--resize {text} is not a rule; use paper, none or a short side in pixels, such as 512")

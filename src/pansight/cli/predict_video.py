@@ -222,7 +222,7 @@ def _address(text: str | None) -> tuple[str, int]:
         return "127.0.0.1", 0
     host, _, port = text.rpartition(":")
     if not (port.isascii() and port.isdigit() and 0 <= int(port) < 65536):
-        raise InputError(f"--mjpeg {text} is no address; give a port, such as 8080, or HOST:PORT")
+        raise InputError(f"--mjpeg {text} is not an address; give a port, such as 8080, or HOST:PORT")
     return host or "127.0.0.1", int(port)
 
 

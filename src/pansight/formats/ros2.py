@@ -6,6 +6,7 @@ called, and `vision_msgs/Detection2DArray` for the boxes, all with one stamp. `f
 into a message of rclpy; no ROS is needed here.
 """
 
+from array import array
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ UNLABELED = "UNLABELED"
 
 _NO_CLASS_8, _NO_CLASS_16 = 255, 65535
 _MOST_ID = 65534
-"""The largest object id: 16 bits, of which 0 is no object and 65535 stays free."""
+"""The largest object id: 16 bits, of which 0 is not an object and 65535 stays free."""
 
 _HEADER = """std_msgs/Header header
 """
@@ -128,7 +129,7 @@ def object_numbers(panoptic: PanopticMap) -> list[int]:
 
 
 def id_image(panoptic: PanopticMap, head: dict[str, Any]) -> dict[str, Any]:
-    """`sensor_msgs/Image`, mono16, of object ids; 0 is no object. See `object_numbers`."""
+    """`sensor_msgs/Image`, mono16, of object ids; 0 is not an object. See `object_numbers`."""
     return _image(panoptic.paint(object_numbers(panoptic)), head, wide=True)
 
 
@@ -187,7 +188,8 @@ def filled(message: Any, content: dict[str, Any], make: Any) -> Any:
             kind = types[name].removeprefix("sequence<").split(",")[0].removesuffix(">")
             setattr(message, name, [filled(make(kind), one, make) for one in value])
         else:
-            setattr(message, name, value)
+            # rclpy looks at every single byte of anything but its own kind of array
+            setattr(message, name, array("B", value) if isinstance(value, bytes) else value)
     return message
 
 

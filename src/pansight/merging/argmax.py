@@ -9,15 +9,15 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from pansight.merging.argmax_fixed import contest_fixed
-from pansight.merging.argmax_pruned import contest_pruned
+from pansight.merging.argmax_fixed import winners_fixed
+from pansight.merging.argmax_pruned import winners_pruned
 from pansight.merging.numbers import Number
-from pansight.merging.outcome import Outcome
 from pansight.merging.room import renumber, room_for
 from pansight.merging.settings import Form
 from pansight.merging.shares import Share, reaches
 from pansight.merging.sizes import Sizes
 from pansight.merging.upsampling import looked_up
+from pansight.merging.winners import Winners
 from pansight.panoptic import PanopticBatch
 
 
@@ -67,17 +67,17 @@ def merge_by_argmax(
     """
     masks = candidates.mask_logits, candidates.scores, candidates.kept
     if form == "pruned":
-        outcome = contest_pruned(*masks, sizes, room_for(max_memory, sizes.pixels()))
+        winners = winners_pruned(*masks, sizes, room_for(max_memory, sizes.pixels()))
     else:
-        outcome = contest_fixed(*masks, sizes)
-    accepted = candidates.kept & (outcome.won > 0) & (outcome.whole > 0) & (outcome.both > 0)
-    accepted = accepted & reaches(outcome.won, outcome.whole, Share.least(keep_share))
-    return _assemble(candidates, outcome, accepted, is_thing, rows, form)
+        winners = winners_fixed(*masks, sizes)
+    accepted = candidates.kept & (winners.won > 0) & (winners.whole > 0) & (winners.both > 0)
+    accepted = accepted & reaches(winners.won, winners.whole, Share.least(keep_share))
+    return _assemble(candidates, winners, accepted, is_thing, rows, form)
 
 
 def _assemble(
     candidates: Candidates,
-    outcome: Outcome,
+    winners: Winners,
     accepted: Bool[Tensor, "b k"],
     is_thing: Bool[Tensor, " c"],
     rows: int,
@@ -96,12 +96,12 @@ def _assemble(
     ids = torch.where(accepted, opens.cumsum(1, dtype=torch.int32).gather(1, first.long()), 0)
     # even codes are void, odd ones their mask's id
     table = torch.stack((torch.zeros_like(ids), ids), dim=2).flatten(1)
-    maps = renumber(table, outcome.codes) if form == "pruned" else looked_up(table, outcome.codes)
+    maps = renumber(table, winners.codes) if form == "pruned" else looked_up(table, winners.codes)
     # each row of the segment table gathers from the few masks that belong to it
     belongs = (
         torch.arange(1, max(rows, count) + 1, device=ids.device, dtype=torch.int32)[:, None] == ids[:, None]
     )
     filled = torch.where(belongs, candidates.categories[:, None].to(torch.int32), -1).amax(2)
     best = torch.where(belongs, candidates.scores[:, None], 0.0).amax(2)
-    areas = torch.where(belongs, outcome.both[:, None].to(torch.int32), 0).sum(2, dtype=torch.int32)
+    areas = torch.where(belongs, winners.both[:, None].to(torch.int32), 0).sum(2, dtype=torch.int32)
     return PanopticBatch(maps, filled, best, areas, torch.zeros_like(accepted[:, 0]))

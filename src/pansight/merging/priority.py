@@ -1,7 +1,7 @@
 """The priority merge, Panoptic FPN's, which Panoptic FCN, EPSNet and dense detections share.
 
-Masks of things are painted by falling score, and stuff fills what they leave. On tensors; nothing leaves the
-device.
+Masks of things take their pixels by falling score, and stuff fills what they leave. On tensors; nothing
+leaves the device.
 """
 
 from typing import NamedTuple
@@ -11,14 +11,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from pansight.merging.numbers import Number
-from pansight.merging.priority_fixed import paint_fixed
-from pansight.merging.priority_pruned import paint_pruned
+from pansight.merging.priority_fixed import owners_fixed
+from pansight.merging.priority_pruned import owners_pruned
 from pansight.merging.priority_rule import Cut, Stack
 from pansight.merging.room import bands, counted, renumber, room_for
 from pansight.merging.settings import Form
 from pansight.merging.shares import Share
 from pansight.merging.sizes import Sizes
-from pansight.merging.top_k import best_first, keep_first
+from pansight.merging.top_k import top_k_kept, top_k_sorted
 from pansight.merging.upsampling import histogram, looked_up
 from pansight.panoptic import PanopticBatch
 
@@ -42,7 +42,7 @@ class PriorityRule(NamedTuple):
     inclusive: bool
     """whether an upsampled value of just `mask_threshold` belongs to the mask"""
     max_occlusion: Number
-    """greatest share of a mask that earlier ones may hold (a mask with just this share is painted); 0..1"""
+    """greatest share of a mask that earlier ones may hold (a mask with just this share is kept); 0..1"""
     stuff_area: int | Tensor
     """pixels of the output, below which stuff is void"""
 
@@ -85,7 +85,7 @@ def merge_by_priority(
         rule: thresholds and limits.
         form: see Form.
         rows: least length of the segment table; there are always k + c rows at least.
-        allowed: masks that may be painted; None: all that are kept. Others only count as lying on a pixel.
+        allowed: masks that may own pixels; None: all that are kept. Others only count as lying on a pixel.
         beneath: like `semantics`, for free pixels on which some kept mask lies. None: `semantics` there too.
         max_memory: of the pruned form, see MergeSettings.
 
@@ -96,30 +96,30 @@ def merge_by_priority(
         masks = SoftMasks(*(part.new_zeros(part.shape[0], 1, *part.shape[2:]) for part in masks))
         allowed = None
     order = _falling(masks.scores, masks.kept, form)
-    painted = masks.kept if allowed is None else masks.kept & allowed
-    categories, scores, present, painted = (
-        column.gather(1, order) for column in (masks.categories, masks.scores, masks.kept, painted)
+    may_own = masks.kept if allowed is None else masks.kept & allowed
+    categories, scores, present, may_own = (
+        column.gather(1, order) for column in (masks.categories, masks.scores, masks.kept, may_own)
     )
     cut, most = Cut(rule.mask_threshold, rule.inclusive), Share.most(rule.max_occlusion)
     if form == "pruned":
         in_order = torch.equal(order, torch.arange(order.shape[1], device=order.device).expand_as(order))
         values = masks.values[:, : order.shape[1]] if in_order else _rows(masks.values, order)
         room = room_for(max_memory, sizes.pixels(), 4 * values.numel())
-        painting = paint_pruned(Stack(values, present, painted), sizes, cut, most, room)
+        ownership = owners_pruned(Stack(values, present, may_own), sizes, cut, most, room)
     else:
-        stack = Stack(_rows(masks.values, order), present, painted)
-        painting = paint_fixed(stack, sizes, cut, most, covering=beneath is not None)
+        stack = Stack(_rows(masks.values, order), present, may_own)
+        ownership = owners_fixed(stack, sizes, cut, most, covering=beneath is not None)
     codes = (_coded_in_place if form == "pruned" else _coded)(
-        painting.owners, order.shape[1], semantics, beneath
+        ownership.owners, order.shape[1], semantics, beneath
     )
-    return _fill(codes, painting.accepted, categories, scores, is_thing, rule.stuff_area, rows, form)
+    return _fill(codes, ownership.accepted, categories, scores, is_thing, rule.stuff_area, rows, form)
 
 
 def _falling(scores: Float[Tensor, "b n"], kept: Bool[Tensor, "b n"], form: Form) -> Int[Tensor, "b k"]:
     """Rows by falling score, those not kept last; pruned: as many as the fullest image keeps."""
     if form == "fixed":
-        return best_first(scores.float(), kept, scores.shape[1])
-    first = keep_first(kept, form)
+        return top_k_sorted(scores.float(), kept, scores.shape[1])
+    first = top_k_kept(kept, form)
     worth = torch.where(kept, scores.float(), -1.0).gather(1, first)
     return first.gather(1, worth.argsort(dim=1, descending=True, stable=True))
 

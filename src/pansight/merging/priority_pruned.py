@@ -1,4 +1,4 @@
-"""Painting on a CPU: only the edges of masks are upsampled, and runs of equal pixels are judged, not pixels.
+"""The priority merge on a CPU: edges of masks alone are upsampled, and runs of equal pixels compared.
 
 Interpolation never leaves the range of the values that it mixes, so the smallest and largest value in a
 tile's window say of most masks that the tile has none of them or is full of them. Where that leaves a
@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from pansight.merging.priority_rule import SLACK, Cut, Painting, Stack, judged
+from pansight.merging.priority_rule import SLACK, Cut, Ownership, Stack, accepted_by_share
 from pansight.merging.room import Room
 from pansight.merging.shares import Share
 from pansight.merging.sizes import Sizes
@@ -77,8 +77,8 @@ class Finding(NamedTuple):
     """the run of each pixel; one a tile where all its pixels are one run"""
 
 
-def paint_pruned(stack: Stack, sizes: Sizes, cut: Cut, most: Share, room: Room) -> Painting:
-    """See Painting. Shapes of intermediate tensors depend on the data; for CPUs only."""
+def owners_pruned(stack: Stack, sizes: Sizes, cut: Cut, most: Share, room: Room) -> Ownership:
+    """See Ownership. Shapes of intermediate tensors depend on the data; for CPUs only."""
     batch, count, *source = stack.values.shape
     grids = [grid_of((source[0], source[1]), sizes, image) for image in range(batch)]
     works = [work for image, grid in enumerate(grids) for work in _plan(stack, image, grid, cut, room)]
@@ -99,14 +99,14 @@ def paint_pruned(stack: Stack, sizes: Sizes, cut: Cut, most: Share, room: Room) 
         lost = known.lost(flat)
         for work in forgotten:
             lost = lost + _look(work, cut).runs.lost(flat)
-        return judged(areas.view(batch, count), lost.view(batch, count), stack.allowed, most)
+        return accepted_by_share(areas.view(batch, count), lost.view(batch, count), stack.allowed, most)
 
     accepted = fixed_point(step, stack.allowed & (areas > 0).view(batch, count))
     canvases = [grid.canvas(count + 1) for grid in grids]
     for work, found in zip(works, findings, strict=True):
         canvases[work.image].write(work.tiles, _owners(found or _look(work, cut), work.image, accepted))
     del findings
-    return Painting(common(canvases, count + 1), accepted)
+    return Ownership(common(canvases, count + 1), accepted)
 
 
 def _plan(stack: Stack, image: int, grid: Grid, cut: Cut, room: Room) -> list[Work]:
@@ -195,7 +195,7 @@ def _joined(parts: list[Runs]) -> Runs:
 
 
 def _owners(finding: Finding, image: int, accepted: Bool[Tensor, "b k"]) -> Int[Tensor, "t _"]:
-    """Owner of each pixel of some tiles, as Painting says it."""
+    """Owner of each pixel of some tiles, as Ownership says it."""
     count = accepted.shape[1]
     first = finding.runs.first(accepted.flatten()) - image * count
     bare = torch.bincount(finding.runs.run, minlength=len(first)) == 0

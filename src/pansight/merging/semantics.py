@@ -84,10 +84,8 @@ def _argmax(
                 torch.maximum(best, values, out=best)
             first += 1
             continue
-        top = values.amax(1)
-        # a search for the first of the best is many times slower than arithmetic on small integers
-        rank = torch.arange(values.shape[1], 0, -1, dtype=torch.uint8, device=values.device)[:, None, None]
-        place = len(rank) - ((values == top[:, None]).to(torch.uint8) * rank).amax(1).to(torch.int32) + first
+        top, place = first_best(values)
+        place += first
         if best is None:
             best, index = top, place
         else:
@@ -95,6 +93,27 @@ def _argmax(
             best, index = torch.where(better, top, best), torch.where(better, place, index)
         first += size
     return index
+
+
+def first_best(
+    values: Float[Tensor, "b n *p"],
+) -> tuple[Float[Tensor, "b *p"], Int[Tensor, "b *p"]]:
+    """The largest of each pixel's values and the place of the first that is equal to it.
+
+    argmax is many times slower on a CPU than arithmetic on small integers: ranks that fall with the place
+    single the first one out. Where all values are no numbers the place is n - 1.
+
+    Example:
+        >>> first_best(torch.tensor([[[1.0, 0.5], [1.0, 2.0]]]))[1].tolist()
+        [[0, 1]]
+    """
+    count = values.shape[1]
+    top = values.amax(1)
+    small = torch.uint8 if count <= 255 else torch.int32
+    rank = torch.arange(count, 0, -1, dtype=small, device=values.device)
+    rank = rank.reshape(-1, *(1 for _ in values.shape[2:]))
+    found = ((values == top[:, None]).to(small) * rank).amax(1)
+    return top, (count - found.to(torch.int32)).clamp_(max=count - 1)
 
 
 def chunk_size(channels: int, most: int) -> int:

@@ -87,6 +87,29 @@ def bounds(maps: Maps, grid: Grid) -> tuple[Float[Tensor, "k t"], Float[Tensor, 
     return lowest.view(count, -1), highest.view(count, -1)
 
 
+def patch_minima(maps: Maps, grid: Grid) -> Maps:
+    """The smallest value of each patch of cells that one pixel may mix, at the place of its first cell.
+
+    The maps become smaller by the span of a patch less one.
+    """
+    for _ in range(grid.rows.span - 1):
+        maps = torch.minimum(maps[:, :-1], maps[:, 1:])
+    for _ in range(grid.columns.span - 1):
+        maps = torch.minimum(maps[:, :, :-1], maps[:, :, 1:])
+    return maps
+
+
+def least_by_tile(patches: Float[Tensor, "h w"], grid: Grid) -> Float[Tensor, " t"]:
+    """The least of what patches have (see `patch_minima`) over those of each tile's window.
+
+    Whatever some map surely has in every patch, every pixel of the tile has from some map.
+    """
+    rows, columns = grid.rows, grid.columns
+    patches = windows(patches.T, rows.windows[:, : rows.windows.shape[1] - rows.span + 1]).amin(2)
+    patches = windows(patches.T, columns.windows[:, : columns.windows.shape[1] - columns.span + 1]).amin(2)
+    return patches.flatten()
+
+
 def upsample(
     maps: Maps, masks: Int[Tensor, "m t"], tiles: Int[Tensor, " t"], grid: Grid
 ) -> Float[Tensor, "m t th tw"]:

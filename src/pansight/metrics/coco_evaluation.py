@@ -107,7 +107,7 @@ def score_pairs(
 ) -> Generator[Share[ScorerType], None, None]:
     """Read and score all pairs, each share into a scorer of its own that `start` makes; shares come in order.
 
-    Each worker has one pair of pictures in memory. `workers` are threads, which start at once and scale to a
+    Each worker has one pair of images in memory. `workers` are threads, which start at once and scale to a
     few cores, as decoding and counting let others run. With `processes`, they are processes, which take
     seconds to start (a script that asks for them needs the usual `if __name__ == "__main__"`; `start` and
     the scorers must be picklable) and scale further. Whoever stops iterating stops them.
@@ -153,7 +153,7 @@ def score_share(start: Callable[[], ScorerType], pairs: Sequence[Pair]) -> Share
 
 
 def _score(scorer: Scorer, pair: Pair) -> list[str]:
-    """Score one pair of pictures, or say all that is wrong with what there is of it."""
+    """Score one pair of images, or say all that is wrong with what there is of it."""
     problems: list[str] = []
     true, predicted = pair.truth, pair.prediction
     true_map, predicted_map = _read(true, problems), _read(predicted, problems)

@@ -40,7 +40,7 @@ def read_image(source: Picture, *, max_pixels: int = MAX_PIXELS) -> UInt8[np.nda
         return decode(source, "the image", AsShown(max_pixels))
     if not isinstance(source, str | os.PathLike):
         raise InputError(
-            f"a {type(source).__name__} is no image; give a path, a Pillow image, an array or a tensor"
+            f"a {type(source).__name__} is not an image; give a path, a Pillow image, an array or a tensor"
         )
     return _read_file(Path(source), max_pixels)
 
@@ -65,8 +65,8 @@ def check_file(path: Path, name: str) -> None:
         reason = error.strerror if isinstance(error, OSError) else error
         raise InputError(f"{name}: cannot be read ({reason}); check the path") from error
     if stat.S_ISDIR(status.st_mode):
-        raise InputError(f"{name}: a folder, not a picture; give the pictures in it")
+        raise InputError(f"{name}: a folder, not an image; give the images in it")
     if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, maybe for ever
-        raise InputError(f"{name}: not an ordinary file; copy the picture to one")
+        raise InputError(f"{name}: not an ordinary file; copy the image to one")
     if status.st_size == 0:
         raise InputError(f"{name}: the file is empty; replace it")

@@ -121,7 +121,7 @@ def _read(path: Path) -> Any:
     if start.lstrip()[:1] == b"<":
         raise CheckpointError(f"{path} is a web page, not weights; fetch the file itself")
     if not start.startswith((b"PK", b"\x80")):
-        raise CheckpointError(f"{path} is no weights file; give one of torch (.pth), or safetensors")
+        raise CheckpointError(f"{path} is not a weights file; give one of torch (.pth), or safetensors")
     try:
         with torch.serialization.safe_globals(_numpy_globals()), warnings.catch_warnings():
             # the loader remarks upon pickle protocols; what it cannot read it refuses anyway
@@ -146,7 +146,7 @@ def _unpickling_message(path: Path, text: str) -> str:
             f"{path} asks for {named[1]}, which is not needed for weights and was not run; "
             "use a file with nothing but weights"
         )
-    return f"{path} is no weights file, or a damaged one; fetch it anew"
+    return f"{path} is not a weights file, or a damaged one; fetch it anew"
 
 
 def _brief(error: Exception) -> str:

@@ -1,10 +1,10 @@
-"""From the network's maps to panoptic maps: query boxes, their masks, priority painting."""
+"""From the network's maps to panoptic maps: query boxes, their masks, priority merge."""
 
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from pansight.merging import Form, PriorityRule, SoftMasks, keep_first, merge_by_priority
+from pansight.merging import Form, PriorityRule, SoftMasks, merge_by_priority, top_k_kept
 from pansight.merging.room import renumber
 from pansight.merging.semantics import semantic_argmax
 from pansight.merging.sizes import Sizes
@@ -25,7 +25,7 @@ def merge_dense(
     is_thing: Bool[Tensor, " n"],
     form: Form,
 ) -> PanopticBatch:
-    """Query boxes that score at least `object_threshold` become masks, painted by falling score.
+    """Query boxes that score at least `object_threshold` become masks, merged by falling score.
 
     The released code ends at masks and semantic logits; the merge is Panoptic FPN's (`merge_by_priority`).
     Stuff is the best category of the semantic logits; a pixel whose best is a thing's, without a mask there,
@@ -39,7 +39,7 @@ def merge_dense(
     if form == "pruned":
         queries = find_queries(outputs, sizes, config, form)
         queries = queries._replace(kept=queries.kept & (queries.scores >= least))
-        queries = queries.rows(keep_first(queries.kept, form))
+        queries = queries.rows(top_k_kept(queries.kept, form))
     else:
         queries, overflow = best_queries(outputs, sizes, config, least, budget)
     masks = SoftMasks(
@@ -68,7 +68,7 @@ def things_and_stuff(
     is_thing: Bool[Tensor, " n"], things: int
 ) -> tuple[Int[Tensor, " t"], Int[Tensor, " s"]]:
     """Category indices of the things, of which there are `things`, and of the rest, both rising."""
-    order = keep_first(is_thing[None], "fixed")[0]
+    order = top_k_kept(is_thing[None], "fixed")[0]
     return order[:things], order[things:]
 
 
@@ -81,7 +81,7 @@ def enlarged_sizes(outputs: DenseOutputs, sizes: Sizes) -> Sizes:
 def _semantics(
     outputs: DenseOutputs, sizes: Sizes, among: Int[Tensor, " s"] | None, form: Form, memory: int | None
 ) -> Int[Tensor, "b h w"]:
-    """Best category of each pixel, of all or of some; -1 beyond a picture."""
+    """Best category of each pixel, of all or of some; -1 beyond an image."""
     if among is None:
         return semantic_argmax(outputs.semantic_logits, sizes, form, memory)
     if not len(among):

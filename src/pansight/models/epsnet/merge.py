@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from pansight.merging import Form, PriorityRule, SoftMasks, keep_first, merge_by_priority
+from pansight.merging import Form, PriorityRule, SoftMasks, merge_by_priority, top_k_kept
 from pansight.merging.room import renumber
 from pansight.merging.sizes import Sizes
 from pansight.models.epsnet.config import EPSNetConfig
@@ -56,10 +56,10 @@ def merge_epsnet(
 ) -> PanopticBatch:
     """Masks of detections by falling score, then stuff where neither they nor 'other' are.
 
-    With `direct`, and where all pictures fill the input, maps are brought to the output's size at once, as in
+    With `direct`, and where all images fill the input, maps are brought to the output's size at once, as in
     the released code; else through the padded input's size.
     """
-    found = detections if form == "fixed" else detections.rows(keep_first(detections.kept, form))
+    found = detections if form == "fixed" else detections.rows(top_k_kept(detections.kept, form))
     allowed = found.kept & _has_area(found.boxes, sizes)
     values = assemble_masks(outputs.prototypes, found.coefficients, found.boxes)
     direct = direct and all(valid == sizes.padded for valid in sizes.valid)
@@ -118,7 +118,7 @@ def _semantics(
 
 
 def _has_area(boxes: Float[Tensor, "b n 4"], sizes: Sizes) -> Bool[Tensor, "b n"]:
-    """Whether a box, cut to the picture and to whole pixels of the output, has any."""
+    """Whether a box, cut to the image and to whole pixels of the output, has any."""
     output = sizes.output_on(boxes.device).to(boxes.dtype).flip(1)[:, None]
     # of boxes on a padded input: shares of the image inside it
     padded = sizes.padded_on(boxes.device).to(boxes.dtype).flip(0)

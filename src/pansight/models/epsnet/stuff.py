@@ -6,12 +6,21 @@ from torch import Tensor
 
 from pansight.merging import Form
 from pansight.merging.room import Room, room_for
-from pansight.merging.semantics import running_argmax
+from pansight.merging.semantics import first_best, running_argmax
 from pansight.merging.sizes import Sizes
-from pansight.merging.tiles import Canvas, Grid, bounds, common, grid_of, upsample, windows
+from pansight.merging.tiles import (
+    Canvas,
+    Grid,
+    bounds,
+    common,
+    grid_of,
+    least_by_tile,
+    patch_minima,
+    upsample,
+)
 from pansight.merging.upsampling import Upsampling
 
-# Room for rounding in the interpolation, relative to the largest logit of a picture.
+# Room for rounding in the interpolation, relative to the largest logit of an image.
 SLACK = 1e-5
 
 Channels = Int[Tensor, "b H W"]
@@ -29,7 +38,7 @@ def label(
 
     Of equal logits the first channel has it. Both are one answer but where channel 0 wins the first.
 
-    Returns int32 channels; beyond a picture's own output anything.
+    Returns int32 channels; beyond an image's own output anything.
     """
     if form == "pruned":
         return _label_pruned(logits, sizes, handicap, room_for(max_memory, sizes.pixels()))
@@ -45,7 +54,7 @@ def label(
 def _label_pruned(
     logits: Float[Tensor, "b s h w"], sizes: Sizes, handicap: float, room: Room
 ) -> tuple[Channels, Channels]:
-    """For CPUs: in each tile of the picture only channels that may win there are upsampled."""
+    """For CPUs: in each tile of the image only channels that may win there are upsampled."""
     found = []
     for picture in range(len(logits)):
         maps = logits[picture].float().contiguous()
@@ -55,10 +64,10 @@ def _label_pruned(
 
 
 def _tiles(maps: Float[Tensor, "s h w"], grid: Grid, handicap: float, room: Room) -> tuple[Canvas, Canvas]:
-    """Both answers for one picture, tile by tile; those that need equally many channels are done together."""
+    """Both answers for one image, tile by tile; those that need equally many channels are done together."""
     weaker = torch.cat((maps[:1] - handicap, maps[1:]))
     _, highest = bounds(maps, grid)
-    needed = highest >= _floor(weaker, grid) - SLACK * maps.abs().amax()
+    needed = highest >= least_by_tile(patch_minima(weaker, grid).amax(0), grid) - SLACK * maps.abs().amax()
     _, channel = needed.T.nonzero(as_tuple=True)
     numbers = needed.sum(0)
     begin = numbers.cumsum(0) - numbers
@@ -82,39 +91,12 @@ def _tiles(maps: Float[Tensor, "s h w"], grid: Grid, handicap: float, room: Room
     return answers
 
 
-def _floor(maps: Float[Tensor, "s h w"], grid: Grid) -> Float[Tensor, " t"]:
-    """What the best channel surely has at every pixel of each tile.
-
-    A pixel mixes at most span x span source values, so at the place of each such patch some channel surely
-    has the smallest of its values there; the least of that over the patches of a tile's window is the answer.
-    """
-    span_y, span_x = grid.rows.span, grid.columns.span
-    least = maps
-    for _ in range(span_y - 1):
-        least = torch.minimum(least[:, :-1], least[:, 1:])
-    for _ in range(span_x - 1):
-        least = torch.minimum(least[:, :, :-1], least[:, :, 1:])
-    sure = least.amax(0)
-    sure = windows(sure.T, grid.rows.windows[:, : grid.rows.windows.shape[1] - span_y + 1]).amin(2)
-    sure = windows(sure.T, grid.columns.windows[:, : grid.columns.windows.shape[1] - span_x + 1]).amin(2)
-    return sure.flatten()
-
-
 def _first_best(
     values: Float[Tensor, "m t p"], channels: Int[Tensor, "m t"]
 ) -> tuple[Float[Tensor, "t p"], Int[Tensor, "t p"]]:
-    """The largest values, and the channel of the first of each. Overwrites `values`.
-
-    argmax, and comparisons that give truth values, are several times slower than arithmetic here. What is
-    below the largest has a negative difference to it, whose bits, too, are a negative number, -2^23 at most;
-    the difference of the largest itself is 0. So adding small ranks that fall with the channel singles out
-    the rank of the first.
-    """
-    number = len(values)
-    top = values.amax(0)
-    ranks = torch.arange(number, 0, -1, dtype=torch.int32)[:, None, None]
-    # other than 1..m only where values are no numbers
-    rank = values.sub_(top).view(torch.int32).add_(ranks).amax(0).clamp(1, number)
-    table = channels.flip(0).T.int().contiguous()
-    base = torch.arange(len(table), dtype=torch.int32)[:, None] * number - 1
-    return top, table.flatten().index_select(0, (rank + base).flatten()).view(rank.shape)
+    """The largest values, and the channel of the first of each."""
+    top, place = first_best(values[None])
+    # channels of a tile lie one behind the other in the table
+    table = channels.T.int().contiguous()
+    base = torch.arange(len(table), dtype=torch.int32)[:, None] * len(values)
+    return top[0], table.flatten().index_select(0, (place[0] + base).flatten()).view(place[0].shape)

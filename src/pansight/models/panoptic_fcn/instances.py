@@ -1,4 +1,4 @@
-"""Instances at the pictures' own size, with boxes: what mask AP is measured on."""
+"""Instances at the images' own size, with boxes: what mask AP is measured on."""
 
 from typing import NamedTuple
 
@@ -10,12 +10,12 @@ from pansight.merging.numbers import Number
 from pansight.merging.room import Room
 from pansight.merging.sizes import Sizes
 from pansight.merging.upsampling import interpolated
-from pansight.models.panoptic_fcn.merge import Instances
+from pansight.models.panoptic_fcn.merge import SoftInstances
 from pansight.nn.boxes import boxes_of
 
 
 class InstanceMasks(NamedTuple):
-    """One picture's instances, best first; masks may overlap."""
+    """One image's instances, best first; masks may overlap."""
 
     masks: Bool[Tensor, "n H W"]
     boxes: Float[Tensor, "n 4"]
@@ -27,12 +27,12 @@ class InstanceMasks(NamedTuple):
 
 
 def cut_instances(
-    instances: Instances, sizes: Sizes, thing_categories: Int[Tensor, " t"], threshold: Number
+    instances: SoftInstances, sizes: Sizes, thing_categories: Int[Tensor, " t"], threshold: Number
 ) -> list[InstanceMasks]:
-    """Enlarge probabilities to each picture's output, twice as the released code does, and cut them.
+    """Enlarge probabilities to each image's output, twice as the released code does, and cut them.
 
-    The one loop over pictures between network and result, and it reads each one's number of instances from
-    the device: pictures differ in output size and in how many masks they get, and the lists are on their way
+    The one loop over images between network and result, and it reads each one's number of instances from
+    the device: images differ in output size and in how many masks they get, and the lists are on their way
     to an evaluation on the host anyway. `PanopticFCN.merge` has no part in it.
     """
     results = []
