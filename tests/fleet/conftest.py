@@ -18,8 +18,8 @@ from pansight.runtime.segmenter import Segmenter, load
 from pansight.scenes import render_scene
 from pansight.zoo import save_native
 
-# A cluster of Ray takes half a minute of processor time to start, and has not been seen to on the busy machine
-# where these tests run: PANSIGHT_RAY=1 runs them.
+# A cluster of Ray takes half a minute of processor time to start, and has not been seen to on the busy
+# machine where these tests run: PANSIGHT_RAY=1 runs them.
 collect_ignore = [] if os.environ.get("PANSIGHT_RAY") else ["test_ray.py"]
 
 
