@@ -142,6 +142,7 @@ class ShardWorker:
         for piece in itertools.count():
             name = PartName(shard.number, piece)
             own = itertools.islice(entries, self.options.piece)
+            existed = self.store.exists(f"{FOLDER}/{name}")
             kept = self._kept(name)
             if kept is None:
                 collections.deque(own, maxlen=0)  # read over
@@ -153,10 +154,13 @@ class ShardWorker:
                 )
                 fresh += new
                 rows = sorted([*kept, *new], key=lambda row: row.position)
-            if entries.ended:
-                break
+            if entries.ended and not existed:
+                break  # these rows are the last piece
             if rows:
                 write_part(self.store, name, rows)
+            if entries.ended:
+                rows = []
+                break
         if problems:
             rows.append(_container_failure(shard, problems[0]))
             fresh.append(rows[-1])
