@@ -1,5 +1,5 @@
 # Two commands are all that is needed: `make demo` and `make test`. Both set everything up on the first call.
-.PHONY: help demo test explore coverage lint format docs clean
+.PHONY: help demo test explore coverage validate lint format docs clean
 .DEFAULT_GOAL := help
 
 help: ## Show what there is
@@ -7,6 +7,7 @@ help: ## Show what there is
 	@echo "make test    set up, then run every test"
 	@echo "make explore set up, then look for new failing cases: fresh draws, ten times as many examples"
 	@echo "make coverage set up, then run every test and show which lines none of them runs"
+	@echo "make validate set up, then run every kind of export, and write down what came of it"
 	@echo "make lint    set up, then run the linters and the type checker"
 	@echo "make format  set up, then format the code"
 	@echo "make docs    set up, then build the documentation: docs/_build/index.html"
@@ -27,6 +28,10 @@ explore:
 coverage:
 	@./scripts/setup dev
 	@.venv/bin/python -m pytest --cov --cov-report=term-missing $(PYTEST_ARGS)
+
+validate:
+	@./scripts/setup dev
+	@PANSIGHT_VALIDATE=1 .venv/bin/python -m pytest tests/export/test_parity_matrix.py $(PYTEST_ARGS)
 
 lint:
 	@./scripts/setup dev

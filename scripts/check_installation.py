@@ -19,6 +19,10 @@ BRINGS = {
     "export": ("onnx", "onnxruntime", "openvino", "nncf"),
     "serve": ("fastapi", "uvicorn", "prometheus_client", "websockets"),
     "hub": ("huggingface_hub",),
+    "fleet": ("ray", "pyarrow", "fsspec"),
+    "mcap": ("mcap_ros2",),
+    "rerun": ("rerun",),
+    "datasets": ("datasets",),
     "timm": ("timm",),
     "photo": (),
 }

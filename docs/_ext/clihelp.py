@@ -1,7 +1,7 @@
 """`{cli-help}`: the verbs of the command line and their options, read from the program itself."""
 
 import re
-from typing import Any
+from typing import Any, get_args
 
 import typer.main
 from docutils import nodes
@@ -70,6 +70,7 @@ def _described(parameter: Any) -> tuple[str, str]:
 def _kind(parameter: Any) -> str:
     """The type of a value, which typer and click keep in different places."""
     kind = getattr(getattr(parameter, "type_descriptor", None), "annotation", None)
+    kind = next(iter(get_args(kind)), kind)  # of a list, what is in it
     name = getattr(kind, "__name__", None) or getattr(getattr(parameter, "type", None), "name", "value")
     return {"str": "TEXT", "int": "NUMBER", "float": "NUMBER", "Path": "PATH"}.get(name, name.upper())
 

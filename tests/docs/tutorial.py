@@ -3,7 +3,7 @@
 `console` and other languages are shown and not run. A comment before a block may shrink it for the tests;
 readers never see it:
 
-    % test: replace "--steps 600" by "--steps 4"
+    % test: replace `--steps 600` by `--steps 4`
     % test: background            (the block starts something that is stopped at the end of the page)
 """
 
@@ -23,7 +23,7 @@ import pytest
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NOTE = re.compile(r"^% test: (.+)$", re.MULTILINE)
-_REPLACE = re.compile(r'replace "([^"]+)" by "([^"]+)"')
+_REPLACE = re.compile(r"^replace `([^`]+)` by `([^`]+)`$")
 _SHELL = re.compile(r"[|<>&;$`]")
 
 

@@ -252,7 +252,7 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     for absent in ("cuda", "cuda:0", "mps", torch.device("cuda")):
         with pytest.raises(DeviceError, match="there is no device"):
             choose_device(absent)
-    with pytest.raises(DeviceError, match="'gpu' is no device"):
+    with pytest.raises(DeviceError, match="'gpu' is not a device"):
         choose_device("gpu")
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert choose_device().type == "mps"

@@ -92,9 +92,12 @@ def test_what_is_damaged_is_passed_over(tmp_path: Path, damage: str) -> None:
     last = checkpoints(tmp_path)
     content = bytearray(last.read_bytes())
     content[content.index(torch.arange(4.0).numpy().tobytes()) + 5] ^= 1
-    last.write_bytes(
-        {"cut off": content[:-500], "a flipped bit": content, "something else": b"hello"}.get(damage, b"")
-    )
+    left: dict[str, bytes] = {
+        "cut off": bytes(content[:-500]),
+        "a flipped bit": bytes(content),
+        "something else": b"hello",
+    }
+    last.write_bytes(left.get(damage, b""))
     if damage == "gone":
         last.unlink()
     found = resume_point(tmp_path)

@@ -31,7 +31,7 @@ def losses(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
 
 def work(rank: int, shares: list[slice], port: int, folder: Path) -> None:
     dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=len(shares))
-    model = network()
+    model: Any = network()
     with sharing(model):
         assert isinstance(model[1], SharedBatchNorm2d)
         losses(model, images()[shares[rank]]).sum().backward()
@@ -79,7 +79,7 @@ def test_two_processes_normalise_as_one(tmp_path: Path, shares: list[slice]) -> 
 
 def test_outside_of_training_nothing_is_shared() -> None:
     """No process group is asked for in evaluation mode."""
-    model = network()
+    model: Any = network()
     x = images()
     expected = model.eval()(x)
     for module in model:

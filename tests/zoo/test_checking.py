@@ -64,7 +64,7 @@ def test_absent_changed_and_no_weights(server: Any, tmp_path: Path, make_spec: C
     (found,) = check_files([dataclasses.replace(spec, weights=(longer,))], tmp_path / "three")
     assert [line.split(";")[0].split(" ", 1)[1] for line in found.problems] == [
         "has 10 bytes where 11 were published",
-        "is no weights file",
+        "is not a weights file",
     ]
 
 

@@ -60,7 +60,7 @@ def test_a_released_file_that_is_no_weights_file_is_named(
 ) -> None:
     server.content = b"not found, but politely"
     zoo[0] = dataclasses.replace(zoo[0], weights=(server.file(),))
-    with pytest.raises(CheckpointError, match=r"home.weights.weights\.pth is no weights file"):
+    with pytest.raises(CheckpointError, match=r"home.weights.weights\.pth is not a weights file"):
         load_model("small")
 
 

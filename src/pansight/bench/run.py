@@ -23,7 +23,6 @@ from pansight.runtime.cores import usable_cores
 from pansight.runtime.engines.protocol import Engine
 from pansight.scenes import SceneDataset
 from pansight.version import __version__
-from pansight.zoo.hub import title_of
 from pansight.zoo.presets import names, preset
 from pansight.zoo.spec import Figure
 
@@ -51,7 +50,7 @@ class Row:
     @property
     def name(self) -> str:
         """Of the model, without its folder."""
-        return title_of(self.subject.model)
+        return self.subject.name
 
     def stage(self, stage: str) -> list[float]:
         """Milliseconds of one stage, one a round."""
@@ -117,9 +116,9 @@ def run(
         images: list[Path] = []
         loaded: dict[tuple[str, bool], PanopticModel] = {}
         for subject in subjects:
-            progress(f"preparing {title_of(subject.model)} on {subject.engine}", 0, 1)
+            progress(f"preparing {subject.name} on {subject.engine}", 0, 1)
             key = (subject.model, subject.random)
-            if not subject.is_artefact and key not in loaded:
+            if not (subject.is_artefact or subject.is_rival) and key not in loaded:
                 loaded[key] = subject.load()
             engine = subject.open(loaded.get(key))
             for size in sizes:

@@ -1,7 +1,7 @@
 """What the pixels can be: names, things and stuff, colours, and data-set ids <-> contiguous indices.
 
-Models, metrics and maps speak of a category by its contiguous index 0..N-1, its position in a `Categories`.
-Files speak of it by the data set's own id. This module is the only place where the two meet.
+Models, metrics and maps number a category by its contiguous index 0..N-1, its position in a `Categories`.
+Files number it by the data set's own id. This module is the only place where the two meet.
 """
 
 import difflib
@@ -76,7 +76,7 @@ class Categories(Sequence[Category]):
                 )
             if len(item.color) != 3 or not all(0 <= channel <= 255 for channel in item.color):
                 raise CategoryError(
-                    f"color {item.color} of category {item.name!r} is no RGB triple; use values 0..255"
+                    f"color {item.color} of category {item.name!r} is not an RGB triple; use values 0..255"
                 )
 
     @classmethod
@@ -101,7 +101,7 @@ class Categories(Sequence[Category]):
         except OSError as error:
             raise CategoryError(f"cannot read {path}: {error.strerror or error}; check the path") from error
         except (ValueError, RecursionError) as error:
-            raise CategoryError(f"{path} is no JSON file ({error}); give a COCO-panoptic JSON") from error
+            raise CategoryError(f"{path} is not a JSON file ({error}); give a COCO-panoptic JSON") from error
         rows = content.get("categories") if isinstance(content, dict) else content
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise CategoryError(f'{path} has no list of "categories"; give a COCO-panoptic JSON')
@@ -274,7 +274,7 @@ def read_flag(value: Any) -> bool:
 def _as_color(value: Any) -> tuple[int, int, int]:
     red, green, blue = (int(channel) for channel in value)
     if not all(0 <= channel <= 255 for channel in (red, green, blue)):
-        raise ValueError(f"color {[red, green, blue]} is no RGB triple of 0..255")
+        raise ValueError(f"color {[red, green, blue]} is not an RGB triple of 0..255")
     return red, green, blue
 
 

@@ -73,7 +73,7 @@ def convert(
     `--model hf:USER/MODEL` takes it from there.
     """
     if to not in ("native", "hf-folder"):
-        raise InputError(f"--to {to} is no form of weights; use native or hf-folder (files: pansight export)")
+        raise InputError(f"--to {to} is not a form of weights: native or hf-folder (files: pansight export)")
     if to == "native":
         if target.suffix != ".safetensors":
             raise InputError(

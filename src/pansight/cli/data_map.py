@@ -14,7 +14,7 @@ def propose(
         str,
         typer.Argument(
             metavar="A",
-            help="What speaks of the first set: a model's name or file, a data set, a JSON, or coco, "
+            help="The first category set: a model's name or file, a data set, a JSON, or coco, "
             "cityscapes, ade20k, mapillary, scenes.",
             show_default=False,
         ),
@@ -51,7 +51,7 @@ def propose(
 
 
 def _categories(text: str) -> "Categories":
-    """What a model, a data set, a JSON or a built-in set speaks of, whichever the text names."""
+    """The categories of a model, a data set, a JSON or a built-in set, whichever the text names."""
     from pansight.categories import Categories, read_categories
     from pansight.categories.table import BUILTIN
     from pansight.data.opening import open_dataset
@@ -78,5 +78,5 @@ def _categories(text: str) -> "Categories":
         return read_categories(text)
     except CategoryError as error:
         raise InputError(
-            f"{text} is no model, data set, JSON or built-in set of categories; check the name"
+            f"{text} is not a model, data set, JSON or built-in set of categories; check the name"
         ) from error

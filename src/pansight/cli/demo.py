@@ -29,7 +29,7 @@ def demo(
     pictures: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[PICTURE]...", help="Your own pictures, folders or quoted patterns.", show_default=False
+            metavar="[PICTURE]...", help="Your own images, folders or quoted patterns.", show_default=False
         ),
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for what is written.")] = Path(
@@ -45,7 +45,7 @@ def demo(
 ) -> None:
     """Segment synthetic scenes with one embedded model, and your images, if you name some, with another.
 
-    Writes overlays and a sheet: picture, prediction, truth. The scenes go through yoso-tiny, which knows
+    Writes overlays and a sheet: image, prediction, truth. The scenes go through yoso-tiny, which knows
     nothing else; your images through yoso-photo, a small model of photographs: what it makes of them is no
     measure of the methods here.
     """
@@ -91,7 +91,7 @@ def demo(
         plain = load(SCENE_MODEL, engine="eager", device=device)
         eager = _segment(plain, samples[:2])[1]
         print(
-            f"{rate:.1f} pictures a second, one at a time, from pixels to map, by {engine_of(segmenter)}; "
+            f"{rate:.1f} images a second, one at a time, from pixels to map, by {engine_of(segmenter)}; "
             f"PyTorch as trained: {eager:.1f}"
         )
 
@@ -118,7 +118,7 @@ def engine_of(segmenter: "Segmenter") -> str:
 
 
 def sheet_path(output: Path) -> Path:
-    """Where the sheet is written: a row a scene with picture, prediction, truth."""
+    """Where the sheet is written: one row per scene with image, prediction, truth."""
     return output / "contact-sheet.jpg"
 
 

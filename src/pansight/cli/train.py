@@ -145,6 +145,7 @@ def train(
     folder = _folder(recipe, output, model, data)
     # A scheduler that starts a job again starts it with the command of the first time.
     resume = (resume or restarted()) and not (recipe is not None and not (folder / "config.yaml").is_file())
+    named = recipe
     if resume:
         recipe = str(folder / "config.yaml")
         if not Path(recipe).is_file():
@@ -185,6 +186,9 @@ def train(
         automatic = False
     else:
         content = with_options(read_recipe(recipe) if recipe else {}, changes)
+        if resume and named is not None and Path(named).is_file():
+            other = with_options(read_recipe(named), changes)
+            _tell_unread(make_config(content), make_config(other), named, recipe)
         if data is not None:
             content["data"] = _data(content.get("data"), data)
         config = make_config(with_options(content, given))
@@ -215,6 +219,17 @@ def train(
                 f"stopped at step {stopped.step}; go on with: pansight train --resume --output {folder}"
             )
         raise typer.Exit(stopped.exit_code) from None
+
+
+def _tell_unread(kept: Any, given: Any, name: str, config: str | None) -> None:
+    """A resumed training keeps its own options: say so where the recipe beside --resume has others."""
+    others = [key for key in type(kept).model_fields if getattr(kept, key) != getattr(given, key)]
+    if others:
+        typer.echo(
+            f"remark: --resume goes on with {config}; {name} has other {', '.join(others)}, which were not "
+            "taken; give changes as options (--set KEY=VALUE)",
+            err=True,
+        )
 
 
 def _device(name: str | None) -> str:

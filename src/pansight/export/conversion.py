@@ -40,6 +40,13 @@ def describe(
 ) -> Description:
     """What the artefact of `model` will say of itself; `size` makes its input fixed, height and width."""
     preprocess = model.preprocess
+    if (
+        cut == "whole"
+        and size is None
+        and preprocess.squash is not None
+        and not find_method(model.method).whole_any_size
+    ):
+        size = preprocess.padded_size([preprocess.squash])
     if size is not None:
         preprocess = preprocess.fitted(size)
     return Description(

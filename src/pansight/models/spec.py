@@ -28,7 +28,7 @@ class ReleasedFile:
 class Figure:
     """A published result of exactly these weights at exactly this input size.
 
-    `pq` is panoptic quality in per cent, `fps` pictures a second at batch 1 on `hardware`.
+    `pq` is panoptic quality in per cent, `fps` images a second at batch 1 on `hardware`.
     """
 
     pq: float

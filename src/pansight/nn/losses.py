@@ -83,11 +83,11 @@ def bootstrapped_cross_entropy(
     open_pixels: Bool[Tensor, "b h w"] | None = None,
     possible: Bool[Tensor, "b n"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Mean cross-entropy of each picture's worst pixels, averaged over pictures that have a label at all.
+    """Mean cross-entropy of each image's worst pixels, averaged over images that have a label at all.
 
-    Of a picture's labelled pixels, `share` (0..1, rounded up to whole pixels) count. 0 where nothing is
-    labelled. (Pohlen et al., FRRN, CVPR 2017; one share a picture.) Of `open_pixels` only is known that they
-    are one of the picture's `possible` classes (`open_cross_entropy`); they count where that rules out any.
+    Of an image's labelled pixels, `share` (0..1, rounded up to whole pixels) count. 0 where nothing is
+    labelled. (Pohlen et al., FRRN, CVPR 2017; one share per image.) Of `open_pixels` only is known that they
+    are one of the image's `possible` classes (`open_cross_entropy`); they count where that rules out any.
     """
     pixels = F.cross_entropy(logits, labels, ignore_index=ignored, reduction="none")
     told = labels != ignored

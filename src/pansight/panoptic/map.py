@@ -28,7 +28,7 @@ __all__ = ["VOID", "PanopticMap", "Segment", "ids_to_rgb", "rgb_to_ids"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PanopticMap:
-    """A panoptic segmentation of one picture.
+    """A panoptic segmentation of one image.
 
     `ids` holds 0 (void) or the id of one of `segments` at each pixel, ids in 1..2**24-1; it is read-only, and
     shares memory with the array it was made from. Every segment has pixels. Make maps with `from_table`,
@@ -185,9 +185,9 @@ class PanopticMap:
     def to_coco(
         self, image_id: int | str | np.integer[Any], file_name: str
     ) -> tuple[UInt8[np.ndarray, "h w 3"], dict[str, Any]]:
-        """The COCO-panoptic picture of ids (id = R + 256 G + 65536 B) and the annotation that goes with it.
+        """The COCO-panoptic image of ids (id = R + 256 G + 65536 B) and the annotation that goes with it.
 
-        `file_name` is the name that the picture will have. Category ids are the data set's; a segment has the
+        `file_name` is the name that the image will have. Category ids are the data set's; a segment has the
         key "score" when it has a score.
         """
         rows = coco.segments_info(self.segments, self.categories)
@@ -204,13 +204,13 @@ class PanopticMap:
         *,
         unlisted: Literal["raise", "void"] = "raise",
     ) -> "PanopticMap":
-        """Read a COCO-panoptic picture, uint8 RGB or RGBA [h, w, 3 or 4], and its annotation.
+        """Read a COCO-panoptic image, uint8 RGB or RGBA [h, w, 3 or 4], and its annotation.
 
         Pixels count: areas and boxes of the annotation are ignored and measured anew, and segments without
-        pixels are left out. Ids in the picture that the annotation does not list are an error, or void if
+        pixels are left out. Ids in the image that the annotation does not list are an error, or void if
         `unlisted` says so.
 
-        Raises DataError, naming the annotation's file, when picture and annotation are broken or do not fit
+        Raises DataError, naming the annotation's file, when image and annotation are broken or do not fit
         together; CategoryError for a category id that `categories` does not have.
         """
         table = coco.table_of(annotation, categories)
@@ -259,7 +259,7 @@ class PanopticMap:
         return self._tensor(), frameworks.detectron2_rows(self.segments, self.categories)
 
     def to_huggingface(self) -> dict[str, Any]:
-        """What `post_process_panoptic_segmentation` of Hugging Face transformers gives for one picture.
+        """What `post_process_panoptic_segmentation` of Hugging Face transformers gives for one image.
 
         "segmentation": int32 tensor [h, w], 0 = void; "segments_info": dicts id, label_id (contiguous index),
         was_fused (stuff, whose parts are joined), score (0..1, or None where the segment has none).

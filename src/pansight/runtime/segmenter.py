@@ -78,7 +78,7 @@ class Segmenter:
 
     @property
     def categories(self) -> Categories:
-        """What the maps speak of."""
+        """The categories of the maps."""
         return self.engine.spec.categories
 
     @property
@@ -351,6 +351,7 @@ def load(
     resize: Resize = "paper",
     batch_size: int = 1,
     max_pixels: int = MAX_PIXELS,
+    max_memory: int | str | None = None,
 ) -> Segmenter:
     """A Segmenter by the name of a model (`pansight models` lists them), a checkpoint, an exported file, or
     `hf:USER/MODEL` (the Hugging Face Hub, with the extra `hub`).
@@ -369,10 +370,15 @@ def load(
         merge: merge settings to change, such as {"stuff_area": 256}, or a record of the model's own kind.
         resize: see Resize. Maps always have the size of their image.
         batch_size, max_pixels: see Segmenter.
+        max_memory: most bytes that a merge on the host holds besides the network's outputs, such as "512MB".
+            The maps are the same.
 
     Raises InputError for values out of range, DeviceError for a device that is not here, CheckpointError for
     weights that do not fit, are damaged or cannot be had.
     """
+    if max_memory is not None:
+        ceiling = {"max_memory": max_memory}
+        merge = merge.replaced(ceiling) if isinstance(merge, MergeSettings) else {**(merge or {}), **ceiling}
     options = EngineOptions(
         device=None if device is None else str(device),
         precision=precision,

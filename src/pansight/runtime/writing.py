@@ -1,4 +1,4 @@
-"""Maps as files: pictures to look at, and the COCO panoptic format to go on with."""
+"""Maps as files: images to look at, and the COCO panoptic format to go on with."""
 
 import json
 import os
@@ -40,7 +40,7 @@ _SAVE_SHARE = 0.02
 
 
 class Format(str, Enum):
-    """What is written of a map: a picture to look at, COCO panoptic files, or both."""
+    """What is written of a map: an image to look at, COCO panoptic files, or both."""
 
     OVERLAY = "overlay"
     COCO = "coco"
@@ -49,7 +49,7 @@ class Format(str, Enum):
 
 @dataclass(frozen=True)
 class Job:
-    """One picture to segment, and how it is called in what is written.
+    """One image to segment, and how it is called in what is written.
 
     `name` is unique among the jobs and has no suffix; `file_name` is the path below the folder that all
     share.
@@ -62,7 +62,7 @@ class Job:
 
 
 def make_jobs(pictures: Sequence[Path]) -> list[Job]:
-    """A job for each picture file; see `output_names`, `relative_names` and `image_ids` for their names."""
+    """A job for each image file; see `output_names`, `relative_names` and `image_ids` for their names."""
     columns = (pictures, image_ids(pictures), output_names(pictures), relative_names(pictures))
     return [Job(*row) for row in zip(*columns, strict=True)]
 
@@ -96,7 +96,7 @@ class MapWriter:
         model: str = "",
         tool: "AnnotationWriter | None" = None,
     ) -> None:
-        """Raises InputError when a file to be written is one of the pictures."""
+        """Raises InputError when a file to be written is one of the images."""
         self.folder = folder
         self.format = format
         self.lost: Counter[str] = Counter()
@@ -216,7 +216,7 @@ def save_picture(path: Path, pixels: UInt8[np.ndarray, "h w 3"]) -> None:
     # asked only where it is not plain: the answer takes all of Pillow's plugins to be imported
     if path.suffix not in (".jpg", ".png") and path.suffix.lower() not in Image.registered_extensions():
         ending = path.suffix or "no ending"
-        raise InputError(f"{path}: {ending} is no format of pictures; call it .png or .jpg")
+        raise InputError(f"{path}: {ending} is not a format of images; call it .png or .jpg")
     with atomic_write(path) as temporary:
         if path.suffix == ".jpg":
             # no chroma subsampling: it would smear the thin coloured lines

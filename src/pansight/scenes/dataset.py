@@ -1,4 +1,4 @@
-"""Scenes and clips as samples: pictures with their panoptic truth."""
+"""Scenes and clips as samples: images with their panoptic truth."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ def render_scene(seed: int, index: int, height: int, width: int) -> Sample:
 
     The same arguments give the same bytes in any process and in any order of calls. Segment ids are 1..n,
     stuff first; every pixel belongs to a segment. A thing is left out of the scene unless it covers 0.25 % of
-    the picture and 30 % of its own outline is seen, a kind of stuff unless it covers 0.6 % (`layers.seen`).
+    the image and 30 % of its own outline is seen, a kind of stuff unless it covers 0.6 % (`layers.seen`).
 
     Args:
         seed, index: not negative.
@@ -50,7 +50,7 @@ def render_scene(seed: int, index: int, height: int, width: int) -> Sample:
 def render_clip(seed: int, index: int, height: int, width: int, frames: int) -> list[Sample]:
     """Scene `index` in motion: vehicles drive, people and animals walk, birds fly, the camera pans.
 
-    The first picture is `render_scene`'s. A thing, and a kind of stuff, has the same id in all frames in
+    The first image is `render_scene`'s. A thing, and a kind of stuff, has the same id in all frames in
     which it is seen, and no other ever has it, so ids have gaps. A clip is the beginning of every longer one.
 
     Args:
@@ -160,7 +160,7 @@ class SceneDataset(Sequence[Sample]):
 
     @property
     def names(self) -> Sequence[str]:
-        """What the picture of each scene would be called."""
+        """What the image of each scene would be called."""
         return _Names(self)
 
     @property

@@ -94,7 +94,7 @@ def _load(name: str, source: str, options: Mapping[str, Any]) -> ServedModel | B
     try:
         return ServedModel(name, load(source, **options).engine)
     except (InputError, DeviceError, InstallationError):
-        raise  # the operator can mend these now
+        raise  # the operator can fix these now
     except PansightError as error:
         log.error("model cannot be used", extra={"fields": {"model": name, "reason": one_line(error)}})
         return Broken(name, one_line(error))

@@ -214,8 +214,11 @@ class Checkpoints(StepCallback):
         again = "; Ctrl-C again stops at once" if number == signal.SIGINT else ""
         name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
         # print is not for handlers: the signal may have come in the midst of another print
-        with suppress(OSError, ValueError, AttributeError):
-            os.write(sys.__stderr__.fileno(), f"{name}: stopping after this step{again}\n".encode())
+        stderr = sys.__stderr__
+        if stderr is None:
+            return
+        with suppress(OSError, ValueError):
+            os.write(stderr.fileno(), f"{name}: stopping after this step{again}\n".encode())
 
     def on_step(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
         """Save where it is due."""

@@ -44,7 +44,7 @@ def make_loggers(
     """
     if names is None:
         names = ("tensorboard",) if importlib.util.find_spec("tensorboard") is not None else ()
-    kinds = {"tensorboard": TensorBoard, "wandb": WeightsAndBiases, "mlflow": MLflow}
+    kinds: dict[str, Any] = {"tensorboard": TensorBoard, "wandb": WeightsAndBiases, "mlflow": MLflow}
     return [kinds[name](folder, step, settings) for name in dict.fromkeys(names) if name != "csv"]
 
 

@@ -87,7 +87,7 @@ def train(
     place, told = detect(), config.model_dump(mode="json")
     written, config = config, placed(config, place)
     if place is not None:
-        rank_zero_only.rank = place.rank
+        setattr(rank_zero_only, "rank", place.rank)  # noqa: B010  (a function that Lightning gave a field)
     first = getattr(rank_zero_only, "rank", 0) == 0
     _check_device(config)
     check_loggers(config.log)

@@ -46,11 +46,12 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         x = input.float()
         axes = (0, 2, 3)
         count = x.new_full((1,), x.numel() / x.shape[1])
-        sums = _Sum.apply(torch.cat((x.sum(axes), count)), self.group)
+        sums = _Sum.apply(torch.cat((x.sum(axes), count)), self.group)  # type: ignore[no-untyped-call]
         total = sums[-1].detach()
         mean = sums[:-1] / total
         centred = x - mean[:, None, None]
-        variance = _Sum.apply(centred.square().sum(axes), self.group) / total
+        spread = _Sum.apply(centred.square().sum(axes), self.group)  # type: ignore[no-untyped-call]
+        variance = spread / total
         self._follow(mean.detach(), variance.detach(), total)
         result = centred * (variance + self.eps).rsqrt()[:, None, None]
         if self.affine:

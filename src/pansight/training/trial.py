@@ -8,10 +8,10 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -63,16 +63,15 @@ class Trial:
         self.rates = [float(group["lr"]) for group in self.optimizer.param_groups]
         self.examples = ExampleStream(sources.training, augmentation(config.data.augmentation), config.seed)
         shuffle = config.data.kind not in ("scenes", "mixture")
-        self._order = lambda size: iter(
+        self._order: Callable[[int], Iterator[Any]] = lambda size: iter(
             EndlessBatches(len(sources.training), size, config.seed, shuffle=shuffle)
         )
 
     def batches(self, size: int) -> Iterator[TrainingBatch]:
         """Batch after batch as the training would have them, of another size perhaps."""
         for keys in self._order(size):
-            yield self._on_device(
-                collate([self.examples[key] for key in keys], self.model.preprocess.divisor)
-            )
+            batch = collate([self.examples[key] for key in keys], self.model.preprocess.divisor)
+            yield self._on_device(batch)
 
     def _on_device(self, batch: TrainingBatch) -> TrainingBatch:
         return TrainingBatch._make(

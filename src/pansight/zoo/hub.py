@@ -62,7 +62,7 @@ def parse_hub_name(name: str | os.PathLike[str]) -> HubName:
     match = _NAME.fullmatch(text)
     if match is None:
         raise InputError(
-            f"{text} is no model on the Hugging Face Hub; write hf:USER/MODEL, hf:USER/MODEL@REVISION "
+            f"{text} is not a model on the Hugging Face Hub; write hf:USER/MODEL, hf:USER/MODEL@REVISION "
             "or hf:USER/MODEL/FILE.safetensors"
         )
     return HubName(match["repository"], match["revision"], match["file"] or WEIGHTS)

@@ -22,7 +22,7 @@ from pansight.version import __version__
 from pansight.zoo.header import FORMAT, FORMAT_VERSION, REMEDY, read_header, unreadable
 from pansight.zoo.methods import construct
 from pansight.zoo.reasons import first_line
-from pansight.zoo.strict import State, compare, load_strictly
+from pansight.zoo.strict import State, compare, load_strictly, unwrapped
 
 
 def save_native(
@@ -66,7 +66,7 @@ def save_native(
     }
     state = {
         key: (_halved(tensor) if dtype == "float16" else tensor).detach().cpu().contiguous()
-        for key, tensor in model.state_dict().items()
+        for key, tensor in unwrapped(model.state_dict()).items()
     }
     with atomic_write(path) as temporary:
         mode = temporary.stat().st_mode
@@ -106,7 +106,7 @@ def load_native(
         raise CheckpointError(f"{path}: {error}") from error
     load_strictly(
         model,
-        read_tensors(path),
+        unwrapped(read_tensors(path)),
         complaint=lambda mismatch: f"{path} does not hold what its header says ({mismatch}); {REMEDY}",
     )
     return model.eval().to(map_location)

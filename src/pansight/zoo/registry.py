@@ -95,7 +95,7 @@ def _load_file(path: Path) -> PanopticModel:
 def _load_into(spec: ModelSpec, path: Path) -> PanopticModel:
     if not is_native(path):
         return load_official(spec, read_state(path), path)
-    # the named model says how large pictures become; colours stay as the weights learned them
+    # the named model says how large images become; colours stay as the weights learned them
     size = spec.preprocess.model_dump(include={"short", "longest", "squash"})
     model = load_native(path, preprocess=read_header(path).preprocess.model_copy(update=size))
     wanted = construct(spec.method, spec.config, spec.categories, spec.preprocess, blank=True)

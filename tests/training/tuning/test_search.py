@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pansight.merging import MergeSettings, settled
+from pansight.merging import MergeSettings, calibrate_and_void
 from pansight.models.dense_detection.config import DenseMergeSettings
 from pansight.panoptic import PanopticBatch
 from pansight.training.tuning.scoring import Judged
@@ -82,8 +82,8 @@ def test_void_by_category() -> None:
         torch.tensor([[1, 1, 1, 0]]),
     )
     settings = DenseMergeSettings(void_below_each=(0.3, 0.6))
-    made = settled(batch, settings)
+    made = calibrate_and_void(batch, settings)
     assert made.ids.tolist() == [[[1, 0], [3, 0]]]
     assert made.categories.tolist() == [[0, -1, 1, -1]]
-    both = settled(batch, settings.replaced({"void_below": 0.5}))
+    both = calibrate_and_void(batch, settings.replaced({"void_below": 0.5}))
     assert both.ids.tolist() == [[[0, 0], [3, 0]]]

@@ -33,26 +33,26 @@ from pansight.nn.losses import (
 )
 
 
-class Truth(NamedTuple):
+class DenseTruth(NamedTuple):
     """What a batch should say. Under weak supervision no instance mask went into it, only boxes."""
 
     things: list[Things]
-    """of each picture"""
+    """of each image"""
     levels: list[CellTarget]
-    """of each picture: the cells of P3..P7, laid end to end"""
+    """of each image: the cells of P3..P7, laid end to end"""
     dense: list[CellTarget] | None
-    """of each picture: the cells from which masks are made; None where nothing asks for them"""
+    """of each image: the cells from which masks are made; None where nothing asks for them"""
     semantics: Int[Tensor, "b h2 w2"]
     unknown: Bool[Tensor, "b h2 w2"] | None = None
     """pixels that nothing labels; None where everything is labelled"""
     impossible: Bool[Tensor, "b n"] | None = None
-    """of each picture and category, whether unlabelled pixels are certainly none of it"""
+    """of each image and category, whether unlabelled pixels are certainly none of it"""
 
 
 @torch.no_grad()
 def truth_of(
     targets: list[Target], outputs: DenseOutputs, channels: Int[Tensor, " n"], config: DenseDetectionConfig
-) -> Truth:
+) -> DenseTruth:
     """The targets of all losses, at the sizes of the outputs' maps.
 
     `channels` gives each category's thing channel, -1 for stuff.
@@ -74,7 +74,7 @@ def truth_of(
             for one, target in zip(found, targets, strict=True)
         ]
 
-    return Truth(
+    return DenseTruth(
         [truth.things for truth in boxed],
         assigned(level_grid),
         assigned(dense_grid) if config.levelness else None,
@@ -205,7 +205,7 @@ def semantic_loss(
     factor = 8 // stride
     size = (logits.shape[2] * factor, logits.shape[3] * factor)
     enlarged = F.interpolate(at_least_float32(logits), size=size, mode="bilinear", align_corners=False)
-    # maps of ceil(side / 8) cells can reach beyond the picture
+    # maps of ceil(side / 8) cells can reach beyond the image
     height, width = labels.shape[1:]
     possible = None if impossible is None else ~impossible
     ground = None if unknown is None else unknown & (labels < 0)

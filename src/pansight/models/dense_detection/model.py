@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pansight.categories import Categories
-from pansight.merging import Form, MergeSettings, settled
+from pansight.merging import Form, MergeSettings, calibrate_and_void
 from pansight.models.base import PanopticModel, Target
 from pansight.models.dense_detection.backbone import Backbone
 from pansight.models.dense_detection.candidates import find_queries
@@ -111,10 +111,10 @@ class DenseDetection(PanopticModel):
         settings: MergeSettings | None = None,
         form: Form = "pruned",
     ) -> PanopticBatch:
-        """Query boxes, their masks from the dense boxes, painted by falling score; stuff from semantics."""
+        """Query boxes, their masks from the dense boxes, merged by falling score; stuff from semantics."""
         settings = self.config.merge.replaced(settings)
         merged = merge_dense(outputs, sizes, self.config, settings, self.is_thing, form)
-        return settled(merged, settings)
+        return calibrate_and_void(merged, settings, form)
 
     def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
         """FCOS's rules, as the paper names none: biases learn at twice the rate and do not decay.

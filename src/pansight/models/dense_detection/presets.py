@@ -23,7 +23,7 @@ def dense_detection_presets() -> tuple[ModelSpec, ...]:
             config=DenseDetectionConfig(),
             categories=Categories.builtin("cityscapes"),
             preprocess=Preprocess(mean=MEAN_BGR, std=(1.0, 1.0, 1.0), channels="bgr"),
-            description="dense detections, ResNet-50, Cityscapes, pictures as they are",
+            description="dense detections, ResNet-50, Cityscapes, images as they are",
             weights=(RELEASED["dense-cityscapes"],),
             figures=(Figure(58.8, SOURCE, 10.1, "V100"),),
         ),

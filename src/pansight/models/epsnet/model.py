@@ -7,13 +7,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pansight.categories import Categories
-from pansight.merging import Form, MergeSettings, PriorityRule, settled
+from pansight.merging import Form, MergeSettings, PriorityRule, calibrate_and_void
 from pansight.models.base import PanopticModel, Target
 from pansight.models.channels import channels_of
 from pansight.models.epsnet.anchors import make_anchors
 from pansight.models.epsnet.config import EPSNetConfig
 from pansight.models.epsnet.detection import detect
-from pansight.models.epsnet.features import Maps, make_backbone, make_pyramid
+from pansight.models.epsnet.features import Levels, make_backbone, make_pyramid
 from pansight.models.epsnet.fusion import NormalFusion, make_fusion
 from pansight.models.epsnet.heads import InstanceHead, SemanticHead, make_protohead
 from pansight.models.epsnet.losses import epsnet_losses
@@ -84,13 +84,13 @@ class EPSNet(PanopticModel):
             make_anchors(sizes, self.config, images.device),
         )
 
-    def _fused(self, levels: Maps) -> Float[Tensor, "b f h8 w8"]:
+    def _fused(self, levels: Levels) -> Float[Tensor, "b f h8 w8"]:
         if self.config.fusion == "attention":
             return self.CALayer(levels)
         return self.fusion_module(levels) if self.config.fusion == "normal" else levels[0]
 
     def _semantics(
-        self, levels: Maps, fused: Float[Tensor, "b f h8 w8"], prototypes: Float[Tensor, "b k hp wp"]
+        self, levels: Levels, fused: Float[Tensor, "b f h8 w8"], prototypes: Float[Tensor, "b k hp wp"]
     ) -> Float[Tensor, "b s hs ws"]:
         if self.config.semantic_head == "prototypes":
             coefficients = self.semantic_seg_conv(levels[-1])
@@ -109,7 +109,7 @@ class EPSNet(PanopticModel):
         settings: MergeSettings | None = None,
         form: Form = "pruned",
     ) -> PanopticBatch:
-        """Detections by score, their masks from prototypes, painted by falling score; then stuff."""
+        """Detections by score, their masks from prototypes, merged by falling score; then stuff."""
         config, settings = self.config, self.config.merge.replaced(settings)
         detections = detect(outputs, config, settings.object_threshold, form, settings.budget)
         rule = PriorityRule(settings.mask_threshold, False, settings.max_occlusion, settings.stuff_area)
@@ -122,10 +122,12 @@ class EPSNet(PanopticModel):
             rule,
             config,
             form,
-            # whether a picture fills its input is then a matter of the preprocessing; else it is chance
-            direct=self.preprocess.squash is not None or self.preprocess.divisor == 1,
+            # whether an image fills its input is then a matter of the preprocessing; else it is chance
+            direct=self.preprocess.fit is None
+            and (self.preprocess.squash is not None or self.preprocess.divisor == 1),
+            max_memory=settings.max_memory,
         )
-        return settled(merged, settings)
+        return calibrate_and_void(merged, settings, form)
 
     @torch.no_grad()
     def embeddings(

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from pansight.categories import Categories
-from pansight.merging import Form, MergeSettings, PriorityRule, settled
+from pansight.merging import Form, MergeSettings, PriorityRule, calibrate_and_void
 from pansight.models.base import PanopticModel, Target
 from pansight.models.channels import channels_of
 from pansight.models.embeddings import by_strength
@@ -16,12 +16,12 @@ from pansight.models.panoptic_fcn.features import Backbone, FeatureEncoder, Sema
 from pansight.models.panoptic_fcn.fusion import fuse_stuff, fuse_things
 from pansight.models.panoptic_fcn.heads import Embedding, KernelHead, PositionHead
 from pansight.models.panoptic_fcn.instances import InstanceMasks, cut_instances
+from pansight.models.panoptic_fcn.kernel_readers import KernelReader, PatchReader, PlainReader
 from pansight.models.panoptic_fcn.losses import panoptic_fcn_losses
 from pansight.models.panoptic_fcn.merge import make_instances, merge_panoptic_fcn, semantic_labels
 from pansight.models.panoptic_fcn.oracle import Oracle, true_peaks, true_regions
 from pansight.models.panoptic_fcn.outputs import FEATURE_STRIDE, PanopticFCNOutputs
 from pansight.models.panoptic_fcn.positions import Peaks, Regions, find_peaks, find_regions
-from pansight.models.panoptic_fcn.readings import PatchReading, PlainReading, Reading
 from pansight.models.panoptic_fcn.targets import PictureTarget, encode, open_of, truth_of
 from pansight.models.preprocess import Preprocess, Sizes
 from pansight.nn.deform import ModulatedDeformConv2d
@@ -54,7 +54,7 @@ class PanopticFCN(PanopticModel):
         self.position_head = PositionHead(config, things, stuff + config.things_as_stuff)
         self.kernel_head = KernelHead(config)
         self.feature_encoder = FeatureEncoder(config)
-        self.reading: Reading = PlainReading()
+        self.reader: KernelReader = PlainReader()
         self.thing_generator = Embedding(config.pyramid_channels, config.encoder_channels)
         self.stuff_generator = Embedding(config.pyramid_channels, config.encoder_channels)
         self.thing_categories: Tensor
@@ -90,7 +90,7 @@ class PanopticFCN(PanopticModel):
         )._asdict()
 
     def targets(self, outputs: PanopticFCNOutputs, targets: list[Target]) -> list[PictureTarget]:
-        """The truth of each picture as the losses want it."""
+        """The truth of each image as the losses want it."""
         sizes = [(level.shape[2], level.shape[3]) for level in outputs.things]
         quarter = outputs.features.shape[2:]
         padded = (quarter[0] * FEATURE_STRIDE, quarter[1] * FEATURE_STRIDE)
@@ -111,9 +111,9 @@ class PanopticFCN(PanopticModel):
         settings: MergeSettings | None = None,
         form: Form = "pruned",
     ) -> PanopticBatch:
-        """Positions to kernels, kernels to masks, masks to maps; only what can be painted is made."""
-        peaks = find_peaks(outputs, self.config, self.reading)
-        regions = find_regions(outputs, self.config, form, self.reading)
+        """Positions to kernels, kernels to masks, masks to maps; only what can become a segment is made."""
+        peaks = find_peaks(outputs, self.config, self.reader)
+        regions = find_regions(outputs, self.config, form, self.reader)
         return self.merge_found(peaks, regions, outputs.features, sizes, settings, form)
 
     def merge_found(
@@ -137,16 +137,17 @@ class PanopticFCN(PanopticModel):
         instances = make_instances(
             things, features, settings.mask_threshold, least, config.top, form, settings.budget
         )
-        labels = semantic_labels(stuff, features, sizes, config.things_as_stuff, form)
+        memory = settings.max_memory
+        labels = semantic_labels(stuff, features, sizes, config.things_as_stuff, form, memory)
         rule = PriorityRule(settings.mask_threshold, False, settings.max_occlusion, settings.stuff_area)
         merged = merge_panoptic_fcn(
-            instances, labels, sizes, self.thing_categories, self.stuff_categories, rule, form
+            instances, labels, sizes, self.thing_categories, self.stuff_categories, rule, form, memory
         )
         if form == "pruned":
-            return settled(merged, settings)
+            return calibrate_and_void(merged, settings, form)
         worth = things.kept & (things.scores >= least)
         merged = merged._replace(overflow=worth.sum(1, dtype=torch.int32) > settings.budget)
-        return settled(merged, settings)
+        return calibrate_and_void(merged, settings, form)
 
     @torch.no_grad()
     def instances(
@@ -156,8 +157,8 @@ class PanopticFCN(PanopticModel):
         settings: MergeSettings | None = None,
         form: Form = "pruned",
     ) -> list[InstanceMasks]:
-        """Every instance of each picture, down to `instance_threshold`, as mask AP wants them."""
-        peaks = find_peaks(outputs, self.config, self.reading)
+        """Every instance of each image, down to `instance_threshold`, as mask AP wants them."""
+        peaks = find_peaks(outputs, self.config, self.reader)
         config, threshold = self.config, self.config.merge.replaced(settings).mask_threshold
         things = fuse_things(peaks, self.thing_generator, config, form)
         instances = make_instances(
@@ -170,7 +171,7 @@ class PanopticFCN(PanopticModel):
         self, outputs: PanopticFCNOutputs, sizes: Sizes, form: Form = "pruned"
     ) -> Int[Tensor, "b H W"]:
         """The semantic map: 0 for all things, 1 + k for category `stuff_categories[k]`, -1 beyond."""
-        regions = find_regions(outputs, self.config, form, self.reading)
+        regions = find_regions(outputs, self.config, form, self.reader)
         stuff = fuse_stuff(regions, self.stuff_generator)
         return semantic_labels(stuff, outputs.features, sizes, self.config.things_as_stuff, form)
 
@@ -179,7 +180,7 @@ class PanopticFCN(PanopticModel):
         self, outputs: PanopticFCNOutputs, sizes: Sizes, batch: PanopticBatch
     ) -> Float[Tensor, "b s d"]:
         """The generated kernel of each thing, that of its strongest position; zeros of stuff."""
-        peaks = find_peaks(outputs, self.config, self.reading)
+        peaks = find_peaks(outputs, self.config, self.reader)
         kernels = self.thing_generator(peaks.kernels).float()
         kinds = torch.where(peaks.kept, self.thing_categories[peaks.classes], -2)
         return by_strength(batch, kernels, kinds, outputs.features, sizes)
@@ -196,7 +197,7 @@ class PanopticFCN(PanopticModel):
     ) -> PanopticBatch:
         """Like `merge`, but with true positions, or (`classes`) true positions and classes; see `oracle`."""
         encoded = self.targets(outputs, targets)
-        truth = Oracle(outputs, encoded, self.reading, classes, sure)
+        truth = Oracle(outputs, encoded, self.reader, classes, sure)
         return self.merge_found(true_peaks(truth), true_regions(truth), outputs.features, sizes)
 
     def class_rows(self) -> dict[str, tuple[str, ...]]:
@@ -222,7 +223,7 @@ class PanopticFCN(PanopticModel):
         self.position_head.fold()
         self.kernel_head.fold(self.thing_generator, self.stuff_generator)
         self.feature_encoder.fold()
-        self.reading = PatchReading()
+        self.reader = PatchReader()
         for module in self.modules():
             if isinstance(module, ModulatedDeformConv2d):
                 module.pack()

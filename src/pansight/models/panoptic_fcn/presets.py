@@ -43,7 +43,7 @@ def _spec(
     file: str | None = None,
     **config: Any,
 ) -> ModelSpec:
-    """`size` is short and longest side. Pictures are BGR; the mean, in RGB's order, is the released one."""
+    """`size` is short and longest side. Images are BGR; the mean, in RGB's order, is the released one."""
     return ModelSpec(
         name=f"panoptic-fcn-{name}-{data}",
         method="panoptic_fcn",
@@ -71,7 +71,7 @@ def _twins(
     size: tuple[int, int] = (800, 1333),
     **config: Any,
 ) -> tuple[ModelSpec, ModelSpec]:
-    """A released model and its FAST twin, of the same weights; figures are PQ and pictures a second."""
+    """A released model and its FAST twin, of the same weights; figures are PQ and images a second."""
     figures = tuple(Figure(pq, README, fps, "V100") for pq, fps in (normal, fast))
     return (
         _spec(name, description, figures[:1], size=size, file=file, **config),

@@ -1,6 +1,6 @@
 """What settings are worth: the segments of every image, judged, and panoptic quality of any of the images."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -29,7 +29,7 @@ class Judged(NamedTuple):
         """By image and category: matched, false, and the sum of IoUs, of the segments that are kept."""
         result = np.zeros((*self.truths.shape, 3))
         chosen = slice(None) if kept is None else kept
-        place = (self.images[chosen], self.categories[chosen])
+        place: Any = (self.images[chosen], self.categories[chosen])
         ious = self.ious[chosen]
         np.add.at(result, (*place, 0), ious > 0)
         np.add.at(result, (*place, 1), ious == 0)

@@ -172,7 +172,7 @@ def candidates(start: MergeSettings) -> Iterator[tuple[str, list[float]]]:
         if name in type(start).model_fields:
             yield name, sorted({*grid, getattr(start, name)})
     if "stuff_area" in type(start).model_fields:
-        area = max(int(start.stuff_area), 16)
+        area = max(int(getattr(start, "stuff_area")), 16)  # noqa: B009  (only some methods have it)
         yield "stuff_area", sorted({*(round(area * factor) for factor in AREA_FACTORS), area})
 
 

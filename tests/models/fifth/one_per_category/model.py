@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from one_per_category.config import ToyConfig
 from pansight.categories import Categories
-from pansight.merging import Candidates, Form, MergeSettings, merge_by_argmax, settled
+from pansight.merging import Candidates, Form, MergeSettings, calibrate_and_void, merge_by_argmax
 from pansight.models.base import PanopticModel, Target
 from pansight.models.preprocess import Preprocess, Sizes
 from pansight.panoptic import PanopticBatch
@@ -64,7 +64,7 @@ class Toy(PanopticModel):
         categories = torch.arange(scores.shape[1], device=scores.device).expand(scores.shape)
         candidates = Candidates(outputs.mask_logits, scores, categories, scores > chosen.object_threshold)
         merged = merge_by_argmax(candidates, sizes, self.is_thing, chosen.keep_share, scores.shape[1], form)
-        return settled(merged, chosen)
+        return calibrate_and_void(merged, chosen)
 
     def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
         """All parameters alike."""

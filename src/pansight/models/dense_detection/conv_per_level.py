@@ -13,7 +13,7 @@ from torch.nn import functional as F
 TAPS = 9
 
 
-class CommutedConv(nn.Module):
+class ConvPerLevel(nn.Module):
     """A 3x3 convolution across concatenated levels, applied level by level.
 
     Args:

@@ -12,7 +12,7 @@ from pansight.nn.losses import at_least_float32
 TAPS = 9
 
 
-class Reading(ABC):
+class KernelReader(ABC):
     """What is read is float32 at least, and an affine embedding makes a kernel of it."""
 
     @abstractmethod
@@ -26,23 +26,23 @@ class Reading(ABC):
         """The sum over each region, divided by the number of all cells of the map."""
 
 
-class PlainReading(Reading):
+class PlainReader(KernelReader):
     """Of the kernel head's finished maps."""
 
     def at(self, maps: Float[Tensor, "b c h w"], cells: Int[Tensor, "b n"]) -> Float[Tensor, "b n c"]:
-        """See Reading."""
+        """See KernelReader."""
         chosen = maps.flatten(2).gather(2, cells[:, None].expand(-1, maps.shape[1], -1))
         return at_least_float32(chosen.transpose(1, 2))
 
     def over(
         self, maps: Float[Tensor, "b c h w"], regions: Bool[Tensor, "b s h w"]
     ) -> Float[Tensor, "b s c"]:
-        """See Reading; half precision would overflow in the sums."""
+        """See KernelReader; half precision would overflow in the sums."""
         rows = at_least_float32(maps).flatten(2).transpose(1, 2)
         return regions.flatten(2).to(rows.dtype) @ rows / rows.shape[1]
 
 
-class PatchReading(Reading):
+class PatchReader(KernelReader):
     """Of the maps before the kernel head's last convolution: what it would see of them.
 
     Reads the nine cells around (row by row, 0 beyond the border) and one number more, by which the
@@ -51,7 +51,7 @@ class PatchReading(Reading):
     """
 
     def at(self, maps: Float[Tensor, "b c h w"], cells: Int[Tensor, "b n"]) -> Float[Tensor, "b n r"]:
-        """See Reading."""
+        """See KernelReader."""
         _, channels, height, width = maps.shape
         steps = torch.arange(-1, 2, device=maps.device)
         y = (cells // width)[..., None] + steps.repeat_interleave(3)
@@ -65,7 +65,7 @@ class PatchReading(Reading):
     def over(
         self, maps: Float[Tensor, "b c h w"], regions: Bool[Tensor, "b s h w"]
     ) -> Float[Tensor, "b s r"]:
-        """See Reading. A tap's sum over a region is the map's sum over the region moved the other way."""
+        """See KernelReader. A tap's sum over a region is the map's sum over the region, moved back."""
         height, width = maps.shape[2:]
         rows = at_least_float32(maps).flatten(2).transpose(1, 2)
         here = regions.to(rows.dtype)

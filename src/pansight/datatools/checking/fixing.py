@@ -1,4 +1,4 @@
-"""Mending of one annotation: what follows from the pixels is measured, what nobody can use left out."""
+"""Fixing of one annotation: what follows from the pixels is measured, what nobody can use left out."""
 
 from collections import Counter
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from pansight.panoptic.regions import measure_regions
 
 
 class Losses(NamedTuple):
-    """What mending takes from labels, of how much: segments dropped or joined to others, pixels made void."""
+    """What fixing takes from labels, of how much: segments dropped or joined to others, pixels made void."""
 
     segments: int = 0
     dropped: int = 0
@@ -31,11 +31,11 @@ class Losses(NamedTuple):
 def count_losses(
     rows: list[Row],
     ids: Int32[np.ndarray, "h w"],
-    mended: list[dict[str, Any]],
+    fixed: list[dict[str, Any]],
     fresh: Int32[np.ndarray, "h w"],
     classes: Classes,
 ) -> Losses:
-    """What `mend_annotation` took from an image. `absent`: listed ids without pixels; `strange`: ids of
+    """What `fix_annotation` took from an image. `absent`: listed ids without pixels; `strange`: ids of
     pixels that are not listed.
     """
     present = set(np.unique(ids).tolist()) - {0}
@@ -47,7 +47,7 @@ def count_losses(
     for id, category, crowd in {(row.id, row.category, row.crowd) for row in rows}:
         if id in present and id not in gone and category is not None and classes.joins(category, crowd):
             joining[category, crowd] += 1
-    kept = Counter((row["category_id"], bool(row["iscrowd"])) for row in mended)
+    kept = Counter((row["category_id"], bool(row["iscrowd"])) for row in fixed)
     unseen = {id for id in listed if id not in present and id != 0}
     return Losses(
         segments=len(listed) + nameless,
@@ -60,7 +60,7 @@ def count_losses(
     )
 
 
-def mend_annotation(
+def fix_annotation(
     rows: list[Row], ids: Int32[np.ndarray, "h w"], classes: Classes
 ) -> tuple[list[dict[str, Any]], Int32[np.ndarray, "h w"]]:
     """The rows of `segments_info` and the ids as they should be; the same array if nothing changes.
@@ -99,10 +99,10 @@ def mend_annotation(
     fresh = _moved(ids, moves)
     regions = measure_regions(fresh) if moves else regions
     at = {id: position for position, id in enumerate(regions.ids.tolist())}
-    mended = []
+    fixed = []
     for row, id in keep:
         position = at[id]
-        mended.append(
+        fixed.append(
             {
                 **finite(row.source),
                 "id": id,
@@ -112,7 +112,7 @@ def mend_annotation(
                 "bbox": regions.boxes[position].tolist(),
             }
         )
-    return mended, fresh
+    return fixed, fresh
 
 
 def _listed_area(row: Row) -> Any:

@@ -1,4 +1,4 @@
-"""Whatever the damage: what is mended can be scored, and needs no second mending."""
+"""Whatever the damage: what is fixed can be scored, and needs no second fix."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pansight.datatools.checking.findings import Notes
-from pansight.datatools.checking.mending import mend_annotation
+from pansight.datatools.checking.fixing import fix_annotation
 from pansight.datatools.checking.scoring import OwnScore, scoring_categories
 from pansight.datatools.checking.segments import check_rows, read_rows
 from pansight.datatools.checking.tables import Classes
@@ -40,15 +40,15 @@ rows: st.SearchStrategy[list[Any]] = st.lists(
     pixels=[0] * 10 + [2, 3],
 )
 @given(segments=rows, pixels=st.lists(st.sampled_from([0, 1, 2, 3, 4, 70_000]), min_size=12, max_size=12))
-def test_mended_annotations_are_healthy(segments: list[Any], pixels: list[int]) -> None:
+def test_fixed_annotations_are_healthy(segments: list[Any], pixels: list[int]) -> None:
     picture = np.array(pixels, dtype=np.int32).reshape(3, 4)
     before = picture.copy()
     read = read_rows(segments, CLASSES, Notes("before"))
-    mended, fresh = mend_annotation(read, picture, CLASSES)
+    fixed, fresh = fix_annotation(read, picture, CLASSES)
     np.testing.assert_array_equal(picture, before)
 
     notes = Notes("after")
-    again = read_rows(mended, CLASSES, notes)
+    again = read_rows(fixed, CLASSES, notes)
     regions = measure_regions(fresh)
     check_rows(again, CLASSES, regions, int(fresh.size - regions.areas.sum()), notes)
     left = notes.findings()
@@ -58,15 +58,15 @@ def test_mended_annotations_are_healthy(segments: list[Any], pixels: list[int]) 
 
     if not any(finding.kind.code == "id-repeated" for finding in left):
         score = OwnScore(scoring_categories(CLASSES, ()))
-        score.add(fresh, mended)
+        score.add(fresh, fixed)
         assert score.refused == 0 and score.pq() in (None, 1.0)
-        same, same_ids = mend_annotation(again, fresh, CLASSES)
-        assert same == mended and same_ids is fresh
+        same, same_ids = fix_annotation(again, fresh, CLASSES)
+        assert same == fixed and same_ids is fresh
 
 
-def test_what_needs_no_mending_keeps_every_pixel() -> None:
+def test_what_needs_no_fix_keeps_every_pixel() -> None:
     picture = np.array([[1, 1, 3], [0, 3, 3]], np.int32)
     segments = [{"id": 1, "category_id": 1, "iscrowd": 0}, {"id": 3, "category_id": 3, "iscrowd": 0}]
-    mended, fresh = mend_annotation(read_rows(segments, CLASSES, Notes("x")), picture, CLASSES)
+    fixed, fresh = fix_annotation(read_rows(segments, CLASSES, Notes("x")), picture, CLASSES)
     assert fresh is picture
-    assert [(row["area"], row["bbox"]) for row in mended] == [(2, [0, 0, 2, 1]), (3, [1, 0, 2, 2])]
+    assert [(row["area"], row["bbox"]) for row in fixed] == [(2, [0, 0, 2, 1]), (3, [1, 0, 2, 2])]

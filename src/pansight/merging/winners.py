@@ -1,4 +1,4 @@
-"""What a contest for pixels gives."""
+"""What the argmax merge finds out before masks are dropped: who wins each pixel."""
 
 from typing import NamedTuple
 
@@ -6,8 +6,8 @@ from jaxtyping import Int
 from torch import Tensor
 
 
-class Outcome(NamedTuple):
-    """Winners of a batch of contests. A mask's own region is where its probability is at least one half."""
+class Winners(NamedTuple):
+    """Winners of a batch. A mask's own region is where its probability is at least one half."""
 
     codes: Int[Tensor, "b h w"]
     """2 * winner + (1 where the winner's own region is); even, so void, beyond an image's own size"""
