@@ -1,5 +1,6 @@
 """`pansight train`: from a recipe to weights."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -160,7 +161,7 @@ def train(
     automatic = batch_size == "auto"
     size = None if batch_size is None or automatic else _count(batch_size)
     rewritten: dict[str, Any] = {"freeze": freeze, "log": log}
-    listed = {key: f"[{', '.join(value)}]" for key, value in rewritten.items() if value}
+    listed = {key: json.dumps(value) for key, value in rewritten.items() if value}
     shortcuts: dict[str, Any] = {
         "steps": steps,
         "batch_size": size,

@@ -84,6 +84,8 @@ def _keep_previous(last: Path) -> None:
         last.replace(previous)
     else:
         second.replace(previous)
+        # where the previous one is the last one already, by a second name, a rename does nothing
+        second.unlink(missing_ok=True)
 
 
 def resume_point(folder: Path) -> tuple[Path, str | None] | None:
