@@ -80,8 +80,14 @@ def assert_but_for_ties(ours: PanopticMap, theirs: PanopticMap) -> None:
     assert not (differ & ~(edges(theirs) | edges(ours))).any()
 
 
-@pytest.mark.parametrize("target", ["onnx", "openvino", *(["torch"] if VALIDATE else [])])
-@pytest.mark.parametrize("method", METHODS)
+WHOLE = [
+    (method, target)
+    for method in METHODS
+    for target in (("onnx", "openvino", "torch") if VALIDATE else ("onnx",))
+] + ([] if VALIDATE else [("yoso", "openvino")])
+
+
+@pytest.mark.parametrize(("method", "target"), WHOLE)
 def test_whole_cuts_give_torchs_ids(
     method: str,
     target: Target,
