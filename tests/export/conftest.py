@@ -37,7 +37,7 @@ RECORD = Path(pansight.__file__).parent / "assets" / "validated_exports.json"
 
 @pytest.fixture
 def validated() -> Callable[[Cell, str], None]:
-    """Records that a cell was run, and what is to be known of it; otherwise holds that the table allows it."""
+    """Records what is to be known of a cell that was run; otherwise holds that the table allows it."""
 
     def record(cell: Cell, words: str) -> None:
         if not VALIDATE:
