@@ -41,7 +41,7 @@ def keep(paths: list[Path], file: Path) -> None:
     """Write this version's maps; by calls that every version has."""
     import pansight
 
-    kept = {}
+    kept: dict[str, Any] = {}
     for name in MODELS:
         segmenter = pansight.load(name, device="cpu")
         for path in paths:

@@ -124,7 +124,7 @@ def main() -> None:
     rows = []
     for output in SIZES:
         for name, work in cases(output, arguments.max_memory).items():
-            row = {
+            row: dict[str, Any] = {
                 "size": list(output),
                 "merge": name,
                 "ms": round(best(work), 1),

@@ -5,6 +5,9 @@
 The same scenes, models and versions give the same images.
 """
 
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +90,28 @@ def prediction() -> None:
     save("overlay.png", row(scene.image, overlay(scene.image, panoptic)))
 
 
+def demo() -> None:
+    """demo.jpg: the sheet of `pansight demo`."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [
+            sys.executable,
+            "-m",
+            "pansight",
+            "demo",
+            "--count",
+            "3",
+            "--engine",
+            "torch",
+            "--output",
+            folder,
+        ]
+        subprocess.run(command, check=True)
+        with Image.open(next(Path(folder).glob("*sheet*"))) as file:
+            sheet = file.convert("RGB")
+            sheet.thumbnail((1200, 1200))
+            save("demo.jpg", np.asarray(sheet))
+
+
 def speed_accuracy() -> None:
     """speed-accuracy.png: the authors' COCO models, PQ against images a second."""
     from pansight.zoo import available
@@ -125,21 +150,26 @@ def speed_accuracy() -> None:
         (middle, (height - 22) * scale), "images a second (authors' GPU)", fill="#222", font=font, anchor="mm"
     )
     draw.text((10 * scale, 4 * scale), "PQ on COCO val, per cent", fill="#222", font=font)
-    for fps, pq, name, method in points:
-        x, y = place(fps, pq)
-        r = 5 * scale
-        draw.ellipse([x - r, y - r, x + r, y + r], fill=colors[method])
+    for rate, quality, name, method in points:
+        px, py = place(rate, quality)
+        radius = 5 * scale
+        draw.ellipse([px - radius, py - radius, px + radius, py + radius], fill=colors[method])
         # neighbours: names above their points, or to the left of them
         lift = 10 * scale if name.endswith(("-600", "-star-r50")) else 0
         side = -1 if name == "panoptic-fcn-r50" else 1
         draw.text(
-            (x + side * 9 * scale, y - lift), name, fill="#222", font=font, anchor="lm" if side > 0 else "rm"
+            (px + side * 9 * scale, py - lift),
+            name,
+            fill="#222",
+            font=font,
+            anchor="lm" if side > 0 else "rm",
         )
     save("speed-accuracy.png", np.asarray(image))
 
 
 if __name__ == "__main__":
     FOLDER.mkdir(parents=True, exist_ok=True)
+    demo()
     labels()
     samples()
     speed_accuracy()

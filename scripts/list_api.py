@@ -8,6 +8,7 @@ import importlib
 import inspect
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 MODULES = (
     "pansight",
@@ -47,7 +48,7 @@ def exported(module: ModuleType) -> list[str]:
     ]
 
 
-def described(name: str, value: object) -> list[str]:
+def described(name: str, value: Any) -> list[str]:
     """One name with its parameters, and of a class those of its methods."""
     if inspect.ismodule(value) or not callable(value):
         return [name]
@@ -69,10 +70,10 @@ def described(name: str, value: object) -> list[str]:
     return lines
 
 
-def parameters(value: object) -> str:
+def parameters(value: Any) -> str:
     """Names of parameters, and which of them only go by name; types and defaults are not promised."""
     try:
-        signature = inspect.signature(value)  # type: ignore[arg-type]
+        signature = inspect.signature(value)
     except (TypeError, ValueError):
         return "(...)"
     words, by_name = [], False
@@ -82,7 +83,8 @@ def parameters(value: object) -> str:
         if parameter.kind is parameter.KEYWORD_ONLY and not by_name:
             words.append("*")
             by_name = True
-        star = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+        stars: dict[Any, str] = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}
+        star = stars.get(parameter.kind, "")
         by_name = by_name or parameter.kind is parameter.VAR_POSITIONAL
         words.append(star + parameter.name)
     return f"({', '.join(words)})"

@@ -128,7 +128,7 @@ def mask2former_r50(short: int = 800, longest: int = 1333) -> HuggingFaceEngine:
     return HuggingFaceEngine(model, processor, preprocess, label_ids_to_fuse=set(range(80, 133)))
 
 
-ENGINES = {"eomt_s": eomt_s, "mask2former_r50": mask2former_r50}
+ENGINES: dict[str, Any] = {"eomt_s": eomt_s, "mask2former_r50": mask2former_r50}
 """what `--rival FILE:NAME` can name"""
 
 

@@ -72,7 +72,7 @@ def test_rivals_take_turns_with_ours(
 ) -> None:
     adapter, file = tmp_path / "others.py", tmp_path / "bench.json"
     adapter.write_text(RIVAL)
-    ours = ("bench", "--model", small_weights, "--size", "64x96", "--threads", 1)
+    ours: tuple[Any, ...] = ("bench", "--model", small_weights, "--size", "64x96", "--threads", 1)
     ours = (*ours, "--runs", 2, "--no-start-up")
     run = pansight(*ours, "--rival", f"{adapter}:still", "--json", file)
     assert run.code == 0, run.err

@@ -74,7 +74,7 @@ def test_int8_that_loses_too_much_is_not_written(
     scores = iter([scoring.Score(pq, 4) for pq in (50.0, 48.9, 50.0, 49.1)])
     monkeypatch.setattr(scoring, "score_samples", lambda *_: next(scores))
     file = tmp_path / "model.onnx"
-    given = ("export", small_weights, "--output", file, "--precision", "int8")
+    given: tuple[Any, ...] = ("export", small_weights, "--output", file, "--precision", "int8")
     given = (*given, "--calibrate", photo.parent, "--limit", 1)
     run = pansight(*given)
     assert run.code == 2, run.err

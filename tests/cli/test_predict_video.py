@@ -47,6 +47,7 @@ def test_a_film_by_its_own_name(
     assert [path.name for path in out.parent.iterdir()] == ["out.mp4"]
     with av.open(str(out)) as made, av.open(str(clip)) as source:
         assert made.streams.video[0].frames == 4 and len(made.streams.audio) == 1
+        assert made.duration is not None and source.duration is not None
         assert abs(made.duration - source.duration) <= av.time_base / 25
     two = pansight("predict", clip, clip, "--weights", small_weights, "--output", out)
     assert two.code == 2 and "one film for 2 sources" in two.err

@@ -11,7 +11,7 @@ import pytest
 from pansight.export.conversion import SUFFIXES, Target, describe, write_artefact
 from pansight.export.quantise import feeds_of
 from pansight.export.scoring import samples_of, score_samples
-from pansight.export.support import METHODS, Cell
+from pansight.export.support import Cell
 from pansight.export.verification import made_up_images, reference, verify
 from pansight.models.base import PanopticModel
 from pansight.panoptic import PanopticMap
@@ -21,7 +21,7 @@ from pansight.runtime.engines.opening import EngineOptions, open_engine
 from pansight.runtime.engines.torch_engine import TorchEngine
 from pansight.runtime.engines.whole_engine import WholeEngine
 from pansight.runtime.segmenter import Segmenter
-from pansight.zoo.methods import find_method
+from pansight.zoo.methods import METHODS, find_method
 
 VALIDATE = bool(os.environ.get("PANSIGHT_VALIDATE"))
 """`make validate`: all cells, in place of those that every run of the tests can afford"""
@@ -92,7 +92,7 @@ def test_whole_cuts_give_torchs_ids(
 ) -> None:
     model = trained(method)
     budget = model.merge_settings.replaced({"budget": 32 if VALIDATE else 16})
-    model.config = model.config.model_copy(update={"merge": budget})  # type: ignore[attr-defined]
+    model.config = model.config.model_copy(update={"merge": budget})
     path = tmp_path / f"model{SUFFIXES[target]}"
     size = None if find_method(method).whole_any_size else WHOLE_SIZE
     traced_once(method)
@@ -131,7 +131,7 @@ def test_a_program_of_torch_runs_without_the_models_code(
 ) -> None:
     model = copy.deepcopy(small_yoso)
     settings = model.merge_settings.replaced({"object_threshold": 0.02, "budget": 10})
-    model.config = model.config.model_copy(update={"merge": settings})  # type: ignore[attr-defined]
+    model.config = model.config.model_copy(update={"merge": settings})
     path = tmp_path / f"{cut}.pt2"
     write_artefact(model, "torch", describe(model, "torch", cut=cut), path)
     engine = open_engine(path)

@@ -123,7 +123,7 @@ def images(count: int, height: int = 64, width: int = 96) -> Tensor:
 def whole(name: str) -> WholeCut:
     """The preset's whole cut with a budget of two, of which a graph is small."""
     model = shrunk(name)
-    model.config = model.config.model_copy(update={"merge": replaced(model, STRICT)})  # type: ignore[attr-defined]
+    model.config = model.config.model_copy(update={"merge": replaced(model, STRICT)})
     return WholeCut(model, model.preprocess, "grid")
 
 
@@ -145,7 +145,7 @@ def test_both_forms_give_one_map_in_both_precisions(name: str) -> None:
         with torch.inference_mode(), half:
             outputs = network(images(1).permute(0, 3, 1, 2))
         with torch.inference_mode():
-            pruned, fixed = (model.merge(outputs, SIZES, settings, form) for form in ("pruned", "fixed"))  # type: ignore[arg-type]
+            pruned, fixed = (model.merge(outputs, SIZES, settings, form) for form in ("pruned", "fixed"))
         assert fixed.overflow is not None and not fixed.overflow.any()
         assert int((pruned.categories >= 0).sum()) > 0, precision
         # ties: values next to a threshold, which the two ways of upsampling round otherwise
@@ -172,7 +172,7 @@ def test_compiles_at_two_sizes(name: str) -> None:
 def test_exports_with_a_dynamic_batch(name: str) -> None:
     module = ShapedCut(whole(name))
     thresholds = module.cut.example(1)[3:]
-    shapes = ({0: torch.export.Dim("batch", min=1, max=64)}, {}, {}, tuple({} for _ in thresholds))
+    shapes: Any = ({0: torch.export.Dim("batch", min=1, max=64)}, {}, {}, tuple({} for _ in thresholds))
     sizes = canvas(60, 90), canvas(50, 70)
     with torch.no_grad():
         program = torch.export.export(

@@ -93,7 +93,7 @@ def address(bucket: str) -> Iterator[str]:
         started.set()
         thread.join()
     yield str(cluster.address)
-    cluster.shutdown()
+    cluster.shutdown()  # type: ignore[no-untyped-call]
     shutil.rmtree(folder, ignore_errors=True)
 
 

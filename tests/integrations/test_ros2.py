@@ -3,9 +3,10 @@
 import importlib
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ HEADER = {"stamp": {"sec": 10, "nanosec": 500}, "frame_id": "camera"}
 
 
 @pytest.fixture
-def package(monkeypatch: pytest.MonkeyPatch) -> Any:
+def package(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The parts of the package that need no ROS."""
     monkeypatch.syspath_prepend(str(PACKAGE))
     for name in ("images", "work"):
@@ -117,7 +118,7 @@ class Message:
 
 
 def message(**fields: str) -> type[Message]:
-    return type("Any", (Message,), {"fields": fields})
+    return cast(type[Message], type("Any", (Message,), {"fields": fields}))
 
 
 MESSAGES = {
@@ -217,7 +218,7 @@ def test_the_node_publishes_maps_with_ids_that_last(
         (3, "car"), (7, "road"), (255, ros2.UNLABELED),
     ]  # fmt: skip
     topic, call = node.subscribed
-    picture = MESSAGES["sensor_msgs/Image"]()
+    picture: Any = MESSAGES["sensor_msgs/Image"]()
     picture.header.stamp.sec, picture.header.stamp.nanosec, picture.header.frame_id = 10, 500, "front"
     picture.height, picture.width, picture.step, picture.encoding, picture.data = 1, 4, 12, "rgb8", bytes(12)
     call(picture)

@@ -379,7 +379,7 @@ def test_masks_with_gradients_after_a_run_in_inference_mode(which: Form) -> None
 
 @settings(max_examples=30, deadline=None)
 @given(rows=st.lists(st.lists(st.booleans(), min_size=6, max_size=6), min_size=1, max_size=4))
-def test_keep_first_lists_kept_queries_in_order(rows: list[list[bool]]) -> None:
+def test_top_k_kept_lists_kept_queries_in_order(rows: list[list[bool]]) -> None:
     kept = torch.tensor(rows)
     order = top_k_kept(kept, "pruned")
     most = max(1, max(sum(row) for row in rows))

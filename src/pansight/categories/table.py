@@ -1,7 +1,7 @@
 """What the pixels can be: names, things and stuff, colours, and data-set ids <-> contiguous indices.
 
-Models, metrics and maps speak of a category by its contiguous index 0..N-1, its position in a `Categories`.
-Files speak of it by the data set's own id. This module is the only place where the two meet.
+Models, metrics and maps number a category by its contiguous index 0..N-1, its position in a `Categories`.
+Files number it by the data set's own id. This module is the only place where the two meet.
 """
 
 import difflib

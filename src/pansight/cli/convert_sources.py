@@ -74,7 +74,7 @@ def open_source(source: Path, given: str | None, to_panoptic: bool, options: Sou
             return _data_set(source, options)
         # What is panoptic already is seldom meant where there is something to convert beside it.
         orders = (_panoptic_in, _instances_in) if not to_panoptic else (_instances_in, _panoptic_in)
-        for look in orders if found is None else orders[:-1]:
+        for look in orders[:1] if found is not None and to_panoptic else orders:
             opened = look(source, options)
             if opened is not None:
                 return opened

@@ -74,7 +74,7 @@ def convert(
     ] = None,
     categories: Annotated[
         str | None,
-        typer.Option(help="The classes to speak in: a JSON, or coco, cityscapes, ade20k, mapillary."),
+        typer.Option(help="The category set to use: a JSON, or coco, cityscapes, ade20k, mapillary."),
     ] = None,
     class_map: Annotated[
         Path | None,

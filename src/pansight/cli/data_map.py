@@ -14,7 +14,7 @@ def propose(
         str,
         typer.Argument(
             metavar="A",
-            help="What speaks of the first set: a model's name or file, a data set, a JSON, or coco, "
+            help="The first category set: a model's name or file, a data set, a JSON, or coco, "
             "cityscapes, ade20k, mapillary, scenes.",
             show_default=False,
         ),
@@ -51,7 +51,7 @@ def propose(
 
 
 def _categories(text: str) -> "Categories":
-    """What a model, a data set, a JSON or a built-in set speaks of, whichever the text names."""
+    """The categories of a model, a data set, a JSON or a built-in set, whichever the text names."""
     from pansight.categories import Categories, read_categories
     from pansight.categories.table import BUILTIN
     from pansight.data.opening import open_dataset

@@ -50,7 +50,7 @@ class AdeChallenge(LabelFiles):
 
         `instances`: the folder of the objects. Thing pixels that belong to no object are void. `blobs`: for
         data without it; every connected region of a thing class counts as one object, those that touch at a
-        corner too. `categories`: the set to speak in, in which the 150 classes are found by name. Raises
+        corner too. `categories`: the set to use, in which the 150 classes are found by name. Raises
         DataError when there are no labels, neither `instances` nor `blobs` is given, or classes do not fit.
         """
         where = Path(labels)
@@ -133,7 +133,7 @@ class AdeFull(LabelFiles):
         """Open all NAME_seg.png below `root`, a folder or archive; with `split`, those below a folder so
         called.
 
-        `categories`: the set to speak in, in which the 150 classes are found by name. Raises DataError when
+        `categories`: the set to use, in which the 150 classes are found by name. Raises DataError when
         there are no labels, or classes do not fit.
         """
         own = Categories.builtin("ade20k")

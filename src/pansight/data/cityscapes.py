@@ -45,7 +45,7 @@ class Cityscapes(LabelFiles):
         """Open `labels` (gtFine, gtCoarse, or a split of these) with `images` (leftImg8bit); both may be
         archives.
 
-        `split`: take the files in this folder only. `categories`: the set to speak in, in which the 19
+        `split`: take the files in this folder only. `categories`: the set to use, in which the 19
         classes are found by name. Raises DataError when there are no labels, or classes do not fit.
         """
         own = Categories.builtin("cityscapes")
@@ -97,7 +97,7 @@ class CityscapesPanoptic(CocoPanoptic):
     ) -> None:
         """Open a JSON such as gtFine/cityscapes_panoptic_val.json, with `images` (leftImg8bit/val).
 
-        A JSON without categories speaks of trainIds where its name ends in _trainId, else of labelIds. Raises
+        A JSON without categories uses trainIds where its name ends in _trainId, else of labelIds. Raises
         what CocoPanoptic does.
         """
         own = Categories.builtin("cityscapes")

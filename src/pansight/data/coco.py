@@ -61,7 +61,7 @@ class CocoPanoptic:
 
         `images`: None where only the truth is wanted; samples then raise DataError.
         `panoptic`: the folder or archive of the panoptic PNGs; by default beside the JSON and named like it.
-        `categories`: the set to speak in; by default that of the JSON. Given both, those categories of the
+        `categories`: the set to use; by default that of the JSON. Given both, those categories of the
         JSON that have segments are found in `categories` by name, see `class_names`.
         `own_categories`: what the ids of a JSON without categories mean; by default those of `categories`.
 
@@ -287,7 +287,7 @@ def _used(annotations: list[Any]) -> set[int]:
 def _match(
     path: Path, rows: Any, wanted: Categories | None, used: set[int]
 ) -> tuple[Categories, dict[int, int]]:
-    """The categories to speak in, and the contiguous index of each id in the file.
+    """The categories to use, and the contiguous index of each id in the file.
 
     A category that no segment has need not be among those wanted.
     """

@@ -20,7 +20,7 @@ PathLike = str | os.PathLike[str]
 
 
 class Places(NamedTuple):
-    """What a user says beyond the data set's folder: images, labels, and categories to speak in."""
+    """What a user says beyond the data set's folder: images, labels, and the category set to use."""
 
     images: PathLike | None = None
     panoptic: PathLike | None = None

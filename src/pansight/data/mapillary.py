@@ -51,7 +51,7 @@ class Mapillary(LabelFiles):
     ) -> None:
         """Open the images in `instances` with those in `images`; archives will do.
 
-        `categories`: the set to speak in, in which the evaluated classes are found by name. Raises DataError
+        `categories`: the set to use, in which the evaluated classes are found by name. Raises DataError
         when there are no labels, or classes do not fit.
         """
         where = Path(instances)

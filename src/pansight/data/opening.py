@@ -100,7 +100,7 @@ def open_dataset(
             or val.
         images: folder or .zip of the images, where they do not lie at their usual place.
         panoptic: folder or .zip of the panoptic PNGs or raw labels, likewise.
-        categories: the set to speak in; the classes of the data set are found in it by name
+        categories: the set to use; the classes of the data set are found in it by name
             (`class_names`).
 
     Raises DataError, naming what exists, when there is no such kind, split or file, DataProblemsError with

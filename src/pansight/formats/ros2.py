@@ -6,6 +6,7 @@ called, and `vision_msgs/Detection2DArray` for the boxes, all with one stamp. `f
 into a message of rclpy; no ROS is needed here.
 """
 
+from array import array
 from typing import Any
 
 import numpy as np
@@ -187,7 +188,8 @@ def filled(message: Any, content: dict[str, Any], make: Any) -> Any:
             kind = types[name].removeprefix("sequence<").split(",")[0].removesuffix(">")
             setattr(message, name, [filled(make(kind), one, make) for one in value])
         else:
-            setattr(message, name, value)
+            # rclpy looks at every single byte of anything but its own kind of array
+            setattr(message, name, array("B", value) if isinstance(value, bytes) else value)
     return message
 
 

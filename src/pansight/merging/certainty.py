@@ -24,7 +24,9 @@ def calibrated(scores: Float[Tensor, "b s"], slope: float, offset: float) -> Flo
 
 
 def calibrate_and_void(batch: PanopticBatch, settings: MergeSettings, form: Form = "fixed") -> PanopticBatch:
-    """The batch with calibrated scores, and without the segments whose score is below `void_below`.
+    """The batch with calibrated scores, and without the segments whose score is below their bound.
+
+    That is `void_below`, or their category's of `void_below_each`, whichever is greater.
 
     Their pixels become void. Scores that are not numbers stay so, and their segments too: others look for
     them. Ids are changed in place in the pruned form.
@@ -33,9 +35,14 @@ def calibrate_and_void(batch: PanopticBatch, settings: MergeSettings, form: Form
     if settings.calibration != (1.0, 0.0):
         scores = calibrated(scores, *settings.calibration)
     # in an exported graph it is an input, of which nothing is known yet
-    if not isinstance(settings.void_below, Tensor) and not settings.void_below:
+    below: object = settings.void_below
+    if not isinstance(below, Tensor) and not below and not settings.void_below_each:
         return batch._replace(scores=scores)
     kept = ~(scores < settings.void_below) & (batch.categories >= 0)
+    if settings.void_below_each:
+        bounds = scores.new_tensor(settings.void_below_each)
+        own = bounds[batch.categories.clamp(min=0, max=len(bounds) - 1).long()]
+        kept = kept & ~(scores < own)
     # row 0 stands for void
     rows = torch.cat((torch.zeros_like(kept[:, :1]), kept), dim=1).to(torch.int32)
     table = rows * torch.arange(rows.shape[1], dtype=torch.int32, device=rows.device)

@@ -77,6 +77,8 @@ class MergeSettings(BaseModel):
     same, and take longer the less it is. None: no ceiling"""
     void_below: float = Field(default=0.0, ge=0, le=1)
     """calibrated score below which a segment of the finished map becomes void"""
+    void_below_each: tuple[float, ...] = ()
+    """the same for each category, in their order; (): none. `pansight tune` finds them"""
     calibration: tuple[NonNegativeFloat, float] = (1.0, 0.0)
     """slope and offset: scores become sigmoid(slope * logit(score) + offset); (1, 0): as the network gives
     them"""

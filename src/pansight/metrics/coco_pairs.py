@@ -293,7 +293,7 @@ def categories_of(path: PathLike, rows: Any, problems: list[str], hint: str) -> 
 
 
 def mentioned_categories(annotations: list[Any]) -> Categories:
-    """A category for every id that a segment speaks of."""
+    """A category for every category id of a segment."""
     ids = set()
     for annotation in annotations:
         rows = annotation.get("segments_info") if isinstance(annotation, dict) else None

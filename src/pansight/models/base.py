@@ -101,6 +101,16 @@ class PanopticModel(nn.Module, ABC):
     def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
         """Optimizer groups with the paper's learning-rate and decay rules."""
 
+    @abstractmethod
+    def class_rows(self) -> dict[str, tuple[str, ...]]:
+        """Of each tensor that grows with the categories, by key: what each row of its first axis speaks of.
+
+        A row is labelled with the name of its category, in front of it perhaps what tells several rows of one
+        category apart, as in "anchor 2: car"; or, where it is of none, with words in brackets: "(no object)".
+        Rows of one key and label mean the same in any model of the method, so weights of other categories
+        can be taken over row by row.
+        """
+
     def fold(self) -> None:
         """What a method folds of its own, in place, once norms are: of the copy that `optimized` makes."""
 

@@ -78,7 +78,7 @@ class Segmenter:
 
     @property
     def categories(self) -> Categories:
-        """What the maps speak of."""
+        """The categories of the maps."""
         return self.engine.spec.categories
 
     @property

@@ -21,7 +21,7 @@ from pansight.data.transforms import (
     window_and_rescale,
 )
 from pansight.training.config import Augmentation, TrainConfig
-from pansight.training.loading import collate_or_error, start_worker, worker_context
+from pansight.training.loading import WatchedLoader, collate_or_error, start_worker, worker_context
 from pansight.training.sources import Sources
 from pansight.training.stream import EndlessBatches, ErrorsAsItems, ExampleStream, Samples
 
@@ -87,7 +87,7 @@ class PanopticData(LightningDataModule):
             world=world,
         )
         transform = augmentation(config.data.augmentation)
-        return DataLoader(
+        return WatchedLoader(
             ErrorsAsItems(ExampleStream(self.sources.training, transform, config.seed)),
             batch_sampler=batches,
             num_workers=config.workers,

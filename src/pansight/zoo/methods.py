@@ -1,7 +1,7 @@
 """The methods by name, and the building of a model from its parts."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
@@ -58,7 +58,7 @@ def construct(
 
     Raises CheckpointError when torch cannot build what the configuration asks for.
     """
-    build = find_method(method).model_class()
+    build: Any = find_method(method).model_class()
     parts = (config, categories, preprocess)
     try:
         if not blank:

@@ -84,7 +84,7 @@ class Sample(dict[str, Any]):
 
 
 def test_fiftyone_samples_keep_classes_crowds_and_scores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "fiftyone", None)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "fiftyone", None)
     with pytest.raises(MissingExtraError, match="fiftyone is not installed"):
         to_sample(a_map(0), "a.jpg")
     module = ModuleType("fiftyone")

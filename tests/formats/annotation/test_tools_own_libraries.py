@@ -26,8 +26,8 @@ CLASSES = Categories.from_json(
 
 def a_map(seed: int) -> PanopticMap:
     """Ragged segments with holes and many parts; 17 is in the last row and column only."""
-    ids = np.random.default_rng(seed).integers(0, 5, (11, 13))
-    ids = np.array([0, 5, 9, 17, 40], np.int32)[ids]
+    places = np.random.default_rng(seed).integers(0, 5, (11, 13))
+    ids = np.array([0, 5, 9, 17, 40], np.int32)[places]
     ids[ids == 17] = 0
     ids[-1, -1] = 17
     rows = [(5, 0, 0.5, False), (9, 0, 0.25, False), (17, 1, 0.75, False), (40, 2, None, False)]

@@ -11,8 +11,10 @@ from hypothesis.extra import numpy as arrays
 
 from pansight.categories import Categories
 from pansight.data.opening import open_dataset
+from pansight.data.videos import VideoDataset
 from pansight.errors import CategoryError
 from pansight.formats.annotation import VIDEO_WRITERS, Picture
+from pansight.formats.annotation.losses import Lost
 from pansight.panoptic import PanopticMap
 
 CITY = Categories.builtin("cityscapes")
@@ -48,7 +50,7 @@ def clips(draw: st.DrawFn) -> list[tuple[Picture, PanopticMap]]:
     return frames
 
 
-def written(kind: str, folder: Path, frames: list[tuple[Picture, PanopticMap]]) -> list[object]:
+def written(kind: str, folder: Path, frames: list[tuple[Picture, PanopticMap]]) -> list[Lost]:
     writer = VIDEO_WRITERS[kind](folder, frames[0][1].categories)
     writer.plan([picture for picture, _ in frames])
     found = [writer.write(picture, panoptic) for picture, panoptic in frames]
@@ -63,6 +65,7 @@ def test_clips_come_back_with_their_ids(kind: str, frames: list[tuple[Picture, P
     with TemporaryDirectory() as place:
         assert written(kind, Path(place), frames) == []
         data = open_dataset(place)
+        assert isinstance(data, VideoDataset)
         assert len(data) == 4 and [len(one) for one in data.clips.values()] == [2, 2]
         for number, (_, panoptic) in enumerate(frames):
             back = data.truth(number)

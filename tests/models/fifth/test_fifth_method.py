@@ -13,7 +13,7 @@ from rich.console import Console
 
 import pansight
 from pansight.errors import CheckpointError, InputError
-from pansight.export.conversion import describe, write_artefact
+from pansight.export.conversion import Target, describe, write_artefact
 from pansight.export.support import table
 from pansight.models.base import PanopticModel
 from pansight.training.recipes import make_config
@@ -65,7 +65,8 @@ def test_it_trains_predicts_saves_loads_and_exports(tmp_path: Path) -> None:
     fixed = pansight.load(tmp_path / "copy.safetensors", engine="torch", device="cpu", form="fixed")
     assert np.array_equal(fixed(image).ids, panoptic.ids)
 
-    for target, name in (("onnx", "toy.onnx"), ("torch", "toy.pt2")):
+    targets: tuple[tuple[Target, str], ...] = (("onnx", "toy.onnx"), ("torch", "toy.pt2"))
+    for target, name in targets:
         write_artefact(model, target, describe(model, target), tmp_path / name)
         assert np.mean(pansight.load(tmp_path / name)(image).ids != panoptic.ids) < 1e-3, target
 

@@ -40,6 +40,8 @@ class DenseDetection(PanopticModel):
         super().__init__(categories, preprocess)
         self.config = config
         is_thing = torch.from_numpy(categories.is_thing.copy())
+        if not is_thing.any():
+            raise ValueError("dense detections need a category of things")
         self.backbone = Backbone(config)
         self.panoptic_head = PanopticHead(config, int(is_thing.sum()), len(categories))
         self.is_thing: Tensor
@@ -130,6 +132,17 @@ class DenseDetection(PanopticModel):
             {"params": parameters, "lr": rate, "weight_decay": decay}
             for (rate, decay), parameters in groups.items()
         ]
+
+    def class_rows(self) -> dict[str, tuple[str, ...]]:
+        """Semantic logits of all categories, box classes of the things."""
+        names = self.categories.names
+        things = tuple(names[index] for index in self.categories.thing_indices)
+        layers = {"cls_logits": names, "box_cls_logits": things}
+        return {
+            f"panoptic_head.{layer}.{part}": rows
+            for layer, rows in layers.items()
+            for part in ("weight", "bias")
+        }
 
     def fold(self) -> None:
         """Convolutions across levels are done before upsampling."""

@@ -18,7 +18,7 @@ from pansight.models.epsnet.fusion import NormalFusion, make_fusion
 from pansight.models.epsnet.heads import InstanceHead, SemanticHead, make_protohead
 from pansight.models.epsnet.losses import epsnet_losses
 from pansight.models.epsnet.merge import merge_epsnet
-from pansight.models.epsnet.outputs import EPSNetOutputs
+from pansight.models.epsnet.outputs import ANCHORS, EPSNetOutputs
 from pansight.models.epsnet.targets import truth_of
 from pansight.models.preprocess import Preprocess, Sizes
 from pansight.panoptic import PanopticBatch
@@ -145,6 +145,23 @@ class EPSNet(PanopticModel):
             vectors = outputs.coefficients[image].float()[anchor]
             found.append(torch.where(same.any(1)[:, None], vectors, torch.zeros_like(vectors)))
         return torch.stack(found)
+
+    def class_rows(self) -> dict[str, tuple[str, ...]]:
+        """Classes of every anchor, background first; semantic classes, perhaps of every prototype."""
+        names = self.categories.names
+        things = ("(background)", *(names[index] for index in self.categories.thing_indices))
+        stuff = ("(unlabelled)", *(names[index] for index in self.categories.stuff_indices), "(other)")
+        anchors = tuple(f"anchor {anchor}: {name}" for anchor in range(ANCHORS) for name in things)
+        layer, semantic = "semantic_seg_conv.0", stuff
+        if self.config.semantic_head == "prototypes":
+            layer = "semantic_seg_conv.3"
+            count = self.config.prototypes
+            semantic = tuple(f"prototype {one}: {name}" for one in range(count) for name in stuff)
+        return {
+            f"{key}.{part}": rows
+            for key, rows in (("prediction_layers.0.conf_layer", anchors), (layer, semantic))
+            for part in ("weight", "bias")
+        }
 
     def fold(self) -> None:
         """The keys' bias goes: it adds the same to all that is compared."""

@@ -1,4 +1,4 @@
-"""Kernel fusion (Sec. 3.3): kernels that speak of one object, or of one class of stuff, become one."""
+"""Kernel fusion (Sec. 3.3): kernels of one object, or of one class of stuff, become one."""
 
 from typing import NamedTuple
 

@@ -200,6 +200,19 @@ class PanopticFCN(PanopticModel):
         truth = Oracle(outputs, encoded, self.reader, classes, sure)
         return self.merge_found(true_peaks(truth), true_regions(truth), outputs.features, sizes)
 
+    def class_rows(self) -> dict[str, tuple[str, ...]]:
+        """The two maps of the position head; where there is a channel for all things, it comes first."""
+        names = self.categories.names
+        things = tuple(names[index] for index in self.categories.thing_indices)
+        stuff = tuple(names[index] for index in self.categories.stuff_indices)
+        if self.config.things_as_stuff:
+            stuff = ("(things)", *stuff)
+        return {
+            f"position_head.{layer}.{part}": rows
+            for layer, rows in (("out_inst", things), ("out_sem", stuff))
+            for part in ("weight", "bias")
+        }
+
     def fold(self) -> None:
         """Both position maps by one convolution; kernels are read before the kernel head's last convolution.
 

@@ -156,6 +156,14 @@ class YOSO(PanopticModel):
             for (rate, decay), parameters in groups.items()
         ]
 
+    def class_rows(self) -> dict[str, tuple[str, ...]]:
+        """Both layers of each refinement, "no object" last, and the losses' weights."""
+        rows = (*self.categories.names, "(no object)")
+        keys = [
+            f"mask_heads.{stage}.fc_cls.{part}" for stage in range(self.stages) for part in ("weight", "bias")
+        ]
+        return {f"yoso_head.{key}": rows for key in ("criterion.empty_weight", *keys)}
+
     def fold(self) -> None:
         """Biases folded, too, and the map X never built (see Neck.defer).
 
