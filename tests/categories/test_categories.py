@@ -132,7 +132,7 @@ def test_unknown_names_and_ids_are_named_with_a_remedy() -> None:
         ([Category("a", True, 1, (0, 0, 0)), Category("a", True, 2, (0, 0, 1))], "name 'a' occurs twice"),
         ([Category("a", True, 1, (0, 0, 0)), Category("b", True, 1, (0, 0, 1))], "id 1 occurs twice"),
         ([Category("", True, 1, (0, 0, 0))], "has no name"),
-        ([Category("a", True, 1, (0, 0, 256))], "no RGB triple"),
+        ([Category("a", True, 1, (0, 0, 256))], "not an RGB triple"),
         ([Category("a", True, 2**63, (0, 0, 0))], "id of category 'a' in .* is too large"),
     ],
 )

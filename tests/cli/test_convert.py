@@ -75,7 +75,7 @@ def test_what_is_wrong_is_said_and_nothing_written(model: YOSO, tmp_path: Path) 
     with pytest.raises(PansightError, match="did you mean small"):
         convert(source, target, "--model", "smal")
     (tmp_path / "text.pth").write_text("hello")
-    with pytest.raises(CheckpointError, match="no weights file"):
+    with pytest.raises(CheckpointError, match="not a weights file"):
         convert(tmp_path / "text.pth", target)
     assert source.read_bytes() == before
     assert {path.name for path in tmp_path.iterdir()} == {"w.safetensors", "text.pth"}
@@ -143,5 +143,5 @@ def test_folders_that_would_mix_are_refused(model: YOSO, tmp_path: Path) -> None
         convert(tmp_path / "w.safetensors", tmp_path / "w.safetensors", "--to", "hf-folder")
     with pytest.raises(InputError, match="--data is for the model card"):
         convert(tmp_path / "w.safetensors", tmp_path / "v.safetensors", "--data", "scenes")
-    with pytest.raises(InputError, match="use native or hf-folder"):
+    with pytest.raises(InputError, match="not a form of weights: native or hf-folder"):
         convert(tmp_path / "w.safetensors", tmp_path / "v.onnx", "--to", "onnx")

@@ -80,7 +80,7 @@ def test_plain_run_lengths_go_down_the_columns_and_begin_with_zeros() -> None:
         ({"counts": "o" * 20 + "0", "size": [3, 2]}, "numbers that are too large"),
         ([[0, 0, 1, 1, 2]], "three or more corners"),
         ([[0, 0, 1, 1, 2, float("nan")]], "three or more corners"),
-        ([["a", "b"]], "no list of numbers"),
+        ([["a", "b"]], "not a list of numbers"),
         ([[0, 0, 1e9, 0, 0, 1]], "reaches out"),
     ],
 )

@@ -86,7 +86,7 @@ def test_messages_are_those_of_an_independent_writer(shared_data: Path, tmp_path
 def test_a_log_has_every_frame_in_order_and_the_images(tmp_path: Path) -> None:
     sink = McapSink(tmp_path / "a.mcap", live=True)
     for number in range(3):
-        sink.write(frame(a_map(), number, number / 10, 1000 + number))
+        sink.write(frame(a_map(), number, number / 10, 1000.0 + number))
     sink.close()
     found = messages(tmp_path / "a.mcap")
     assert set(found) == set(TOPICS.values())
@@ -112,7 +112,7 @@ def test_ids_that_need_more_than_16_bits_are_counted_anew() -> None:
 def test_rerun_has_frames_classes_objects_and_boxes(tmp_path: Path) -> None:
     sink = RerunSink(tmp_path / "a.rrd")
     for number in range(3):
-        sink.write(frame(a_map(), number, number / 10, 1000 + number))
+        sink.write(frame(a_map(), number, number / 10, 1000.0 + number))
     sink.close()
     assert [path.name for path in tmp_path.iterdir()] == ["a.rrd"]
     columns: dict[str, list[Any]] = {}

@@ -87,7 +87,7 @@ def bounds(maps: Maps, grid: Grid) -> tuple[Float[Tensor, "k t"], Float[Tensor, 
     return lowest.view(count, -1), highest.view(count, -1)
 
 
-def patch_minima(maps: Maps, grid: Grid) -> Maps:
+def patch_minima(maps: Maps, grid: Grid) -> Float[Tensor, "k _ _"]:
     """The smallest value of each patch of cells that one pixel may mix, at the place of its first cell.
 
     The maps become smaller by the span of a patch less one.

@@ -16,6 +16,7 @@ def reuse_freed_memory() -> None:
     is freed. Every page of it must then be mapped and cleared again for the next image, which takes about
     as long as inflating a panoptic PNG does. glibc learns: freeing a large buffer raises the size to which
     it keeps memory (mallopt(3), M_MMAP_THRESHOLD). So one buffer is taken, never touched, and freed. At most
-    32 MiB more stay with the process. Other C libraries ignore it. Calling it again does nothing.
+    32 MiB more stay with the process. Other C libraries ignore it. Calling it again does nothing. The
+    reference evaluator's procedure takes 0.53 of its time with it (`benchmarks/panoptic_quality.py`).
     """
     np.empty(_BLOCK, dtype=np.uint8)

@@ -65,7 +65,9 @@ def to_dataset(maps: Iterable[PanopticMap], images: Iterable[Any] = (), names: I
         for segment in row["segments_info"]:
             segment.setdefault("score", None)
         rows.append({**row, "file_name": called[number] if called else f"{number:06d}.jpg"})
-    return datasets.Dataset.from_list(rows, features=features(image=bool(pictures)))
+    columns = features(image=bool(pictures))
+    dataset = datasets.Dataset.from_list(rows, features=columns)
+    return dataset.select_columns(list(columns))
 
 
 def from_dataset(dataset: Any, categories: Categories) -> Iterator[PanopticMap]:
