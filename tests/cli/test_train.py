@@ -200,7 +200,8 @@ def test_options_of_fine_tuning(labels: Path) -> None:
         "--freeze", "yoso_neck.*", "--patience", "3", "--log", "wandb", "--log", "csv",
         "--devices", "2", "--nodes", "3",
     )  # fmt: skip
-    content = yaml.safe_load(text[text.index("data:\n") :])
+    assert text.startswith("# fine-tuning on ")
+    content = yaml.safe_load(text)
     assert content["optimizer"]["learning_rate"] == 0.002
     assert content["freeze"] == ["backbone", "yoso_neck.*"]
     assert content["validation"]["patience"] == 3

@@ -35,3 +35,12 @@ def test_without_rows_there_is_no_page(tmp_path: Path) -> None:
     (tmp_path / "training.csv").write_text("step,seconds,loss\n")
     assert write_curves(tmp_path, "empty") is None
     assert not (tmp_path / "curves.html").exists()
+
+
+def test_values_that_are_all_alike_are_a_line(tmp_path: Path) -> None:
+    for rate in ("1e+30", "0", "1e-12"):
+        (tmp_path / "training.csv").write_text(
+            f"step,seconds,learning_rate,gradient_norm,loss\n1,1,{rate},1,5\n2,2,{rate},1,5\n"
+        )
+        path = write_curves(tmp_path, "flat")
+        assert path is not None and path.read_text().count("<polyline") == 3

@@ -183,7 +183,9 @@ def train(
     if fresh and model is not None and data is not None:
         from pansight.cli.train_trials import fine_tuned
 
-        config, sources = fine_tuned(model, data, size, changes, given, automatic=automatic)
+        config, sources = fine_tuned(
+            model, data, size, changes, given, automatic=automatic, prefix="# " if options else ""
+        )
         automatic = False
     else:
         content = with_options(read_recipe(recipe) if recipe else {}, changes)

@@ -18,6 +18,7 @@ def fine_tuned(
     given: Sequence[str],
     *,
     automatic: bool,
+    prefix: str = "",
 ) -> "tuple[TrainConfig, Sources]":
     """The configuration of a fine-tuning and its opened data; options that were given go before the rule.
 
@@ -27,6 +28,7 @@ def fine_tuned(
         changes: KEY=VALUE of the shortcuts.
         given: KEY=VALUE of `--set`, which go before everything.
         automatic: whether the batch is to be found.
+        prefix: of what is said.
     """
     from pansight.training.config import SceneData
     from pansight.training.finetuning import fine_tuning, rule, scaled
@@ -43,12 +45,12 @@ def fine_tuned(
         from pansight.training.trial import find_batch_size
 
         size, line = find_batch_size(config, sources)
-        typer.echo(line)
+        typer.echo(f"{prefix}{line}")
         content = fine_tuning(model, data, batch_size=size)
     wanted = next((int(one.partition("=")[2]) for one in reversed(options) if one.startswith("steps=")), None)
     content = scaled(content, images, steps=wanted)
     config = make_config(with_options(content, options))
-    typer.echo(rule(config.model_dump(mode="json"), images))
+    typer.echo(f"{prefix}{rule(config.model_dump(mode='json'), images)}")
     return config, sources
 
 

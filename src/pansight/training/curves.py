@@ -96,8 +96,9 @@ def _figure(title: str, table: Series, names: Sequence[str], *, logarithmic: boo
     logarithmic = logarithmic and bool(values) and min(values) > 0
     scale = math.log10 if logarithmic else float
     low, high = (scale(bound(values)) for bound in (min, max)) if values else (0.0, 1.0)
-    if high - low < 1e-12:
-        low, high = low - 0.5, high + 0.5
+    if high - low <= 1e-9 * max(abs(low), abs(high), 1e-3):
+        spread = 0.1 * max(abs(low), 1e-6)
+        low, high = low - spread, high + spread
     first, last = min(steps), max(max(steps), min(steps) + 1)
 
     def across(step: float) -> float:

@@ -4,7 +4,7 @@ import csv
 import io
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +45,7 @@ class Journal:
         self._active = active
         self._start = time.monotonic()
         self._elapsed = 0.0
-        self._loggers = loggers
+        self._loggers = list(loggers)
         if not active:
             return
         for table in TABLES:
@@ -66,8 +66,16 @@ class Journal:
             self.warning = f"step {step}: cannot write {table}.csv ({error.strerror or error}); free space"
             return
         self._waiting[table] = []
-        for logger in self._loggers:
-            logger.figures(table, step, values)
+        self._tell(step, lambda logger: logger.figures(table, step, values))
+
+    def _tell(self, step: int, act: Callable[[Logger], None]) -> None:
+        """Let every logger do something; one that cannot, as the disk is full, is left alone from then on."""
+        for logger in list(self._loggers):
+            try:
+                act(logger)
+            except OSError as error:
+                self.warning = f"step {step}: {type(logger).__name__} stops ({error.strerror or error})"
+                self._loggers.remove(logger)
 
     def draw(self, name: str, step: int, image: UInt8[np.ndarray, "h w 3"]) -> None:
         """Write an RGB image to `samples/NAME-step-<n>.png`, and hand it to the loggers."""
@@ -79,8 +87,7 @@ class Journal:
                 Image.fromarray(image).save(temporary, compress_level=4)
         except InputError as error:
             self.warning = f"step {step}: {error}"
-        for logger in self._loggers:
-            logger.image(name, step, image)
+        self._tell(step, lambda logger: logger.image(name, step, image))
 
     @staticmethod
     def _append(path: Path, header: list[str], rows: list[list[str]]) -> None:
@@ -99,8 +106,7 @@ class Journal:
 
     def close(self) -> None:
         """Let the loggers write what is left."""
-        for logger in self._loggers:
-            logger.close()
+        self._tell(0, lambda logger: logger.close())
 
     def _cut(self, path: Path, step: int) -> None:
         if not path.exists():
