@@ -66,6 +66,7 @@ MOMENTS = {
     "between": lambda: at(checkpoints, "_keep_previous", {1}, lambda *_: die(), before=False),
     "export": lambda: at(run, "save_native", {2}, lambda *_: die()),
     "SIGTERM": lambda: at(YOSO, "losses", {3}, lambda *_: os.killpg(0, signal.SIGTERM)),
+    "SIGINT": lambda: at(YOSO, "losses", {3}, lambda *_: os.kill(os.getpid(), signal.SIGINT)),
     "SIGUSR1": lambda: at(YOSO, "losses", {3}, lambda *_: os.killpg(0, signal.SIGUSR1)),
     "SIGTERM in validation": lambda: at(
         validation, "measure", {1}, lambda *_: os.kill(os.getpid(), signal.SIGTERM)),
@@ -234,6 +235,17 @@ def test_a_scheduler_s_signal_saves_and_leaves_143(
     else:
         one, other = (load_model(place / "final.safetensors").state_dict() for place in (folder, unbroken))
         assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_ctrl_c_saves_and_the_training_goes_on(train: Train, unbroken: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    ended = train(folder, moment="SIGINT")
+    assert ended.code == 130, ended.output
+    assert "Ctrl-C: stopping after this step; Ctrl-C again stops at once" in ended.output
+    assert "stopped at step 3; go on with: pansight train --resume" in ended.output
+    assert read_checkpoint(folder / "last.ckpt")["global_step"] == 3
+    assert train(folder, "--resume").code == 0
+    assert_same(folder, unbroken)
 
 
 def test_a_damaged_last_checkpoint_gives_way_to_the_one_before(

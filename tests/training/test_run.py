@@ -2,8 +2,6 @@
 
 import csv
 import io
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +14,7 @@ from rich.console import Console
 
 from pansight.errors import CheckpointError, DataError, InputError, PansightError
 from pansight.models.yoso import YOSO
-from pansight.training.checkpoints import TrainingInterruptedError, read_checkpoint
+from pansight.training.checkpoints import read_checkpoint
 from pansight.training.config import TrainConfig
 from pansight.training.module import TrainingModule
 from pansight.training.run import train
@@ -143,29 +141,6 @@ def test_gradients_that_are_not_finite_change_nothing(
     monkeypatch.setattr(YOSO, "losses", steep)
     with pytest.raises(PansightError, match="step 1: the gradients are not finite"):
         train(tiny(), tmp_path / "run", sources=sources, console=quiet())
-
-
-def test_ctrl_c_saves_and_the_training_goes_on(
-    tiny: Tiny, sources: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = train(tiny(), tmp_path / "whole", sources=sources, console=quiet())
-    losses, calls = YOSO.losses, []
-
-    def pressed(self: YOSO, outputs: Any, targets: Any) -> Any:
-        calls.append(1)
-        if len(calls) == 2:
-            os.kill(os.getpid(), signal.SIGINT)
-        return losses(self, outputs, targets)
-
-    before = signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr(YOSO, "losses", pressed)
-    with pytest.raises(TrainingInterruptedError) as caught:
-        train(tiny(), tmp_path / "run", sources=sources, console=quiet())
-    assert caught.value.step == 2
-    assert caught.value.path == tmp_path / "run" / "last.ckpt"
-    assert signal.getsignal(signal.SIGINT) == before, "Ctrl-C is the program's again"
-    resumed = train(tiny(), tmp_path / "run", resume=True, sources=sources, console=quiet())
-    assert equal(whole, resumed)
 
 
 def test_options_may_change_on_resume(tiny: Tiny, sources: Sources, tmp_path: Path) -> None:
