@@ -15,6 +15,7 @@ import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
+from pansight.categories import Categories
 from pansight.cli.main import app
 from pansight.errors import InputError, MissingExtraError
 from pansight.training.held_out import hold_out
@@ -219,7 +220,7 @@ def test_options_of_fine_tuning(labels: Path) -> None:
 class _Names:
     names = tuple(f"{number}.png" for number in range(12))
     image_ids = names
-    categories: Any = None
+    categories = Categories.builtin("scenes")
 
     def __len__(self) -> int:
         return 12

@@ -1,10 +1,10 @@
 """Images held out: by name, stable, never all and never none."""
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from pansight.categories import Categories
 from pansight.training.held_out import hold_out
 
 
@@ -14,7 +14,7 @@ class Named:
     def __init__(self, names: list[str]) -> None:
         self.names = names
         self.image_ids = names
-        self.categories: Any = SimpleNamespace()
+        self.categories = Categories.builtin("scenes")
 
     def __len__(self) -> int:
         return len(self.names)

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -44,10 +44,11 @@ def test_tensorboard_gets_figures_and_images(tmp_path: Path) -> None:
     assert (tmp_path / "samples" / "validation-step-00000005.png").is_file()
 
 
-class Recorder:
+class Recorder(ModuleType):
     """Takes the calls that a package would get."""
 
     def __init__(self) -> None:
+        super().__init__("recorder")
         self.calls: list[tuple[str, Any]] = []
 
     def __getattr__(self, name: str) -> Any:
