@@ -52,7 +52,7 @@ def test_argmax_merge() -> None:
     found = [
         merge_by_argmax(masks, SIZES, THINGS, 0.3, 20, "pruned", max_memory=ceiling) for ceiling in ceilings()
     ]
-    assert int((found[0].categories >= 0).sum()) > 4
+    assert int((found[0].categories >= 0).sum()) >= 3
     assert all(same(one, found[0]) for one in found)
 
 

@@ -166,8 +166,8 @@ def test_a_state_is_a_copy_that_survives_json(categories: Categories) -> None:
     [
         ({"counts": np.zeros((5, 3), np.int64)}, r"counts of int64 \[5, 3\] do not belong to 4 categories"),
         ({"counts": np.zeros((5, 4))}, "counts of float64"),
-        ({"images": "many"}, "no state of a panoptic quality"),
-        ({"remarks": 3}, "no state of a panoptic quality"),
+        ({"images": "many"}, "not a state of a panoptic quality"),
+        ({"remarks": 3}, "not a state of a panoptic quality"),
     ],
 )
 def test_what_is_no_state_is_refused(categories: Categories, change: dict[str, Any], message: str) -> None:
@@ -175,7 +175,7 @@ def test_what_is_no_state_is_refused(categories: Categories, change: dict[str, A
     with pytest.raises(InputError, match=message):
         PanopticQuality.from_state(categories, {**state, **change})
     del state["exact"]
-    with pytest.raises(InputError, match="no state of a panoptic quality"):
+    with pytest.raises(InputError, match="not a state of a panoptic quality"):
         PanopticQuality.from_state(categories, state)
 
 

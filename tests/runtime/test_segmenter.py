@@ -160,7 +160,7 @@ def test_a_share_has_an_upper_end() -> None:
 
 
 def test_values_that_make_no_sense(small_model: YOSO) -> None:
-    with pytest.raises(InputError, match="batch size 0"):
+    with pytest.raises(InputError, match="batch size must be 1 or more, got 0"):
         Segmenter(TorchEngine(small_model, device="cpu"), batch_size=0)
     unchecked: Any = TorchEngine
     with pytest.raises((InputError, TypeError)):

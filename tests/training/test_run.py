@@ -170,7 +170,7 @@ def test_numbered_checkpoints_are_kept_and_forgotten(tiny: Tiny, sources: Source
     config = tiny(steps=5, checkpoint_every=1, keep_checkpoints=2)
     train(config, tmp_path / "run", sources=sources, console=quiet())
     names = sorted(path.name for path in (tmp_path / "run").glob("*.ckpt"))
-    assert names == ["last.ckpt", "step-00000004.ckpt", "step-00000005.ckpt"]
+    assert names == ["last.ckpt", "previous.ckpt", "step-00000004.ckpt", "step-00000005.ckpt"]
 
 
 def test_a_checkpoint_that_cannot_be_written_does_not_end_the_training(

@@ -166,7 +166,7 @@ class Search:
         return quality(judged.tallies()[inside], judged.truths[inside])
 
 
-def candidates(start: MergeSettings) -> Iterator[tuple[str, list[float]]]:
+def candidates(start: MergeSettings) -> Iterator[tuple[str, list[int] | list[float]]]:
     """Fields of the method's settings, and the values to try."""
     for name, grid in GRIDS.items():
         if name in type(start).model_fields:
@@ -176,7 +176,7 @@ def candidates(start: MergeSettings) -> Iterator[tuple[str, list[float]]]:
         yield "stuff_area", sorted({*(round(area * factor) for factor in AREA_FACTORS), area})
 
 
-def _outwards(values: Sequence[float], present: float) -> list[float]:
+def _outwards(values: Sequence[int] | Sequence[float], present: float) -> list[int | float]:
     """Up to three values on either side of the present one, the nearest first."""
     below = [value for value in values if value < present][-3:][::-1]
     above = [value for value in values if value > present][:3]

@@ -43,6 +43,10 @@ class Toy(PanopticModel):
         """Run the network."""
         return ToyOutputs(self.head(self.stem(images).relu()))
 
+    def class_rows(self) -> dict[str, tuple[str, ...]]:
+        """The head's."""
+        return dict.fromkeys(("head.weight", "head.bias"), self.categories.names)
+
     def losses(self, outputs: ToyOutputs, targets: list[Target]) -> dict[str, Float[Tensor, ""]]:
         """Binary cross-entropy of every mask."""
         truth = torch.zeros_like(outputs.mask_logits)
