@@ -176,7 +176,7 @@ def candidates(start: MergeSettings) -> Iterator[tuple[str, list[int] | list[flo
         yield "stuff_area", sorted({*(round(area * factor) for factor in AREA_FACTORS), area})
 
 
-def _outwards(values: Sequence[int] | Sequence[float], present: float) -> list[int | float]:
+def _outwards(values: Sequence[int] | Sequence[float], present: int | float) -> list[int | float]:
     """Up to three values on either side of the present one, the nearest first."""
     below = [value for value in values if value < present][-3:][::-1]
     above = [value for value in values if value > present][:3]
