@@ -15,7 +15,6 @@ from pansight.export.support import Cell
 from pansight.export.verification import made_up_images, reference, verify
 from pansight.models.base import PanopticModel
 from pansight.panoptic import PanopticMap
-from pansight.runtime.engines.artefact import Cut
 from pansight.runtime.engines.network_engine import NetworkEngine
 from pansight.runtime.engines.opening import EngineOptions, open_engine
 from pansight.runtime.engines.torch_engine import TorchEngine
@@ -33,7 +32,7 @@ WHOLE_SIZE = (128, 160)
 """input of whole cuts that have one size"""
 
 
-@pytest.mark.parametrize("target", ["onnx", "openvino", *(["torch"] if VALIDATE else [])])
+@pytest.mark.parametrize("target", ["onnx", "openvino"])
 @pytest.mark.parametrize("method", METHODS)
 def test_network_cuts_give_torchs_ids(
     method: str, target: Target, trained: Trained, validated: Validated, tmp_path: Path
@@ -80,11 +79,7 @@ def assert_but_for_ties(ours: PanopticMap, theirs: PanopticMap) -> None:
     assert not (differ & ~(edges(theirs) | edges(ours))).any()
 
 
-WHOLE = [
-    (method, target)
-    for method in METHODS
-    for target in (("onnx", "openvino", "torch") if VALIDATE else ("onnx",))
-] + ([] if VALIDATE else [("yoso", "openvino")])
+WHOLE = [(method, target) for method in METHODS for target in ("onnx", "openvino")]
 
 
 @pytest.mark.parametrize(("method", "target"), WHOLE)
@@ -131,15 +126,12 @@ def test_whole_cuts_give_torchs_ids(
     validated(Cell(method, target, "whole", "float32"), words)
 
 
-@pytest.mark.parametrize("cut", ["network", "whole"])
-def test_a_program_of_torch_runs_without_the_models_code(
-    cut: Cut, small_yoso: PanopticModel, tmp_path: Path
-) -> None:
+def test_a_program_of_torch_runs_without_the_models_code(small_yoso: PanopticModel, tmp_path: Path) -> None:
     model = copy.deepcopy(small_yoso)
     settings = model.merge_settings.replaced({"object_threshold": 0.02, "budget": 10})
     model.config = model.config.model_copy(update={"merge": settings})
-    path = tmp_path / f"{cut}.pt2"
-    write_artefact(model, "torch", describe(model, "torch", cut=cut), path)
+    path = tmp_path / "network.pt2"
+    write_artefact(model, "torch", describe(model, "torch"), path)
     engine = open_engine(path)
     found = verify(engine, reference(model, engine, EngineOptions()), made_up_images(3))
     assert found.segments > 3 and found.share <= 2e-3, found.told()
@@ -166,8 +158,9 @@ def test_fewer_bits_keep_the_quality(
     # of few samples PQ moves by more than of many
     assert before.pq - after.pq <= (1.0 if VALIDATE else 4.0), (before, after)
     assert before.pq > 30
-    words = f"PQ {before.pq:.2f} before, {after.pq:.2f} after, on {count} scenes"
-    validated(Cell(method, target, "network", precision), words)
+    if VALIDATE:
+        words = f"PQ {before.pq:.2f} before, {after.pq:.2f} after, on {count} scenes"
+        validated(Cell(method, target, "network", precision), words)
 
 
 def test_images_of_one_size_go_in_one_batch(small_yoso: PanopticModel, tmp_path: Path) -> None:

@@ -70,6 +70,8 @@ def _blocked(cell: Cell) -> str:
     _, target, cut, precision = cell
     if cut == "whole" and precision != "float32":
         return "the merge counts pixels and compares places, which few bits cannot hold; use the network cut"
+    if cut == "whole" and target == "torch":
+        return "a program of torch keeps guards on the example's sizes; use onnx or openvino"
     if precision == "int8" and target == "torch":
         return "torch's own quantisation is slower here than the float network; use openvino or onnx"
     if precision == "int8" and target == "tensorrt":

@@ -69,10 +69,12 @@ class WholeCut(nn.Module):
 
         No `thresholds`: the settings' own.
         """
-        told: dict[str, Any] = dict(zip(self.threshold_names, thresholds, strict=True)) if thresholds else {}
-        own = {name: getattr(self.settings, name) for name in type(self.settings).model_fields}
-        # not validated: these are tensors, of whose values nothing is known yet
-        settings = type(self.settings).model_construct(**{**own, **told})
+        settings = self.settings
+        if thresholds:
+            told: dict[str, Any] = dict(zip(self.threshold_names, thresholds, strict=True))
+            own = {name: getattr(settings, name) for name in type(settings).model_fields}
+            # not validated: these are tensors, of whose values nothing is known yet
+            settings = type(settings).model_construct(**{**own, **told})
         padded = images.shape[1], images.shape[2]
         if self.filled:
             valid, within = padded, None
