@@ -35,8 +35,8 @@ def save_native(
 ) -> None:
     """Write the model and all that it takes to use it: one file, whole or not at all.
 
-    `float16` halves the file: tensors with more than one axis are rounded to half precision (relative error at
-    most 2**-11), norms and biases only with `vectors`, and running statistics never; loading gives float32
+    `float16` halves the file: tensors with more than one axis are rounded to half precision (relative error
+    at most 2**-11), norms and biases only with `vectors`, running statistics never; loading gives float32
     again. `extra` is anything that JSON can say, for `Header.extra`.
 
     Raises CheckpointError for a model that `optimized()` has folded, InputError when the file cannot be
