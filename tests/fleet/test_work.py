@@ -68,7 +68,7 @@ def test_results_are_those_of_one_process(
     done = [worker(number) for number in range(planned(store, photos))]
     assert sum(shard.images for shard in done) == 41
     (problem,) = [problem for shard in done for problem in shard.problems]
-    assert problem.startswith(f"{photos}/damaged.jpg: damaged or cut short")
+    assert problem.startswith(f"{photos}/damaged.jpg: cannot be read")
     found = rows(store)
     assert found.pop(f"{photos}/damaged.jpg").failed
     assert len(found) == 40

@@ -177,7 +177,7 @@ class _Work:
 def progress_line(done: int, total: int | None, seconds: float) -> str:
     """How many of how many, how fast, how long still.
 
-    >>> progress_line(500, 2000, 100)
+    >>> progress_line(500, 2000, 100.0)
     '500 of 2000 images, 5.0 a second, 5 min 0 s left'
     """
     rate = done / seconds if seconds > 0 else 0.0
