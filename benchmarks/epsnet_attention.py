@@ -22,14 +22,14 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from pansight.models.epsnet.features import Maps
+from pansight.models.epsnet.features import Levels
 from pansight.models.epsnet.fusion import CrossLayerAttention
 
 SIZES = {550: (69, 35, 18), 1024: (128, 64, 32)}
 """sides of P3, P4 and P5 by the input's"""
 
 
-def literal(attention: CrossLayerAttention, levels: Maps) -> Tensor:
+def literal(attention: CrossLayerAttention, levels: Levels) -> Tensor:
     """Equations 5 to 7 one after the other."""
     target = levels[0]
     total = target

@@ -58,10 +58,10 @@ def stages_of(
 
     def kernels() -> Any:
         things = fuse_things(
-            find_peaks(outputs, model.config, model.reading), model.thing_generator, model.config, "pruned"
+            find_peaks(outputs, model.config, model.reader), model.thing_generator, model.config, "pruned"
         )
         return things, fuse_stuff(
-            find_regions(outputs, model.config, "pruned", model.reading), model.stuff_generator
+            find_regions(outputs, model.config, "pruned", model.reader), model.stuff_generator
         )
 
     return {

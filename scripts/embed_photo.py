@@ -224,7 +224,7 @@ def main() -> None:
         "sources and terms: benchmarks/photo/README.md",
     }
     file = WEIGHTS / f"{options.name}.safetensors"
-    save_native(model, file, dtype="float16", extra=extra)
+    save_native(model, file, dtype="float16", vectors=True, extra=extra)
     record = RECORDS / f"choice-{options.name}.json"
     record.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     print(best, f"mean PQ {extra['pq']}, calibration {slope:.2f} {offset:+.2f}")

@@ -43,7 +43,7 @@ def evaluate(model: str, data: Path, *options: str) -> dict[str, Any]:
         **{key: content.get(key) for key in kept},
         "miou": content["semantic"].get("miou"),
         "intervals": content["intervals"],
-        "ms": [line for line in done.stdout.splitlines() if "ms a picture" in line],
+        "ms": [line for line in done.stdout.splitlines() if "ms per image" in line],
     }
 
 

@@ -12,7 +12,15 @@ from collections.abc import Sequence
 
 
 class PansightError(Exception):
-    """Base of all errors that Pansight raises on purpose."""
+    """Base of all errors that Pansight raises on purpose.
+
+    >>> import pansight
+    >>> try:
+    ...     pansight.load("yoso-tinny")
+    ... except PansightError as error:
+    ...     print(error)
+    no model 'yoso-tinny'; did you mean yoso-tiny or ...
+    """
 
 
 class InputError(PansightError):

@@ -38,6 +38,21 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def make_folder(folder: Path) -> None:
+    """Make the folder and those above it. Raises InputError when that cannot be done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"cannot make the folder {printable(folder)}: {reason}; choose another") from error
+
+
+def printable(path: str | os.PathLike[str]) -> str:
+    """The path as one line: what a terminal cannot show is escaped."""
+    text = os.fspath(path)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def require_extra(module: str, extra: str) -> ModuleType:
     """Import `module`, or raise MissingExtraError that names the extra to install."""
     try:

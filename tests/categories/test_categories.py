@@ -132,7 +132,7 @@ def test_unknown_names_and_ids_are_named_with_a_remedy() -> None:
         ([Category("a", True, 1, (0, 0, 0)), Category("a", True, 2, (0, 0, 1))], "name 'a' occurs twice"),
         ([Category("a", True, 1, (0, 0, 0)), Category("b", True, 1, (0, 0, 1))], "id 1 occurs twice"),
         ([Category("", True, 1, (0, 0, 0))], "has no name"),
-        ([Category("a", True, 1, (0, 0, 256))], "no RGB triple"),
+        ([Category("a", True, 1, (0, 0, 256))], "not an RGB triple"),
         ([Category("a", True, 2**63, (0, 0, 0))], "id of category 'a' in .* is too large"),
     ],
 )
@@ -145,7 +145,7 @@ def test_broken_sets_are_refused(items: list[Category], message: str) -> None:
     ("content", "message"),
     [
         (None, "cannot read"),
-        ("{", "is no JSON file"),
+        ("{", "is not a JSON file"),
         ('{"images": []}', 'has no list of "categories"'),
         ('{"categories": [{"id": 1, "name": "a"}]}', "category 0 of bad lacks 'isthing'"),
         ('[{"id": "x", "name": "a", "isthing": 1}]', "category 0 of bad is malformed"),
@@ -158,14 +158,14 @@ def test_broken_sets_are_refused(items: list[Category], message: str) -> None:
         (
             '[{"id": 1, "name": "a", "isthing": 1, "color": [300, 0, 0]}, '
             '{"id": 2, "name": "b", "isthing": 1}]',
-            r"category 0 of bad is malformed \(color \[300, 0, 0\] is no RGB triple",
+            r"category 0 of bad is malformed \(color \[300, 0, 0\] is not an RGB triple",
         ),
         (
             '[{"id": 9223372036854775808, "name": "a", "isthing": 1}]',
             "id of category 'a' in bad is too large",
         ),
         ('[{"id": 1e999, "name": "a", "isthing": 1}]', "category 0 of bad is malformed"),
-        ("[" * 100_000, "is no JSON file"),
+        ("[" * 100_000, "is not a JSON file"),
     ],
 )
 def test_broken_files_are_named_in_one_line(tmp_path: Path, content: str | None, message: str) -> None:

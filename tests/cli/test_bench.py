@@ -43,6 +43,52 @@ def test_all_figures(pansight: Callable[..., Any], small_weights: Path, tmp_path
     assert np.asarray(Image.open(files["png"])).shape == (800, 1200, 3)
 
 
+RIVAL = """
+import torch
+from pansight.panoptic import PanopticBatch
+from pansight.zoo.presets import preset
+
+
+class Still:
+    max_batch, device, spec = None, "cpu", preset("yoso-tiny")
+
+    def __call__(self, frames, sizes=None):
+        height, width = frames[0].shape[:2]
+        ids = torch.ones(len(frames), height, width, dtype=torch.int32)
+        table = torch.zeros(len(frames), 1, dtype=torch.int32)
+        return PanopticBatch(ids, table, table.float(), table + height * width)
+
+
+def absent():
+    import no_such_library
+
+
+ENGINES = {"still": Still, "absent": absent}
+"""
+
+
+def test_rivals_take_turns_with_ours(
+    pansight: Callable[..., Any], small_weights: Path, tmp_path: Path
+) -> None:
+    adapter, file = tmp_path / "others.py", tmp_path / "bench.json"
+    adapter.write_text(RIVAL)
+    ours: tuple[Any, ...] = ("bench", "--model", small_weights, "--size", "64x96", "--threads", 1)
+    ours = (*ours, "--runs", 2, "--no-start-up")
+    run = pansight(*ours, "--rival", f"{adapter}:still", "--json", file)
+    assert run.code == 0, run.err
+    rows = json.loads(file.read_text())["rows"]
+    assert [(row["model"], row["engine"]) for row in rows] == [("small", "torch"), ("still", "rival")]
+    assert rows[1]["total"]["p50"] > 0 and rows[1]["macs"] is None
+    for name, message in (
+        (f"{adapter}:other", "has no other; it has still, absent"),
+        (f"{adapter}:absent", "needs no_such_library, which Pansight does not depend on"),
+        (f"{tmp_path}/none.py:still", "no such file; adapters are in benchmarks/rivals"),
+        ("still", "write FILE.py:NAME"),
+    ):
+        run = pansight(*ours, "--rival", name)
+        assert run.code != 0 and message in run.err, name
+
+
 def test_start_up_and_memory_are_of_a_process_of_their_own(
     pansight: Callable[..., Any], small_weights: Path, tmp_path: Path
 ) -> None:

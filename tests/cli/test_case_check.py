@@ -36,10 +36,10 @@ def test_json_and_pictures_that_do_not_belong_together_are_left_alone(
 ) -> None:
     run = pansight("data", "check", CASES / case / "truth.json", "--fix", tmp_path / "fixed", "-j", 1)
     assert run.code == 2 and words in run.out and "labels-foreign" in run.out
-    assert "nothing was fixed" in run.out and "--force" in run.out and "[mended]" not in run.out
+    assert "nothing was fixed" in run.out and "--force" in run.out and "[fixed]" not in run.out
     assert not list((tmp_path).rglob("*.json"))
     told = pansight("data", "check", CASES / case / "truth.json", "-j", 1)
-    assert told.code == 2 and "--fix FOLDER mends" not in told.out
+    assert told.code == 2 and "--fix FOLDER fixes" not in told.out
 
 
 def test_force_does_what_was_asked_and_says_what_is_left_of_it(
@@ -99,6 +99,7 @@ def test_nothing_is_joined_where_the_table_is_doubted(
 ) -> None:
     run = pansight("data", "check", CASES / case / table, "--fix", tmp_path / "fixed", "-j", 1)
     assert run.code == code and words in run.out
+    assert "nothing to fix here: see" in run.out
     fixed = tmp_path / "fixed" / Path(table).name
     assert segments(fixed) == segments(CASES / case / table)
     labels = (CASES / case / table).with_suffix("")

@@ -93,6 +93,15 @@ def test_id_pictures_are_found_however_they_are_named(name: str, pansight: Pansi
     assert score(tmp_path / "score.json") > 0.9
 
 
+def test_where_a_panoptic_png_lies_is_told(pansight: Pansight) -> None:
+    case = CASES / "F8_names"
+    for name in ("folder", "win"):
+        run = pansight(
+            "evaluate", case / "truth.json", case / f"{name}.json", "--prediction-masks", case / "pred"
+        )
+        assert run.code == 2 and f"p1.png lies in {case / 'pred'}: list file names relative to" in run.err
+
+
 def test_crowds_as_text_are_read_as_everywhere(pansight: Pansight, tmp_path: Path) -> None:
     truth = CASES / "iscrowd_text" / "panoptic_val.json"
     run = pansight("evaluate", truth, truth, "--json", tmp_path / "score.json")
@@ -127,7 +136,7 @@ def test_categories_in_an_object_are_refused_alike(pansight: Pansight, copied: C
     assert check.code == 2 and "categories is an object, where a list belongs" in check.out
     assert pansight("evaluate", case / "truth.json", case / "pred.json").code == 2
     stats = pansight("data", "stats", case / "truth.json")
-    assert stats.code == 2 and '"categories" is no list' in stats.err
+    assert stats.code == 2 and '"categories" is not a list' in stats.err
 
 
 def test_a_null_isthing_is_named(pansight: Pansight) -> None:

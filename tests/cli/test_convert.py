@@ -1,10 +1,13 @@
 """`pansight convert`."""
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from typer.testing import CliRunner
 
 from pansight.categories import Categories, Category
@@ -12,7 +15,7 @@ from pansight.cli import main
 from pansight.errors import CheckpointError, InputError, PansightError
 from pansight.models.preprocess import Preprocess
 from pansight.models.yoso import YOSO, YOSOConfig
-from pansight.zoo import ModelSpec, load_native, presets, save_native
+from pansight.zoo import ModelSpec, load_native, presets, read_header, save_native
 
 CONFIG = YOSOConfig(
     depth=18, width=8, aggregated_dim=8, hidden_dim=16, heads=2, feedforward_dim=16, proposals=5, stages=1
@@ -72,7 +75,73 @@ def test_what_is_wrong_is_said_and_nothing_written(model: YOSO, tmp_path: Path) 
     with pytest.raises(PansightError, match="did you mean small"):
         convert(source, target, "--model", "smal")
     (tmp_path / "text.pth").write_text("hello")
-    with pytest.raises(CheckpointError, match="no weights file"):
+    with pytest.raises(CheckpointError, match="not a weights file"):
         convert(tmp_path / "text.pth", target)
     assert source.read_bytes() == before
     assert {path.name for path in tmp_path.iterdir()} == {"w.safetensors", "text.pth"}
+
+
+def test_what_a_native_file_says_of_itself_is_kept(model: YOSO, tmp_path: Path) -> None:
+    save_native(model, tmp_path / "one.safetensors", extra={"data": "a garden", "pq": 12.5})
+    convert(tmp_path / "one.safetensors", tmp_path / "two.safetensors", "--licence", "MIT")
+    assert read_header(tmp_path / "two.safetensors").extra == {
+        "data": "a garden",
+        "pq": 12.5,
+        "licence": "MIT",
+    }
+
+
+def test_a_folder_for_the_hub(model: YOSO, tmp_path: Path) -> None:
+    extra = {
+        "training": {"data": {"kind": "dataset", "folder": "/home/somebody/garden"}, "steps": 30},
+        "pq": 31.4,
+    }
+    save_native(model, tmp_path / "best.safetensors", extra=extra)
+    folder = tmp_path / "garden-model"
+    said = convert(
+        tmp_path / "best.safetensors", folder, "--to", "hf-folder", "--no-time", "--licence", "MIT"
+    )
+    assert f"hf upload USER/garden-model {folder}" in said
+    assert {path.name for path in folder.iterdir()} == {"model.safetensors", "config.json", "README.md"}
+    assert equal(load_native(folder / "model.safetensors"), model)
+    assert json.loads((folder / "config.json").read_text())["method"] == "yoso"
+    text = (folder / "README.md").read_text()
+    card: Any = ModelCard(text)  # the Hub's own reader
+    assert (card.data.license, card.data.library_name) == ("mit", "pansight")
+    assert "Trained on garden, 30 steps." in text and "PQ 31.4 (validation images" in text
+    assert "things: dog" in text and "stuff: sky" in text
+    everything = text + (folder / "config.json").read_text() + str(read_header(folder / "model.safetensors"))
+    assert "/home/somebody" not in everything
+    convert(folder / "model.safetensors", folder, "--to", "hf-folder", "--no-time")  # again: in place
+    assert "license: mit" in (folder / "README.md").read_text()
+
+
+def test_a_card_with_measured_quality_and_times(tmp_path: Path, small_weights: Path) -> None:
+    folder = tmp_path / "scenes-model"
+    arguments = ("--to", "hf-folder", "--data", "scenes", "--limit", 3, "--half")
+    convert(small_weights, folder, *arguments)
+    text = (folder / "README.md").read_text()
+    card: Any = ModelCard(text)
+    (result,) = card.data.eval_results
+    assert (result.task_type, result.dataset_name, result.metric_type) == (
+        "image-segmentation",
+        "scenes",
+        "pq",
+    )
+    assert 0 <= result.metric_value <= 100
+    assert "On scenes, 3 images" in text and "95 %" in text
+    assert re.search(r"64 x 86 pixels \(height x width\): \d+ ms, quartiles \d+ and \d+ of 20 calls", text)
+    assert card.data.license == "unknown" and "Not stated. Ask the maker" in text
+    assert read_header(folder / "model.safetensors").extra["pq_source"].startswith("3 images of scenes")
+
+
+def test_folders_that_would_mix_are_refused(model: YOSO, tmp_path: Path) -> None:
+    save_native(model, tmp_path / "w.safetensors")
+    with pytest.raises(InputError, match=r"holds w\.safetensors; choose a new folder"):
+        convert(tmp_path / "w.safetensors", tmp_path, "--to", "hf-folder")
+    with pytest.raises(InputError, match="is a file"):
+        convert(tmp_path / "w.safetensors", tmp_path / "w.safetensors", "--to", "hf-folder")
+    with pytest.raises(InputError, match="--data is for the model card"):
+        convert(tmp_path / "w.safetensors", tmp_path / "v.safetensors", "--data", "scenes")
+    with pytest.raises(InputError, match="not a form of weights: native or hf-folder"):
+        convert(tmp_path / "w.safetensors", tmp_path / "v.onnx", "--to", "onnx")

@@ -14,7 +14,7 @@ from pansight.categories import Categories
 from pansight.cli.data_convert import FORMAT_NAMES
 from pansight.cli.predict import TOOLS
 from pansight.data.coco import CocoPanoptic
-from pansight.formats.annotation import FORMATS
+from pansight.formats.annotation import FORMATS, VIDEO_WRITERS
 from pansight.panoptic import PanopticMap
 
 Pansight = Callable[..., Any]
@@ -47,7 +47,7 @@ def coco(tmp_path: Path) -> Path:
 
 
 def test_the_help_names_every_format() -> None:
-    assert set(FORMAT_NAMES.split(", ")) == {"coco-panoptic", "coco-instances", *FORMATS}
+    assert set(FORMAT_NAMES.split(", ")) == {"coco-panoptic", "coco-instances", *FORMATS, *VIDEO_WRITERS}
     assert set(TOOLS.split(", ")) == {"coco-instances", *FORMATS}
 
 
@@ -176,3 +176,21 @@ def test_masks_of_cvat_are_no_crowds(pansight: Pansight, shared_data: Path, tmp_
         for row in rows
         if row["label"] not in ("sky", "road", "tree")
     )
+
+
+@pytest.mark.parametrize("kind", ["kitti-step", "cityscapes-vps", "vipseg"])
+def test_video_data_sets_by_the_command_line(
+    kind: str, pansight: Pansight, shared_data: Path, tmp_path: Path
+) -> None:
+    source = shared_data / "data" / "annotation" / "video" / "own_kitti_step"
+    run = pansight("data", "convert", source, tmp_path / "panoptic", "-j", 1)  # recognised
+    assert (run.code, run.err) == (0, "")
+    run = pansight("data", "convert", source, tmp_path / kind, "--to", kind, "-j", 1)
+    assert (run.code, run.err) == (0, "")
+    run = pansight("data", "convert", tmp_path / kind, tmp_path / "back", "--from", kind, "-j", 1)
+    assert (run.code, run.err) == (0, "")
+    once, twice = (CocoPanoptic(tmp_path / name / "panoptic.json", None) for name in ("panoptic", "back"))
+    assert len(once) == len(twice) == 2
+    for number in range(2):
+        assert once.truth(number).same_as(twice.truth(number))
+        assert np.array_equal(once.truth(number).ids, twice.truth(number).ids)

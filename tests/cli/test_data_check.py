@@ -73,26 +73,26 @@ def test_warnings_and_errors_have_their_exit_codes(
 ) -> None:
     row(content, 1, 0)["bbox"] = []
     run = check()
-    assert run.code == 1 and "1 warning; --fix FOLDER mends 1 cases" in run.out
+    assert run.code == 1 and "1 warning; --fix FOLDER fixes 1 cases" in run.out
     row(content, 0, 1)["area"] = 7
     run = check("--json", tmp_path / "report.json")
     lines = run.out.splitlines()
     at = lines.index(str(tmp_path / "set" / "panoptic_val" / "0.png"))
-    assert lines[at + 1] == "  error: area unlike the pixels: segment 2: 7, pixels 108 [--fix mends it]"
+    assert lines[at + 1] == "  error: area unlike the pixels: segment 2: 7, pixels 108 [fixable with --fix]"
     assert run.code == 2 and "[x, y, width, height]" in run.out
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["worst"] == "error" and report["counts"]["area-wrong"] == 1
     assert {problem["kind"] for problem in report["problems"]} == {"area-wrong", "box-wrong", "self-score"}
 
 
-def test_fix_writes_a_mended_copy(
+def test_fix_writes_a_fixed_copy(
     check: Callable[..., Any], content: dict[str, Any], tmp_path: Path, pansight: Callable[..., Any]
 ) -> None:
     del content["annotations"][0]["segments_info"][0]
     row(content, 1, 0)["area"] = 1
-    target = tmp_path / "mended"
+    target = tmp_path / "fixed"
     run = check("--fix", target)
-    assert run.code == 0 and "[mended]" in run.out and f"see {target}" in run.out
+    assert run.code == 0 and "[fixed]" in run.out and f"see {target}" in run.out
     again = pansight("data", "check", target, "--images", tmp_path / "set" / "images" / "val")
     assert again.code == 0 and "no problems" in again.out
     refused = check("--fix", target)
@@ -103,8 +103,8 @@ def test_in_place_must_be_said(check: Callable[..., Any], content: dict[str, Any
     row(content, 0, 0)["area"] = 3
     assert check("--fix", tmp_path / "x", "--in-place").code == 2
     assert check("--in-place").code == 0
-    mended = json.loads((tmp_path / "set" / "panoptic_val.json").read_text())
-    assert row(mended, 0, 0)["area"] == 12
+    fixed = json.loads((tmp_path / "set" / "panoptic_val.json").read_text())
+    assert row(fixed, 0, 0)["area"] == 12
 
 
 def test_only_some_files_are_listed(check: Callable[..., Any], content: dict[str, Any]) -> None:
@@ -134,7 +134,7 @@ def test_synthetic_scenes_are_healthy(pansight: Callable[..., Any], monkeypatch:
     run = pansight("data", "check", "scenes")
     assert run.code == 0 and "3 images" in run.out and "PQ 100.00" in run.out
     refused = pansight("data", "check", "scenes", "--fix", "somewhere")
-    assert refused.code == 2 and "can be mended" in refused.err
+    assert refused.code == 2 and "can be fixed" in refused.err
 
 
 def test_raw_layouts_are_checked_whole(

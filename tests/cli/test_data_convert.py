@@ -43,7 +43,7 @@ def test_polygons_become_panoptic(
 ) -> None:
     run = pansight("data", "convert", polygons, tmp_path / "out", *options)
     assert (run.code, run.err) == (0, "")
-    assert "3 pictures converted in" in run.out and "0 failed" in run.out
+    assert "3 images converted in" in run.out and "0 failed" in run.out
     content = table(tmp_path / "out" / "panoptic.json")
     assert [(row["name"], row["isthing"]) for row in content["categories"]] == [("car", 1), ("road", 0)]
     assert content["images"][1] == {"id": 2, "width": 30, "height": 20, "file_name": "b.jpg"}
@@ -68,7 +68,7 @@ def test_it_can_be_written_into_the_same_folder_twice(pansight: Pansight, polygo
     assert pansight("data", "convert", polygons, polygons, "--things", "car").code == 0
     run = pansight("data", "convert", polygons, polygons, "--things", "car")
     assert run.code == 0
-    assert "3 pictures converted" in run.out and "3 of them kept from before" in run.out
+    assert "3 images converted" in run.out and "3 of them kept from before" in run.out
 
 
 def test_a_broken_file_is_named_and_the_others_go_on(
@@ -79,7 +79,7 @@ def test_a_broken_file_is_named_and_the_others_go_on(
     assert run.code == 1
     (line,) = run.failed
     assert "b.json: no JSON file" in line
-    assert "2 pictures converted" in run.out and "1 failed" in run.out
+    assert "2 images converted" in run.out and "1 failed" in run.out
     content = table(tmp_path / "out" / "panoptic.json")
     assert [row["id"] for row in content["images"]] == [1, 3]
 
@@ -152,7 +152,7 @@ def test_label_maps_take_classes_from_the_stuff_json(pansight: Pansight, tmp_pat
         ),
         (
             ("polygons", "--to", "vox"),
-            "--to vox is no format; use coco-panoptic, coco-instances, cvat, cvat-mask",
+            "--to vox is not a format; use coco-panoptic, coco-instances, cvat, cvat-mask",
         ),
         (("polygons", "--categories", "x.json"), "x.json is neither a built-in category set"),
         (("polygons", "--categories", "coco", "--things", "car"), "--things means nothing for --categories"),

@@ -49,7 +49,7 @@ def table(path: Path) -> Any:
 def test_all_is_measured_anew(pansight: Pansight, source: Path, tmp_path: Path, workers: int) -> None:
     run = pansight("data", "prepare", source, tmp_path / "out", "--workers", workers)
     assert (run.code, run.err) == (0, "")
-    assert run.out.startswith("6 pictures prepared in ") and "0 failed" in run.out
+    assert run.out.startswith("6 images prepared in ") and "0 failed" in run.out
     content = table(tmp_path / "out" / "panoptic_val.json")
     assert content["images"][3] == {"id": 3, "width": 16, "height": 12, "file_name": "3.jpg"}
     assert content["annotations"][3]["segments_info"] == [
@@ -61,7 +61,7 @@ def test_all_is_measured_anew(pansight: Pansight, source: Path, tmp_path: Path, 
         assert np.array_equal(made, read_ids(source.with_suffix("") / f"{number}.png"))
 
 
-def test_what_is_broken_is_named_and_mended_later(pansight: Pansight, source: Path, tmp_path: Path) -> None:
+def test_what_is_broken_is_named_and_fixed_later(pansight: Pansight, source: Path, tmp_path: Path) -> None:
     broken = source.with_suffix("") / "2.png"
     whole = broken.read_bytes()
     broken.write_bytes(whole[:30])
@@ -69,12 +69,12 @@ def test_what_is_broken_is_named_and_mended_later(pansight: Pansight, source: Pa
     assert run.code == 1
     (line,) = run.failed
     assert "2.png" in line
-    assert "5 pictures prepared" in run.out and "1 failed" in run.out
+    assert "5 images prepared" in run.out and "1 failed" in run.out
     assert len(table(tmp_path / "out" / "panoptic_val.json")["images"]) == 5
     broken.write_bytes(whole)
     run = pansight("data", "prepare", source, tmp_path / "out", "-j", 1)
     assert run.code == 0
-    assert "6 pictures prepared" in run.out and "5 of them kept from before" in run.out
+    assert "6 images prepared" in run.out and "5 of them kept from before" in run.out
     assert len(table(tmp_path / "out" / "panoptic_val.json")["images"]) == 6
 
 

@@ -43,7 +43,7 @@ def test_pictures_need_a_format(
 ) -> None:
     run = pansight("data", options[0], few, options[1], tmp_path / "sheet.nonsense")
     assert run.code == 2
-    assert run.err.endswith("sheet.nonsense: .nonsense is no format of pictures; call it .png or .jpg\n")
+    assert run.err.endswith("sheet.nonsense: .nonsense is not a format of images; call it .png or .jpg\n")
 
 
 def test_show(pansight: Callable[..., Any], tmp_path: Path, few: Path) -> None:
@@ -69,7 +69,7 @@ def test_show_of_a_category(pansight: Callable[..., Any], tmp_path: Path, few: P
 
 def test_stats(pansight: Callable[..., Any], tmp_path: Path, few: Path) -> None:
     run = pansight("data", "stats", few, "--json", tmp_path / "s.json", "--plot", tmp_path / "s.png", "-j", 1)
-    assert run.code == 0 and "6 pictures" in run.out and "picture sizes: 64 x 48 (6)" in run.out
+    assert run.code == 0 and "6 images" in run.out and "picture sizes: 64 x 48 (6)" in run.out
     content = json.loads((tmp_path / "s.json").read_text())
     pixels = sum(one["pixels"] for one in content["classes"].values())
     assert pixels == round((1 - content["void_share"]) * 6 * 48 * 64)

@@ -37,7 +37,7 @@ def test_scenes_and_own_pictures(pansight: Callable[..., Any], tmp_path: Path) -
     first, quality, speed, last = run.out.splitlines()
     assert "2 scenes of 512 x 384" in first
     assert quality.startswith("panoptic quality ")
-    assert " pictures a second" in speed and "PyTorch as trained: " in speed
+    assert " images a second" in speed and "PyTorch as trained: " in speed
     assert str(out / "contact-sheet.jpg") in last
     names = sorted(path.name for path in (out / "overlays").iterdir())
     assert names == ["own.jpg", "scene-5-000000.jpg", "scene-5-000001.jpg"]

@@ -217,7 +217,7 @@ def test_ctrl_c_among_files(
     monkeypatch.setattr("pansight.metrics.coco_evaluation.read_ids", interrupted)
     run = pansight("evaluate", *files, "--json", tmp_path / "x.json")
     assert run.code == 130
-    assert "PARTIAL: stopped after 2 of 3 pictures" in run.out
+    assert "PARTIAL: stopped after 2 of 3 images" in run.out
     score = json.loads((tmp_path / "x.json").read_text())
     assert (score["partial"], score["images"]) == (True, 2)
 
@@ -323,8 +323,8 @@ def test_a_model(pansight: Callable[..., Any], on_scenes: tuple[object, ...], tm
         *on_scenes, "--report", tmp_path / "x.html", "--json", tmp_path / "x.json", "--batch-size", 2
     )
     assert run.code == 0, run.err
-    assert "5 of 5 pictures" in run.out
-    assert "ms a picture: model " in run.out
+    assert "5 of 5 images" in run.out
+    assert "ms per image: model " in run.out
     score = json.loads((tmp_path / "x.json").read_text())
     assert score["images"] == 5
     assert len(score["worst"]) == 5
@@ -339,7 +339,7 @@ def test_a_limit_and_thresholds(
 ) -> None:
     run = pansight(*on_scenes, "--limit", 2, "--object-threshold", 1, "--json", tmp_path / "x.json")
     assert run.code == 0
-    assert "2 of 5 pictures" in run.out
+    assert "2 of 5 images" in run.out
     score = json.loads((tmp_path / "x.json").read_text())
     assert score["all"]["pq"] == 0
     assert sum(one["fp"] for one in score["classes"].values()) == 0  # nothing exceeds a score of 1
@@ -353,7 +353,7 @@ def test_broken_samples_are_named_and_passed_over(
     images[3].unlink()
     run = pansight(*on_scenes, "--json", tmp_path / "x.json", "--report", tmp_path / "x.html")
     assert run.code == 1
-    assert "3 of 5 pictures" in run.out
+    assert "3 of 5 images" in run.out
     assert len(run.failed) == 2
     assert images[1].name in run.failed[0]
     assert images[3].name in run.failed[1]
@@ -421,7 +421,7 @@ def test_ctrl_c_tells_the_score_so_far(
     score = json.loads((tmp_path / "x.json").read_text())
     assert score["partial"] is True
     assert 1 <= score["images"] <= 4  # the one under way is finished
-    assert f"PARTIAL: stopped after {score['images']} of 5 pictures" in run.out
+    assert f"PARTIAL: stopped after {score['images']} of 5 images" in run.out
     assert "stopped by Ctrl-C; the score is of what was finished" in run.err
     assert "This evaluation was stopped" in (tmp_path / "x.html").read_text(encoding="utf-8")
 

@@ -116,7 +116,7 @@ def test_hostile_pictures(
     for name, fault in bad.items():
         (line,) = (line for line in run.failed if line.startswith(f"{folder / name}: "))
         assert fault in line
-    assert run.out.startswith(f"{len(good)} pictures segmented in ")
+    assert run.out.startswith(f"{len(good)} images segmented in ")
     assert f", {len(bad)} failed" in run.out
     assert str(out) in run.out
 
@@ -144,7 +144,7 @@ def test_through_the_real_entry_point(small_weights: Path, tmp_path: Path) -> No
     )  # fmt: skip
     assert run.returncode == 1
     assert run.stderr == "failed: gone.png: no such file; check the path\n"
-    assert run.stdout.startswith("1 picture segmented in ")
+    assert run.stdout.startswith("1 image segmented in ")
     assert Image.open(tmp_path / "pansight-output/overlays/Straße nachts.jpg").size == (36, 24)
     assert [path.name for path in (tmp_path / "pansight-output").iterdir()] == ["overlays"]
 
@@ -157,7 +157,7 @@ def test_everything_well(pansight: Callable[..., Any], small_weights: Path, tmp_
     options = ("--weights", small_weights, "-o", out)
     run = pansight("predict", tmp_path / "a", tmp_path / "b/y [1].png", f"{tmp_path}/**/*.jpg", *options)
     assert (run.code, run.err) == (0, "")
-    assert run.out.startswith("3 pictures segmented")
+    assert run.out.startswith("3 images segmented")
     names = sorted(path.name for path in (out / "overlays").iterdir())
     assert names == ["a_x.jpg", "b_x.jpg", "y [1].jpg"]
 
@@ -205,7 +205,7 @@ def test_nothing_to_do_is_an_error(pansight: Callable[..., Any], tmp_path: Path)
     run = pansight("predict", tmp_path / "empty", tmp_path / "*.jpg")
     assert run.code == 2
     assert len(run.failed) == 2
-    assert run.err.splitlines()[-1] == "error: no pictures to segment; give files, folders or quoted patterns"
+    assert run.err.splitlines()[-1] == "error: no images to segment; give files, folders or quoted patterns"
     assert pansight("predict").code == 2
 
 
@@ -221,7 +221,7 @@ def test_all_pictures_bad(pansight: Callable[..., Any], small_weights: Path, tmp
         "coco",
     )
     assert run.code == 2
-    assert run.out.startswith("0 pictures segmented")
+    assert run.out.startswith("0 images segmented")
     assert table(tmp_path / "out")["images"] == []
 
 
@@ -230,11 +230,11 @@ def test_all_pictures_bad(pansight: Callable[..., Any], small_weights: Path, tmp
     [
         (["--model", "yoso-r50-cocoo"], "yoso-r50-coco"),
         (["--weights", "gone.safetensors"], "gone.safetensors"),
-        (["--device", "gpu"], "'gpu' is no device"),
+        (["--device", "gpu"], "'gpu' is not a device"),
         (["--engine", "steam"], "engine 'steam' is unknown; use auto, torch, eager, compiled"),
         (["--format", "pdf"], "use overlay, coco or both"),
-        (["--resize", "big"], "--resize big is no rule"),
-        (["--resize", "0"], "--resize 0 is no rule"),
+        (["--resize", "big"], "--resize big is not a rule"),
+        (["--resize", "0"], "--resize 0 is not a rule"),
         (["--object-threshold", "7"], "out of range"),
         (["--set", "merge.keep_share=nan"], "merge.keep_share nan is out of range"),
         (["--set", "merge.stuff_area=9"], "this model has no merge.stuff_area"),
@@ -319,7 +319,7 @@ def test_ctrl_c_keeps_what_was_done(
     kept = [image["id"] for image in table(tmp_path / "out")["images"]]
     # what was in the network, or waited for it, may be finished
     assert kept == list(range(1, len(kept) + 1)) and 1 <= len(kept) < 30
-    assert run.out.startswith(f"{len(kept)} picture")
+    assert run.out.startswith(f"{len(kept)} image")
     files = {path.name for path in (tmp_path / "out/predictions").iterdir()}
     assert files == {f"{number:02}.png" for number in kept}
 

@@ -8,6 +8,7 @@ from typing import Any
 import av
 import pytest
 from films import picture, write_film
+from mcap_ros2.reader import read_ros2_messages
 from PIL import Image
 
 
@@ -21,8 +22,9 @@ def test_a_film_with_identities(
 ) -> None:
     out = tmp_path / "out"
     run = pansight(
-        "predict", clip, "--weights", small_weights, "--track", "--format", "both,jsonl", "--rle", "-o", out
-    )
+        "predict", clip, "--weights", small_weights, "--track", "--format", "both,jsonl,mcap,rerun", "--rle",
+        "-o", out,
+    )  # fmt: skip
     assert run.code == 0, run.err
     assert "4 frames segmented" in run.out and "track" in run.out
     with av.open(str(out / "clip.mp4")) as film:
@@ -30,8 +32,29 @@ def test_a_film_with_identities(
     lines = [json.loads(line) for line in (out / "clip.jsonl").read_text().splitlines()]
     assert [line["frame"] for line in lines] == [0, 1, 2, 3]
     assert all("counts" in row["segmentation"] for line in lines for row in line["segments"])
+    logged = [message.channel.topic for message in read_ros2_messages(str(out / "clip.mcap"))]
+    assert logged.count("/segmentation/ids") == 4 and (out / "clip.rrd").stat().st_size > 0
     content = json.loads((out / "predictions.json").read_text())
     assert [len(video["annotations"]) for video in content["annotations"]] == [4]
+
+
+def test_a_film_by_its_own_name(
+    pansight: Callable[..., Any], small_weights: Path, clip: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "new" / "out.mp4"
+    run = pansight("predict", clip, "--weights", small_weights, "--track", "--output", out)
+    assert run.code == 0 and f"see {out}" in run.out
+    assert [path.name for path in out.parent.iterdir()] == ["out.mp4"]
+    with av.open(str(out)) as made, av.open(str(clip)) as source:
+        assert made.streams.video[0].frames == 4 and len(made.streams.audio) == 1
+        assert made.duration is not None and source.duration is not None
+        assert abs(made.duration - source.duration) <= av.time_base / 25
+    two = pansight("predict", clip, clip, "--weights", small_weights, "--output", out)
+    assert two.code == 2 and "one film for 2 sources" in two.err
+    lines = pansight("predict", clip, "--weights", small_weights, "--format", "jsonl", "--output", out)
+    assert lines.code == 2 and "names a film" in lines.err
+    itself = pansight("predict", clip, "--weights", small_weights, "--output", clip)
+    assert itself.code == 2 and "would be overwritten" in itself.err
 
 
 def test_images_in_a_row(pansight: Callable[..., Any], small_weights: Path, tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_names_in_any_script(
         "cpu",
     )
     assert code == 1
-    assert "1 picture segmented" in out and "\\u51fa\\u529b" in out
+    assert "1 image segmented" in out and "\\u51fa\\u529b" in out
     assert "\\u8857.png: not an image" in err
     assert (output / "overlays/夜.jpg").exists()
     code, _, err = run(monkeypatch, encoding, "predict", tmp_path / "無.png", "--weights", small_weights)

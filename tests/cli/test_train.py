@@ -1,18 +1,25 @@
 """`pansight train` as people type it."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 from typer.testing import CliRunner
 
+from pansight.categories import Categories
 from pansight.cli.main import app
 from pansight.errors import InputError, MissingExtraError
+from pansight.training.held_out import hold_out
+from pansight.zoo.registry import load_model
 
 TINY = """
 data: {kind: scenes, size: [32, 64]}
@@ -104,6 +111,125 @@ def test_the_missing_extra_is_named(recipe: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "lightning", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'pansight\[train\]'"):
         run(str(recipe))
+
+
+LABELS = {
+    "categories": [
+        {"id": 4, "name": "Person", "isthing": 1},
+        {"id": 9, "name": "tree", "isthing": 0},
+        {"id": 2, "name": "sky", "isthing": 0},
+    ]
+}
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    """Twelve images with their panoptic JSON, in three categories, of which yoso-tiny knows two."""
+    annotations, images = [], []
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "images").mkdir()
+    for number in range(12):
+        generator = np.random.default_rng(number)
+        ids = np.ones((48, 64), dtype=np.int32)
+        ids[24:] = 2
+        if number:  # the first image has no object
+            ids[10:40, 5 * (number % 6) : 5 * (number % 6) + 20] = 3
+        colors = np.array([[0, 0, 0], [90, 160, 240], [60, 120, 40], [200, 60, 60]])
+        image = np.clip(colors[ids] + generator.normal(0, 9, (48, 64, 3)), 0, 255).astype(np.uint8)
+        Image.fromarray(image).save(tmp_path / "images" / f"{number}.png")
+        png = np.zeros((48, 64, 3), dtype=np.uint8)
+        png[..., 0] = ids
+        Image.fromarray(png).save(tmp_path / "labels" / f"{number}.png")
+        rows = [
+            {"id": id, "category_id": category, "iscrowd": 0} for id, category in ((1, 2), (2, 9), (3, 4))
+        ]
+        there = [row for row in rows if (ids == row["id"]).any()]
+        annotations.append({"image_id": number, "file_name": f"{number}.png", "segments_info": there})
+        images.append({"id": number, "file_name": f"{number}.png", "height": 48, "width": 64})
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps({**LABELS, "images": images, "annotations": annotations}))
+    return path
+
+
+SMALL_STEPS = (
+    "--workers",
+    "0",
+    "--device",
+    "cpu",
+    "--batch-size",
+    "2",
+    "--set",
+    "data.augmentation.size=[64, 64]",
+)
+
+
+@pytest.mark.slow
+def test_fine_tuning_as_users_do_it(labels: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    output = run(
+        "--model", "yoso-tiny", "--data", str(labels), "--output", str(folder), "--steps", "2", *SMALL_STEPS,
+        "--freeze", "backbone", "--log", "csv", "--profile",
+    ).replace("\n", " ")  # fmt: skip
+    held_out = hold_out(_Names(), 0.1)[1]
+    training = 12 - (0 if held_out is None else len(held_out))
+    assert f"fine-tuning on {training} images: 2 steps of 2" in output
+    assert "class rows kept from yoso-tiny: Person, sky (2 of 3); begun anew: tree" in output
+    assert "frozen: " in output
+    assert "profile of 0 passes" in output
+    model = load_model(folder / "final.safetensors")
+    assert model.categories.names == ("Person", "tree", "sky")
+    assert (folder / "curves.html").is_file() and not (folder / "events").exists()
+    (sheet,) = [path for path in (folder / "samples").iterdir() if "00000002" in path.name]
+    assert Image.open(sheet).width > 3 * 300, "image, truth and map side by side"
+
+
+@pytest.mark.slow
+def test_a_dry_run_leaves_nothing(labels: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    output = run(
+        "--model", "yoso-tiny", "--data", str(labels), "--output", str(folder), *SMALL_STEPS, "--dry-run",
+    )  # fmt: skip
+    assert "dry run: nothing is written; 3 categories" in output
+    assert "4 images in 40 steps: loss " in output and "fitted" in output
+    assert "time: " in output and "memory: " in output
+    assert not folder.exists()
+
+
+def test_options_of_fine_tuning(labels: Path) -> None:
+    text = run(
+        "--model", "yoso-tiny", "--data", str(labels), "--options", "--lr", "0.002", "--freeze", "backbone",
+        "--freeze", "yoso_neck.*", "--patience", "3", "--log", "wandb", "--log", "csv",
+        "--devices", "2", "--nodes", "3",
+    )  # fmt: skip
+    assert text.startswith("# fine-tuning on ")
+    content = yaml.safe_load(text)
+    assert content["optimizer"]["learning_rate"] == 0.002
+    assert content["freeze"] == ["backbone", "yoso_neck.*"]
+    assert content["validation"]["patience"] == 3
+    assert content["log"] == ["wandb", "csv"]
+    assert (content["devices"], content["nodes"]) == (2, 3)
+    assert content["steps"] == 200
+    with pytest.raises(InputError, match="--model needs --data"):
+        run("--model", "yoso-tiny")
+    with pytest.raises(InputError, match=r"give a recipe \(yoso-tiny\) or --model"):
+        run("yoso-tiny", "--model", "yoso-tiny", "--data", str(labels))
+    with pytest.raises(InputError, match="--batch-size many: give a number, or auto"):
+        run("yoso-tiny", "--batch-size", "many")
+
+
+class _Names:
+    names = tuple(f"{number}.png" for number in range(12))
+    image_ids = names
+    categories = Categories.builtin("scenes")
+
+    def __len__(self) -> int:
+        return 12
+
+    def __getitem__(self, index: int) -> Any:
+        return self.names[index]
+
+    def truth(self, index: int) -> Any:
+        return self.names[index]
 
 
 @pytest.mark.slow

@@ -131,15 +131,15 @@ def test_broken_files_are_named(tmp_path: Path) -> None:
         return str(caught.value)
 
     Image.new("RGB", (5, 4), (101, 1, 0)).save(objects)
-    assert refused().startswith(f"{objects}: red 101 is no class of things")
+    assert refused().startswith(f"{objects}: red 101 is not a class of things")
     Image.new("RGB", (4, 5)).save(objects)
     assert refused().startswith(f"{objects}: 4 x 5 pixels, the map of classes 5 x 4")
     Image.new("L", (5, 4)).save(objects)
-    assert refused().startswith(f"{objects}: a gray picture")
+    assert refused().startswith(f"{objects}: a gray image")
     objects.unlink()
     assert refused().startswith(f"{objects}: no such file")
     Image.new("L", (5, 4), 151).save(maps)
-    assert refused().startswith(f"{maps}: value 151 is no class of the challenge")
+    assert refused().startswith(f"{maps}: value 151 is not a class of the challenge")
     (tmp_path / "annotations/validation/ADE_val_1.png").unlink()
     (tmp_path / "annotations/validation/readme.txt").touch()
     with pytest.raises(DataError, match=r"validation: no labels in .*check that the data set was unpacked"):

@@ -122,7 +122,7 @@ def test_labels_without_pictures(tmp_path: Path) -> None:
     ):
         data[0]
     shutil.rmtree(tmp_path / "leftImg8bit")
-    with pytest.raises(DataError, match=r"has no pictures beside its labels; name their folder"):
+    with pytest.raises(DataError, match=r"has no images beside its labels; name their folder"):
         opened(tmp_path)[0]
 
 
@@ -149,11 +149,11 @@ def test_broken_files_are_named(tmp_path: Path) -> None:
     labels.write_bytes(labels.read_bytes()[:-200])
     assert refused().startswith(f"{labels}: cannot be read (")
     Image.fromarray(np.array([[7, 255]], dtype=np.uint8)).save(labels)
-    assert refused().startswith(f"{labels}: value 255 is no instance id of Cityscapes")
+    assert refused().startswith(f"{labels}: value 255 is not an instance id of Cityscapes")
     Image.fromarray(np.array([[7, 34001]], dtype=np.uint16)).save(labels)
-    assert "value 34001 is no instance id" in refused()
+    assert "value 34001 is not an instance id" in refused()
     Image.new("RGB", (4, 2)).save(labels)
-    assert refused().startswith(f"{labels}: a picture with colours")
+    assert refused().startswith(f"{labels}: an image with colours")
     labels.unlink()
     assert refused().startswith(f"{labels}: no such file")
 

@@ -39,7 +39,7 @@ def test_a_file_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("- a\n", "needs lines"), ("a: {b: c}\n", "must be names or null"), ("a: [\n", "is no YAML")],
+    [("- a\n", "needs lines"), ("a: {b: c}\n", "must be names or null"), ("a: [\n", "is not valid YAML")],
 )
 def test_nonsense_is_refused(tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "map.yaml"

@@ -168,9 +168,9 @@ def test_every_problem_of_the_json_is_listed(files: Files) -> None:
         "image 31: segment 'text' needs id and category_id, whole numbers",
         "image 31 is annotated twice",
         "annotation 2 lacks file_name and segments_info",
-        "annotation 3 is no object",
+        "annotation 3 is not an object",
         "annotation 4 has image_id 1.5, which is neither a number nor a text",
-        "annotation 5 has a file_name that is no text, or segments_info that is no list",
+        "annotation 5 has a file_name that is not text, or segments_info that is not a list",
     ]
     files.content["annotations"] = []
     assert problems_of(files) == ["no annotations in it"]
@@ -236,8 +236,8 @@ def test_a_picture_stored_as_png(shared_data: Path, tmp_path: Path) -> None:
 def test_names_that_no_file_can_have_are_missing_files(files: Files, name: str) -> None:
     files.content["images"] = [{"id": 31, "file_name": name}]
     data = files.open()
-    with pytest.raises(DataError, match="no such file; check the folder of the pictures"):
+    with pytest.raises(DataError, match="no such file; check the folder of the images"):
         data[0]
     files.content["annotations"][0]["file_name"] = name
-    with pytest.raises(DataError, match="no such file; check the folder of the id pictures"):
+    with pytest.raises(DataError, match="no such file; check the folder of the panoptic PNGs"):
         files.open().truth(0)

@@ -143,13 +143,13 @@ def test_labels_without_pictures(tmp_path: Path) -> None:
     data = open_dataset(table)
     assert len(data.truth(0).segments) == 2
     with pytest.raises(
-        DataError, match=r"0\.jpg: where the pictures of .* are is not known; name their folder"
+        DataError, match=r"0\.jpg: where the images of .* are is not known; name their folder"
     ):
         data[0]
     with pytest.raises(DataError, match="nowhere: no such folder"):
         open_dataset(table, images=tmp_path / "nowhere")
     (tmp_path / "val2017").mkdir()
-    with pytest.raises(DataError, match=r"val2017/0\.jpg: no such file; check the folder of the pictures"):
+    with pytest.raises(DataError, match=r"val2017/0\.jpg: no such file; check the folder of the images"):
         open_dataset(table, images=tmp_path / "val2017")[0]
 
 

@@ -20,5 +20,5 @@ def test_a_sample_knows_its_size_and_cannot_be_changed() -> None:
 
 def test_picture_and_truth_must_be_of_one_size() -> None:
     panoptic = PanopticMap.from_table(np.ones((3, 5), dtype=np.int32), [(1, 0)], CATEGORIES)
-    with pytest.raises(ValueError, match=r"a.jpg: the picture is 3 x 5 pixels, its panoptic map 5 x 3"):
+    with pytest.raises(ValueError, match=r"a.jpg: the image is 3 x 5 pixels, its panoptic map 5 x 3"):
         Sample(np.zeros((5, 3, 3), dtype=np.uint8), panoptic, 7, "a.jpg")

@@ -27,7 +27,7 @@ def test_pictures_that_hold_no_ids_are_refused(tmp_path: Path, mode: str) -> Non
     Image.new("L", (4, 3), 1).convert("L" if mode == "I;16" else mode).save(file)
     if mode == "I;16":
         Image.fromarray(np.full((3, 4), 700, dtype=np.uint16)).save(file)
-    with pytest.raises(DataError, match=rf"ids.png: a picture of mode {mode} holds no segment ids"):
+    with pytest.raises(DataError, match=rf"ids.png: an image of mode {mode} holds no segment ids"):
         read_ids(file)
 
 

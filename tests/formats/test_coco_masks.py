@@ -65,11 +65,11 @@ def test_plain_run_lengths_go_down_the_columns_and_begin_with_zeros() -> None:
     [
         (None, "neither a list of polygons nor run lengths"),
         ({"size": [3, 2]}, "neither a list of polygons nor run lengths"),
-        ({"counts": [6], "size": [2, 3]}, r"of size \[2, 3\], but the picture has height 3, width 2"),
+        ({"counts": [6], "size": [2, 3]}, r"of size \[2, 3\], but the image has height 3, width 2"),
         ({"counts": [5], "size": [3, 2]}, "runs cover 5 of 6 pixels"),
         ({"counts": [7, -1], "size": [3, 2]}, "negative run lengths"),
-        ({"counts": [6], "size": 5}, "of size 5, but the picture has"),
-        ({"counts": [6], "size": None}, "of size None, but the picture has"),
+        ({"counts": [6], "size": 5}, "of size 5, but the image has"),
+        ({"counts": [6], "size": None}, "of size None, but the image has"),
         ({"counts": [10**30], "size": [3, 2]}, "numbers that are too large"),
         # their sum, of 64 bits, is 6
         ({"counts": [2**61] * 8 + [6], "size": [3, 2]}, "with a run of 2305843009213693952 of 6 pixels"),
@@ -80,7 +80,7 @@ def test_plain_run_lengths_go_down_the_columns_and_begin_with_zeros() -> None:
         ({"counts": "o" * 20 + "0", "size": [3, 2]}, "numbers that are too large"),
         ([[0, 0, 1, 1, 2]], "three or more corners"),
         ([[0, 0, 1, 1, 2, float("nan")]], "three or more corners"),
-        ([["a", "b"]], "no list of numbers"),
+        ([["a", "b"]], "not a list of numbers"),
         ([[0, 0, 1e9, 0, 0, 1]], "reaches out"),
     ],
 )

@@ -133,7 +133,7 @@ def test_broken_coco_segments_are_named(row: Any, error: type[Exception], messag
 def test_broken_coco_pictures_and_annotations_are_named() -> None:
     _, annotation = to_coco(example(), 1, "a.png")
     with pytest.raises(
-        DataError, match=r"a.png: a panoptic picture must be uint8 .*, not uint8 \[3, 4\]; save"
+        DataError, match=r"a.png: a panoptic image must be uint8 .*, not uint8 \[3, 4\]; save"
     ):
         from_coco(np.zeros((3, 4), np.uint8), annotation, CITY)  # as Pillow opens a palette picture
     with pytest.raises(DataError, match='annotation of image 5 has no list "segments_info"'):

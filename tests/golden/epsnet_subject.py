@@ -14,7 +14,7 @@ from pansight.models.epsnet import EPSNet, EPSNetMergeSettings
 from pansight.models.epsnet.anchors import decode
 from pansight.models.epsnet.heads import InstanceHead
 from pansight.models.epsnet.outputs import EPSNetOutputs
-from pansight.models.epsnet.targets import Truth
+from pansight.models.epsnet.targets import EPSNetTruth
 from pansight.zoo import preset
 from pansight.zoo.methods import METHODS, construct
 
@@ -129,7 +129,7 @@ def intermediates(model: EPSNet, images: Tensor, outputs: EPSNetOutputs) -> Taps
     }
 
 
-def loss_inputs(subject: Subject) -> tuple[Tensor, list[Truth]]:
+def loss_inputs(subject: Subject) -> tuple[Tensor, list[EPSNetTruth]]:
     """The picture and its mirror image, and the truth of both."""
     case = subject.case("losses")
     image, _ = inputs(subject.case("image"), subject.model)
@@ -140,7 +140,9 @@ def loss_inputs(subject: Subject) -> tuple[Tensor, list[Truth]]:
         semantics = torch.from_numpy(case[f"stuff/{picture}"]).long()
         single = len(rows) - crowds
         truths.append(
-            Truth(rows[:single, :4], rows[:single, 4].long(), masks[:single], rows[single:, :4], semantics)
+            EPSNetTruth(
+                rows[:single, :4], rows[:single, 4].long(), masks[:single], rows[single:, :4], semantics
+            )
         )
     return torch.cat((image, image.flip(3))), truths
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from pansight.merging.sizes import Sizes
 from pansight.models.panoptic_fcn import PanopticFCN
 from pansight.models.panoptic_fcn.outputs import PanopticFCNOutputs
-from pansight.models.panoptic_fcn.targets import Truth
+from pansight.models.panoptic_fcn.targets import PanopticFCNTruth
 
 Found = list[tuple[float, int, Tensor]]
 """score, class, kernel"""
@@ -157,7 +157,7 @@ def radius(height: float, width: float, overlap: float) -> int:
 
 
 def heatmap(
-    truth: Truth, model: PanopticFCN, level: int, size: tuple[int, int], padded: tuple[int, int]
+    truth: PanopticFCNTruth, model: PanopticFCN, level: int, size: tuple[int, int], padded: tuple[int, int]
 ) -> tuple[np.ndarray[Any, Any], list[tuple[int, int, int]]]:
     """The map, and number, x and y of each object of the level."""
     grid = (padded[0] // 4, padded[1] // 4)
@@ -198,7 +198,7 @@ def dice(p: Tensor, y: Tensor) -> Tensor:
 
 
 def losses(
-    model: PanopticFCN, outputs: PanopticFCNOutputs, truths: list[Truth], padded: tuple[int, int]
+    model: PanopticFCN, outputs: PanopticFCNOutputs, truths: list[PanopticFCNTruth], padded: tuple[int, int]
 ) -> list[float]:
     """The four terms."""
     grid = (padded[0] // 4, padded[1] // 4)

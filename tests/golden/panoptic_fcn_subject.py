@@ -13,7 +13,7 @@ from pansight.categories import Categories
 from pansight.merging.sizes import Sizes
 from pansight.models.panoptic_fcn import PanopticFCN, PanopticFCNConfig
 from pansight.models.panoptic_fcn.outputs import PanopticFCNOutputs
-from pansight.models.panoptic_fcn.targets import Truth
+from pansight.models.panoptic_fcn.targets import PanopticFCNTruth
 from pansight.zoo import preset
 
 OVERRIDES = {
@@ -130,7 +130,7 @@ def intermediates(model: PanopticFCN, images: Tensor) -> dict[str, Tensor]:
     return {**taps, "semantic_fpn": model.semantic_fpn(levels[:4])}
 
 
-def truths(case: Case) -> list[Truth]:
+def truths(case: Case) -> list[PanopticFCNTruth]:
     """The annotations of the case of losses."""
     found = []
     for picture in range(2):
@@ -139,5 +139,5 @@ def truths(case: Case) -> list[Truth]:
             for name in ("gt_boxes", "gt_classes", "gt_masks", "sem_seg")
         }
         semantics = torch.where(of["sem_seg"] == 255, -1, of["sem_seg"])
-        found.append(Truth(of["gt_boxes"], of["gt_classes"], of["gt_masks"], semantics))
+        found.append(PanopticFCNTruth(of["gt_boxes"], of["gt_classes"], of["gt_masks"], semantics))
     return found

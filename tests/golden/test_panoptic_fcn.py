@@ -144,7 +144,7 @@ def test_peaks_of_every_level(subject: Subject, name: str, record_property: Any)
 def test_kernels_of_every_level(subject: Subject, name: str, record_property: Any) -> None:
     case, model = subject.case(name), subject.told(name)
     outputs = subject.run(name).outputs
-    regions = find_regions(outputs, model.config, "pruned", model.reading)
+    regions = find_regions(outputs, model.config, "pruned", model.reader)
     for level in LEVELS:
         kept = regions.kept[0, level]
         assert int(kept.sum()) == int(case[f"level/{level}/stuff_num"])
@@ -152,7 +152,7 @@ def test_kernels_of_every_level(subject: Subject, name: str, record_property: An
         scores, classes, cells = level_peaks(outputs.things[level], POOLING[level], model.config.top // 2)
         found = scores > model.config.thing_threshold
         np.testing.assert_array_equal(classes[found], case[f"level/{level}/thing_class"])
-        read = model.reading.at(outputs.kernels[level], cells)
+        read = model.reader.at(outputs.kernels[level], cells)
         answers = {
             f"level/{level}/stuff_score": regions.scores[0, level][kept],
             f"level/{level}/stuff_feat": regions.kernels[0, level][kept][..., None, None],
@@ -167,13 +167,13 @@ def fused(subject: Subject, name: str, optimized: bool) -> tuple[ThingKernels, S
     run, model = subject.run(name, optimized=optimized), subject.told(name, optimized=optimized)
     with torch.no_grad():
         things = fuse_things(
-            find_peaks(run.outputs, model.config, model.reading),
+            find_peaks(run.outputs, model.config, model.reader),
             model.thing_generator,
             model.config,
             "pruned",
         )
         stuff = fuse_stuff(
-            find_regions(run.outputs, model.config, "pruned", model.reading), model.stuff_generator
+            find_regions(run.outputs, model.config, "pruned", model.reader), model.stuff_generator
         )
     return things, stuff
 
@@ -184,8 +184,8 @@ def test_embedded_kernels(subject: Subject, name: str, optimized: bool, record_p
     case = subject.case(name)
     run, model = subject.run(name, optimized=optimized), subject.told(name, optimized=optimized)
     with torch.no_grad():
-        peaks = find_peaks(run.outputs, model.config, model.reading)
-        regions = find_regions(run.outputs, model.config, "pruned", model.reading)
+        peaks = find_peaks(run.outputs, model.config, model.reader)
+        regions = find_regions(run.outputs, model.config, "pruned", model.reader)
         things = model.thing_generator(peaks.kernels[0][peaks.kept[0]])
         stuff = model.stuff_generator(regions.kernels[0][regions.kept[0]])
     np.testing.assert_array_equal(peaks.classes[0][peaks.kept[0]], case["thing_fuse_in/1"])

@@ -1,4 +1,4 @@
-"""The contest for pixels: its bounds hold, tiles of any size agree, and nothing clear is worked out."""
+"""Who wins pixels: its bounds hold, tiles of any size agree, and nothing clear is worked out."""
 
 from unittest import mock
 
@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from pansight.merging import Candidates, Form, merge_by_argmax, tiling
+from pansight.merging import Candidates, Form, argmax, merge_by_argmax, tiling
 from pansight.merging import argmax_pruned as pruned
+from pansight.merging.room import Room
 from pansight.merging.tiles import grid_of, upsample
 from pansight.models.preprocess import Sizes
 from pansight.panoptic import PanopticBatch
@@ -64,7 +65,7 @@ def test_any_tiles_give_the_same_answer() -> None:
         with (
             mock.patch.object(tiling, "CELLS", cells),
             mock.patch.object(tiling, "LONGEST", longest),
-            mock.patch.object(pruned, "CHUNK_FLOATS", chunk),
+            mock.patch.object(argmax, "room_for", lambda *_, chunk=chunk: Room(chunk=chunk, masks=chunk)),
         ):
             batch = merge(logits, scores, categories, sizes, 0.3)
         assert torch.equal(batch.ids, expected.ids), (cells, longest, chunk)
@@ -90,8 +91,8 @@ def test_bounds_hold_at_every_pixel(scene: tuple[Tensor, Tensor, Sizes]) -> None
     """What the plan leaves out can neither win nor lie on both sides of one half; its floor is a floor."""
     logits, scores, (padded, (valid,), (output,)) = scene
     grid = grid_of((logits.shape[1], logits.shape[2]), Sizes(padded, [valid], [output]), 0)
-    plan = pruned._plan(logits, scores, torch.ones(len(scores), dtype=torch.bool), grid)
-    floor = pruned._floor(logits, scores, grid)
+    plan = pruned._plan(logits, scores, torch.ones(len(scores), dtype=torch.bool), grid, Room())
+    floor = pruned._floor(logits, scores, grid, 2)
     large = F.interpolate(logits[None], size=padded, mode="bilinear", align_corners=False)
     large = large[:, :, : valid[0], : valid[1]]
     large = F.interpolate(large, size=output, mode="bilinear", align_corners=False)[0]
@@ -113,7 +114,7 @@ def test_bounds_hold_at_every_pixel(scene: tuple[Tensor, Tensor, Sizes]) -> None
         assert (plan.mixed[:, tile] >= split).all()
         assert (plan.needed[:, tile] >= split).all()
         assert (above.all(1) >= plan.solid[:, tile]).all()
-        assert not plan.settled[tile] or (len(winners) == 1 and not split[winners].any())
+        assert not plan.decided[tile] or (len(winners) == 1 and not split[winners].any())
 
 
 @given(st.integers(1, 5000), st.integers(1, 128))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pansight.errors import InputError
-from pansight.merging import MergeSettings, settled
+from pansight.merging import MergeSettings, calibrate_and_void
 from pansight.merging.certainty import calibrated
 from pansight.panoptic import PanopticBatch
 
@@ -22,12 +22,12 @@ def batch() -> PanopticBatch:
 
 def test_nothing_changes_unless_asked() -> None:
     given = batch()
-    found = settled(given, MergeSettings())
+    found = calibrate_and_void(given, MergeSettings())
     assert all(a is b for a, b in zip(found, given, strict=True))
 
 
 def test_segments_below_the_bound_become_void() -> None:
-    found = settled(batch(), MergeSettings(void_below=0.5))
+    found = calibrate_and_void(batch(), MergeSettings(void_below=0.5))
     assert found.ids.tolist() == [[[1, 1, 0], [0, 0, 0]], [[1, 1, 1], [0, 0, 1]]]
     assert found.categories.tolist() == [[3, -1], [0, -1]]
     assert found.areas.tolist() == [[2, 0], [4, 0]]
@@ -39,13 +39,13 @@ def test_the_bound_is_on_calibrated_scores() -> None:
         calibrated(torch.tensor([[0.5, 0.9]]), 1.0, 2.1972246), torch.tensor([[0.9, 0.98780]]),
         atol=1e-4, rtol=0,
     )  # fmt: skip
-    kept = settled(batch(), MergeSettings(void_below=0.8, calibration=(1.0, 2.1972246)))
+    kept = calibrate_and_void(batch(), MergeSettings(void_below=0.8, calibration=(1.0, 2.1972246)))
     assert kept.categories.tolist() == [[3, 1], [0, -1]]
 
 
 def test_scores_that_are_no_numbers_stay() -> None:
     given = batch()._replace(scores=torch.tensor([[float("nan"), 0.4], [0.6, 0.0]]))
-    found = settled(given, MergeSettings(void_below=0.5, calibration=(0.5, 0.0)))
+    found = calibrate_and_void(given, MergeSettings(void_below=0.5, calibration=(0.5, 0.0)))
     assert found.scores[0, 0].isnan() and found.categories[0].tolist() == [3, -1]
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from pansight.merging import Candidates, Form, keep_first, merge_by_argmax, tiling
+from pansight.merging import Candidates, Form, merge_by_argmax, tiling, top_k_kept
 from pansight.models.preprocess import Sizes
 from pansight.panoptic import PanopticBatch
 
@@ -302,7 +302,7 @@ def test_of_equal_masks_the_first_wins(which: Form) -> None:
 
 
 @pytest.mark.parametrize("which", FORMS)
-def test_large_logits_do_not_lose_a_contest(which: Form) -> None:
+def test_large_logits_do_not_lose_pixels(which: Form) -> None:
     """The room for rounding grows with the logits."""
     generator = torch.Generator().manual_seed(11)
     logits = 1e4 * torch.randn(5, 9, 9, generator=generator)
@@ -379,15 +379,15 @@ def test_masks_with_gradients_after_a_run_in_inference_mode(which: Form) -> None
 
 @settings(max_examples=30, deadline=None)
 @given(rows=st.lists(st.lists(st.booleans(), min_size=6, max_size=6), min_size=1, max_size=4))
-def test_keep_first_lists_kept_queries_in_order(rows: list[list[bool]]) -> None:
+def test_top_k_kept_lists_kept_queries_in_order(rows: list[list[bool]]) -> None:
     kept = torch.tensor(rows)
-    order = keep_first(kept, "pruned")
+    order = top_k_kept(kept, "pruned")
     most = max(1, max(sum(row) for row in rows))
     assert order.shape == (len(rows), most)
     for row, numbers in zip(rows, order.tolist(), strict=True):
         wanted = [query for query, keep in enumerate(row) if keep]
         assert numbers[: len(wanted)] == wanted
         assert len(set(numbers)) == most
-    assert torch.equal(keep_first(kept, "fixed")[:, :most], order)
-    assert keep_first(kept, "fixed").shape == kept.shape
-    assert torch.equal(keep_first(kept, "fixed", 1), order[:, :1])
+    assert torch.equal(top_k_kept(kept, "fixed")[:, :most], order)
+    assert top_k_kept(kept, "fixed").shape == kept.shape
+    assert torch.equal(top_k_kept(kept, "fixed", 1), order[:, :1])

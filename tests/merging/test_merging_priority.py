@@ -9,8 +9,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pansight.merging import Form, PriorityRule, SoftMasks, merge_by_priority
+from pansight.merging import Form, PriorityRule, SoftMasks, merge_by_priority, priority
 from pansight.merging import priority_pruned as pruned
+from pansight.merging.room import Room
 from pansight.merging.sizes import Sizes
 from pansight.merging.tiles import upsample
 from pansight.merging.upsampling import interpolated
@@ -271,10 +272,9 @@ def test_what_is_not_remembered_is_worked_out_anew() -> None:
     expected = merge_by_priority(masks, semantics, sizes, THINGS, rule, "pruned")
     assert (expected.categories == 1).sum() > 4
     for pixels, pairs, floats in [(0, 1 << 22, 1 << 18), (6000, 1 << 22, 5000), (1 << 24, 3000, 1 << 14)]:
+        room = Room(chunk=floats, masks=floats, pixels=pixels, pairs=pairs)
         with (
-            mock.patch.object(pruned, "PIXELS", pixels),
-            mock.patch.object(pruned, "PAIRS", pairs),
-            mock.patch.object(pruned, "CHUNK_FLOATS", floats),
+            mock.patch.object(priority, "room_for", return_value=room),
             mock.patch.object(pruned, "_look", wraps=pruned._look) as look,
         ):
             batch = merge_by_priority(masks, semantics, sizes, THINGS, rule, "pruned")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from pansight.merging import Form, semantics
+from pansight.merging.room import Room
 from pansight.merging.semantics import chunk_size, semantic_argmax
 from pansight.merging.sizes import Sizes
 from pansight.merging.upsampling import interpolated
@@ -45,7 +46,7 @@ def test_is_the_argmax_of_the_whole(
     if output != valid:
         whole = F.interpolate(whole, size=output, mode="bilinear", align_corners=False)
     pixels = 2 * max(padded[0] * padded[1], output[0] * output[1])
-    with mock.patch.object(semantics, "CHUNK_FLOATS", most * pixels):
+    with mock.patch.object(semantics, "room_for", return_value=Room(semantics=most * pixels)):
         best = semantic_argmax(logits, Sizes(padded, [valid] * 2, [output] * 2), "pruned")
     fixed = semantic_argmax(logits, Sizes(padded, [valid] * 2, [output] * 2), "fixed")
     assert best.dtype == fixed.dtype == torch.int32
@@ -64,7 +65,9 @@ def test_chunks_of_real_maps_change_no_bit(output: tuple[int, int], most: int) -
     """From 128 rows and columns together on, as are all that need chunks, torch rounds all channels alike."""
     logits = (3 * torch.randn(2, 19, 20, 30, generator=torch.Generator().manual_seed(most))).round()
     sizes = Sizes((80, 120), [(77, 113)] * 2, [output] * 2)
-    with mock.patch.object(semantics, "CHUNK_FLOATS", most * 2 * max(80 * 120, output[0] * output[1])):
+    with mock.patch.object(
+        semantics, "room_for", return_value=Room(semantics=most * 2 * max(80 * 120, output[0] * output[1]))
+    ):
         best = semantic_argmax(logits, sizes, "pruned")
     assert torch.equal(best, interpolated(logits, (80, 120), (77, 113), output).argmax(1).int())
 

@@ -148,7 +148,7 @@ def test_every_problem_is_listed_by_file(write_set: WriteSet, tmp_path: Path, ex
         f"{p / '2.png'} (image 2 of prediction.json): id 5 is in the picture but not in segments_info",
         f"{p / '2.png'} (image 2 of prediction.json): id 6 is in segments_info but not in the picture",
         f"{p / '3.png'}: no such file",
-        f"{p / '4.png'}: a picture of mode P holds no segment ids; save it as 8-bit RGB",
+        f"{p / '4.png'}: an image of mode P holds no segment ids; save it as 8-bit RGB",
         f"{t / '5.png'}: cannot be read",
         f"{t / '5.png'} (image 5 of truth.json): segment 5 lacks iscrowd",
         f"{p / '6.png'} (image 6 of prediction.json): the prediction is 4 x 9 pixels, the truth 4 x 2",

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from pansight.categories import Categories, Category
 from pansight.errors import CategoryError, InputError
-from pansight.metrics import EvaluationWarning, PanopticQuality, PanopticQualityResult
+from pansight.metrics import Evaluation, EvaluationWarning, PanopticQuality, PanopticQualityResult
 from pansight.metrics.distributed import all_reduce
+from pansight.panoptic import PanopticMap
 
 CAR = 3
 
@@ -23,7 +24,7 @@ PROGRAM = """
 import json, sys, warnings
 import torch.distributed as dist
 sys.path.insert(0, {tests!r})
-from test_distributed import part_of
+from test_distributed import evaluation_of, part_of
 from pansight.categories import Categories, Category
 from pansight.errors import CategoryError
 from pansight.metrics.distributed import all_reduce
@@ -40,7 +41,11 @@ try:
     refused = ""
 except CategoryError as error:
     refused = str(error)
-print(json.dumps({{"result": result.to_json(), "own": own.images, "refused": refused}}))
+whole = all_reduce(evaluation_of(categories, rank))
+alone = evaluation_of(categories, 0)
+alone.merge(evaluation_of(categories, 1))
+alike = json.dumps(whole.compute().to_json()) == json.dumps(alone.compute().to_json()) and whole.images == 5
+print(json.dumps({{"result": result.to_json(), "own": own.images, "refused": refused, "alike": alike}}))
 dist.destroy_process_group()
 """
 
@@ -61,6 +66,23 @@ def part_of(categories: Categories, rank: int, exact: bool = False) -> PanopticQ
             truth_name=f"image {image} of process {rank}",
         )
     return quality
+
+
+def evaluation_of(categories: Categories, rank: int) -> Evaluation:
+    """What process `rank` sees, with every measure: two images, or three."""
+    evaluation = Evaluation(categories, boundary=True, bootstrap=20, average_precision=True, segments=True)
+    for image in range(2 + rank):
+        generator = np.random.default_rng([rank, image])
+        truth = np.full((20, 30), 5, dtype=np.int32)
+        truth[:, 15:] = 6
+        predicted = np.full_like(truth, 1)
+        predicted[:, int(generator.integers(12, 18)) :] = 2
+        evaluation.update(
+            PanopticMap.from_table(predicted, [(1, 0, float(generator.random())), (2, 1, 0.9)], categories),
+            PanopticMap.from_table(truth, [(5, 0), (6, 1)], categories),
+            f"image {image} of process {rank}",
+        )
+    return evaluation
 
 
 def quiet(quality: PanopticQuality) -> PanopticQualityResult:
@@ -98,6 +120,7 @@ def test_two_processes_get_the_same_whole(tmp_path: Path) -> None:
         assert answer["result"] == json.loads(json.dumps(expected.to_json()))
         assert answer["own"] == 2 * rank, "what a process has seen itself must stay"
         assert "process 1 evaluates" in answer["refused"] and "make both alike" in answer["refused"]
+        assert answer["alike"], "every measure of both processes' images is what one process finds"
 
 
 def test_one_process_alone_gets_a_copy(categories: Categories) -> None:
@@ -143,8 +166,8 @@ def test_a_state_is_a_copy_that_survives_json(categories: Categories) -> None:
     [
         ({"counts": np.zeros((5, 3), np.int64)}, r"counts of int64 \[5, 3\] do not belong to 4 categories"),
         ({"counts": np.zeros((5, 4))}, "counts of float64"),
-        ({"images": "many"}, "no state of a panoptic quality"),
-        ({"remarks": 3}, "no state of a panoptic quality"),
+        ({"images": "many"}, "not a state of a panoptic quality"),
+        ({"remarks": 3}, "not a state of a panoptic quality"),
     ],
 )
 def test_what_is_no_state_is_refused(categories: Categories, change: dict[str, Any], message: str) -> None:
@@ -152,7 +175,7 @@ def test_what_is_no_state_is_refused(categories: Categories, change: dict[str, A
     with pytest.raises(InputError, match=message):
         PanopticQuality.from_state(categories, {**state, **change})
     del state["exact"]
-    with pytest.raises(InputError, match="no state of a panoptic quality"):
+    with pytest.raises(InputError, match="not a state of a panoptic quality"):
         PanopticQuality.from_state(categories, state)
 
 

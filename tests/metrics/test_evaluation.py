@@ -112,7 +112,7 @@ def test_worst_pictures(categories: Categories, make_pair: MakePair) -> None:
         assert 100 * picture.pq + picture.lost.total == pytest.approx(100, abs=1e-9)
         assert picture.to_json()["lost"].keys() == set(CAUSES)
     assert evaluation_of(categories, *pairs, keep_worst=0).compute().worst == ()
-    with pytest.raises(InputError, match="cannot keep -1 pictures"):
+    with pytest.raises(InputError, match="cannot keep -1 images"):
         Evaluation(categories, keep_worst=-1)
 
 

@@ -231,9 +231,9 @@ def test_rule_7_all_problems_of_an_image_at_once(categories: Categories, exact: 
         quality.update_coco(row((3, 4), (4, 2)), prediction, row((1, 4), (2, 2)), truth, "p.png", "t.png")
     assert caught.value.problems == [
         "t.png: segment 2 lacks iscrowd",
-        "t.png: entry 2 of segments_info is no object",
+        "t.png: entry 2 of segments_info is not an object",
         "p.png: segment 5 lacks category_id",
-        "p.png: segment '7' has an id that is no whole number",
+        "p.png: segment '7' has an id that is not a whole number",
         "p.png: segment 3 has category_id 9999, which custom does not have",
         "p.png: id 4 is in the picture but not in segments_info",
         "p.png: id 6 is in segments_info but not in the picture",

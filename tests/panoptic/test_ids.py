@@ -40,7 +40,7 @@ def test_known_value() -> None:
 
 @pytest.mark.parametrize("bad", [-1, ID_LIMIT])
 def test_ids_that_do_not_fit_are_refused(bad: int) -> None:
-    with pytest.raises(InputError, match=r"do not fit in an RGB picture; renumber") as caught:
+    with pytest.raises(InputError, match=r"do not fit in an RGB image; renumber") as caught:
         ids_to_rgb(np.array([[0, bad]]))
     assert "\n" not in str(caught.value)
 

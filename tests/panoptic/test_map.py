@@ -217,7 +217,7 @@ def test_batch_to_maps() -> None:
 
 
 def test_batch_refuses_what_does_not_fit() -> None:
-    with pytest.raises(InputError, match="1 sizes for a batch of 2 pictures"):
+    with pytest.raises(InputError, match="1 sizes for a batch of 2 images"):
         batch().to_maps(CITY, [(3, 4)])
     broken = batch()
     broken.ids[0, 0, 0] = 2

@@ -363,7 +363,7 @@ def test_what_is_unclear_is_refused_with_a_hint(source: Any, hint: str) -> None:
 
 def test_what_cannot_be_a_picture_is_told() -> None:
     unchecked: Any = getattr(read_image, "__wrapped__", read_image)  # without the checks of annotations
-    with pytest.raises(InputError, match="a dict is no image"):
+    with pytest.raises(InputError, match="a dict is not an image"):
         unchecked({})
 
 

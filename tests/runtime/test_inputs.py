@@ -60,7 +60,7 @@ def test_an_empty_folder_spoils_no_pattern(album: Path) -> None:
     pictures, problems = find_pictures(["[bf]*.jpg"])
     assert [path.name for path in pictures] == ["b.jpg", "broken.jpg"]
     assert len(problems) == 1
-    assert problems[0].startswith("folder.jpg: no pictures in this folder")
+    assert problems[0].startswith("folder.jpg: no images in this folder")
 
 
 def test_a_name_goes_before_a_pattern(album: Path) -> None:
@@ -82,7 +82,7 @@ def test_what_stands_for_nothing_is_told(album: Path) -> None:
     (album / "empty").mkdir()
     pictures, problems = find_pictures(["empty", "c.png", "*.bmp", "nobody\n*"])
     assert pictures == [Path("c.png")]
-    assert ["empty: no pictures" in problems[0], "*.bmp: nothing matches" in problems[1]] == [True, True]
+    assert ["empty: no images" in problems[0], "*.bmp: nothing matches" in problems[1]] == [True, True]
     assert problems[2].startswith("nobody\\n*: ")
     assert find_pictures([""])[0] == []
     assert found("x" * 300 + ".jpg") == ["x" * 300 + ".jpg"]  # whoever opens it says what is wrong with it

@@ -160,7 +160,7 @@ def test_a_share_has_an_upper_end() -> None:
 
 
 def test_values_that_make_no_sense(small_model: YOSO) -> None:
-    with pytest.raises(InputError, match="batch size 0"):
+    with pytest.raises(InputError, match="batch size must be 1 or more, got 0"):
         Segmenter(TorchEngine(small_model, device="cpu"), batch_size=0)
     unchecked: Any = TorchEngine
     with pytest.raises((InputError, TypeError)):
@@ -252,7 +252,7 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     for absent in ("cuda", "cuda:0", "mps", torch.device("cuda")):
         with pytest.raises(DeviceError, match="there is no device"):
             choose_device(absent)
-    with pytest.raises(DeviceError, match="'gpu' is no device"):
+    with pytest.raises(DeviceError, match="'gpu' is not a device"):
         choose_device("gpu")
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert choose_device().type == "mps"

@@ -58,19 +58,30 @@ def test_start_takes_all_weights_of_the_same_categories(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [5, len(SCENES)])
-def test_start_with_other_categories_leaves_class_layers_fresh(tmp_path: Path, count: int) -> None:
+def test_start_with_other_categories_keeps_the_rows_of_equal_names(tmp_path: Path, count: int) -> None:
     path = tmp_path / "start.safetensors"
     source = saved(path, SCENES)
     others = Categories(list(Categories.builtin("coco"))[:count], "others")
     torch.manual_seed(5)
     fresh = build_model(ModelChoice(config=SMALL), others).state_dict()
     torch.manual_seed(5)
-    model = build_model(ModelChoice(config=SMALL, start=str(path)), others)
-    classes = {key for key in fresh if "fc_cls" in key or "empty_weight" in key}
-    assert len(classes) == 5
+    said: list[str] = []
+    model = build_model(ModelChoice(config=SMALL, start=str(path)), others, said.append)
+    same = [name for name in others.names if name in SCENES.names]
+    assert {"person", "car", "motorcycle"} <= set(same)
+    (line,) = said
+    assert f"{', '.join(same)} ({len(same)} of {count})" in line and "begun anew: bicycle" in line
+    rows = model.class_rows()
+    assert len(rows) == 5
     for key, tensor in model.state_dict().items():
-        expected = fresh[key] if key in classes else source.state_dict()[key]
-        assert torch.equal(tensor, expected), key
+        if key not in rows:
+            assert torch.equal(tensor, source.state_dict()[key]), key
+            continue
+        for row, label in enumerate(rows[key]):
+            theirs = source.class_rows()[key]
+            known = label in theirs
+            expected = source.state_dict()[key][theirs.index(label)] if known else fresh[key][row]
+            assert torch.equal(tensor[row], expected), (key, label)
 
 
 def test_start_of_another_architecture_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pansight.errors import CheckpointError, InputError
-from pansight.training.checkpoints import WholeFiles, read_checkpoint
+from pansight.training.checkpoints import WholeFiles, read_checkpoint, resume_point, set_aside
 
 CONTENT = {"state_dict": {"a": torch.arange(4.0)}, "global_step": 3, "optimizer_states": []}
 
@@ -61,3 +61,64 @@ def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="cannot be read"):
         read_checkpoint(path)
     assert not (tmp_path / "touched").exists()
+
+
+def checkpoints(folder: Path) -> Path:
+    """Three, one after the other; of each the last and the one before it are kept."""
+    for step in (1, 2, 3):
+        WholeFiles().save_checkpoint({**CONTENT, "global_step": step}, folder / "last.ckpt")
+    return folder / "last.ckpt"
+
+
+def test_the_one_before_is_kept(tmp_path: Path) -> None:
+    last = checkpoints(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["last.ckpt", "previous.ckpt"]
+    assert read_checkpoint(last)["global_step"] == 3
+    assert read_checkpoint(tmp_path / "previous.ckpt")["global_step"] == 2
+    assert resume_point(tmp_path) == (last, None)
+
+
+def test_a_file_system_without_links_keeps_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", refuse)
+    checkpoints(tmp_path)
+    assert read_checkpoint(tmp_path / "previous.ckpt")["global_step"] == 2
+
+
+@pytest.mark.parametrize("damage", ["cut off", "a flipped bit", "empty", "gone", "something else"])
+def test_what_is_damaged_is_passed_over(tmp_path: Path, damage: str) -> None:
+    last = checkpoints(tmp_path)
+    content = bytearray(last.read_bytes())
+    content[content.index(torch.arange(4.0).numpy().tobytes()) + 5] ^= 1
+    left: dict[str, bytes] = {
+        "cut off": bytes(content[:-500]),
+        "a flipped bit": bytes(content),
+        "something else": b"hello",
+    }
+    last.write_bytes(left.get(damage, b""))
+    if damage == "gone":
+        last.unlink()
+    found = resume_point(tmp_path)
+    assert found is not None and found[0] == tmp_path / "previous.ckpt"
+    assert found[1] is not None and found[1].endswith("going on from previous.ckpt, step 2")
+    assert ("is missing" if damage == "gone" else "last.ckpt") in found[1]
+    set_aside(tmp_path, found[0])
+    assert not last.exists() and (tmp_path / "damaged.ckpt").exists() == (damage != "gone")
+    # the next one takes the place of the last, and what was used stays the one before
+    WholeFiles().save_checkpoint({**CONTENT, "global_step": 4}, last)
+    assert read_checkpoint(tmp_path / "previous.ckpt")["global_step"] == 2
+
+
+def test_numbered_ones_are_looked_at_last(tmp_path: Path) -> None:
+    checkpoints(tmp_path)
+    WholeFiles().save_checkpoint({**CONTENT, "global_step": 1}, tmp_path / "step-00000001.ckpt")
+    for name in ("last.ckpt", "previous.ckpt"):
+        (tmp_path / name).write_bytes(b"PK")
+    found = resume_point(tmp_path)
+    assert found is not None and found[0].name == "step-00000001.ckpt"
+    (tmp_path / "step-00000001.ckpt").unlink()
+    with pytest.raises(CheckpointError, match=r"last\.ckpt cannot be read"):
+        resume_point(tmp_path)
+    assert resume_point(tmp_path / "nowhere") is None

@@ -103,3 +103,14 @@ def test_a_small_set_with_a_broken_image_is_refused_before_the_first_step(
     with pytest.raises(DataError, match=r"1 of 4 images looked at cannot be read: .*p3\.jpg"):
         training(broken)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_a_resumed_training_does_not_take_from_a_recipe_is_told(
+    shared_data: Path, training: Run, tmp_path: Path
+) -> None:
+    case = shared_data / "cases" / "sound"
+    training(case)
+    assert not lines(training(case, "--resume"))
+    other = shutil.copytree(case, tmp_path / "other")
+    (told,) = lines(training(other, "--resume"))
+    assert "has other data, which were not taken" in told and "--set KEY=VALUE" in told

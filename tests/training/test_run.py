@@ -2,8 +2,6 @@
 
 import csv
 import io
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +14,7 @@ from rich.console import Console
 
 from pansight.errors import CheckpointError, DataError, InputError, PansightError
 from pansight.models.yoso import YOSO
-from pansight.training.checkpoints import TrainingInterruptedError, read_checkpoint
+from pansight.training.checkpoints import read_checkpoint
 from pansight.training.config import TrainConfig
 from pansight.training.module import TrainingModule
 from pansight.training.run import train
@@ -145,29 +143,6 @@ def test_gradients_that_are_not_finite_change_nothing(
         train(tiny(), tmp_path / "run", sources=sources, console=quiet())
 
 
-def test_ctrl_c_saves_and_the_training_goes_on(
-    tiny: Tiny, sources: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = train(tiny(), tmp_path / "whole", sources=sources, console=quiet())
-    losses, calls = YOSO.losses, []
-
-    def pressed(self: YOSO, outputs: Any, targets: Any) -> Any:
-        calls.append(1)
-        if len(calls) == 2:
-            os.kill(os.getpid(), signal.SIGINT)
-        return losses(self, outputs, targets)
-
-    before = signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr(YOSO, "losses", pressed)
-    with pytest.raises(TrainingInterruptedError) as caught:
-        train(tiny(), tmp_path / "run", sources=sources, console=quiet())
-    assert caught.value.step == 2
-    assert caught.value.path == tmp_path / "run" / "last.ckpt"
-    assert signal.getsignal(signal.SIGINT) == before, "Ctrl-C is the program's again"
-    resumed = train(tiny(), tmp_path / "run", resume=True, sources=sources, console=quiet())
-    assert equal(whole, resumed)
-
-
 def test_options_may_change_on_resume(tiny: Tiny, sources: Sources, tmp_path: Path) -> None:
     train(tiny(steps=1), tmp_path / "run", sources=sources, console=quiet())
     changed = tiny(steps=2, optimizer={"learning_rate": 5e-4, "one_rate": True, "weight_decay": 0.3})
@@ -195,7 +170,7 @@ def test_numbered_checkpoints_are_kept_and_forgotten(tiny: Tiny, sources: Source
     config = tiny(steps=5, checkpoint_every=1, keep_checkpoints=2)
     train(config, tmp_path / "run", sources=sources, console=quiet())
     names = sorted(path.name for path in (tmp_path / "run").glob("*.ckpt"))
-    assert names == ["last.ckpt", "step-00000004.ckpt", "step-00000005.ckpt"]
+    assert names == ["last.ckpt", "previous.ckpt", "step-00000004.ckpt", "step-00000005.ckpt"]
 
 
 def test_a_checkpoint_that_cannot_be_written_does_not_end_the_training(

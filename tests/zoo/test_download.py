@@ -279,7 +279,7 @@ def test_the_library_logs_and_prints_nothing(
         fetch(server.file(), tmp_path)
     assert capfd.readouterr() == ("", "")
     first, *later = [record for record in caplog.records if hasattr(record, "download")]
-    assert first.getMessage() == f"downloading {server.file().url}"
+    assert first.getMessage() == f"downloading {server.file().url} (licence: not stated)"
     done = [record.__dict__["done"] for record in later]
     assert done and done == sorted(done) and done[-1] == len(server.content)
     assert {record.__dict__["download"] for record in later} == {"weights.pth"}
@@ -296,7 +296,7 @@ def test_the_command_line_draws_a_line_for_a_log_and_a_bar_for_a_terminal(
         if terminal:
             assert "weights.pth" in output.getvalue() and "1.0/1.0 MB" in output.getvalue()
         else:
-            assert output.getvalue() == f"downloading {server.file().url}\n"
+            assert output.getvalue() == f"downloading {server.file().url} (licence: not stated)\n"
     assert not logging.getLogger("pansight").handlers
 
 

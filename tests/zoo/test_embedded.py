@@ -30,6 +30,7 @@ def record_of(name: str) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((BENCHMARKS / name / "figures.json").read_text())
     return content
 
+
 PHOTOGRAPHS = ("panoptic-fcn-photo", "yoso-photo")
 
 

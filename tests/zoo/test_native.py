@@ -256,3 +256,13 @@ def test_the_file_has_the_permissions_of_any_new_file(saved: Path) -> None:
     plain = saved.parent / "plain"
     plain.touch()
     assert saved.stat().st_mode == plain.stat().st_mode
+
+
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module.", "module._orig_mod."])
+def test_what_compiling_and_wrapping_put_before_keys_is_taken_off(
+    saved: Path, prefix: str, make_model: Callable[..., Any], same: Callable[..., bool]
+) -> None:
+    with safe_open(saved, framework="pt") as file:
+        metadata = file.metadata()
+    save_file({f"{prefix}{key}": value for key, value in load_file(saved).items()}, saved, metadata)
+    assert same(make_model(), load_native(saved))

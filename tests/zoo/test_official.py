@@ -276,7 +276,7 @@ def zip_of(name: str, content: str) -> bytes:
     ("content", "says"),
     [
         (b"", "is empty"),
-        (b"just some text\n", "is no weights file"),
+        (b"just some text\n", "is not a weights file"),
         (b"\n <!DOCTYPE html><html>Sign in</html>", "is a web page"),
         (b"<?xml version='1.0'?>", "is a web page"),
         (zip_of("readme.txt", "hello"), "as weights"),
@@ -288,7 +288,7 @@ def zip_of(name: str, content: str) -> bytes:
         (b"\x80\x04\x93.", "damaged"),
         (b"\x80\x02h\x05.", "damaged"),
         (b"\x80\x02c__main__\nThing\n.", "asks for __main__.Thing"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(50), "is no weights file"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(50), "is not a weights file"),
         (b"\x10" + bytes(7) + b'{"a": 1}       ', "safetensors"),
         (b"\xff" * 7 + b"\x7f{", "safetensors"),
         (pickle.dumps([1, 2], protocol=2), "no weights by name"),

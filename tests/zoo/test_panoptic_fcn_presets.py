@@ -8,12 +8,12 @@ import torch
 
 from pansight.errors import CheckpointError, CheckpointWarning
 from pansight.models.panoptic_fcn import PanopticFCNConfig
+from pansight.models.panoptic_fcn.presets import panoptic_fcn_presets
 from pansight.training.config import DataOnDisk
 from pansight.training.recipes import make_config, read_recipe, with_options
 from pansight.zoo import load_model, preset
 from pansight.zoo.methods import construct, parameter_count
 from pansight.zoo.official import recognise
-from pansight.zoo.panoptic_fcn_presets import panoptic_fcn_presets
 
 
 def blank(name: str) -> Any:

@@ -14,7 +14,7 @@ from pansight.models.preprocess import Preprocess
 from pansight.models.yoso import YOSOMergeSettings
 from pansight.zoo import available, build, cache, load_model, preset, presets, save_native
 from pansight.zoo.methods import construct
-from pansight.zoo.spec import ReleasedFile
+from pansight.zoo.spec import ModelSpec, ReleasedFile
 
 
 @pytest.fixture
@@ -36,19 +36,23 @@ def zoo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make_spec: Callable[...
     return specs
 
 
+def where(spec: ModelSpec) -> str:
+    return cache.weights_state(spec.embedded, [file.name for file in spec.weights])
+
+
 def test_a_name_downloads_once_and_loads(
     zoo: list[Any], server: Any, tmp_path: Path, make_model: Callable[..., Any], same: Callable[..., bool]
 ) -> None:
     torch.save({"model": make_model().state_dict()}, tmp_path / "released.pth")
     server.content = (tmp_path / "released.pth").read_bytes()
     zoo[0] = dataclasses.replace(zoo[0], weights=(server.file(),))
-    assert cache.where(zoo[0]) == "to download"
+    assert where(zoo[0]) == "to download"
     for _ in range(2):
         model = load_model("small")
         assert same(model, make_model())
         assert model.preprocess == zoo[0].preprocess
     assert len(server.requests) == 1
-    assert cache.where(zoo[0]) == "cached"
+    assert where(zoo[0]) == "cached"
 
 
 def test_a_released_file_that_is_no_weights_file_is_named(
@@ -56,7 +60,7 @@ def test_a_released_file_that_is_no_weights_file_is_named(
 ) -> None:
     server.content = b"not found, but politely"
     zoo[0] = dataclasses.replace(zoo[0], weights=(server.file(),))
-    with pytest.raises(CheckpointError, match=r"home.weights.weights\.pth is no weights file"):
+    with pytest.raises(CheckpointError, match=r"home.weights.weights\.pth is not a weights file"):
         load_model("small")
 
 
@@ -121,7 +125,7 @@ def test_a_name_with_a_native_file(zoo: list[Any], tmp_path: Path, make_model: C
 
 
 def test_a_name_without_weights(zoo: list[Any]) -> None:
-    assert cache.where(zoo[1]) == "none"
+    assert where(zoo[1]) == "none"
     with pytest.raises(CheckpointError, match="small-wide has no published weights; give a weights file"):
         load_model("small-wide")
 
@@ -141,7 +145,7 @@ def test_an_embedded_model_says_itself_what_it_is(
     spec = available()[0]
     assert (spec.name, spec.description, spec.categories_name) == ("yoso-tiny", "small and here", "garden")
     assert [(figure.pq, figure.source) for figure in spec.figures] == [(81.5, "figure of its training")]
-    assert cache.where(spec) == "embedded"
+    assert where(spec) == "embedded"
     assert same(load_model("yoso-tiny"), make_model())
 
 

@@ -50,7 +50,7 @@ class Row:
     @property
     def name(self) -> str:
         """Of the model, without its folder."""
-        return Path(self.subject.model).stem
+        return self.subject.name
 
     def stage(self, stage: str) -> list[float]:
         """Milliseconds of one stage, one a round."""
@@ -116,9 +116,9 @@ def run(
         images: list[Path] = []
         loaded: dict[tuple[str, bool], PanopticModel] = {}
         for subject in subjects:
-            progress(f"preparing {Path(subject.model).stem} on {subject.engine}", 0, 1)
+            progress(f"preparing {subject.name} on {subject.engine}", 0, 1)
             key = (subject.model, subject.random)
-            if not subject.is_artefact and key not in loaded:
+            if not (subject.is_artefact or subject.is_rival) and key not in loaded:
                 loaded[key] = subject.load()
             engine = subject.open(loaded.get(key))
             for size in sizes:

@@ -1,18 +1,21 @@
 """What is benchmarked: a model on an engine in a precision, opened the same way in every process."""
 
+import importlib.util
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 import torch
 
-from pansight.errors import InputError
+from pansight.errors import InputError, MissingExtraError
 from pansight.models.base import PanopticModel
 from pansight.runtime.engines.network_engine import NetworkEngine
 from pansight.runtime.engines.opening import CONVERTED, RUNTIMES, TORCH_MODES, EngineOptions, open_engine
 from pansight.runtime.engines.protocol import Engine
 from pansight.runtime.engines.torch_engine import Precision, TorchEngine
+from pansight.runtime.engines.whole_engine import WholeEngine
 from pansight.zoo import build, load_model
+from pansight.zoo.hub import title_of
 from pansight.zoo.presets import names, preset
 
 SEED = 0
@@ -41,6 +44,16 @@ class Subject:
         """Whether `model` is an exported file."""
         return any(Path(self.model).suffix in runtime.suffixes for runtime in RUNTIMES.values())
 
+    @property
+    def is_rival(self) -> bool:
+        """Whether `model` is an adapter to another library's model, FILE.py:NAME."""
+        return ".py:" in self.model
+
+    @property
+    def name(self) -> str:
+        """Of the model, without its folder."""
+        return self.model.rpartition(":")[2] if self.is_rival else title_of(self.model)
+
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
         return asdict(self)
@@ -58,6 +71,8 @@ class Subject:
         """The engine; `model` saves loading it again. Raises InputError for what does not go together."""
         if self.threads is not None:
             torch.set_num_threads(self.threads)
+        if self.is_rival:
+            return rival(self.model)
         options = EngineOptions(device=self.device, resize=as_rule(self.resize), threads=self.threads)
         if self.is_artefact:
             return open_engine(self.model, self.engine, options)
@@ -69,7 +84,7 @@ class Subject:
                 )
             from pansight.export.cache import converted
 
-            return converted(model, self.engine, Path(self.model).stem, options)
+            return converted(model, self.engine, title_of(self.model), options)
         if self.engine not in TORCH_MODES:
             known = ", ".join((*TORCH_MODES, *CONVERTED))
             raise InputError(f"engine {self.engine!r} is unknown; use {known}")
@@ -81,8 +96,32 @@ class Subject:
             mode=TORCH_MODES[self.engine],  # type: ignore[arg-type]
             precision=self.precision,  # type: ignore[arg-type]
             resize=options.resize,
-            name=Path(self.model).stem,
+            name=title_of(self.model),
         )
+
+
+def rival(location: str) -> Engine:
+    """The engine that FILE.py:NAME names in its `ENGINES`. Raises InputError for what is not there.
+
+    The file is run: it is the caller's own, as a script that he starts would be.
+    """
+    file, _, name = location.rpartition(":")
+    if not Path(file).is_file():
+        raise InputError(f"{file}: no such file; adapters are in benchmarks/rivals")
+    spec = importlib.util.spec_from_file_location(f"pansight_rival_{Path(file).stem}", file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    engines = getattr(module, "ENGINES", {})
+    if name not in engines:
+        raise InputError(f"{file} has no {name}; it has {', '.join(engines) or 'no ENGINES'}")
+    try:
+        engine: Engine = engines[name]()
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{name} needs {error.name}, which Pansight does not depend on: pip install {error.name}"
+        ) from error
+    return engine
 
 
 def as_rule(text: str) -> Any:
@@ -96,14 +135,14 @@ def as_rule(text: str) -> Any:
 
 def precision_of(engine: Engine) -> str:
     """What the engine computes in."""
-    if isinstance(engine, NetworkEngine):
+    if isinstance(engine, NetworkEngine | WholeEngine):
         return engine.session.description.precision
     return str(getattr(engine, "precision", "float32"))
 
 
 def engine_name(engine: Engine, asked: str) -> str:
     """What runs an artefact that was opened with `auto`; else what was asked for."""
-    if isinstance(engine, NetworkEngine):
+    if isinstance(engine, NetworkEngine | WholeEngine):
         return {
             "OnnxRuntimeSession": "onnxruntime",
             "OpenVINOSession": "openvino",

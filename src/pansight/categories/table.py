@@ -1,7 +1,7 @@
 """What the pixels can be: names, things and stuff, colours, and data-set ids <-> contiguous indices.
 
-Models, metrics and maps speak of a category by its contiguous index 0..N-1, its position in a `Categories`.
-Files speak of it by the data set's own id. This module is the only place where the two meet.
+Models, metrics and maps number a category by its contiguous index 0..N-1, its position in a `Categories`.
+Files number it by the data set's own id. This module is the only place where the two meet.
 """
 
 import difflib
@@ -33,6 +33,9 @@ class Category:
     """One class of things (countable) or stuff (not countable).
 
     `dataset_id` is the number that the data set's files use; `color` is RGB, 0..255.
+
+        >>> Category("car", True, 26, (0, 0, 142)).is_thing
+        True
     """
 
     name: str
@@ -47,6 +50,10 @@ class Categories(Sequence[Category]):
 
     Names and data-set ids are unique. Two sets are equal when their categories are, whatever the sets are
     called. The arrays are read-only and computed once.
+
+        >>> coco = Categories.builtin("coco")
+        >>> len(coco), coco[0].name, len(coco.thing_indices)
+        (133, 'person', 80)
     """
 
     def __init__(self, items: Iterable[Category], name: str = "custom") -> None:
@@ -69,7 +76,7 @@ class Categories(Sequence[Category]):
                 )
             if len(item.color) != 3 or not all(0 <= channel <= 255 for channel in item.color):
                 raise CategoryError(
-                    f"color {item.color} of category {item.name!r} is no RGB triple; use values 0..255"
+                    f"color {item.color} of category {item.name!r} is not an RGB triple; use values 0..255"
                 )
 
     @classmethod
@@ -94,7 +101,7 @@ class Categories(Sequence[Category]):
         except OSError as error:
             raise CategoryError(f"cannot read {path}: {error.strerror or error}; check the path") from error
         except (ValueError, RecursionError) as error:
-            raise CategoryError(f"{path} is no JSON file ({error}); give a COCO-panoptic JSON") from error
+            raise CategoryError(f"{path} is not a JSON file ({error}); give a COCO-panoptic JSON") from error
         rows = content.get("categories") if isinstance(content, dict) else content
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise CategoryError(f'{path} has no list of "categories"; give a COCO-panoptic JSON')
@@ -225,7 +232,11 @@ class Categories(Sequence[Category]):
 
 
 def read_categories(name_or_file: str) -> Categories:
-    """The built-in set so called, else the categories in a JSON. Raises CategoryError when it is neither."""
+    """The built-in set so called, else the categories in a JSON. Raises CategoryError when it is neither.
+
+    >>> len(read_categories("cityscapes"))
+    19
+    """
     if name_or_file in BUILTIN:
         return Categories.builtin(name_or_file)
     if not Path(name_or_file).exists():
@@ -263,7 +274,7 @@ def read_flag(value: Any) -> bool:
 def _as_color(value: Any) -> tuple[int, int, int]:
     red, green, blue = (int(channel) for channel in value)
     if not all(0 <= channel <= 255 for channel in (red, green, blue)):
-        raise ValueError(f"color {[red, green, blue]} is no RGB triple of 0..255")
+        raise ValueError(f"color {[red, green, blue]} is not an RGB triple of 0..255")
     return red, green, blue
 
 

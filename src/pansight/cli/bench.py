@@ -30,6 +30,15 @@ def bench(
     precision: Annotated[
         str, typer.Option(help="float32, bfloat16, float16 (torch); of a file it is its own.")
     ] = "float32",
+    rivals: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--rival",
+            metavar="FILE.py:NAME",
+            help="Another library's model in the same run, see benchmarks/rivals; again for more.",
+            show_default=False,
+        ),
+    ] = None,
     size: Annotated[
         str | None,
         typer.Option(
@@ -98,6 +107,12 @@ def bench(
                 if subject not in subjects:
                     subjects.append(subject)
     subjects = [subject for subject in subjects if _sensible(subject, precision)]
+    for one in rivals or ():
+        if ".py:" not in one:
+            raise InputError(
+                f"--rival {one}: write FILE.py:NAME, such as benchmarks/rivals/huggingface.py:eomt_s"
+            )
+        subjects.append(Subject(one, "rival", "float32", device, threads, "none", random=True))
     errors = Console(stderr=True, soft_wrap=True, highlight=False)
     with progress_bar(errors) as progress:
         task = progress.add_task("preparing", total=None)

@@ -70,17 +70,29 @@ def open_source(source: Path, given: str | None, to_panoptic: bool, options: Sou
     if found is not None and found.name != "labelme":
         return _tool(source, found, options)
     if source.is_dir():
-        file = None if to_panoptic or options.kind else _panoptic_in(source, options)
-        if file is not None:
-            return file
-        if options.kind is None and _instances_file(source, options.split) is not None:
-            return _instances_of(source, options)
-        if options.kind is not None and not to_panoptic:
+        if options.kind is not None:
             return _data_set(source, options)
+        # What is panoptic already is seldom meant where there is something to convert beside it.
+        orders = (_panoptic_in, _instances_in) if not to_panoptic else (_instances_in, _panoptic_in)
+        for look in orders[:1] if found is not None and to_panoptic else orders:
+            opened = look(source, options)
+            if opened is not None:
+                return opened
         return _tool(source, find_format("labelme"), options)
-    if to_panoptic or _holds_instances(source):
-        return _instances_of(source, options)
-    return _data_set(source, options)
+    if _is_of_videos(source) or not (to_panoptic or _holds_instances(source)):
+        return _data_set(source, options)
+    return _instances_of(source, options)
+
+
+def _instances_in(source: Path, options: SourceOptions) -> Opened | None:
+    """The COCO instances in a folder, None where there are none."""
+    return None if _instances_file(source, options.split) is None else _instances_of(source, options)
+
+
+def _is_of_videos(source: Path) -> bool:
+    from pansight.data.videos import is_nested
+
+    return is_nested(source)
 
 
 def _panoptic_in(source: Path, options: SourceOptions) -> Opened | None:

@@ -51,7 +51,7 @@ def run_conversion(conversion: "Conversion", doing: str, done: str) -> None:
     good = conversion.written + conversion.kept
     rate = f" ({good / seconds:.1f} a second)" if good else ""
     kept = f", {conversion.kept} of them kept from before" if conversion.kept else ""
-    pictures = "1 picture" if good == 1 else f"{good} pictures"
+    pictures = "1 image" if good == 1 else f"{good} images"
     print(f"{pictures} {done} in {seconds:.1f} s{rate}{kept}, {conversion.failed} failed")
     for line in conversion.census.lines():
         errors.print(f"remark: {printable(line)}", markup=False)

@@ -34,18 +34,18 @@ def check(
     panoptic: PanopticOption = None,
     categories: CategoriesOption = None,
     pictures: Annotated[
-        bool, typer.Option("--pictures/--labels-only", help="Decode the pictures, too, or labels alone.")
+        bool, typer.Option("--pictures/--labels-only", help="Decode the images, too, or labels alone.")
     ] = True,
     fix: Annotated[
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Write copies of JSON and id pictures here, mended where that is safe.",
+            help="Write copies of JSON and panoptic PNGs here, fixed where that is safe.",
             show_default=False,
         ),
     ] = None,
     in_place: Annotated[
-        bool, typer.Option("--in-place", help="Mend the files themselves; there is no way back.")
+        bool, typer.Option("--in-place", help="Fix the files themselves; there is no way back.")
     ] = False,
     force: Annotated[
         bool,
@@ -61,7 +61,7 @@ def check(
     limit: Annotated[int, typer.Option(min=0, help="Most files to list; 0 lists all.")] = 50,
     workers: WorkersOption = None,
 ) -> None:
-    """Find what is wrong with a data set, and mend what is safe to mend.
+    """Find what is wrong with a data set, and fix what is safe to fix.
 
     What would drop, join or make void more than 2 % of a set's segments or labelled pixels is left alone, and
     so are segments of categories whose isthing is missing or doubted; --force overrides all but that.
@@ -108,7 +108,7 @@ def check(
             )
         elif fix is not None or in_place:
             raise InputError(
-                f"{data}: only JSON and PNG files of the COCO panoptic form can be mended; "
+                f"{data}: only JSON and PNG files of the COCO panoptic form can be fixed; "
                 "make them with pansight data prepare"
             )
         else:
@@ -170,7 +170,7 @@ def _print(report: "Report", limit: int, asked: bool) -> None:
         console.print(Text(printable(file), style="bold"))
         for finding in findings:
             severity = finding.kind.severity.value
-            after = " [mended]" if report.fixed else " [--fix mends it]"
+            after = " [fixed]" if report.fixed else " [fixable with --fix]"
             console.print(
                 Text.assemble(
                     "  ",
@@ -202,7 +202,7 @@ def _print_kinds(report: "Report", console: "Console", colors: dict[str, str]) -
             str(cases),
             str(len({finding.file for finding in own})),
             Text(kind.remedy),
-            Text(kind.mending if any(finding.fixable for finding in own) else ""),
+            Text(kind.fix if any(finding.fixable for finding in own) else ""),
         )
     console.print(table)
 
@@ -213,14 +213,15 @@ def _print_verdict(report: "Report", console: "Console", asked: bool) -> None:
     for score in report.scores:
         quality = "nothing to score" if score.pq is None else f"PQ {100 * score.pq:.2f}"
         refused = f", {score.refused} refused" if score.refused else ""
-        mended = ""
-        if not score.perfect and score.perfect_mended:
-            mended = "; PQ 100.00 mended" if report.fixed else "; PQ 100.00 once it is mended"
-        scored = f"{quality} ({score.images} images{refused}){mended}"
+        fixed = ""
+        if not score.perfect and score.perfect_once_fixed:
+            fixed = "; PQ 100.00 after the fix" if report.fixed else "; PQ 100.00 once it is fixed"
+        scored = f"{quality} ({score.images} images{refused}){fixed}"
         console.print(f"{printable(score.file)}: truth against itself: {scored}", markup=False)
     if report.fixed:
+        told = "fixed" if any(finding.fixable for finding in report.findings) else "nothing to fix here"
         console.print(
-            f"mended: see {printable(report.fixed)} ({report.rewritten} id pictures written anew)",
+            f"{told}: see {printable(report.fixed)} ({report.rewritten} panoptic PNGs rewritten)",
             markup=False,
         )
     elif asked:
@@ -231,7 +232,7 @@ def _print_verdict(report: "Report", console: "Console", asked: bool) -> None:
             left[finding.kind.severity.value] += finding.cases
     what = " and ".join(f"{count} {name}{'s' if count != 1 else ''}" for name, count in left.items() if count)
     fixable = 0 if report.fixed else sum(finding.cases for finding in report.findings if finding.fixable)
-    advice = f"; --fix FOLDER mends {fixable} cases" if fixable else ""
+    advice = f"; --fix FOLDER fixes {fixable} cases" if fixable else ""
     console.print(
         f"{report.images} images, {report.segments} segments: "
         f"{what or 'no problems'}{' left' if what and report.fixed else ''}{advice}",

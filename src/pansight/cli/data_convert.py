@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 FORMAT_NAMES = (
     "coco-panoptic, coco-instances, cvat, cvat-mask, label-studio, labelme, datumaro, supervisely, "
-    "segments-ai, yolo, voc, bdd100k, huggingface, fiftyone"
+    "segments-ai, v7, yolo, voc, bdd100k, huggingface, fiftyone, kitti-step, cityscapes-vps, vipseg"
 )
 """What --from and --to may be called, for their help; a test holds it equal to the formats there are."""
 
@@ -74,7 +74,7 @@ def convert(
     ] = None,
     categories: Annotated[
         str | None,
-        typer.Option(help="The classes to speak in: a JSON, or coco, cityscapes, ade20k, mapillary."),
+        typer.Option(help="The category set to use: a JSON, or coco, cityscapes, ade20k, mapillary."),
     ] = None,
     class_map: Annotated[
         Path | None,
@@ -128,7 +128,7 @@ def convert(
     or --stuff, or put a classes.json beside the source, as every export here has one. Classes of COCO
     instances and of YOLO are things but for those with isthing 0, or named by --stuff.
 
-    Exit code: 0 all went well, 1 some pictures failed or no object has a pixel, 2 nothing could be done.
+    Exit code: 0 all went well, 1 some images failed or no object has a pixel, 2 nothing could be done.
     """
     share_cores()
     from pansight.datatools.preparing.annotated import ToolExport
@@ -169,15 +169,16 @@ def convert(
     elif target in tuple(Form):
         conversion = Export(made, output, Form(target), count)
     else:
-        from pansight.formats.annotation import FORMATS
+        from pansight.formats.annotation import FORMATS, VIDEO_WRITERS
 
-        conversion = ToolExport(made, FORMATS[target].writer(output, made.categories), count)
+        writer = VIDEO_WRITERS.get(target) or FORMATS[target].writer
+        conversion = ToolExport(made, writer(output, made.categories), count)
     for remark in getattr(opened.truth, "remarks", ()):
         print(f"remark: {remark}", file=sys.stderr)
     run_conversion(conversion, "converting", "converted")
     elsewhere = getattr(made, "pictures_elsewhere", None)
     if elsewhere is not None and target == "panoptic":
-        print(f"the pictures lie in {printable(elsewhere)}: name it with --images")
+        print(f"the images lie in {printable(elsewhere)}: name it with --images")
 
 
 def _mapped(source: "TruthSource", file: Path, categories: str | None) -> "TruthSource":
@@ -198,16 +199,16 @@ def _mapped(source: "TruthSource", file: Path, categories: str | None) -> "Truth
 
 def _target(to: str) -> str:
     """The form or format that --to means. Raises InputError, listing all, when there is none."""
-    from pansight.formats.annotation import find_format
+    from pansight.formats.annotation import VIDEO_WRITERS, find_format
 
     wanted = to.lower().replace("_", "-")
     if wanted in PANOPTIC:
         return "panoptic"
     if wanted in INSTANCES:
         return "instances"
-    if wanted in ("cityscapes", "semantic"):
+    if wanted in ("cityscapes", "semantic") or wanted in VIDEO_WRITERS:
         return wanted
     try:
         return find_format(wanted).name
     except InputError:
-        raise InputError(f"--to {to} is no format; use {FORMAT_NAMES}, cityscapes or semantic") from None
+        raise InputError(f"--to {to} is not a format; use {FORMAT_NAMES}, cityscapes or semantic") from None

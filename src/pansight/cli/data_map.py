@@ -14,7 +14,7 @@ def propose(
         str,
         typer.Argument(
             metavar="A",
-            help="What speaks of the first set: a model's name or file, a data set, a JSON, or coco, "
+            help="The first category set: a model's name or file, a data set, a JSON, or coco, "
             "cityscapes, ade20k, mapillary, scenes.",
             show_default=False,
         ),
@@ -51,7 +51,7 @@ def propose(
 
 
 def _categories(text: str) -> "Categories":
-    """What a model, a data set, a JSON or a built-in set speaks of, whichever the text names."""
+    """The categories of a model, a data set, a JSON or a built-in set, whichever the text names."""
     from pansight.categories import Categories, read_categories
     from pansight.categories.table import BUILTIN
     from pansight.data.opening import open_dataset
@@ -65,8 +65,11 @@ def _categories(text: str) -> "Categories":
     if path.suffix == ".json":
         return read_categories(text)
     from pansight.zoo.header import read_header
+    from pansight.zoo.hub import fetch_from_hub, is_hub_name
     from pansight.zoo.presets import names, preset
 
+    if is_hub_name(text):
+        return read_header(fetch_from_hub(text)).categories
     if path.is_file():
         return read_header(path).categories
     if text in names():
@@ -75,5 +78,5 @@ def _categories(text: str) -> "Categories":
         return read_categories(text)
     except CategoryError as error:
         raise InputError(
-            f"{text} is no model, data set, JSON or built-in set of categories; check the name"
+            f"{text} is not a model, data set, JSON or built-in set of categories; check the name"
         ) from error

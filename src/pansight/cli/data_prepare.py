@@ -39,12 +39,12 @@ def prepare(
     ] = None,
     workers: WorkersOption = None,
 ) -> None:
-    """Write a data set as COCO panoptic: OUTPUT/NAME.json, and a PNG of ids for each picture in OUTPUT/NAME.
+    """Write a data set as COCO panoptic: OUTPUT/NAME.json, and a PNG of ids for each image in OUTPUT/NAME.
 
     Cityscapes gives the files of its official converter. What an earlier run has finished is looked at, and
     kept where it is right. A file that cannot be used is named with the reason, and the rest goes on.
 
-    Exit code: 0 all went well, 1 some pictures failed, 2 nothing could be done.
+    Exit code: 0 all went well, 1 some images failed, 2 nothing could be done.
     """
     share_cores()
     data = open_from_options(location, kind, split, images, panoptic, categories)

@@ -36,9 +36,9 @@ def show(
         ),
     ] = None,
     side_by_side: Annotated[
-        bool, typer.Option("--side-by-side", help="Each picture beside its labels, not under them.")
+        bool, typer.Option("--side-by-side", help="Each image beside its labels, not under them.")
     ] = False,
-    width: Annotated[int, typer.Option(min=32, max=4096, help="Width of each picture, in pixels.")] = 480,
+    width: Annotated[int, typer.Option(min=32, max=4096, help="Width of each image, in pixels.")] = 480,
 ) -> None:
     """Draw a sheet of random samples with their labels and a legend."""
     from rich.console import Console

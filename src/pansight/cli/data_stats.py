@@ -42,7 +42,7 @@ def stats(
     ] = None,
     workers: WorkersOption = None,
 ) -> None:
-    """Count segments, pictures, pixels and sizes of every class.
+    """Count segments, images, pixels and sizes of every class.
 
     Only the labels are read. Small is below 32 x 32 pixels, large from 96 x 96 on, as in COCO.
     """
@@ -112,11 +112,11 @@ def _print(statistics: "Statistics", console: "Console") -> None:
     numbers = summary(statistics.segments_a_picture)
     things = summary(statistics.things_a_picture)
     console.print(
-        f"{statistics.pictures:,} pictures, {statistics.empty:,} of them without segments; "
+        f"{statistics.pictures:,} images, {statistics.empty:,} of them without segments; "
         f"{statistics.void_share:.2%} of the pixels are void"
     )
     console.print(
-        f"segments a picture: {numbers['min']} to {numbers['max']}, mean {numbers['mean']:.1f} "
+        f"segments per image: {numbers['min']} to {numbers['max']}, mean {numbers['mean']:.1f} "
         f"(things {things['min']} to {things['max']}, mean {things['mean']:.1f})"
     )
     sizes = statistics.sizes.most_common(4)

@@ -36,16 +36,12 @@ SplitOption = Annotated[
 
 ImagesOption = Annotated[
     Path | None,
-    typer.Option(
-        "--images", help="Folder or .zip of the pictures, if not at its usual place.", show_default=False
-    ),
+    typer.Option("--images", help="Folder or .zip of the images, if elsewhere.", show_default=False),
 ]
 
 PanopticOption = Annotated[
     Path | None,
-    typer.Option(
-        "--panoptic", help="Folder or .zip of the id pictures, if not at its usual place.", show_default=False
-    ),
+    typer.Option("--panoptic", help="Folder or .zip of the panoptic PNGs, if elsewhere.", show_default=False),
 ]
 
 CategoriesOption = Annotated[
@@ -53,7 +49,7 @@ CategoriesOption = Annotated[
     typer.Option(
         "--categories",
         metavar="NAME_OR_JSON",
-        help="Set to speak in, matched by name: coco, cityscapes, ade20k, mapillary, scenes or a JSON.",
+        help="Category set to use, matched by name: coco, cityscapes, ade20k, mapillary, scenes or a JSON.",
         show_default=False,
     ),
 ]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pansight.cli.predict import DEFAULT_MODEL, ENGINE_HELP, tell
+from pansight.cli.model_options import engine_option
+from pansight.cli.predict import DEFAULT_MODEL, tell
 from pansight.cli.threads import share_cores
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def demo(
     pictures: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[PICTURE]...", help="Your own pictures, folders or quoted patterns.", show_default=False
+            metavar="[PICTURE]...", help="Your own images, folders or quoted patterns.", show_default=False
         ),
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for what is written.")] = Path(
@@ -39,14 +40,14 @@ def demo(
         int,
         typer.Option(min=1, help="Which series of scenes; 0 is not to be had, the model was trained on it."),
     ] = 2023,
-    engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "auto",
+    engine: Annotated[str, engine_option()] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...")] = "auto",
 ) -> None:
     """Segment synthetic scenes with one embedded model, and your images, if you name some, with another.
 
-    Writes overlays and a sheet: picture, prediction, truth. The scenes go through yoso-tiny, which knows
-    nothing else; your images through panoptic-fcn-photo, a small model of photographs: what it makes of them is no
-    measure of the methods here.
+    Writes overlays and a sheet: image, prediction, truth. The scenes go through yoso-tiny, which knows
+    nothing else; your images through panoptic-fcn-photo, a small model of photographs: what it makes of
+    them is no measure of the methods here.
     """
     from rich.console import Console
 
@@ -90,7 +91,7 @@ def demo(
         plain = load(SCENE_MODEL, engine="eager", device=device)
         eager = _segment(plain, samples[:2])[1]
         print(
-            f"{rate:.1f} pictures a second, one at a time, from pixels to map, by {engine_of(segmenter)}; "
+            f"{rate:.1f} images a second, one at a time, from pixels to map, by {engine_of(segmenter)}; "
             f"PyTorch as trained: {eager:.1f}"
         )
 
@@ -117,7 +118,7 @@ def engine_of(segmenter: "Segmenter") -> str:
 
 
 def sheet_path(output: Path) -> Path:
-    """Where the sheet is written: a row a scene with picture, prediction, truth."""
+    """Where the sheet is written: one row per scene with image, prediction, truth."""
     return output / "contact-sheet.jpg"
 
 

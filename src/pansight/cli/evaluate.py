@@ -1,5 +1,7 @@
 """`pansight evaluate`: how good predictions are, of any tool from files, or of a model on a data set."""
 
+import os
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,18 +14,31 @@ from pansight.cli.datasets import (
     PanopticOption,
     SplitOption,
 )
+from pansight.cli.evaluate_options import (
+    ClassesOption,
+    CompareOption,
+    JsonOption,
+    ReportOption,
+    SegmentsOption,
+)
 from pansight.cli.evaluate_output import Measures, Output, finish
-from pansight.cli.predict import ENGINE_HELP, as_resize
+from pansight.cli.model_options import (
+    DEFAULT_ENGINE,
+    batch_size_option,
+    device_option,
+    engine_option,
+    object_threshold_option,
+    resize_option,
+    settings_option,
+    void_below_option,
+)
+from pansight.cli.predict import as_resize
+from pansight.cli.predict_fleet import RAY
 from pansight.cli.settings import merge_settings
 from pansight.cli.threads import share_cores
 from pansight.errors import InputError
 
-_FILES, _MODEL, _MEASURED, _SHOWN = (
-    "Predictions in files",
-    "A model on a data set",
-    "What is measured",
-    "What is shown and written",
-)
+_FILES, _MODEL, _MEASURED = "Predictions in files", "A model on a data set", "What is measured"
 """Groups of options in the help."""
 
 
@@ -69,8 +84,8 @@ def evaluate(
         str,
         typer.Option(
             metavar="[id|file-name]",
-            help="How a prediction finds its truth: by image id, or by the name of the picture "
-            "(`pansight predict` numbers pictures itself).",
+            help="How a prediction finds its truth: by image id, or by the name of the image "
+            "(`pansight predict` numbers images itself).",
             rich_help_panel=_FILES,
         ),
     ] = "id",
@@ -91,8 +106,15 @@ def evaluate(
         ),
     ] = "id",
     workers: Annotated[
-        int, typer.Option(min=1, help="So many files are read and scored at once.", rich_help_panel=_FILES)
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1,
+            help="So many files are read and scored at once; with --engine ray workers, by default one "
+            "a core or a GPU.",
+            show_default="1",
+            rich_help_panel=_FILES,
+        ),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -147,49 +169,23 @@ def evaluate(
             rich_help_panel=_MODEL,
         ),
     ] = None,
-    engine: Annotated[str, typer.Option(help=ENGINE_HELP, rich_help_panel=_MODEL)] = "auto",
-    device: Annotated[
-        str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...", rich_help_panel=_MODEL)
-    ] = "auto",
-    resize: Annotated[
-        str,
+    engine: Annotated[str, engine_option(_MODEL)] = "auto",
+    device: Annotated[str, device_option(_MODEL)] = "auto",
+    ray_address: Annotated[
+        str | None,
         typer.Option(
-            help="paper: the method's rule; none: only padded; or pixels of the short side "
-            "(of both where the method squashes).",
-            rich_help_panel=_MODEL,
-        ),
-    ] = "paper",
-    object_threshold: Annotated[
-        float | None,
-        typer.Option(
-            help="Short for --set merge.object_threshold=.",
+            metavar="ADDRESS",
+            help="With --engine ray (of files, too): the cluster, auto or HOST:PORT; by default "
+            "$RAY_ADDRESS, else workers on this machine.",
             show_default=False,
             rich_help_panel=_MODEL,
         ),
     ] = None,
-    void_below: Annotated[
-        float | None,
-        typer.Option(
-            "--void-below",
-            help="Segments with a lower score, 0..1, become void: what the model does not know. Short for "
-            "--set merge.void_below=.",
-            show_default=False,
-            rich_help_panel=_MODEL,
-        ),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="merge.KEY=VALUE",
-            help="A threshold of the model, such as merge.stuff_area=256; may be given several times.",
-            show_default=False,
-            rich_help_panel=_MODEL,
-        ),
-    ] = None,
-    batch_size: Annotated[
-        int, typer.Option(min=1, help="Most pictures at once in the network.", rich_help_panel=_MODEL)
-    ] = 1,
+    resize: Annotated[str, resize_option(_MODEL)] = "paper",
+    object_threshold: Annotated[float | None, object_threshold_option(_MODEL)] = None,
+    void_below: Annotated[float | None, void_below_option(_MODEL)] = None,
+    settings: Annotated[list[str] | None, settings_option(_MODEL)] = None,
+    batch_size: Annotated[int, batch_size_option(_MODEL)] = 1,
     exact: Annotated[
         bool | None,
         typer.Option(
@@ -218,50 +214,11 @@ def evaluate(
             min=0, metavar="N", help="95 % intervals from N samples, such as 1000.", rich_help_panel=_MEASURED
         ),
     ] = 0,
-    classes: Annotated[
-        bool | None,
-        typer.Option(
-            "--classes/--no-classes",
-            help="A line a category; by default on a terminal wide enough.",
-            show_default=False,
-            rich_help_panel=_SHOWN,
-        ),
-    ] = None,
-    compare: Annotated[
-        bool,
-        typer.Option(
-            "--compare", help="The papers' published figures on this data set beside.", rich_help_panel=_SHOWN
-        ),
-    ] = False,
-    json_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--json",
-            metavar="FILE",
-            help="Write all figures, unrounded.",
-            show_default=False,
-            rich_help_panel=_SHOWN,
-        ),
-    ] = None,
-    segments: Annotated[
-        Path | None,
-        typer.Option(
-            "--segments",
-            metavar="FILE.csv",
-            help="Write a row for each segment: matched, missed, false, excused, with IoU, areas, score.",
-            show_default=False,
-            rich_help_panel=_SHOWN,
-        ),
-    ] = None,
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE.html",
-            help="Write a page to look at, complete in one file.",
-            show_default=False,
-            rich_help_panel=_SHOWN,
-        ),
-    ] = None,
+    classes: ClassesOption = None,
+    compare: CompareOption = False,
+    json_file: JsonOption = None,
+    segments: SegmentsOption = None,
+    report: ReportOption = None,
 ) -> None:
     """Score panoptic predictions against the truth.
 
@@ -281,6 +238,8 @@ def evaluate(
         segments=segments is not None,
     )
     output = Output(classes=classes, compare=compare, json=json_file, report=report, segments=segments)
+    if ray_address is not None and engine != RAY:
+        raise InputError("--ray-address is with --engine ray alone; see --help")
     if model is None and weights is None:
         _refuse(
             "only with --model",
@@ -291,7 +250,7 @@ def evaluate(
             map=class_map,
             unmatched=None if unmatched == "leave-out" else unmatched,
             limit=limit,
-            engine=None if engine == "auto" else engine,
+            engine=None if engine in ("auto", RAY) else engine,
             device=None if device == "auto" else device,
             resize=None if resize == "paper" else resize,
             object_threshold=object_threshold,
@@ -304,7 +263,7 @@ def evaluate(
                 "give TRUTH.json and PREDICTIONS.json, or --model NAME and --data LOCATION; see --help"
             )
         if match not in ("id", "file-name"):
-            raise InputError(f"--match {match} is no way to pair pictures; use id or file-name")
+            raise InputError(f"--match {match} is no way to pair images; use id or file-name")
         if match_categories not in ("id", "name"):
             raise InputError(f"--match-categories {match_categories} is no way to do it; use id or name")
         output.check(inputs=(truth, predictions))
@@ -318,6 +277,7 @@ def evaluate(
                 bootstrap=bootstrap or None,
                 compare=compare or None,
                 report=report,
+                engine=None if engine == "auto" else engine,
             )
             if segments is not None:
                 raise InputError("--segments is not with --video: its tubes last longer than an image")
@@ -325,7 +285,8 @@ def evaluate(
 
             run_video(
                 truth, predictions, truth_masks, prediction_masks, categories,
-                exact=bool(exact), missing=missing, workers=workers, classes=bool(classes), json=json_file,
+                exact=bool(exact), missing=missing, workers=workers or 1,
+                classes=bool(classes), json=json_file,
             )  # fmt: skip
             return
         _refuse("only with --video", missing=None if missing == "error" else missing)
@@ -343,11 +304,16 @@ def evaluate(
             images,
             None if categories is None else as_categories(categories),
             match == "file-name",
-            workers,
+            workers or 1,
             match_categories == "name",
         )
         with problems_in_short(truth, output.json), told_when_stopped("nothing was scored"):
-            done = job.run(measures)
+            if engine == RAY:
+                from pansight.cli.evaluate_fleet import score_files
+
+                done = score_files(job, measures, ray_address, workers)
+            else:
+                done = job.run(measures)
         finish(done, output)
         return
     _refuse(
@@ -363,7 +329,7 @@ def evaluate(
     if data is None:
         raise InputError("--model needs --data: a folder, a COCO panoptic JSON, or 'scenes'")
     if unmatched not in ("leave-out", "count"):
-        raise InputError(f"--unmatched {unmatched} is no choice; use leave-out or count")
+        raise InputError(f"--unmatched {unmatched} is not a choice; use leave-out or count")
     output.check(inputs=(Path(data), *filter(None, (class_map,))))
     share_cores()
     from pansight.cli.datasets import open_from_options
@@ -371,16 +337,18 @@ def evaluate(
     from pansight.runtime.segmenter import load
 
     dataset = open_from_options(data, kind, split, images, panoptic, categories)
+    merge = merge_settings(settings, object_threshold, void_below)
     segmenter = load(
         model or str(weights),
         weights=weights if model else None,
-        engine=engine,
-        device=device,
+        engine="auto" if engine == RAY else engine,
+        device="cpu" if engine == RAY else device,
         resize=as_resize(resize),
-        merge=merge_settings(settings, object_threshold, void_below),
+        merge=merge,
         batch_size=batch_size,
     )
-    done = run_model(
+    run = partial(
+        run_model,
         segmenter,
         dataset,
         measures,
@@ -391,6 +359,21 @@ def evaluate(
         class_map=class_map,
         count_unmatched=unmatched == "count",
     )
+    if engine == RAY:
+        from pansight.cli.evaluate_fleet import score_model
+        from pansight.fleet.model import FleetModel
+
+        fleet_model = FleetModel(
+            model or str(weights),
+            str(weights) if model and weights else None,
+            os.environ.get(DEFAULT_ENGINE) or "auto",
+            as_resize(resize),
+            merge,
+            batch_size,
+        )
+        done = score_model(lambda make_job: run(make_job=make_job), fleet_model, device, ray_address, workers)
+    else:
+        done = run()
     finish(done, output)
 
 

@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from pansight.data.folders import Folder, open_folder
 from pansight.data.pictures import read_picture
 from pansight.errors import PansightError
 from pansight.formats.coco_files import is_crowd_flag, read_ids
-from pansight.metrics.coco_evaluation import refusal, score_pairs
+from pansight.metrics.coco_evaluation import Share, refusal, score_pairs
 from pansight.metrics.coco_pairs import Pair, Paired, Side, pair_files
 from pansight.metrics.evaluation import Evaluation
 from pansight.metrics.remarks import EvaluationWarning
@@ -34,7 +35,8 @@ _FEW = 4
 class FilesJob(NamedTuple):
     """What is to be scored: two JSON files, and what else is said of them; see `pair_files`.
 
-    `images`: the folder or .zip of the pictures, for the report alone.
+    `images`: the folder or .zip of the images, for the report alone. `share_out`: what scores the pairs, in
+    order, where `workers` of this machine do not.
     """
 
     truth: Path
@@ -46,12 +48,15 @@ class FilesJob(NamedTuple):
     by_name: bool = False
     workers: int = 1
     categories_by_name: bool = False
+    share_out: "Callable[[Sequence[Pair], Callable[[], Evaluation]], Iterable[Share[Evaluation]]] | None" = (
+        None
+    )
 
     def run(self, measures: Measures) -> Finished:
         """Read and score every pair, with a progress bar; Ctrl-C ends it early.
 
         Raises DataProblemsError, listing all that is wrong with the files, and DataError where there is no
-        folder of the pictures.
+        folder of the images.
         """
         paired = pair_files(
             self.truth,
@@ -104,7 +109,12 @@ class FilesJob(NamedTuple):
         with progress_bar(errors) as progress, ThreadPoolExecutor(1) as merger:
             task = progress.add_task("scoring", total=len(paired.pairs))
             try:
-                for share in score_pairs(paired.pairs, start, self.workers, self.workers > _FEW):
+                shares = (
+                    score_pairs(paired.pairs, start, self.workers, self.workers > _FEW)
+                    if self.share_out is None
+                    else self.share_out(paired.pairs, start)
+                )
+                for share in shares:
                     merger.submit(evaluation.merge, share.scorer).result()
                     problems += share.problems
                     progress.advance(task, share.pairs)
@@ -132,7 +142,7 @@ def _as_map(side: Side, categories: Categories) -> PanopticMap:
 
 
 def _picture(images: Folder, name: str, truth: PanopticMap) -> UInt8[np.ndarray, "h w 3"] | None:
-    """The picture; None where it is not there or of no use."""
+    """The image; None where it is not there or of no use."""
     try:
         file = find_picture(images, name)
         return None if file is None else read_picture(file, truth.height, truth.width)

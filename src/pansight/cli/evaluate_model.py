@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,11 +22,14 @@ from pansight.runtime.counterparts import Counterparts, counterparts
 from pansight.runtime.evaluating import ModelEvaluation, spread
 from pansight.runtime.inputs import printable
 from pansight.runtime.segmenter import Segmenter
-from pansight.runtime.translation import translate
+from pansight.runtime.translation import Translation, translate
 from pansight.zoo.presets import names, preset
 
 if TYPE_CHECKING:
     from pansight.data.opening import PanopticDataset
+    from pansight.metrics.evaluation import Evaluation
+
+    _MakeJob = Callable[[Segmenter, PanopticDataset, Translation, Evaluation], ModelEvaluation]
 
 
 def run_model(
@@ -40,13 +43,14 @@ def run_model(
     preset_name: str | None = None,
     class_map: Path | None = None,
     count_unmatched: bool = False,
+    make_job: "_MakeJob" = ModelEvaluation,
 ) -> Finished:
     """Segment and score the samples, with a progress bar; Ctrl-C ends it early.
 
     Mask AP is that of the model's own instances where it has some, else that of its panoptic segments.
     `preset_name`: where the model is that preset as published, weights and input size. `class_map`: which
-    category of the model is which of the data's. What `labelled.json` beside the data says is not annotated
-    is not scored.
+    category of the model is which of the data's. `make_job`: what runs and scores. What `labelled.json`
+    beside the data says is not annotated is not scored.
 
     Raises DataProblemsError when the data has categories that the model does not know, DataError when not one
     sample could be scored.
@@ -68,7 +72,7 @@ def run_model(
         for note in shared.notes:
             errors.print(f"remark: {note}", markup=False)
     evaluation = measures.start(dataset.categories, instances=segmenter.has_instances)
-    job = ModelEvaluation(segmenter, dataset, translation, evaluation)
+    job = make_job(segmenter, dataset, translation, evaluation)
     indices = spread(len(dataset), limit)
     # Pillow's remarks on odd files name no file; what matters comes as an error.
     warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -83,8 +87,8 @@ def run_model(
         f"{1000 * spent / done:.1f}" for spent in (job.seconds.segment, job.seconds.read, job.seconds.score)
     )
     times = f"model {model}, and beside it on the processor: reading {reading}, scoring {scoring}"
-    facts.append(("ms a picture", times))
-    print(f"{done} of {len(dataset)} pictures in {seconds:.1f} s; ms a picture: {times}")
+    facts.append(("ms per image", times))
+    print(f"{done} of {len(dataset)} images in {seconds:.1f} s; ms per image: {times}")
     if shared is not None:
         facts.append(("categories", "; ".join(shared.notes)))
     elif translation.unknown:

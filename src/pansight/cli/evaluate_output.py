@@ -88,7 +88,7 @@ class Output:
 class Finished:
     """An evaluation that is over.
 
-    `subject`, `data`: what was scored on what. `views` makes the pictures of one of the worst, None where
+    `subject`, `data`: what was scored on what. `views` makes the images of one of the worst, None where
     they cannot be had. `problems`: samples that could not be used. `planned`: how many there are, where
     Ctrl-C ended it before. `own`: published figures of this very model. `facts`: more on how it was made.
     `counterparts`: which categories were scored, where model and data do not have the same.
@@ -119,7 +119,7 @@ def finish(done: Finished, output: Output) -> None:
     result = done.result
     images = result.panoptic.images
     if done.planned is not None:
-        console.print(f"PARTIAL: stopped after {images} of {done.planned} pictures", markup=False)
+        console.print(f"PARTIAL: stopped after {images} of {done.planned} images", markup=False)
     wide = sys.stdout.isatty() and console.width >= _WIDE
     if output.classes or (output.classes is None and wide):
         print_classes(console, result.panoptic, result)
@@ -204,7 +204,7 @@ def _write_report(path: Path, done: Finished, published: "tuple[Published, ...]"
     for row in done.result.worst:
         try:
             picture = done.views(row.name)
-        except PansightError:  # the score stands without its picture
+        except PansightError:  # the score stands without its image
             continue
         if picture is not None:
             pictures.append(picture)

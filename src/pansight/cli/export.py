@@ -11,6 +11,9 @@ from pansight.cli.threads import share_cores
 from pansight.errors import CheckpointError, DataError, InputError
 
 TARGETS = ("onnx", "openvino", "torch", "tensorrt")
+TRITON = "triton"
+"""not a runtime for a file of its own, but a server that takes ONNX in its place"""
+
 CALIBRATION = 64
 """images that int8 is calibrated on"""
 
@@ -29,8 +32,9 @@ def export(
         str | None,
         typer.Option(
             "--to",
-            metavar="[onnx|openvino|torch|tensorrt]",
-            help="What the file is for; told by the ending of --output if not given.",
+            metavar="[onnx|openvino|torch|tensorrt|triton]",
+            help="What the file is for (triton: a model repository with the ONNX file); told by the ending "
+            "of --output if not given.",
             show_default=False,
         ),
     ] = None,
@@ -46,7 +50,8 @@ def export(
         typer.Option(
             "--output",
             "-o",
-            help="The file: .onnx, .xml, .pt2 or .engine; MODEL.* if not given.",
+            help="The file: .onnx, .xml, .pt2 or .engine; MODEL.* if not given. Of triton the folder, "
+            "`triton` if not given.",
             show_default=False,
         ),
     ] = None,
@@ -64,6 +69,10 @@ def export(
     weights: Annotated[
         Path | None, typer.Option(help="Weights for a named MODEL, native or official.", show_default=False)
     ] = None,
+    random_weights: Annotated[
+        bool,
+        typer.Option("--random-weights", help="Draw the weights of a named MODEL: for timing, no fetching."),
+    ] = False,
     lowering: Annotated[
         str | None,
         typer.Option(
@@ -92,7 +101,11 @@ def export(
     limit: Annotated[int, typer.Option(min=1, help="Samples of --data to score.")] = 100,
     calibrate: Annotated[
         str | None,
-        typer.Option(help="int8: data set or folder of images to calibrate on.", show_default=False),
+        typer.Option(
+            metavar="FOLDER_OR_JSON",
+            help="int8: images or a data set to calibrate on; 'scenes' works, too.",
+            show_default=False,
+        ),
     ] = None,
     max_drop: Annotated[
         float, typer.Option(min=0, help="int8: refuse a file that loses more PQ than this.")
@@ -111,8 +124,16 @@ def export(
         return
     if model is None:
         raise InputError("name a MODEL to export, such as yoso-tiny; --list shows what can be exported")
-    target = _target(to, output)
-    path = output or Path(f"{Path(model).stem}{SUFFIXES[target]}")
+    from pansight.zoo.hub import title_of
+
+    repository = (output or Path(TRITON)) if to == TRITON else None
+    target = "onnx" if repository is not None else _target(to, output)
+    if repository is not None:
+        from pansight.export.triton_target import graph_path, write_config
+
+        path = graph_path(repository, title_of(model))
+    else:
+        path = output or Path(f"{title_of(model)}{SUFFIXES[target]}")
     if path.suffix != SUFFIXES[target]:
         raise InputError(f"{path} must end in {SUFFIXES[target]} for --to {target}; choose such a name")
     _known("--cut", cut, ("network", "whole"))
@@ -126,19 +147,30 @@ def export(
     from pansight.export.support import Cell, require
     from pansight.zoo import load_model
 
-    loaded = load_model(model, weights=weights)
+    if random_weights:
+        from pansight.bench.subjects import Subject
+
+        loaded = Subject(model, "torch", random=True).load()
+    else:
+        loaded = load_model(model, weights=weights)
     require(Cell(loaded.method, target, cut, precision))
+    calibrate = calibrate or data
+    if precision == "int8" and calibrate is None:
+        raise InputError("int8 needs images to calibrate on: give --calibrate FOLDER_OR_JSON, or --data")
     if merge:
         loaded.config = loaded.config.model_copy(update={"merge": loaded.merge_settings.replaced(merge)})
     from pansight.export.conversion import describe, write_artefact
 
+    if precision == "int8" and verify and data is None:
+        data = _truth(calibrate, loaded)
+
     values: Any = {"cut": cut, "precision": precision, "size": fixed, "lowering": lowering}
-    description = describe(loaded, target, name=Path(model).stem, **values)  # type: ignore[arg-type]
+    description = describe(loaded, target, name=title_of(model), **values)  # type: ignore[arg-type]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
             written = Path(folder) / path.name
-            feeds = _feeds(loaded, description, calibrate or data) if precision == "int8" else []
+            feeds = _feeds(description, calibrate) if precision == "int8" else []
             write_artefact(loaded, target, description, written, feeds)  # type: ignore[arg-type]
             lines = []
             if verify:
@@ -152,6 +184,8 @@ def export(
         ) from error
     for line in lines:
         print(line)
+    if repository is not None:
+        print(f"{write_config(repository, Path(model).stem)}: unverified on a Triton server")
     print(f"{path}: {loaded.method}, {cut} cut for {target}, {precision}, {_megabytes(path):.1f} MB")
 
 
@@ -168,8 +202,6 @@ def _verified(
     from pansight.export.verification import check_parity, images_of, made_up_images, reference, verify
     from pansight.runtime.engines.opening import EngineOptions, open_engine
 
-    if precision == "int8" and data is None:
-        raise InputError("int8 is judged by PQ: give --data, or --no-verify to go without")
     engine = open_engine(path)
     twin = reference(model, engine, EngineOptions())
     found = verify(engine, twin, images_of(images, 50) if images else made_up_images())
@@ -194,17 +226,38 @@ def _verified(
     return lines
 
 
-def _feeds(model: Any, description: Any, source: str | None) -> list[Any]:
+def _truth(calibrate: str | None, model: Any) -> str:
+    """What int8 is judged on without --data: the labels of what it is calibrated on, else scenes.
+
+    Raises InputError where there is neither.
+    """
+    from pansight.categories import Categories
+    from pansight.export.scoring import samples_of
+
+    try:
+        samples_of(calibrate or "", 1)
+    except DataError:
+        if model.categories == Categories.builtin("scenes"):
+            return "scenes"
+        raise InputError(
+            f"int8 is judged by PQ, and {calibrate} has no labels: give --data, or --no-verify to go without"
+        ) from None
+    assert calibrate is not None
+    return calibrate
+
+
+def _feeds(description: Any, source: str | None) -> list[Any]:
     """What int8 is calibrated on: samples of a data set, or images of a folder."""
     from pansight.export.quantise import feeds_of
     from pansight.export.scoring import samples_of
     from pansight.export.verification import images_of
 
-    if source is None:
-        raise InputError("int8 needs images to calibrate on: give --data, or --calibrate FOLDER")
+    assert source is not None
     try:
         images = [sample.image for sample in samples_of(source, CALIBRATION)]
     except DataError:
+        if source.endswith(".json"):  # what is wrong with it is to be said
+            raise
         images = images_of([source], CALIBRATION)
     return list(feeds_of(images, description.preprocess))
 
@@ -223,8 +276,8 @@ def _target(to: str | None, output: Path | None) -> str:
             if output.suffix == suffix:
                 return target
     if to is None:
-        raise InputError("say what the file is for: --to onnx, openvino, torch or tensorrt")
-    _known("--to", to, TARGETS)
+        raise InputError("say what the file is for: --to onnx, openvino, torch, tensorrt or triton")
+    _known("--to", to, (*TARGETS, TRITON))
     return to
 
 

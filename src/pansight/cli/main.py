@@ -18,6 +18,7 @@ from pansight.cli.problems import in_short
 from pansight.cli.serve import serve
 from pansight.cli.streams import show_notes, tolerate_any_text
 from pansight.cli.train import train
+from pansight.cli.tune import tune
 from pansight.errors import DataProblemsError, PansightError
 from pansight.version import __version__
 
@@ -56,6 +57,7 @@ app.command()(export)
 app.command()(predict)
 app.command()(serve)
 app.command()(train)
+app.command()(tune)
 
 
 def run() -> None:

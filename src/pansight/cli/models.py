@@ -13,41 +13,103 @@ if TYPE_CHECKING:
 
 
 def models(
+    wanted: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="These models only.", show_default=False),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list in place of a table.")] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose", "-v", help="What each model is, its licence, and its file: address, size, checksum."
+        ),
+    ] = False,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Fetch every published file, and say which are there, their SHA-256 and size, and whether "
+            "they load into their models, every key and shape.",
+        ),
+    ] = False,
 ) -> None:
-    """List the models that have a name."""
-    from pansight.zoo import available
+    """List the models that have a name.
 
-    rows = [describe(spec) for spec in available()]
+    Exit code of --check: 0 all files are well, 1 some are not, 2 none is.
+    """
+    from pansight.zoo.listing import listed_models
+
+    if check:
+        from pansight.zoo import available, preset
+
+        _check([preset(name) for name in wanted] if wanted else available(), as_json)
+        return
+    rows = listed_models(wanted)
     if as_json:
         print(json.dumps(rows, indent=2))
+    elif verbose:
+        _print_all(rows)
     else:
         _print_table(rows)
 
 
-def describe(spec: "ModelSpec") -> dict[str, Any]:
-    """All that is known of a model without its weights, as JSON says it."""
-    from pansight.zoo.cache import weights_folder, where
-    from pansight.zoo.parameters import parameters_of
+def _check(specs: "list[ModelSpec]", as_json: bool) -> None:
+    """Try the published files one by one, each told as soon as it is known."""
+    from pansight.errors import InputError
+    from pansight.zoo.checking import check_files, files_of
 
-    return {
-        "name": spec.name,
-        "method": spec.method,
-        "description": spec.description,
-        "data": spec.categories_name,
-        "things": len(spec.categories.thing_indices),
-        "stuff": len(spec.categories.stuff_indices),
-        "parameters": parameters_of(spec),
-        "short_side": spec.preprocess.short,
-        "longest_side": spec.preprocess.longest,
-        "squashed": spec.preprocess.squash,
-        "weights": where(spec),
-        "files": [{"url": file.url, "cache": str(weights_folder() / file.name)} for file in spec.weights],
-        "figures": [
-            {"pq": figure.pq, "fps": figure.fps, "hardware": figure.hardware, "source": figure.source}
-            for figure in spec.figures
-        ],
-    }
+    if not files_of(specs):
+        raise InputError("these models have no published files; name others, see `pansight models --verbose`")
+    checks = []
+    for found in check_files(specs):
+        checks.append(found)
+        if as_json:
+            continue
+        if found.path is None:
+            print(f"absent  {found.file.name}", flush=True)
+        else:
+            fits = f"fits {', '.join(found.fits)}" if found.fits else "fits no model"
+            state = "ok     " if found.well else "failed "
+            print(
+                f"{state} {found.file.name}: {found.size} bytes, SHA-256 {found.sha256}, {fits}", flush=True
+            )
+        for problem in found.problems:
+            print(f"        {problem}", flush=True)
+    well = sum(found.well for found in checks)
+    if as_json:
+        print(json.dumps([found.to_json() for found in checks], indent=2))
+    else:
+        print(f"{well} of {len(checks)} files are well")
+        fresh = [found for found in checks if found.is_new and found.well]
+        if fresh:
+            print("not yet in src/pansight/models/released_files.py; compare them with others' before:")
+        for found in fresh:
+            print(f'    {found.file.name}: sha256="{found.sha256}", size={found.size}')
+    if well < len(checks):
+        raise typer.Exit(1 if well else 2)
+
+
+def _print_all(rows: list[dict[str, Any]]) -> None:
+    """A paragraph a model."""
+    for row in rows:
+        print(f"{row['name']}: {row['description']}")
+        size = _input(row).replace("  ", " ")
+        print(
+            f"    {row['method']}, {row['parameters'] / 1e6:.1f} M parameters, {row['things']} things and "
+            f"{row['stuff']} stuff of {row['data']}, input {size}"
+        )
+        for figure in row["figures"]:
+            speed = f", {figure['fps']} images a second on {figure['hardware']}" if figure["fps"] else ""
+            print(f"    PQ {figure['pq']:.1f}{speed}: {figure['source']}")
+        if row["weights"] == "none":
+            print("    weights: none are published; an architecture for training")
+        else:
+            print(f"    weights: {row['weights']}; licence: {row['licence']}")
+        for file in row["files"]:
+            bytes_ = "size unknown" if file["size"] is None else f"{file['size'] / 1e6:.1f} MB"
+            digest = "" if file["sha256"] is None else f", SHA-256 {file['sha256']}"
+            print(f"    {file['url']} ({bytes_}{digest})")
+            print(f"    from {file['page']}, kept as {file['cache']}")
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:

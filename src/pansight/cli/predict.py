@@ -1,5 +1,6 @@
-"""`pansight predict`: pictures to panoptic maps, in files."""
+"""`pansight predict`: images to panoptic maps, in files."""
 
+import os
 import time
 import warnings
 from contextlib import closing
@@ -9,6 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pansight.cli.convert_sources import INSTANCES, PANOPTIC
+from pansight.cli.model_options import (
+    DEFAULT_ENGINE,
+    batch_size_option,
+    device_option,
+    engine_option,
+    object_threshold_option,
+    resize_option,
+    settings_option,
+    void_below_option,
+)
+from pansight.cli.predict_fleet import RAY, FleetOptions, predict_fleet
 from pansight.cli.settings import merge_settings
 from pansight.cli.threads import share_cores
 from pansight.errors import InputError
@@ -24,8 +36,8 @@ if TYPE_CHECKING:
     from pansight.runtime.writing import Job, MapWriter
 
 TOOLS = (
-    "coco-instances, cvat, cvat-mask, label-studio, labelme, datumaro, supervisely, segments-ai, yolo, voc, "
-    "bdd100k, huggingface, fiftyone"
+    "coco-instances, cvat, cvat-mask, label-studio, labelme, datumaro, supervisely, segments-ai, v7, yolo, "
+    "voc, bdd100k, huggingface, fiftyone"
 )
 """The formats of annotation tools that are written."""
 
@@ -34,14 +46,8 @@ DEFAULT_MODEL = "panoptic-fcn-photo"
 MOSTLY_VOID = 0.9
 """share of an image without a segment from which on it is said that the model does not know such images"""
 
-ENGINE_HELP = (
-    "What runs the network: auto (the fastest that is installed), torch, eager (not folded), compiled (by "
-    "torch.compile), onnxruntime, openvino."
-)
-
-
-_VIDEO = "Videos"
-"""Group of options in the help."""
+_VIDEO, _FLEET = "Videos", "Many workers, with --engine ray"
+"""Groups of options in the help."""
 
 
 def predict(
@@ -50,7 +56,9 @@ def predict(
         typer.Argument(
             metavar="INPUT...",
             help="Images, folders (what lies directly in them), quoted patterns, 'photos/**/*.jpg'; or "
-            "videos: films, the number of a camera, rtsp://... or http://..., - for standard input.",
+            "videos: films, the number of a camera, rtsp://... or http://..., - for standard input. With "
+            "--engine ray: images, folders and all below them, zips, tars (WebDataset), manifests (.txt, "
+            ".csv, .jsonl, .parquet), and addresses of stores (s3://, gs://, az://).",
             show_default=False,
         ),
     ],
@@ -67,51 +75,35 @@ def predict(
         Path | None,
         typer.Option(help="Weights file, native or official.", show_default=False),
     ] = None,
-    engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...")] = "auto",
-    object_threshold: Annotated[
-        float | None,
-        typer.Option(help="Short for --set merge.object_threshold=.", show_default=False),
-    ] = None,
-    void_below: Annotated[
-        float | None,
-        typer.Option(
-            "--void-below",
-            help="Segments with a lower score, 0..1, become void: what the model does not know. Short for "
-            "--set merge.void_below=.",
-            show_default=False,
-        ),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="merge.KEY=VALUE",
-            help="A threshold of the model, such as merge.stuff_area=256; may be given several times.",
-            show_default=False,
-        ),
-    ] = None,
-    resize: Annotated[
+    engine: Annotated[str, engine_option()] = "auto",
+    device: Annotated[str, device_option()] = "auto",
+    object_threshold: Annotated[float | None, object_threshold_option()] = None,
+    void_below: Annotated[float | None, void_below_option()] = None,
+    settings: Annotated[list[str] | None, settings_option()] = None,
+    resize: Annotated[str, resize_option()] = "paper",
+    output: Annotated[
         str,
         typer.Option(
-            help="paper: the method's rule; none: only padded; or pixels of the short side "
-            "(of both where the method squashes)."
+            "--output",
+            "-o",
+            help="Folder for what is written; of a video also a film, out.mp4; with --engine ray, an "
+            "address of a store, too.",
         ),
-    ] = "paper",
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for what is written.")] = Path(
-        "pansight-output"
-    ),
+    ] = "pansight-output",
     format: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="[overlay|coco|both|TOOL]",
-            help="overlay: pictures to look at; coco: predictions.json and predictions/*.png; or files of "
+            show_default="overlay",
+            help="overlay: images to look at; coco: predictions.json and predictions/*.png; or files of "
             f"an annotation tool, to correct them there: {TOOLS}. Of videos: overlay is a film, and frames "
-            "(images) and jsonl (a line a frame) can be had, too; several with commas.",
+            "(images), jsonl (a line a frame), mcap (ROS 2 messages) and rerun (a log) can be had, too; "
+            "several with commas. With --engine ray: id PNGs and a Parquet index, and with coco "
+            "predictions.json as well.",
         ),
-    ] = "overlay",
-    batch_size: Annotated[int, typer.Option(min=1, help="Most pictures at once in the network.")] = 1,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Largest picture that is decoded.")] = 100_000_000,
+    ] = None,
+    batch_size: Annotated[int, batch_size_option()] = 1,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Largest image that is decoded.")] = 100_000_000,
     track: Annotated[
         bool,
         typer.Option("--track", help="Keep identities from frame to frame.", rich_help_panel=_VIDEO),
@@ -167,6 +159,41 @@ def predict(
             min=1, help="End after so many frames, of all videos.", show_default=False, rich_help_panel=_VIDEO
         ),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="By default one a GPU, or a core.", show_default=False, rich_help_panel=_FLEET
+        ),
+    ] = None,
+    worker_cores: Annotated[
+        int, typer.Option(min=1, help="Cores of each worker.", rich_help_panel=_FLEET)
+    ] = 1,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="The cluster: auto, or HOST:PORT; by default $RAY_ADDRESS, else workers on this machine.",
+            show_default=False,
+            rich_help_panel=_FLEET,
+        ),
+    ] = None,
+    shard_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Images that a worker does in one go; what is lost at most when it dies.",
+            show_default=False,
+            rich_help_panel=_FLEET,
+        ),
+    ] = None,
+    shards: Annotated[
+        bool,
+        typer.Option("--shards", help="PNGs in one tar a shard, not in a file each.", rich_help_panel=_FLEET),
+    ] = False,
+    retry_failed: Annotated[
+        bool,
+        typer.Option("--retry-failed", help="Try inputs again that failed before.", rich_help_panel=_FLEET),
+    ] = False,
 ) -> None:
     """Segment images, or videos.
 
@@ -177,7 +204,9 @@ def predict(
 
     pansight predict rtsp://camera/live 0 --track --format jsonl --mjpeg 8080
 
-    Exit code: 0 all went well, 1 some pictures failed, 2 nothing could be done.
+    pansight predict s3://bucket/photos --engine ray --output s3://bucket/labels
+
+    Exit code: 0 all went well, 1 some images failed, 2 nothing could be done.
     """
     # Imports stand here because torch takes a second, and mistyped paths should not wait for it.
     from rich.console import Console
@@ -191,13 +220,43 @@ def predict(
         "track": track or None, "fps": fps, "policy": policy, "rle": rle or None, "mjpeg": mjpeg,
         "max-frames": max_frames, "no-smooth": None if smooth else True,
     }  # fmt: skip
+    merge = merge_settings(settings, object_threshold, void_below)
+    fleet = FleetOptions(ray_address, workers, worker_cores, shard_size, shards, retry_failed)
+    if engine == RAY:
+        for option, value in video_options.items():
+            if value is not None:
+                raise InputError(f"--{option} is for videos, and --engine ray is for images; see --help")
+        share_cores()
+        from pansight.fleet.model import FleetModel
+
+        predict_fleet(
+            inputs,
+            output,
+            format,
+            device,
+            FleetModel(
+                str(model or weights or DEFAULT_MODEL),
+                str(weights) if model and weights else None,
+                os.environ.get(DEFAULT_ENGINE) or "auto",
+                as_resize(resize),
+                merge,
+                batch_size,
+                max_pixels,
+            ),
+            fleet,
+        )
+        return
+    if fleet.given():
+        raise InputError(f"{fleet.given()[0]} is with --engine ray alone; see --help")
+    output_folder, format = Path(output), format or "overlay"
     if track or fps or mjpeg or policy or any(is_video(one) for one in inputs):
         from pansight.cli.predict_video import VideoOptions, predict_videos
 
         predict_videos(
             inputs,
             VideoOptions(
-                output=output, formats=format, track=track, smooth=smooth, fps=fps, policy=policy, rle=rle,
+                output=output_folder, formats=format,
+                track=track, smooth=smooth, fps=fps, policy=policy, rle=rle,
                 mjpeg=mjpeg, give_up=give_up, max_frames=max_frames,
             ),
             str(model or weights or DEFAULT_MODEL),
@@ -206,7 +265,7 @@ def predict(
                 "engine": engine,
                 "device": device,
                 "resize": as_resize(resize),
-                "merge": merge_settings(settings, object_threshold, void_below),
+                "merge": merge,
                 "batch_size": batch_size,
                 "max_pixels": max_pixels,
             },
@@ -219,7 +278,7 @@ def predict(
     for problem in problems:
         tell(errors, problem)
     if not pictures:
-        raise InputError("no pictures to segment; give files, folders or quoted patterns")
+        raise InputError("no images to segment; give files, folders or quoted patterns")
 
     share_cores()
     from pansight.runtime.segmenter import load
@@ -228,8 +287,7 @@ def predict(
     if format.lower().replace("_", "-") in PANOPTIC:
         format = Format.COCO.value
     writer_of = None if format in tuple(Format) else _tool_writer(format)
-    merge = merge_settings(settings, object_threshold, void_below)
-    make_folder(output)
+    make_folder(output_folder)
     name: str | Path = model or weights or DEFAULT_MODEL
     segmenter = load(
         name,
@@ -242,9 +300,9 @@ def predict(
         max_pixels=max_pixels,
     )
     jobs = make_jobs(pictures)
-    tool = None if writer_of is None else writer_of(output, segmenter.categories)
+    tool = None if writer_of is None else writer_of(output_folder, segmenter.categories)
     shown = Format(format) if writer_of is None else Format.COCO
-    writer = MapWriter(output, shown, jobs, segmenter.categories, str(name), tool)
+    writer = MapWriter(output_folder, shown, jobs, segmenter.categories, str(name), tool)
     # Pillow's remarks on odd files name no file; what matters comes as an error.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     started = time.perf_counter()
@@ -253,12 +311,12 @@ def predict(
 
     done = writer.written
     rate = f" ({done / seconds:.1f} a second)" if done else ""
-    pictures_done = "1 picture" if done == 1 else f"{done} pictures"
+    pictures_done = "1 image" if done == 1 else f"{done} images"
     print(f"{pictures_done} segmented in {seconds:.1f} s{rate}, {failed + len(problems)} failed")
     for reason, count in writer.lost.items():
         errors.print(f"remark: {count} segments {reason}", markup=False)
     if done:
-        print(f"see {printable(output)}")
+        print(f"see {printable(output_folder)}")
     if stopped:
         errors.print("stopped by Ctrl-C; what was finished is kept")
         raise typer.Exit(130)
@@ -284,7 +342,7 @@ def _tool_writer(format: str) -> "Callable[[Path, Categories], AnnotationWriter]
 def _run(
     segmenter: "Segmenter", jobs: "Sequence[Job]", writer: "MapWriter", errors: "Console"
 ) -> tuple[int, bool]:
-    """How many pictures failed, and whether Ctrl-C ended it."""
+    """How many images failed, and whether Ctrl-C ended it."""
     from pansight.cli.progress import progress_bar
     from pansight.runtime.inputs import printable
     from pansight.runtime.pipeline import segment_files
@@ -293,7 +351,7 @@ def _run(
     with progress_bar(errors) as progress:
         task = progress.add_task("segmenting", total=len(jobs))
         try:
-            # closed first, so that the table is written when the last picture is
+            # closed first, so that the table is written when the last image is
             with writer, closing(segment_files(segmenter, jobs, writer)) as outcomes:
                 for outcome in outcomes:
                     if outcome.problem is not None:
@@ -316,7 +374,7 @@ def _mostly_void(share: float) -> str:
 
 
 def tell(errors: "Console", problem: str) -> None:
-    """Name a picture that failed, in one line, above the progress bar where there is one."""
+    """Name an image that failed, in one line, above the progress bar where there is one."""
     from rich.text import Text
 
     errors.print(Text.assemble(("failed:", "bold red"), " ", problem))
@@ -330,4 +388,4 @@ def as_resize(text: str) -> "Resize":
         return "none"
     if text.isascii() and text.isdigit() and int(text) > 0:
         return int(text)
-    raise InputError(f"--resize {text} is no rule; use paper, none or a short side in pixels, such as 512")
+    raise InputError(f"--resize {text} is not a rule; use paper, none or a short side in pixels, such as 512")

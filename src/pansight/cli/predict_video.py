@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from pansight.video.sinks.coco import CocoVideo
     from pansight.video.sinks.mjpeg import MjpegServer
 
-FORMATS = ("overlay", "frames", "coco", "jsonl")
+FORMATS = ("overlay", "frames", "coco", "jsonl", "mcap", "rerun")
 """What can be written of a video; `both` is overlay and coco."""
+
+FILMS = (".mp4", ".m4v", ".mov", ".mkv")
+"""Endings of an --output that is a film, not a folder."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,16 @@ class VideoOptions:
     mjpeg: str | None = None
     give_up: float = 600.0
     max_frames: int | None = None
+
+    @property
+    def film(self) -> Path | None:
+        """The film, where --output names one."""
+        return self.output if self.output.suffix.lower() in FILMS and not self.output.is_dir() else None
+
+    @property
+    def folder(self) -> Path:
+        """Where everything else goes."""
+        return self.output if self.film is None else self.output.parent
 
     def chosen(self) -> tuple[str, ...]:
         """The formats. Raises InputError for one that is unknown."""
@@ -74,9 +87,16 @@ def predict_videos(
         raise InputError("--rle is for lines; add --format jsonl")
     if "-" in inputs and inputs.count("-") > 1:
         raise InputError("standard input can be read once; give - once")
+    if options.film is not None and "overlay" not in formats:
+        raise InputError(f"--output {options.film} names a film; add --format overlay, or name a folder")
+    if options.film is not None and len(inputs) > 1:
+        raise InputError(f"--output {options.film} is one film for {len(inputs)} sources; name a folder")
     locations = [locate(one) for one in inputs]
     if "overlay" in formats or any(location.kind != "images" for location in locations):
         require_extra("av", "video")
+    for name, module in (("mcap", "mcap_ros2"), ("rerun", "rerun")):
+        if name in formats:
+            require_extra(module, name)
 
     share_cores()
     from pansight.runtime.segmenter import Segmenter, load
@@ -87,7 +107,7 @@ def predict_videos(
     from pansight.video.sources import SourceOptions
     from pansight.video.tracking import TrackSettings
 
-    make_folder(options.output)
+    make_folder(options.folder)
     loading = dict(loading)
     if options.fps is not None and loading.get("engine") == "auto":
         loading["engine"] = "torch"  # one whose input can be made smaller
@@ -103,7 +123,7 @@ def predict_videos(
     settings = None
     if options.track:
         settings = TrackSettings() if options.smooth else TrackSettings(keep_category=False, steady=0)
-    table = CocoVideo(options.output / "predictions.json", segmenter.categories, model)
+    table = CocoVideo(options.folder / "predictions.json", segmenter.categories, model)
     server = None if options.mjpeg is None else MjpegServer(host, port)
     if server is not None:
         errors.print(f"look at {server.address}", markup=False)
@@ -168,10 +188,10 @@ def _maker(
         from pansight.video.sinks.lines import LinesSink
         from pansight.video.sinks.mjpeg import MjpegSink
 
-        folder = options.output
+        folder = options.folder
         sinks: list[Sink] = []
         if "overlay" in formats:
-            target = folder / f"{name}.mp4"
+            target = options.film or folder / f"{name}.mp4"
             if location.kind == "file" and target.resolve() == Path(location.address).resolve():
                 raise InputError(f"{target} would be overwritten; choose another --output")
             sinks.append(FilmSink(target, location))
@@ -181,6 +201,15 @@ def _maker(
             sinks.append(CocoSink(folder / "predictions", table, name))
         if "jsonl" in formats:
             sinks.append(LinesSink(folder / f"{name}.jsonl", options.rle))
+        if "mcap" in formats:
+            from pansight.video.sinks.mcap import McapSink
+
+            live = location.is_live
+            sinks.append(McapSink(folder / f"{name}.mcap", live=live))
+        if "rerun" in formats:
+            from pansight.video.sinks.rerun import RerunSink
+
+            sinks.append(RerunSink(folder / f"{name}.rrd"))
         if server is not None:
             sinks.append(MjpegSink(server, name))
         return sinks
@@ -193,7 +222,7 @@ def _address(text: str | None) -> tuple[str, int]:
         return "127.0.0.1", 0
     host, _, port = text.rpartition(":")
     if not (port.isascii() and port.isdigit() and 0 <= int(port) < 65536):
-        raise InputError(f"--mjpeg {text} is no address; give a port, such as 8080, or HOST:PORT")
+        raise InputError(f"--mjpeg {text} is not an address; give a port, such as 8080, or HOST:PORT")
     return host or "127.0.0.1", int(port)
 
 

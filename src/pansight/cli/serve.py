@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from pansight.cli.predict import ENGINE_HELP, as_resize
+from pansight.cli.model_options import engine_option
+from pansight.cli.predict import as_resize
 from pansight.cli.settings import merge_settings
 from pansight.cli.threads import share_cores
 from pansight.errors import InputError
@@ -28,7 +29,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is everybody's.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: one that is free.")] = 8000,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...")] = "auto",
-    engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "auto",
+    engine: Annotated[str, engine_option()] = "auto",
     resize: Annotated[str, typer.Option(help="paper, none, or pixels of the short side.")] = "paper",
     settings: Annotated[
         list[str] | None,

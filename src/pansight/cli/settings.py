@@ -30,5 +30,5 @@ def merge_settings(
         try:
             changes[name] = yaml.safe_load(value)
         except yaml.YAMLError as error:
-            raise InputError(f"--set {option}: {value!r} is no YAML value; put it in quotes") from error
+            raise InputError(f"--set {option}: {value!r} is not a YAML value; put it in quotes") from error
     return changes

@@ -12,7 +12,7 @@ def share_cores() -> None:
     In a container torch counts the machine's cores, not those that it is granted.
 
     Spinning wins microseconds on an idle machine. Where something else runs, if only our own decoding of the
-    next picture, a thread that spins keeps a core from the one it waits for: up to 100 times slower.
+    next image, a thread that spins keeps a core from the one it waits for: up to 100 times slower.
     A choice that the user made in the environment stands.
     """
     if "torch" in sys.modules:

@@ -1,5 +1,6 @@
 """`pansight train`: from a recipe to weights."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,17 +15,41 @@ def train(
         str | None,
         typer.Argument(help="A recipe's name (yoso-tiny ...) or a YAML file.", show_default=False),
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            help="Fine-tune this model (a name of `pansight models`, or a .safetensors file) on --data: "
+            "steps, rate and schedule follow from the number of images and the batch.",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder of this training; runs/RECIPE if not given."),
+        typer.Option(
+            "--output", "-o", help="Folder of this training; runs/RECIPE or runs/MODEL-DATA if not given."
+        ),
     ] = None,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Go on from the last checkpoint in the folder, with its options."),
+        typer.Option(
+            "--resume",
+            help="Go on from the last checkpoint in the folder, with its options; with a recipe, begin where "
+            "there is none.",
+        ),
     ] = False,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any option, such as optimizer.gradient_clip=1."),
+    ] = None,
+    replay: Annotated[
+        Path | None,
+        typer.Option(
+            "--replay",
+            metavar="FILE",
+            help="Go through a step again that a training kept when its loss went wrong, and show where.",
+            show_default=False,
+        ),
     ] = None,
     no_check: Annotated[
         bool,
@@ -35,7 +60,7 @@ def train(
     ] = False,
     data: Annotated[
         str | None,
-        typer.Option(help="'scenes', or the folder of a data set, as published or your own."),
+        typer.Option(help="'scenes', or a data set, as published or your own: its folder or panoptic JSON."),
     ] = None,
     class_map: Annotated[
         Path | None,
@@ -47,7 +72,48 @@ def train(
         ),
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Optimizer steps in all.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Pictures in one pass.")] = None,
+    batch_size: Annotated[
+        str | None, typer.Option(help="Images in one pass, or auto: as many as the free memory takes.")
+    ] = None,
+    freeze: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--freeze",
+            metavar="PART",
+            help="What does not learn: backbone, all (but the class layers), or a pattern of parameters' "
+            "names such as 'yoso_neck.*'. May be given several times.",
+        ),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(help="End early after so many validations in a row without a better PQ; 0: never."),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Fit four images, estimate time and memory, and leave; nothing is written."
+        ),
+    ] = False,
+    find_lr: Annotated[
+        bool,
+        typer.Option("--find-lr", help="Look for a learning rate in 100 short steps, say it, and leave."),
+    ] = False,
+    log: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--log",
+            metavar="tensorboard|wandb|mlflow|csv",
+            help="Where figures go beside the CSV files. May be given several times.",
+        ),
+    ] = None,
+    profile: Annotated[
+        bool,
+        typer.Option(
+            "--profile", help="Say in the end what data, forward, loss, backward and optimizer took."
+        ),
+    ] = False,
+    devices: Annotated[int | None, typer.Option(help="Devices a machine (data-parallel).")] = None,
+    nodes: Annotated[int | None, typer.Option(help="Machines; srun, torchrun and Kubernetes say it.")] = None,
     learning_rate: Annotated[float | None, typer.Option("--lr", help="Base learning rate.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that make samples.")] = None,
@@ -57,57 +123,136 @@ def train(
         str | None, typer.Option(help="Weights to start from: a file or a name of `pansight models`.")
     ] = None,
 ) -> None:
-    """Train a model by a recipe.
+    """Train a model by a recipe, or fine-tune one: pansight train --model yoso-tiny --data labels.json.
 
     The folder then holds config.yaml, training.csv, validation.csv, last.ckpt (to resume from), and the
     weights best.safetensors and final.safetensors, ready for `pansight predict --weights`.
+
+    SIGTERM and SIGUSR1 save and end it with code 143, Ctrl-C with 130; the same command with --resume goes
+    on.
     """
     require_extra("lightning", "train")
+    if replay is not None:
+        from pansight.training.replay import replay as shown
+
+        for line in shown(replay, _device(device)):
+            typer.echo(line)
+        return
+    from pansight.training.processes import restarted
     from pansight.training.recipes import explained, make_config, read_recipe, recipe_names, with_options
 
-    folder = _folder(recipe, output)
+    if model is not None and recipe is not None:
+        raise InputError(f"give a recipe ({recipe}) or --model; a recipe starts from a model with --weights")
+    folder = _folder(recipe, output, model, data)
+    # A scheduler that starts a job again starts it with the command of the first time.
+    resume = (resume or restarted()) and not (recipe is not None and not (folder / "config.yaml").is_file())
+    named = recipe
     if resume:
         recipe = str(folder / "config.yaml")
         if not Path(recipe).is_file():
             raise InputError(f"nothing to resume: there is no {recipe}; name the training's --output")
-    if recipe is None and not options:
-        raise InputError(f"give a recipe ({', '.join(recipe_names())}, or a YAML file)")
+    fresh = model is not None and not resume
+    if recipe is None and not options and not fresh:
+        raise InputError(
+            f"give a recipe ({', '.join(recipe_names())}, or a YAML file), or --model and --data"
+        )
+    if fresh and data is None:
+        raise InputError("--model needs --data: what it is to be fine-tuned on")
+    automatic = batch_size == "auto"
+    size = None if batch_size is None or automatic else _count(batch_size)
+    rewritten: dict[str, Any] = {"freeze": freeze, "log": log}
+    listed = {key: json.dumps(value) for key, value in rewritten.items() if value}
     shortcuts: dict[str, Any] = {
         "steps": steps,
-        "batch_size": batch_size,
+        "batch_size": size,
         "optimizer.learning_rate": learning_rate,
         "seed": seed,
         "workers": workers,
         "device": device,
         "precision": None if precision is None else f"'{precision}'",
         "model.start": weights,
+        "validation.patience": patience,
+        "profile": True if profile else None,
+        "devices": devices,
+        "nodes": nodes,
+        **listed,
     }
     changes = [f"{key}={value}" for key, value in shortcuts.items() if value is not None]
-    content = with_options(read_recipe(recipe) if recipe else {}, changes)
-    if data is not None:
-        content["data"] = _data(content.get("data"), data)
-    if class_map is not None:
-        content = with_options(content, [f"data.map={class_map}"])
-    config = make_config(with_options(content, settings or []))
+    given = [*([f"data.map={class_map}"] if class_map is not None else []), *(settings or [])]
+    sources = None
+    if fresh and model is not None and data is not None:
+        from pansight.cli.train_trials import fine_tuned
+
+        config, sources = fine_tuned(
+            model, data, size, changes, given, automatic=automatic, prefix="# " if options else ""
+        )
+        automatic = False
+    else:
+        content = with_options(read_recipe(recipe) if recipe else {}, changes)
+        if resume and named is not None and Path(named).is_file():
+            other = with_options(read_recipe(named), changes)
+            _tell_unread(make_config(content), make_config(other), named, recipe)
+        if data is not None:
+            content["data"] = _data(content.get("data"), data)
+        config = make_config(with_options(content, given))
     if options:
         typer.echo(explained(config), nl=False)
         return
+    if automatic or dry_run or find_lr:
+        from pansight.cli import train_trials
+        from pansight.training.sources import open_sources
+
+        sources = sources or open_sources(config)
+        if automatic:
+            config = train_trials.batch_that_fits(config, sources)
+        if find_lr:
+            train_trials.show_rate(config, sources)
+        if dry_run:
+            train_trials.show_dry_run(config, sources)
+        if find_lr or dry_run:
+            return
     from pansight.training.checkpoints import TrainingInterruptedError
     from pansight.training.run import train as run
 
     try:
-        run(config, folder, resume=resume, check=not no_check)
+        run(config, folder, resume=resume, sources=sources, check=not no_check)
     except TrainingInterruptedError as stopped:
         if stopped.first:
             typer.echo(
                 f"stopped at step {stopped.step}; go on with: pansight train --resume --output {folder}"
             )
-        raise typer.Exit(130) from None
+        raise typer.Exit(stopped.exit_code) from None
 
 
-def _folder(recipe: str | None, output: Path | None) -> Path:
+def _tell_unread(kept: Any, given: Any, name: str, config: str | None) -> None:
+    """A resumed training keeps its own options: say so where the recipe beside --resume has others."""
+    others = [key for key in type(kept).model_fields if getattr(kept, key) != getattr(given, key)]
+    if others:
+        typer.echo(
+            f"remark: --resume goes on with {config}; {name} has other {', '.join(others)}, which were not "
+            "taken; give changes as options (--set KEY=VALUE)",
+            err=True,
+        )
+
+
+def _device(name: str | None) -> str:
+    from pansight.runtime.devices import choose_device
+
+    return str(choose_device(name or "cpu"))
+
+
+def _count(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise InputError(f"--batch-size {text}: give a number, or auto") from None
+
+
+def _folder(recipe: str | None, output: Path | None, model: str | None, data: str | None) -> Path:
     if output is not None:
         return output
+    if model is not None:
+        return Path("runs") / f"{Path(model).stem}-{Path(data or 'training').stem}"
     return Path("runs") / (Path(recipe).stem if recipe else "training")
 
 

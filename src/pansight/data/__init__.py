@@ -1,1 +1,1 @@
-"""Data sets as lazy sequences of `Sample`: pictures with their panoptic truth."""
+"""Data sets as lazy sequences of `Sample`: images with their panoptic truth."""

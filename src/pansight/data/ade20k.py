@@ -46,11 +46,11 @@ class AdeChallenge(LabelFiles):
         *,
         blobs: bool = False,
     ) -> None:
-        """Open the maps in `labels` with the pictures in `images`; archives will do.
+        """Open the maps in `labels` with the images in `images`; archives will do.
 
         `instances`: the folder of the objects. Thing pixels that belong to no object are void. `blobs`: for
         data without it; every connected region of a thing class counts as one object, those that touch at a
-        corner too. `categories`: the set to speak in, in which the 150 classes are found by name. Raises
+        corner too. `categories`: the set to use, in which the 150 classes are found by name. Raises
         DataError when there are no labels, neither `instances` nor `blobs` is given, or classes do not fit.
         """
         where = Path(labels)
@@ -75,7 +75,7 @@ class AdeChallenge(LabelFiles):
         classes = decode_gray(content)
         if classes.size and classes.max() > _CLASSES:
             raise InputError(
-                f"value {classes.max()} is no class of the challenge: they are 1..{_CLASSES}, 0 is void"
+                f"value {classes.max()} is not a class of the challenge: they are 1..{_CLASSES}, 0 is void"
             )
         is_thing = np.concatenate(([False], self._own.is_thing))
         things = is_thing[classes]
@@ -114,7 +114,7 @@ class AdeChallenge(LabelFiles):
         things = self._own.thing_indices
         if red.size and red.max() > len(things):
             raise DataError(
-                f"{path}: red {red.max()} is no class of things: they are 1..{len(things)}, 0 is none"
+                f"{path}: red {red.max()} is not a class of things: they are 1..{len(things)}, 0 is none"
             )
         keys = np.where((red > 0) & (green > 0), red * 256 + green, 0)
         present, objects = _numbered(keys)
@@ -133,7 +133,7 @@ class AdeFull(LabelFiles):
         """Open all NAME_seg.png below `root`, a folder or archive; with `split`, those below a folder so
         called.
 
-        `categories`: the set to speak in, in which the 150 classes are found by name. Raises DataError when
+        `categories`: the set to use, in which the 150 classes are found by name. Raises DataError when
         there are no labels, or classes do not fit.
         """
         own = Categories.builtin("ade20k")

@@ -1,6 +1,6 @@
 """Cityscapes: `gtFine/SPLIT/CITY/*_gtFine_instanceIds.png` as published, and the official panoptic files.
 
-In the pictures of instance ids, of 16 bits, a value below 1000 is a labelId: stuff, or a group of things that
+In the images of instance ids, of 16 bits, a value below 1000 is a labelId: stuff, or a group of things that
 nobody told apart, which is a crowd. Other values are labelId * 1000 + number, one object each. Only the 19
 evaluated classes count; all else is void. The segments are those that the official converter writes, ids
 included.
@@ -45,7 +45,7 @@ class Cityscapes(LabelFiles):
         """Open `labels` (gtFine, gtCoarse, or a split of these) with `images` (leftImg8bit); both may be
         archives.
 
-        `split`: take the files in this folder only. `categories`: the set to speak in, in which the 19
+        `split`: take the files in this folder only. `categories`: the set to use, in which the 19
         classes are found by name. Raises DataError when there are no labels, or classes do not fit.
         """
         own = Categories.builtin("cityscapes")
@@ -70,7 +70,7 @@ class Cityscapes(LabelFiles):
         if len(labels) and labels.max() >= _LABELS:
             wrong = int(present[labels >= _LABELS][0])
             raise InputError(
-                f"value {wrong} is no instance id of Cityscapes: labelIds are 0..{_LABELS - 1}; "
+                f"value {wrong} is not an instance id of Cityscapes: labelIds are 0..{_LABELS - 1}; "
                 "take the files *_instanceIds.png"
             )
         classes = self._index[labels]
@@ -97,7 +97,7 @@ class CityscapesPanoptic(CocoPanoptic):
     ) -> None:
         """Open a JSON such as gtFine/cityscapes_panoptic_val.json, with `images` (leftImg8bit/val).
 
-        A JSON without categories speaks of trainIds where its name ends in _trainId, else of labelIds. Raises
+        A JSON without categories uses trainIds where its name ends in _trainId, else of labelIds. Raises
         what CocoPanoptic does.
         """
         own = Categories.builtin("cityscapes")
@@ -126,7 +126,7 @@ def labels_folder(root: Path) -> Path | None:
 
 
 def pictures_folder(root: Path, images: PathLike | None) -> Path | None:
-    """The folder of the pictures: the one named, else leftImg8bit in the root or its archive, if any."""
+    """The folder of the images: the one named, else leftImg8bit in the root or its archive, if any."""
     if images is not None:
         return Path(images)
     return existing_folder(root / "leftImg8bit", root / "leftImg8bit_trainvaltest")
@@ -152,7 +152,7 @@ def panoptic_files(root: Path) -> dict[str, Path]:
 def open_official(
     path: Path, images: PathLike | None, panoptic: PathLike | None, categories: Categories | None
 ) -> CityscapesPanoptic:
-    """An official panoptic JSON with its pictures, looked for in leftImg8bit beside it or above it."""
+    """An official panoptic JSON with its images, looked for in leftImg8bit beside it or above it."""
     split = re.sub(r"_trainId$", "", path.stem.removeprefix("cityscapes_panoptic_"))
     above = path.absolute().parents
     found = pictures_folder(path.parent, images) or pictures_folder(above[min(1, len(above) - 1)], images)

@@ -20,13 +20,13 @@ ClassMap = Mapping[str, tuple[str, ...]]
 
 
 def read_class_map(path: Path) -> ClassMap:
-    """Read a class map. Raises DataError when the file cannot be read or is no YAML of names."""
+    """Read a class map. Raises DataError when the file cannot be read or is not a YAML file of names."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}; check the path") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is no YAML: {' '.join(str(error).split())}; correct it") from error
+        raise DataError(f"{path} is not valid YAML: {' '.join(str(error).split())}; correct it") from error
     return class_map(content, path)
 
 

@@ -1,4 +1,4 @@
-"""The reader of COCO panoptic data: a JSON of annotations, a folder of id pictures, a folder of pictures.
+"""The reader of COCO panoptic data: a JSON of annotations, a folder of panoptic PNGs, a folder of images.
 
 Source: https://cocodataset.org/#format-data, section 4. Cityscapes, ADE20K and Mapillary Vistas come in
 this form too, and so can anyone's own labels.
@@ -34,7 +34,7 @@ from pansight.panoptic.ids import ID_LIMIT
 PathLike = str | os.PathLike[str]
 
 _SUFFIXES = (".jpg", ".png", ".jpeg", ".webp", ".JPG", ".JPEG", ".PNG")
-"""Tried in this order where the listed name of a picture does not exist."""
+"""Tried in this order where the listed name of an image does not exist."""
 PROBED = 5
 """Samples whose files are looked for to see whether a folder is the one"""
 _CITYSCAPES_ENDING = re.compile(r"_gtFine_(leftImg8bit|panoptic)\.png$")
@@ -43,8 +43,8 @@ _CITYSCAPES_ENDING = re.compile(r"_gtFine_(leftImg8bit|panoptic)\.png$")
 class CocoPanoptic:
     """COCO panoptic data as a lazy sequence: `len(data)`, `data[i] -> Sample`, in the annotations' order.
 
-    Pictures and id pictures may lie in folders or in zip archives, which are read in place. The JSON is
-    checked whole at once; pictures are opened when a sample is asked for. What stays in memory is compact (13
+    Images and panoptic PNGs may lie in folders or in zip archives, which are read in place. The JSON is
+    checked whole at once; images are opened when a sample is asked for. What stays in memory is compact (13
     bytes a segment), so that the worker processes of a loader can share it.
     """
 
@@ -57,15 +57,15 @@ class CocoPanoptic:
         *,
         own_categories: Categories | None = None,
     ) -> None:
-        """Open the JSON file `annotations` with the pictures in the folder or archive `images`.
+        """Open the JSON file `annotations` with the images in the folder or archive `images`.
 
         `images`: None where only the truth is wanted; samples then raise DataError.
-        `panoptic`: the folder or archive of the id pictures; by default beside the JSON and named like it.
-        `categories`: the set to speak in; by default that of the JSON. Given both, those categories of the
+        `panoptic`: the folder or archive of the panoptic PNGs; by default beside the JSON and named like it.
+        `categories`: the set to use; by default that of the JSON. Given both, those categories of the
         JSON that have segments are found in `categories` by name, see `class_names`.
         `own_categories`: what the ids of a JSON without categories mean; by default those of `categories`.
 
-        A JSON without `images` has the pictures named like the id pictures, whatever their ending.
+        A JSON without `images` has the images named like the panoptic PNGs, whatever their ending.
 
         Raises DataError when a folder or the JSON cannot be read, DataProblemsError with all that is wrong in
         it.
@@ -93,11 +93,11 @@ class CocoPanoptic:
             self.set_pictures(images)
 
     def set_pictures(self, images: PathLike) -> None:
-        """Take the pictures from this folder or archive. Raises DataError when there is none."""
+        """Take the images from this folder or archive. Raises DataError when there is none."""
         self._pictures = open_folder(images)
 
     def look_for_pictures(self, places: Iterable[Path]) -> bool:
-        """Take the pictures from the first of these folders and archives that has some; whether one has."""
+        """Take the images from the first of these folders and archives that has some; whether one has."""
         for place in places:
             path = existing_folder(place)
             if path is None or path.absolute() == Path(str(self._masks)).absolute():
@@ -110,12 +110,12 @@ class CocoPanoptic:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The file name of each picture, as the data set lists it."""
+        """The file name of each image, as the data set lists it."""
         return self._image_names
 
     @property
     def image_ids(self) -> tuple[int | str, ...]:
-        """The id of each picture."""
+        """The id of each image."""
         return self._image_ids
 
     @property
@@ -143,13 +143,13 @@ class CocoPanoptic:
         name = self._image_names[position]
         if self._pictures is None:
             raise DataError(
-                f"{name}: where the pictures of {self.annotations} are is not known; "
+                f"{name}: where the images of {self.annotations} are is not known; "
                 "name their folder (--images)"
             )
         file = find_picture(self._pictures, name)
         if file is None:
             hint = misplaced_hint(str(self._pictures), name)
-            raise DataError(f"{self._pictures}/{name}: no such file{hint}; check the folder of the pictures")
+            raise DataError(f"{self._pictures}/{name}: no such file{hint}; check the folder of the images")
         return Sample(
             image=read_picture(file, panoptic.height, panoptic.width),
             panoptic=panoptic,
@@ -158,13 +158,15 @@ class CocoPanoptic:
         )
 
     def truth(self, index: SupportsIndex) -> PanopticMap:
-        """The panoptic map of sample `index` alone, its picture left closed. Raises DataError when broken."""
+        """The panoptic map of sample `index` alone, its image left closed. Raises DataError when broken."""
         position = self._position(index)
         name = self._panoptic_names[position]
         file = find_id_picture(self._masks, name)
         if file is None:
             hint = misplaced_hint(str(self._masks), name)
-            raise DataError(f"{self._masks}/{name}: no such file{hint}; check the folder of the id pictures")
+            raise DataError(
+                f"{self._masks}/{name}: no such file{hint}; check the folder of the panoptic PNGs"
+            )
         rows = slice(*self._offsets[position : position + 2].tolist())
         table = zip(
             self._ids[rows].tolist(),
@@ -173,7 +175,7 @@ class CocoPanoptic:
             self._crowd[rows].tolist(),
             strict=True,
         )
-        ids = decode_ids(read_file(file, "id pictures"), str(file))
+        ids = decode_ids(read_file(file, "panoptic PNGs"), str(file))
         try:
             return PanopticMap.from_table(ids, table, self.categories)
         except InputError as error:
@@ -234,7 +236,7 @@ class CocoPanoptic:
 
 
 def id_picture_places(annotations: Path) -> tuple[Path, ...]:
-    """Where the id pictures of a JSON may lie, the likeliest first.
+    """Where the panoptic PNGs of a JSON may lie, the likeliest first.
 
     Beside it and named like it; in `panoptic` beside it; among the JSON; or named like it one folder higher.
     """
@@ -244,7 +246,7 @@ def id_picture_places(annotations: Path) -> tuple[Path, ...]:
 
 
 def find_id_picture(folder: Folder, name: str) -> Source | None:
-    """The id picture that is called so in a JSON; or so but for its ending, which is .png."""
+    """The panoptic PNG that is called so in a JSON; or so but for its ending, which is .png."""
     found = folder.find(name)
     if found is not None or not PurePosixPath(name).name:
         return found
@@ -252,10 +254,10 @@ def find_id_picture(folder: Folder, name: str) -> Source | None:
 
 
 def find_picture(folder: Folder, name: str) -> Source | None:
-    """The picture that is called so in a JSON, or so but for its ending.
+    """The image that is called so in a JSON, or so but for its ending.
 
     The official files of Cityscapes say _gtFine_leftImg8bit, and leave out the folder of the city: their
-    pictures are found too. None when there is no such file.
+    images are found too. None when there is no such file.
     """
     plain = _CITYSCAPES_ENDING.sub("_leftImg8bit.png", name)
     names = [name] if plain == name else [name, plain, f"{plain.partition('_')[0]}/{plain}"]
@@ -285,7 +287,7 @@ def _used(annotations: list[Any]) -> set[int]:
 def _match(
     path: Path, rows: Any, wanted: Categories | None, used: set[int]
 ) -> tuple[Categories, dict[int, int]]:
-    """The categories to speak in, and the contiguous index of each id in the file.
+    """The categories to use, and the contiguous index of each id in the file.
 
     A category that no segment has need not be among those wanted.
     """
@@ -297,7 +299,7 @@ def _match(
             )
         return wanted, dict(wanted.dataset_index)
     if not isinstance(rows, list | Categories):
-        raise DataError(f'{path}: "categories" is no list; write [{{id, name, isthing}}, ...]')
+        raise DataError(f'{path}: "categories" is not a list; write [{{id, name, isthing}}, ...]')
     try:
         own = rows if isinstance(rows, Categories) else Categories.from_json(rows, name=path.name)
     except (CategoryError, TypeError) as error:
@@ -315,14 +317,14 @@ def _match(
 def _fault(annotation: Any) -> str:
     """What keeps an annotation from being used, or nothing."""
     if not isinstance(annotation, dict):
-        return "is no object"
+        return "is not an object"
     missing = [key for key in ("image_id", "file_name", "segments_info") if key not in annotation]
     if missing:
         return f"lacks {' and '.join(missing)}"
     if not isinstance(annotation["image_id"], int | str):
         return f"has image_id {annotation['image_id']!r}, which is neither a number nor a text"
     if not isinstance(annotation["file_name"], str) or not isinstance(annotation["segments_info"], list):
-        return "has a file_name that is no text, or segments_info that is no list"
+        return "has a file_name that is not text, or segments_info that is not a list"
     return ""
 
 

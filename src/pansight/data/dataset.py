@@ -10,10 +10,10 @@ from pansight.panoptic import PanopticMap
 
 @runtime_checkable
 class PanopticDataset(Protocol):
-    """Labelled pictures as a lazy sequence.
+    """Labelled images as a lazy sequence.
 
-    `names` holds the picture's file name of each sample and `image_ids` the data set's own name for it; both
-    are known without opening a picture. `truth(i)` is the panoptic map of sample i, its picture left closed.
+    `names` holds the image's file name of each sample and `image_ids` the data set's own name for it; both
+    are known without opening an image. `truth(i)` is the panoptic map of sample i, its image left closed.
     Samples can be asked for from several threads, and from processes that got the data set pickled or by
     fork.
     """

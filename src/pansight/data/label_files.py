@@ -1,4 +1,4 @@
-"""Data sets as they are published: pictures, and beside each a picture of labels that a rule decodes."""
+"""Data sets as they are published: images, and beside each an image of labels that a rule decodes."""
 
 import io
 import operator
@@ -28,7 +28,7 @@ Row = tuple[int, int, None, bool]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A sample: its id, the paths where its picture may lie (the first is its name), its file of labels."""
+    """A sample: its id, the paths where its image may lie (the first is its name), its file of labels."""
 
     image_id: str
     pictures: tuple[str, ...]
@@ -38,7 +38,7 @@ class Entry:
 class LabelFiles(ABC):
     """Pictures with files of labels as a lazy sequence, in the order of the files' names.
 
-    Labels are read when a sample is asked for. Pictures may be missing as long as only `truth` is.
+    Labels are read when a sample is asked for. Images may be missing as long as only `truth` is.
     """
 
     def __init__(
@@ -71,12 +71,12 @@ class LabelFiles(ABC):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The file of each picture, relative to the folder of pictures."""
+        """The file of each image, relative to the folder of images."""
         return self._names
 
     @property
     def image_ids(self) -> tuple[str, ...]:
-        """The data set's own name of each picture."""
+        """The data set's own name of each image."""
         return self._image_ids
 
     @property
@@ -96,7 +96,7 @@ class LabelFiles(ABC):
         return Sample(image, panoptic, entry.image_id, entry.pictures[0])
 
     def truth(self, index: SupportsIndex) -> PanopticMap:
-        """The panoptic map of sample `index` alone, its picture left closed. Raises DataError when broken."""
+        """The panoptic map of sample `index` alone, its image left closed. Raises DataError when broken."""
         entry = self._entries[self._position(index)]
         path = f"{self.labels}/{entry.labels}"
         source = self.labels.find(entry.labels)
@@ -120,7 +120,7 @@ class LabelFiles(ABC):
     def _picture(self, entry: Entry) -> Source:
         if self.images is None:
             raise DataError(
-                f"{entry.pictures[0]}: {self.where} has no pictures beside its labels; name their folder "
+                f"{entry.pictures[0]}: {self.where} has no images beside its labels; name their folder "
                 "(--images)"
             )
         for name in entry.pictures:
@@ -129,31 +129,31 @@ class LabelFiles(ABC):
                 source = self.images.find(path)
                 if source is not None:
                     return source
-        raise DataError(f"{self.images}/{entry.pictures[0]}: no such file; check the folder of the pictures")
+        raise DataError(f"{self.images}/{entry.pictures[0]}: no such file; check the folder of the images")
 
 
 def decode_gray(content: bytes) -> Int32[np.ndarray, "h w"]:
-    """The values of a gray picture of 8 or 16 bits, or the indices of a palette.
+    """The values of a gray image of 8 or 16 bits, or the indices of a palette.
 
     Raises InputError when it is damaged or has colours.
     """
     labels = _decoded(content)
     if labels.ndim != 2:
         raise InputError(
-            "a picture with colours, where labels of 8 or 16 bits belong; check the folder of labels"
+            "an image with colours, where labels of 8 or 16 bits belong; check the folder of labels"
         )
     return labels.astype(np.int32)
 
 
 def decode_colors(content: bytes) -> UInt8[np.ndarray, "h w 3"]:
-    """Red, green and blue of a picture whose colours are codes.
+    """Red, green and blue of an image whose colours are codes.
 
     Raises InputError when it is anything else.
     """
     codes = _decoded(content)
     if codes.ndim != 3 or codes.shape[2] < 3 or codes.dtype != np.uint8:
         raise InputError(
-            "a gray picture, where labels in red, green and blue belong; check the folder of labels"
+            "a gray image, where labels in red, green and blue belong; check the folder of labels"
         )
     return np.ascontiguousarray(codes[..., :3])
 

@@ -1,7 +1,7 @@
 """What a data set labels, and what a pixel without a label may hide: `labelled.json`.
 
 Data sets that were put together from others do not label everything. An unlabelled pixel (id 0) of such a set
-is no background: it may be of any category that the set does not label completely.
+is not background: it may be of any category that the set does not label completely.
 """
 
 import json

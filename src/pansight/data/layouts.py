@@ -20,7 +20,7 @@ PathLike = str | os.PathLike[str]
 
 
 class Places(NamedTuple):
-    """What a user says beyond the data set's folder: pictures, labels, and categories to speak in."""
+    """What a user says beyond the data set's folder: images, labels, and the category set to use."""
 
     images: PathLike | None = None
     panoptic: PathLike | None = None
@@ -51,7 +51,7 @@ def split_of(path: Path) -> str:
 
 
 def open_json(path: Path, places: Places) -> CocoPanoptic:
-    """A panoptic JSON, with the pictures where they usually lie; without, where they lie nowhere."""
+    """A panoptic JSON, with the images where they usually lie; without, where they lie nowhere."""
     if path.stem.startswith("cityscapes_panoptic_"):
         return cityscapes.open_official(path, places.images, places.panoptic, places.categories)
     own = Categories.builtin("ade20k") if path.stem.startswith("ade20k_panoptic_") else None
@@ -72,7 +72,7 @@ def _folder_names(split: str) -> list[str]:
 
 
 def picture_places(path: Path) -> Iterator[Path]:
-    """Where the pictures of a panoptic JSON may lie, the likeliest first."""
+    """Where the images of a panoptic JSON may lie, the likeliest first."""
     split = split_of(path)
     names = _folder_names(split)
     for base in path.absolute().parents[:3]:

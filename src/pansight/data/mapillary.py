@@ -1,11 +1,11 @@
-"""Mapillary Vistas: pictures of instances as published, whose classes a config file lists.
+"""Mapillary Vistas: images of instances as published, whose classes a config file lists.
 
-Pictures of instances have 16 bits: 256 * class + number of the object, where the class is the place in the
+Images of instances have 16 bits: 256 * class + number of the object, where the class is the place in the
 config's list. Stuff may have any number and is one segment a class. Classes that are not evaluated (in v1.2
 one of 66, Unlabeled) are void.
 
 `SPLIT/images`, `SPLIT/v1.2/instances`, `SPLIT/v2.0/instances` and the same with `panoptic`, where a panoptic
-JSON lies among its id pictures; in v1.1 without the folder of the version. SPLIT is training, validation or
+JSON lies among its panoptic PNGs; in v1.1 without the folder of the version. SPLIT is training, validation or
 testing.
 
 Source: the README and the demo script that come with the data set, https://www.mapillary.com/dataset/vistas.
@@ -37,7 +37,7 @@ class MapillaryClasses(NamedTuple):
 
 
 class Mapillary(LabelFiles):
-    """A split from its pictures of instances.
+    """A split from its images of instances.
 
     The id of a thing is its value + 1, that of stuff 256 * class + 1.
     """
@@ -49,9 +49,9 @@ class Mapillary(LabelFiles):
         classes: MapillaryClasses,
         categories: Categories | None = None,
     ) -> None:
-        """Open the pictures in `instances` with those in `images`; archives will do.
+        """Open the images in `instances` with those in `images`; archives will do.
 
-        `categories`: the set to speak in, in which the evaluated classes are found by name. Raises DataError
+        `categories`: the set to use, in which the evaluated classes are found by name. Raises DataError
         when there are no labels, or classes do not fit.
         """
         where = Path(instances)

@@ -98,13 +98,17 @@ def open_dataset(
         kind: one of `KINDS`; None: found out from what lies in the folder.
         split: train, val ... or the data set's own word for it (training, val2017); None: the only one,
             or val.
-        images: folder or .zip of the pictures, where they do not lie at their usual place.
-        panoptic: folder or .zip of the id pictures or raw labels, likewise.
-        categories: the set to speak in; the classes of the data set are found in it by name
+        images: folder or .zip of the images, where they do not lie at their usual place.
+        panoptic: folder or .zip of the panoptic PNGs or raw labels, likewise.
+        categories: the set to use; the classes of the data set are found in it by name
             (`class_names`).
 
     Raises DataError, naming what exists, when there is no such kind, split or file, DataProblemsError with
     everything that is wrong in a file, or with all classes that `categories` does not have.
+
+        >>> scenes = open_dataset("scenes")
+        >>> len(scenes), scenes.categories.name
+        (300, 'scenes')
     """
     places = Places(images, panoptic, categories)
     _check_kind(kind)
@@ -196,7 +200,7 @@ def _splits(path: Path, kind: str | None, places: Places) -> tuple[str, Splits]:
 
 def _scenes(split: str | None, places: Places, clips: bool) -> SceneDataset | SceneClips:
     if any(place is not None for place in places):
-        raise InputError("scenes have their own pictures, labels and categories; leave out these options")
+        raise InputError("scenes have their own images, labels and categories; leave out these options")
     name = choose_split(list(HELD_OUT_SCENES), split or "test", SCENES)
     seed, count = HELD_OUT_SCENES[name]
     if clips:

@@ -42,7 +42,7 @@ def read_file(path: str | os.PathLike[str] | Source, what: str) -> bytes:
 
 
 def reason_of(error: Exception) -> str:
-    """What Pillow says of a broken picture, in a few words."""
+    """What Pillow says of a broken image, in a few words."""
     if isinstance(error, UnidentifiedImageError):
-        return "it is no picture"  # Pillow's own words name a buffer in memory.
+        return "it is not an image"  # Pillow's own words name a buffer in memory.
     return error.strerror if isinstance(error, OSError) and error.strerror else str(error)

@@ -59,7 +59,7 @@ class Relabelled:
 
     @property
     def categories(self) -> Categories:
-        """The categories that its samples speak of."""
+        """The categories of its samples."""
         return self._categories
 
     @property

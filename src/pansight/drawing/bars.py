@@ -29,7 +29,7 @@ class Bar(NamedTuple):
 def bar_chart(
     bars: Sequence[Bar], title: str, *, size: int = 16, length: int = 320, logarithmic: bool = False
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """An RGB picture of horizontal bars, from the top, the longest `length` pixels; `size` is the font size.
+    """An RGB image of horizontal bars, from the top, the longest `length` pixels; `size` is the font size.
 
     `logarithmic`: lengths are those of log(1 + value), for values that differ by orders of magnitude.
     Raises InputError when there is no bar, or a value is negative or not finite.

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int64, UInt, UInt8
-from scipy.ndimage import distance_transform_edt
 
+from pansight.drawing.distance import distance_inside
 from pansight.drawing.shades import Color, as_color, lightened
 from pansight.drawing.stencils import lay, rounded
 from pansight.drawing.text import text_stencil, text_width
@@ -22,7 +22,7 @@ _COVER = 0.96
 """Share of a label's box that must lie on its own segment."""
 
 _OPACITY = 200
-"""Of the plate under a name, 0..255: a little of the picture shows through."""
+"""Of the plate under a name, 0..255: a little of the image shows through."""
 
 _INK: Color = (255, 255, 255)
 
@@ -48,7 +48,7 @@ def poles(
     rows that are too small for the coarse map.
 
     One distance transform on a coarse map serves all rows at once (an approximate pole of inaccessibility).
-    The border of the picture is an edge like any other.
+    The border of the image is an edge like any other.
     """
     step_y = max(min(rows.shape) // _CELLS, 1)
     step_x = _STRETCH * step_y
@@ -60,14 +60,14 @@ def poles(
     inner[1:-1, 1:-2][across] = False
     inner[2:-1, 1:-1][down] = False
     inner[1:-2, 1:-1][down] = False
-    depth = distance_transform_edt(inner)[1:-1, 1:-1].reshape(-1)
+    depth = distance_inside(inner)[1:-1, 1:-1].reshape(-1)
     # Written in the order of depth, the deepest cell of each row is written last and stays.
     order = np.argsort(np.minimum(depth * 16, 65535).astype(np.uint16), kind="stable")
     best = np.full(count + 1, -1, dtype=np.int64)
     best[coarse.reshape(-1)[order]] = order
     seen = np.flatnonzero(best >= 0)
     places, depths = np.zeros((count + 1, 2), dtype=np.int64), np.full(count + 1, -1.0)
-    # A picture one pixel wide has no cells at all.
+    # An image one pixel wide has no cells at all.
     y, x = np.divmod(best[seen], max(coarse.shape[1], 1))
     places[seen] = np.stack([y * step_y + step_y // 2, x * step_x + step_x // 2], axis=1)
     depths[seen] = depth[best[seen]] * step_y

@@ -36,12 +36,12 @@ class _Line(NamedTuple):
 def legend(
     source: PanopticMap | Iterable[Category], *, size: int = 18, height: int | None = None
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """A picture, RGB, that says which colour is what: things first, then stuff.
+    """An image, RGB, that says which colour is what: things first, then stuff.
 
     Of a map it shows the categories present, the largest first, and of things their number and the shades of
     the first three; of categories it shows all in their order, things with examples of shades. `size` is the
     font size in pixels, 6..200. With `height` (pixels) the legend has as many columns as it takes to be just
-    so high, to stand beside a picture of that height; less than one line is not possible. Raises InputError
+    so high, to stand beside an image of that height; less than one line is not possible. Raises InputError
     for a font size out of range.
     """
     if not 6 <= size <= 200:

@@ -1,4 +1,4 @@
-"""Names as people say them: data sets add synonyms, paths and bookkeeping that would crowd a picture."""
+"""Names as people say them: data sets add synonyms, paths and bookkeeping that would crowd an image."""
 
 from collections import Counter
 from functools import lru_cache

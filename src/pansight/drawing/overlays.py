@@ -24,22 +24,27 @@ def overlay(
     labels: bool = True,
     scores: bool = False,
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """A copy of the picture with every segment in its colour, outlined and named.
+    """A copy of the image with every segment in its colour, outlined and named.
 
     `image` is RGB, uint8 [h, w, 3], of the map's size. `alpha` (0..1) is the weight of the colours, the
-    picture has the rest; void pixels are darkened. Stuff has its category's colour, a thing a shade of it
+    image has the rest; void pixels are darkened. Stuff has its category's colour, a thing a shade of it
     that depends on its id alone. `labels` writes the names of segments that are large enough for them,
     `scores` adds the confidence in per cent where there is one. Raises InputError, in one line, when the
-    picture is not RGB bytes, does not have the map's size, or `alpha` is out of range.
+    image is not RGB bytes, does not have the map's size, or `alpha` is out of range.
+
+        >>> from pansight.scenes import render_scene
+        >>> sample = render_scene(3, 0, 64, 96)
+        >>> overlay(sample.image, sample.panoptic).shape
+        (64, 96, 3)
     """
     picture = checked_picture(image, "overlay")
     if picture.shape[:2] != (panoptic.height, panoptic.width):
         raise InputError(
-            f"the picture is {picture.shape[1]}x{picture.shape[0]} pixels, its map "
+            f"the image is {picture.shape[1]}x{picture.shape[0]} pixels, its map "
             f"{panoptic.width}x{panoptic.height}; resize one of them"
         )
     if not 0 <= alpha <= 1:
-        raise InputError(f"alpha is {alpha}; use 0 (picture only) to 1 (colours only)")
+        raise InputError(f"alpha is {alpha}; use 0 (image only) to 1 (colours only)")
     rows, colors = segment_rows(panoptic), segment_colors(panoptic)
     result = blend(picture, rows, colors, alpha)
     if boundaries:

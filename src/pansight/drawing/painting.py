@@ -1,4 +1,4 @@
-"""Colour onto pixels: integer arithmetic on whole pictures, no loop over segments.
+"""Colour onto pixels: integer arithmetic on whole images, no loop over segments.
 
 Three facts make it fast. Rows of a map are long runs of one segment, so look-ups are done once a run or once
 a block, not once a pixel. Bytes are scaled two at a time as 16-bit words. Work goes chunk by chunk through
@@ -34,7 +34,7 @@ def segment_rows(panoptic: PanopticMap) -> UInt[np.ndarray, "h w"]:
 
 
 def paint(colors: UInt8[np.ndarray, "rows 3"], rows: UInt[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
-    """The picture whose pixels are `colors[rows]`.
+    """The image whose pixels are `colors[rows]`.
 
     Every block of eight pixels is first filled with the colour of its first pixel, by one copy of 24 bytes;
     then the few blocks in which the row changes are done again, pixel by pixel.
@@ -60,7 +60,7 @@ def blend(
     colors: UInt8[np.ndarray, "rows 3"],
     alpha: float,
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """A new picture (1 - alpha) * image + alpha * colors[rows], within 1.5 of the exact value; alpha 0..1."""
+    """A new image (1 - alpha) * image + alpha * colors[rows], within 1.5 of the exact value; alpha 0..1."""
     keep = round((1 - alpha) * 256)
     # Only the colour is rounded to nearest: were both, white on white could reach 256 and wrap to 0.
     share = ((colors.astype(np.uint32) * (256 - keep) + 128) >> 8).astype(np.uint8)
@@ -112,7 +112,7 @@ def draw_boundaries(
     thickness: int,
 ) -> None:
     """Draw lines between segments onto `picture`: three quarters the tone of the pixel's own row, which lets
-    the picture's own edges soften the steps of the line."""
+    the image's own edges soften the steps of the line."""
     where = np.flatnonzero(boundary(rows, thickness))
     found = rows.reshape(-1)[where]
     shares = (tones * 0.75).astype(np.uint8)

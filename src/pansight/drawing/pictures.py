@@ -1,4 +1,4 @@
-"""What may be drawn on: RGB pictures, and nothing that only looks like one."""
+"""What may be drawn on: RGB images, and nothing that only looks like one."""
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
@@ -15,11 +15,11 @@ def checked_picture(image: Shaped[np.ndarray, "..."], use: str) -> UInt8[np.ndar
     found = f"{array.dtype} {list(array.shape)}"
     if array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 4)):
         kind = "one with an alpha channel" if array.ndim == 3 and array.shape[2] == 4 else "a gray one"
-        raise InputError(f"{use} needs an RGB picture, not {kind} ({found}); use PIL's Image.convert('RGB')")
+        raise InputError(f"{use} needs an RGB image, not {kind} ({found}); use PIL's Image.convert('RGB')")
     if array.ndim != 3 or array.shape[2] != 3:
-        raise InputError(f"{use} needs an RGB picture [height, width, 3], not {found}; reorder or drop axes")
+        raise InputError(f"{use} needs an RGB image [height, width, 3], not {found}; reorder or drop axes")
     if array.dtype != np.uint8:
-        raise InputError(f"{use} needs bytes 0..255 (uint8), not {found}; scale and convert the picture")
+        raise InputError(f"{use} needs bytes 0..255 (uint8), not {found}; scale and convert the image")
     if array.size == 0:
-        raise InputError(f"{use} needs a picture with pixels, not {found}")
+        raise InputError(f"{use} needs an image with pixels, not {found}")
     return array

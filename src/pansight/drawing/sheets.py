@@ -1,4 +1,4 @@
-"""Several pictures in one: side by side, or in a grid, each with its title."""
+"""Several images in one: side by side, or in a grid, each with its title."""
 
 from collections.abc import Sequence
 
@@ -16,9 +16,9 @@ from pansight.errors import InputError
 def side_by_side(
     images: Sequence[Shaped[np.ndarray, "..."]], titles: Sequence[str] | None = None
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """One row of RGB pictures (uint8 [h, w, 3], of any sizes, at least one), aligned at the top, with titles.
+    """One row of RGB images (uint8 [h, w, 3], of any sizes, at least one), aligned at the top, with titles.
 
-    Raises InputError when there is no picture, one is not RGB, or there is not one title a picture.
+    Raises InputError when there is no image, one is not RGB, or there is not one title per image.
     """
     return contact_sheet(images, columns=max(len(images), 1), titles=titles)
 
@@ -30,16 +30,16 @@ def contact_sheet(
     *,
     width: int | None = None,
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """A grid of RGB pictures (uint8 [h, w, 3], of any sizes, at least one), row by row, with titles above.
+    """A grid of RGB images (uint8 [h, w, 3], of any sizes, at least one), row by row, with titles above.
 
-    `columns` defaults to what makes the grid about square. With `width` (pixels) every picture is first
-    scaled to that width, its aspect kept. Titles too long for their picture are cut. Raises InputError
-    when there is no picture, one is not RGB, there is not one title a picture, or a number is below 1.
+    `columns` defaults to what makes the grid about square. With `width` (pixels) every image is first
+    scaled to that width, its aspect kept. Titles too long for their image are cut. Raises InputError
+    when there is no image, one is not RGB, there is not one title per image, or a number is below 1.
     """
     if not len(images):
-        raise InputError("a sheet needs at least one picture")
+        raise InputError("a sheet needs at least one image")
     if titles is not None and len(titles) != len(images):
-        raise InputError(f"{len(titles)} titles for {len(images)} pictures; give one a picture")
+        raise InputError(f"{len(titles)} titles for {len(images)} images; give one per image")
     columns = int(np.ceil(np.sqrt(len(images)))) if columns is None else columns
     for what, value in (("columns", columns), ("width", 1 if width is None else width)):
         if value < 1:

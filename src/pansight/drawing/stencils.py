@@ -1,4 +1,4 @@
-"""Stencils: how much of a colour each pixel takes, and laying a colour onto a picture through one.
+"""Stencils: how much of a colour each pixel takes, and laying a colour onto an image through one.
 
 A stencil is a weight 0..256 for every pixel and channel: in this form, laying is a handful of plain array
 operations on bytes that lie in one piece.
@@ -39,7 +39,7 @@ def lay(
 ) -> None:
     """Lay `color` onto `picture`, in place, through a stencil with its upper left corner at (x, y).
 
-    What hangs out of the picture is cut.
+    What hangs out of the image is cut.
     """
     top, left = max(y, 0), max(x, 0)
     bottom = min(y + weights.shape[0], picture.shape[0])

@@ -11,6 +11,7 @@ from pansight.export.whole import WholeCut
 from pansight.models.base import PanopticModel
 from pansight.nn.deform import Lowering
 from pansight.runtime.engines.artefact import Cut, Description, Precision
+from pansight.zoo.methods import find_method
 
 Target: TypeAlias = Literal["onnx", "openvino", "torch", "tensorrt"]
 
@@ -39,6 +40,13 @@ def describe(
 ) -> Description:
     """What the artefact of `model` will say of itself; `size` makes its input fixed, height and width."""
     preprocess = model.preprocess
+    if (
+        cut == "whole"
+        and size is None
+        and preprocess.squash is not None
+        and not find_method(model.method).whole_any_size
+    ):
+        size = preprocess.padded_size([preprocess.squash])
     if size is not None:
         preprocess = preprocess.fitted(size)
     return Description(
@@ -69,7 +77,11 @@ def write_artefact(
     """
     if path.suffix != SUFFIXES[target]:
         raise InputError(f"{path} must end in {SUFFIXES[target]} for {target}; choose such a name")
-    if description.cut == "whole" and description.size is None and model.method != "yoso":
+    if (
+        description.cut == "whole"
+        and description.size is None
+        and not find_method(model.method).whole_any_size
+    ):
         raise InputError(
             f"the merge of {model.method} chooses among as many candidates as its input has cells: give the "
             "size of the input (--size 512x800), or export the network cut"

@@ -47,6 +47,7 @@ def trace_onnx(cut: NetworkCut | WholeCut, path: Path, size: tuple[int, int] | N
 
     By tracing: torch's newer exporter takes minutes for symbolic sizes, this one seconds.
     """
+    require_extra("onnx", "export")  # torch's exporter reads its own graph with it
     names = cut.names()
     axes: dict[str, dict[int, str]] = {"images": {0: "batch"}}
     if isinstance(cut, NetworkCut):
@@ -54,7 +55,8 @@ def trace_onnx(cut: NetworkCut | WholeCut, path: Path, size: tuple[int, int] | N
     if size is None:
         first = 2 if isinstance(cut, NetworkCut) else 1
         axes["images"] |= {first: "height", first + 1: "width"}
-    torch.onnx.register_custom_op_symbolic("aten::sort", _sort, OPSET)  # type: ignore[attr-defined]
+    for name, symbolic in _SYMBOLICS.items():
+        torch.onnx.register_custom_op_symbolic(name, symbolic, OPSET)  # type: ignore[attr-defined]
     with _quiet(), plain_attention(), torch.no_grad():
         torch.onnx.export(
             cut,
@@ -76,6 +78,55 @@ def _sort(g: Any, values: Any, *arguments: Any) -> Any:
     dim, descending = (_number(argument) for argument in arguments[-2:])
     size = g.op("Gather", g.op("Shape", values), g.op("Constant", value_t=torch.tensor([dim])))
     return g.op("TopK", values, size, axis_i=dim, largest_i=descending, outputs=2)
+
+
+def _zeros_like(g: Any, values: Any, dtype: Any = None, *_: Any) -> Any:
+    """Zeros that are computed from the values.
+
+    The exporter's own are of a shape, which it folds to that of the example where it takes it for known.
+    """
+    same = g.op("Equal", values, values)
+    return g.op("Cast", g.op("Xor", same, same), to_i=_kind(values, dtype))
+
+
+def _ones_like(g: Any, values: Any, dtype: Any = None, *_: Any) -> Any:
+    """As `_zeros_like`."""
+    same = g.op("Equal", values, values)
+    return g.op("Cast", g.op("Not", g.op("Xor", same, same)), to_i=_kind(values, dtype))
+
+
+def _full_like(g: Any, values: Any, fill: Any, dtype: Any = None, *_: Any) -> Any:
+    """As `_zeros_like`."""
+    return g.op("Add", _zeros_like(g, values, dtype), g.op("Cast", fill, to_i=_kind(values, dtype)))
+
+
+_ONNX_KINDS = {
+    torch.float32: 1,
+    torch.uint8: 2,
+    torch.int32: 6,
+    torch.int64: 7,
+    torch.bool: 9,
+    torch.float16: 10,
+    torch.float64: 11,
+}
+"""of ONNX's TensorProto, by torch's"""
+
+
+def _kind(values: Any, dtype: Any) -> int:
+    """ONNX's number for the type that a tensor like `values` has."""
+    given = None if dtype is None or dtype.node().mustBeNone() else _number(dtype)
+    kinds = {"Float": torch.float32, "Byte": torch.uint8, "Int": torch.int32, "Long": torch.int64}
+    kinds |= {"Bool": torch.bool, "Half": torch.float16, "Double": torch.float64}
+    codes = {0: "Byte", 3: "Int", 4: "Long", 5: "Half", 6: "Float", 7: "Double", 11: "Bool"}
+    return _ONNX_KINDS[kinds[values.type().scalarType() if given is None else codes[given]]]
+
+
+_SYMBOLICS: dict[str, Any] = {
+    "aten::sort": _sort,
+    "aten::zeros_like": _zeros_like,
+    "aten::ones_like": _ones_like,
+    "aten::full_like": _full_like,
+}
 
 
 def _number(constant: Any) -> int:

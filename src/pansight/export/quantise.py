@@ -1,8 +1,7 @@
 """INT8 for processors: backbones, necks and towers in eight bits; positions, predictors and merge stay float.
 
-What stays float, by method, is a matter of what the numbers mean. Offsets are places to read at; class logits
-are divided by temperatures as small as 0.05; YOSO binarises masks between its stages, and joins features,
-coordinates and ones, which one scale cannot serve; a kernel decides a whole mask.
+What stays float is a matter of what the numbers mean. Offsets are positions to sample at; what else a method
+needs in full precision, its record says (`models/*/method.py`), with the reason.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,23 +14,9 @@ from jaxtyping import UInt8
 from pansight.errors import InputError
 from pansight.files import require_extra
 from pansight.models.preprocess import Preprocess
+from pansight.zoo.methods import find_method
 
 Feeds = dict[str, np.ndarray]
-
-FLOAT_PARTS: dict[str, tuple[str, ...]] = {
-    "yoso": ("yoso_head", "yoso_neck/Concat", "yoso_neck/loc_conv"),
-    "dense_detection": ("cls_logits", "box_cls_logits", "bbox_pred", "centerness", "levelness"),
-    "panoptic_fcn": (
-        "joined",
-        "out_inst",
-        "out_sem",
-        "thing_generator",
-        "stuff_generator",
-        "feature_encoder",
-    ),
-    "epsnet": ("bbox_layer", "conf_layer", "mask_layer", "CALayer", "fusion_module", "semantic_seg_conv"),
-}
-"""Parts of node names that keep their precision."""
 
 # of every method: where deformable convolutions read, and what they read
 DEFORMABLE = ("dcn", "conv2_offset", "offset_mask_conv")
@@ -41,7 +26,7 @@ INPUT = ("normalise",)
 
 def float_parts(method: str) -> tuple[str, ...]:
     """Parts of node names that stay float in this method."""
-    return (*FLOAT_PARTS[method], *DEFORMABLE, *INPUT)
+    return (*find_method(method).float_parts, *DEFORMABLE, *INPUT)
 
 
 def feeds_of(images: Iterable[UInt8[np.ndarray, "_ _ 3"]], preprocess: Preprocess) -> Iterator[Feeds]:

@@ -6,12 +6,12 @@ from itertools import product
 from typing import Literal, NamedTuple, TypeAlias
 
 from pansight.errors import InputError
+from pansight.zoo.methods import METHODS
 
 Status: TypeAlias = Literal["validated", "available", "blocked"]
 """`validated`: tests run it and get torch's ids; `available`: it can be written, but no
 test runs it; `blocked`: refused, with the reason."""
 
-METHODS = ("yoso", "dense_detection", "panoptic_fcn", "epsnet")
 TARGETS = ("onnx", "openvino", "torch", "tensorrt")
 CUTS = ("network", "whole")
 PRECISIONS = ("float32", "float16", "int8")
@@ -68,8 +68,10 @@ def require(cell: Cell) -> None:
 
 def _blocked(cell: Cell) -> str:
     _, target, cut, precision = cell
-    if cut == "whole":
-        return "not proven yet: traced graphs have kept the example's batch; use the network cut"
+    if cut == "whole" and precision != "float32":
+        return "the merge counts pixels and compares places, which few bits cannot hold; use the network cut"
+    if cut == "whole" and target == "torch":
+        return "a program of torch keeps guards on the example's sizes; use onnx or openvino"
     if precision == "int8" and target == "torch":
         return "torch's own quantisation is slower here than the float network; use openvino or onnx"
     if precision == "int8" and target == "tensorrt":

@@ -42,6 +42,9 @@ def write_tensorrt(cut: NetworkCut | WholeCut, description: Description, path: P
     height, width = description.size or example_size(description.preprocess)
     for number in range(network.num_inputs):
         entry = network.get_input(number)
+        if entry.is_shape_tensor:  # sizes, of a whole cut
+            profile.set_shape_input(entry.name, (32, 32), (height * 8, width * 8), (4096, 4096))
+            continue
         if -1 not in tuple(entry.shape):
             continue
         shapes = []

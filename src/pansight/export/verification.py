@@ -60,6 +60,7 @@ def reference(model: PanopticModel, engine: Engine, options: EngineOptions) -> T
     """Torch's engine for the inputs of `engine`."""
     twin = TorchEngine(model, device="cpu", resize=options.resize, merge=options.merge)
     twin.spec = engine.spec
+    twin.model.preprocess = engine.spec.preprocess
     return twin
 
 

@@ -1,5 +1,6 @@
 """The whole cut: bytes of images in, panoptic maps and segment tables out, thresholds as inputs."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -31,7 +32,12 @@ class WholeCut(nn.Module):
 
     def __init__(self, model: PanopticModel, preprocess: Preprocess, lowering: Lowering) -> None:
         super().__init__()
+        # how images come decides how maps are brought to their size
+        model.preprocess = preprocess
         self.network = Network(model, preprocess, "float32")
+        squash = preprocess.squash
+        # whether images are known to have no padding
+        self.filled = squash is not None and preprocess.padded_size([squash]) == squash
         self.settings = model.merge_settings
         self.threshold_names = threshold_names(self.settings)
         lower_deformable(self.network, lowering)
@@ -48,11 +54,34 @@ class WholeCut(nn.Module):
 
         `thresholds`: one number for each of `threshold_names`; areas, too, as floats.
         """
-        told: dict[str, Any] = dict(zip(self.threshold_names, thresholds, strict=True))
-        # not validated: these are tensors, of whose values nothing is known yet
-        settings = type(self.settings).model_construct(budget=self.settings.budget, **told)
-        outputs = self.network(images.permute(0, 3, 1, 2), valid.expand(images.shape[0], 2))
-        sizes = Sizes((images.shape[1], images.shape[2]), [_pair(valid)], [_pair(output)])
+        within = valid.expand(images.shape[0], 2)
+        return self.maps(images, _pair(valid), _pair(output), thresholds, within)
+
+    def maps(
+        self,
+        images: UInt8[Tensor, "b h w 3"] | Float[Tensor, "b h w 3"],
+        valid: tuple[int, int],
+        output: tuple[int, int],
+        thresholds: Sequence[Float[Tensor, ""]] = (),
+        within: Int[Tensor, "b 2"] | None = None,
+    ) -> tuple[Tensor, ...]:
+        """The same for sizes that are numbers, or symbols of a graph; `within` is `valid` of each image.
+
+        No `thresholds`: the settings' own.
+        """
+        settings = self.settings
+        if thresholds:
+            told: dict[str, Any] = dict(zip(self.threshold_names, thresholds, strict=True))
+            own = {name: getattr(settings, name) for name in type(settings).model_fields}
+            # not validated: these are tensors, of whose values nothing is known yet
+            settings = type(settings).model_construct(**{**own, **told})
+        padded = images.shape[1], images.shape[2]
+        if self.filled:
+            valid, within = padded, None
+        sizes = Sizes(padded, [valid], [output])
+        if within is None and not self.filled:
+            within = sizes.valid_on(images.device).expand(images.shape[0], 2)
+        outputs = self.network(images.permute(0, 3, 1, 2), within)
         merged = self.network.model.merge(outputs, sizes, settings, "fixed")
         assert merged.overflow is not None
         return (
@@ -84,6 +113,28 @@ class WholeCut(nn.Module):
             torch.tensor([height + 5, width + 7]),
             *(torch.tensor(float(values[name])) for name in self.threshold_names),
         )
+
+
+class ShapedCut(nn.Module):
+    """A whole cut whose sizes are those of two tensors, of which nothing else is read.
+
+    `torch.export` follows shapes of inputs through a graph, and does not follow numbers inside tensors.
+    """
+
+    def __init__(self, cut: WholeCut) -> None:
+        super().__init__()
+        self.cut = cut
+
+    def forward(
+        self,
+        images: UInt8[Tensor, "b h w 3"] | Float[Tensor, "b h w 3"],
+        valid: UInt8[Tensor, "vh vw"],
+        output: UInt8[Tensor, "oh ow"],
+        *thresholds: Float[Tensor, ""],
+    ) -> tuple[Tensor, ...]:
+        """See WholeCut."""
+        sizes = (valid.shape[0], valid.shape[1]), (output.shape[0], output.shape[1])
+        return self.cut.maps(images, *sizes, thresholds)
 
 
 def _pair(size: Int[Tensor, "2"]) -> tuple[int, int]:

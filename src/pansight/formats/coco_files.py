@@ -22,7 +22,7 @@ from pansight.panoptic.coco import is_crowd_flag as is_crowd_flag
 BROKEN_PICTURE = (
     OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
-"""What Pillow raises for files that are no pictures, or damaged ones."""
+"""What Pillow raises for files that are no images, or damaged ones."""
 
 
 def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def is_instances_file(content: dict[str, Any]) -> bool:
 
 
 def picture_folder(json_path: str | os.PathLike[str], folder: str | os.PathLike[str] | None) -> Path:
-    """The folder of the id pictures: `folder`, by default beside the JSON and named like it."""
+    """The folder of the panoptic PNGs: `folder`, by default beside the JSON and named like it."""
     return Path(folder) if folder is not None else Path(json_path).with_suffix("")
 
 
@@ -88,17 +88,26 @@ def read_ids(path: str | os.PathLike[str]) -> Int32[np.ndarray, "h w"]:
     """Decode the PNG of one image: id = R + 256 G + 65536 B at each pixel, 0..2**24-1; alpha is ignored.
 
     Raises DataError, naming the file, when it is missing or damaged, or is a palette, gray or 16-bit gray
-    picture, which hold no such ids.
+    image, which hold no such ids.
     """
     try:
         content = Path(path).read_bytes()
     except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file; check the folder of the id pictures") from error
+        raise DataError(f"{path}: no such file; {_whereabouts(Path(path))}") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}); replace the file") from error
     except ValueError as error:  # a null byte in it, or half of a character
         raise DataError(f"{str(path)!r}: no name of a file ({error}); correct it") from error
     return decode_ids(content, str(path))
+
+
+def _whereabouts(path: Path) -> str:
+    """What to say of a PNG that is not there: where one of its name lies above; else where to look."""
+    base = path.name.replace("\\", "/").rpartition("/")[2]
+    for folder in path.parents[:4]:
+        if folder / base != path and os.path.isfile(folder / base):  # noqa: PTH113  (names that are too long)
+            return f"{base} lies in {folder}: list file names relative to that folder"
+    return "check the folder of the panoptic PNGs"
 
 
 def decode_ids(content: bytes, name: str) -> Int32[np.ndarray, "h w"]:
@@ -107,7 +116,7 @@ def decode_ids(content: bytes, name: str) -> Int32[np.ndarray, "h w"]:
         with Image.open(io.BytesIO(repacked(content))) as picture:
             if picture.mode not in ("RGB", "RGBA"):
                 raise DataError(
-                    f"{name}: a picture of mode {picture.mode} holds no segment ids; "
+                    f"{name}: an image of mode {picture.mode} holds no segment ids; "
                     "save it as 8-bit RGB with id = R + 256 G + 65536 B"
                 )
             width, height = picture.size
@@ -122,5 +131,5 @@ def decode_ids(content: bytes, name: str) -> Int32[np.ndarray, "h w"]:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return "it is no picture"  # Pillow's own words name a buffer in memory.
+        return "it is not an image"  # Pillow's own words name a buffer in memory.
     return error.strerror if isinstance(error, OSError) and error.strerror else str(error)

@@ -42,7 +42,7 @@ def decode_segmentation(segmentation: Any, height: int, width: int) -> Bool[np.n
         raise DataError("that is neither a list of polygons nor run lengths with counts")
     size = segmentation.get("size", [height, width])
     if size != [height, width]:
-        raise DataError(f"of size {size}, but the picture has height {height}, width {width}")
+        raise DataError(f"of size {size}, but the image has height {height}, width {width}")
     counts = segmentation["counts"]
     runs = _unpacked(counts) if isinstance(counts, str) else _whole(counts)
     if len(runs) and int(runs.min()) < 0:
@@ -80,9 +80,9 @@ def polygons_area(segmentation: Any) -> float:
 
 
 def polygon_mask(polygon: Any, height: int, width: int) -> Bool[np.ndarray, "h w"]:
-    """The pixels inside one polygon [x, y, x, y, ...]; (0, 0) is the upper left corner of the picture.
+    """The pixels inside one polygon [x, y, x, y, ...]; (0, 0) is the upper left corner of the image.
 
-    What lies outside of the picture is cut off; inside is where a line to it crosses the outline an odd
+    What lies outside of the image is cut off; inside is where a line to it crosses the outline an odd
     number of times. Raises DataError as `decode_segmentation` does.
     """
     outline = _outline(polygon)
@@ -104,9 +104,9 @@ def _outline(polygon: Any) -> Int64[np.ndarray, "n 2"]:
     try:
         points = np.asarray(polygon, dtype=np.float64)
     except (TypeError, ValueError):
-        raise DataError("with a polygon that is no list of numbers") from None
+        raise DataError("with a polygon that is not a list of numbers") from None
     if points.ndim != 1 or len(points) < 6 or len(points) % 2 or not np.isfinite(points).all():
-        raise DataError("with a polygon that is no list x, y, x, y ... of three or more corners")
+        raise DataError("with a polygon that is not a list x, y, x, y ... of three or more corners")
     if np.abs(points).max() * _FINER >= _MOST_STEPS:
         raise DataError(f"with a polygon that reaches out to {np.abs(points).max():.3g} pixels")
     fine = (points * _FINER + 0.5).astype(np.int64).reshape(-1, 2)
@@ -121,7 +121,7 @@ def _crossings(
     long = np.abs(step).max(axis=1)
     begin, step, long = begin[long > 0], step[long > 0], long[long > 0]
     if int(long.sum()) > _MOST_STEPS:
-        raise DataError("with a polygon that reaches far out of the picture")
+        raise DataError("with a polygon that reaches far out of the image")
     empty = np.zeros(0, np.int64)
     if not len(long):
         return empty, empty

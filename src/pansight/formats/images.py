@@ -211,7 +211,7 @@ def _turned(pixels: Image.Image, source: Image.Image, policy: Policy) -> Image.I
     """`pixels` turned as the EXIF data of `source` asks; broken EXIF data asks for nothing."""
     try:
         turn = _UPRIGHT.get(source.getexif().get(_ORIENTATION, 1))
-    except Exception:  # a damaged remark is no damaged image
+    except Exception:  # a damaged remark is not a damaged image
         return pixels
     if turn is None:
         return pixels

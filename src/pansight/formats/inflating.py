@@ -1,6 +1,6 @@
-"""Inflating id pictures with zlib-ng, where that is installed; Pillow does the rest.
+"""Inflating panoptic PNGs with zlib-ng, where that is installed; Pillow does the rest.
 
-Pillow's wheels for Linux use the zlib of the system, often twelve times as slow on id pictures as zlib-ng. So
+Pillow's wheels for Linux use the zlib of the system, often twelve times as slow as zlib-ng there. So
 the image data of a PNG are inflated here and wrapped again uncompressed, which costs Pillow a copy.
 
 Sources: https://www.w3.org/TR/png-3/ (sections 5, 10, 11); RFC 1950, RFC 1951.
@@ -17,7 +17,7 @@ _HEADER_END = 33
 _CHANNELS = {2: 3, 6: 4}
 """By colour type: RGB and RGBA. No other holds segment ids."""
 _LARGEST = 1 << 28
-"""Bytes; larger pictures are left to Pillow, which guards against decompression bombs."""
+"""Bytes; larger images are left to Pillow, which guards against decompression bombs."""
 
 
 def repacked(content: bytes) -> bytes:

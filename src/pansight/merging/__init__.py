@@ -10,9 +10,9 @@ from pansight.merging.settings import Form, MergeSettings
 
 if TYPE_CHECKING:
     from pansight.merging.argmax import Candidates, merge_by_argmax
-    from pansight.merging.certainty import settled
+    from pansight.merging.certainty import calibrate_and_void
     from pansight.merging.priority import PriorityRule, SoftMasks, merge_by_priority
-    from pansight.merging.top_k import best_first, best_in_place, keep_first
+    from pansight.merging.top_k import top_k_in_place, top_k_kept, top_k_sorted
 
 __all__ = [
     "Candidates",
@@ -20,12 +20,12 @@ __all__ = [
     "MergeSettings",
     "PriorityRule",
     "SoftMasks",
-    "best_first",
-    "best_in_place",
-    "keep_first",
+    "calibrate_and_void",
     "merge_by_argmax",
     "merge_by_priority",
-    "settled",
+    "top_k_in_place",
+    "top_k_kept",
+    "top_k_sorted",
 ]
 
 __getattr__ = lazy_names(
@@ -33,12 +33,12 @@ __getattr__ = lazy_names(
     {
         "Candidates": "pansight.merging.argmax",
         "merge_by_argmax": "pansight.merging.argmax",
-        "settled": "pansight.merging.certainty",
+        "calibrate_and_void": "pansight.merging.certainty",
         "PriorityRule": "pansight.merging.priority",
         "SoftMasks": "pansight.merging.priority",
         "merge_by_priority": "pansight.merging.priority",
-        "best_first": "pansight.merging.top_k",
-        "best_in_place": "pansight.merging.top_k",
-        "keep_first": "pansight.merging.top_k",
+        "top_k_sorted": "pansight.merging.top_k",
+        "top_k_in_place": "pansight.merging.top_k",
+        "top_k_kept": "pansight.merging.top_k",
     },
 )

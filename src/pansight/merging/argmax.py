@@ -9,14 +9,15 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from pansight.merging.argmax_fixed import contest_fixed
-from pansight.merging.argmax_pruned import contest_pruned
+from pansight.merging.argmax_fixed import winners_fixed
+from pansight.merging.argmax_pruned import winners_pruned
 from pansight.merging.numbers import Number
-from pansight.merging.outcome import Outcome
+from pansight.merging.room import renumber, room_for
 from pansight.merging.settings import Form
 from pansight.merging.shares import Share, reaches
 from pansight.merging.sizes import Sizes
 from pansight.merging.upsampling import looked_up
+from pansight.merging.winners import Winners
 from pansight.panoptic import PanopticBatch
 
 
@@ -38,6 +39,7 @@ def merge_by_argmax(
     keep_share: Number,
     rows: int,
     form: Form,
+    max_memory: int | None = None,
 ) -> PanopticBatch:
     """MaskFormer's panoptic merge (NeurIPS 2021, Sec. 3.4), as YOSO's released code applies it.
 
@@ -59,22 +61,27 @@ def merge_by_argmax(
         keep_share: 0.. ; up to four decimals count.
         rows: length of the segment table, at least the number of candidates.
         form: see Form.
+        max_memory: of the pruned form, see MergeSettings.
 
     Returns: the maps; `scores` holds a segment's best mask score.
     """
-    contest = contest_pruned if form == "pruned" else contest_fixed
-    outcome = contest(candidates.mask_logits, candidates.scores, candidates.kept, sizes)
-    accepted = candidates.kept & (outcome.won > 0) & (outcome.whole > 0) & (outcome.both > 0)
-    accepted = accepted & reaches(outcome.won, outcome.whole, Share.least(keep_share))
-    return _assemble(candidates, outcome, accepted, is_thing, rows)
+    masks = candidates.mask_logits, candidates.scores, candidates.kept
+    if form == "pruned":
+        winners = winners_pruned(*masks, sizes, room_for(max_memory, sizes.pixels()))
+    else:
+        winners = winners_fixed(*masks, sizes)
+    accepted = candidates.kept & (winners.won > 0) & (winners.whole > 0) & (winners.both > 0)
+    accepted = accepted & reaches(winners.won, winners.whole, Share.least(keep_share))
+    return _assemble(candidates, winners, accepted, is_thing, rows, form)
 
 
 def _assemble(
     candidates: Candidates,
-    outcome: Outcome,
+    winners: Winners,
     accepted: Bool[Tensor, "b k"],
     is_thing: Bool[Tensor, " c"],
     rows: int,
+    form: Form,
 ) -> PanopticBatch:
     """Number the accepted masks, join stuff of one category, and look every pixel's number up."""
     count = accepted.shape[1]
@@ -89,12 +96,12 @@ def _assemble(
     ids = torch.where(accepted, opens.cumsum(1, dtype=torch.int32).gather(1, first.long()), 0)
     # even codes are void, odd ones their mask's id
     table = torch.stack((torch.zeros_like(ids), ids), dim=2).flatten(1)
-    maps = looked_up(table, outcome.codes)
+    maps = renumber(table, winners.codes) if form == "pruned" else looked_up(table, winners.codes)
     # each row of the segment table gathers from the few masks that belong to it
     belongs = (
         torch.arange(1, max(rows, count) + 1, device=ids.device, dtype=torch.int32)[:, None] == ids[:, None]
     )
     filled = torch.where(belongs, candidates.categories[:, None].to(torch.int32), -1).amax(2)
     best = torch.where(belongs, candidates.scores[:, None], 0.0).amax(2)
-    areas = torch.where(belongs, outcome.both[:, None].to(torch.int32), 0).sum(2, dtype=torch.int32)
+    areas = torch.where(belongs, winners.both[:, None].to(torch.int32), 0).sum(2, dtype=torch.int32)
     return PanopticBatch(maps, filled, best, areas, torch.zeros_like(accepted[:, 0]))

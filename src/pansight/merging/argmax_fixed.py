@@ -1,4 +1,4 @@
-"""The argmax merge's contest with operations of fixed shape: for accelerators, compiled and exported graphs.
+"""The argmax merge's winners with operations of fixed shape: for accelerators, compiled and exported graphs.
 
 One mask after another is upsampled and held against the best so far, so that one mask in full size exists at
 a time. Arithmetic on floats alone decides: comparisons that make truth values, and choices by them, are ten
@@ -9,21 +9,21 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from pansight.merging.outcome import Outcome
 from pansight.merging.sizes import Sizes
 from pansight.merging.upsampling import Upsampling, histogram, pixels
+from pansight.merging.winners import Winners
 
 # A logit whose probability is 1 in float32.
 ALWAYS = 1e4
 
 
-def contest_fixed(
+def winners_fixed(
     mask_logits: Float[Tensor, "b k h w"],
     scores: Float[Tensor, "b k"],
     kept: Bool[Tensor, "b k"],
     sizes: Sizes,
-) -> Outcome:
-    """See Outcome. No shape depends on the data, and nothing waits for the host."""
+) -> Winners:
+    """See Winners. No shape depends on the data, and nothing waits for the host."""
     masks = kept.shape[1]
     upsample = Upsampling(sizes, outside=0.0)
     inside = upsample.inside(mask_logits.device)
@@ -53,6 +53,6 @@ def contest_fixed(
         numbers = numbers * inside.to(torch.int32)
     won = histogram(numbers, 2 * masks, inside).unflatten(1, (-1, 2))
     everywhere = won.flatten(1).sum(1, dtype=torch.int32)[:, None]
-    return Outcome(
+    return Winners(
         numbers, won.sum(2, dtype=torch.int32), everywhere - torch.stack(below, dim=1), won[:, :, 1]
     )

@@ -1,4 +1,4 @@
-"""The contest for pixels on a CPU: most of the image is decided at the masks' own resolution.
+"""The argmax merge's winners on a CPU: most of the image is decided at the masks' own resolution.
 
 Interpolation never leaves the range of the values that it mixes. So the smallest and largest logit in a
 tile's window bound what a mask can be anywhere in the tile, and a mask that cannot reach what some other mask
@@ -12,12 +12,21 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from pansight.merging.outcome import Outcome
+from pansight.merging.room import Room
 from pansight.merging.sizes import Sizes
-from pansight.merging.tiles import Grid, bounds, grid_of, inside, upsample, windows
+from pansight.merging.tiles import (
+    Canvas,
+    Grid,
+    bounds,
+    common,
+    grid_of,
+    inside,
+    least_by_tile,
+    patch_minima,
+    upsample,
+)
+from pansight.merging.winners import Winners
 
-# Floats that are worked on at a time: 1 MiB, for the cache.
-CHUNK_FLOATS = 1 << 18
 # Room for rounding in the interpolation, relative to the largest logit of a window.
 SLACK = 1e-5
 
@@ -33,53 +42,54 @@ class Plan(NamedTuple):
     """masks that may be on both sides of one half in a tile"""
     solid: Bool[Tensor, "k t"]
     """masks that are at least one half all over a tile"""
-    settled: Bool[Tensor, " t"]
+    decided: Bool[Tensor, " t"]
     """tiles in which one mask is needed, and is clear"""
 
 
-def contest_pruned(
+def winners_pruned(
     mask_logits: Float[Tensor, "b k h w"],
     scores: Float[Tensor, "b k"],
     kept: Bool[Tensor, "b k"],
     sizes: Sizes,
-) -> Outcome:
-    """See Outcome. Shapes of intermediate tensors depend on the data; for CPUs only."""
+    room: Room,
+) -> Winners:
+    """See Winners. Shapes of intermediate tensors depend on the data; for CPUs only."""
     batch, count, *source = mask_logits.shape
-    height, width = (max(size[axis] for size in sizes.output) for axis in (0, 1))
-    codes = torch.zeros(batch, height, width, dtype=torch.int32)
     counts = torch.zeros(3, batch, count, dtype=torch.int64)
-    for image, output in enumerate(sizes.output):
+    canvases = []
+    for image in range(batch):
         grid = grid_of((source[0], source[1]), sizes, image)
         logits = mask_logits[image].float().contiguous()
-        tiles, won, whole = _contest(logits, scores[image].float(), kept[image], grid)
-        codes[image, : output[0], : output[1]] = grid.assemble(tiles)
+        canvas, won, whole = _winners(logits, scores[image].float(), kept[image], grid, room)
+        canvases.append(canvas)
         counts[:, image] = torch.stack((won.sum(1), whole, won[:, 1]))
-    return Outcome(codes, counts[0], counts[1], counts[2])
+    return Winners(common(canvases, 0), counts[0], counts[1], counts[2])
 
 
-def _contest(
-    logits: Logits, scores: Float[Tensor, " k"], kept: Bool[Tensor, " k"], grid: Grid
-) -> tuple[Int[Tensor, "t p"], Int[Tensor, "k 2"], Int[Tensor, " k"]]:
-    """One image: each tile's codes, won pixels below and above one half, and own regions' sizes."""
+def _winners(
+    logits: Logits, scores: Float[Tensor, " k"], kept: Bool[Tensor, " k"], grid: Grid, room: Room
+) -> tuple[Canvas, Int[Tensor, "k 2"], Int[Tensor, " k"]]:
+    """One image: its codes, won pixels below and above one half, and own regions' sizes."""
     count = len(logits)
-    plan = _plan(logits, scores, kept, grid)
+    plan = _plan(logits, scores, kept, grid, room)
+    pixels = grid.rows.tile * grid.columns.tile
     areas = grid.areas()
     whole = (plan.solid * areas).sum(1)
-    # the code of settled tiles; the others are overwritten
+    # the code of decided tiles; the others are overwritten
     first = plan.needed.to(torch.uint8).argmax(0)
     code = 2 * first + plan.solid.gather(0, first[None])[0]
-    won = torch.zeros(2 * count, dtype=torch.int64).index_add_(0, code, areas * plan.settled)
-    codes = code.int()[:, None].repeat(1, grid.rows.tile * grid.columns.tile)
+    won = torch.zeros(2 * count, dtype=torch.int64).index_add_(0, code, areas * plan.decided)
+    canvas = grid.canvas(code.int())
 
     # tiles that need equally many masks are done together
-    numbers = torch.where(plan.settled, 0, plan.needed.sum(0))
+    numbers = torch.where(plan.decided, 0, plan.needed.sum(0))
     tile, mask = plan.needed.T.nonzero(as_tuple=True)
     begin = torch.searchsorted(tile, torch.arange(len(areas)))
     order = numbers.argsort(stable=True)
     for number, tiles in enumerate(torch.split(order, torch.bincount(numbers).tolist())):
         if number == 0:
             continue
-        for part in torch.split(tiles, max(1, CHUNK_FLOATS // (number * codes.shape[1]))):
+        for part in torch.split(tiles, max(1, room.chunk // (number * pixels))):
             masks = mask[begin[part] + torch.arange(number)[:, None]]
             values = upsample(logits, masks, part, grid)
             within = inside(part, grid)
@@ -90,40 +100,35 @@ def _contest(
             code = _decide(values, solid, scores[masks], masks)
             counted = code.flatten() if within is None else code[within.flatten(1)]
             won += torch.bincount(counted, minlength=2 * count)
-            codes.index_copy_(0, part, code)
-    return codes, won.view(count, 2), whole
+            canvas.write(part, code)
+    return canvas, won.view(count, 2), whole
 
 
-def _plan(logits: Logits, scores: Float[Tensor, " k"], kept: Bool[Tensor, " k"], grid: Grid) -> Plan:
-    lowest, highest = bounds(logits, grid)
+def _plan(
+    logits: Logits, scores: Float[Tensor, " k"], kept: Bool[Tensor, " k"], grid: Grid, room: Room
+) -> Plan:
+    # a few masks at a time: their copies are as large as they are
+    some = max(1, room.masks // max(1, logits[0].numel()))
+    lowest, highest = (
+        torch.cat(ends) for ends in zip(*(bounds(part, grid) for part in logits.split(some)), strict=True)
+    )
     slack = SLACK * torch.maximum(lowest.abs(), highest.abs())
     lowest, highest = lowest - slack, highest + slack
     scores = torch.where(kept, scores, 0)
     reachable = highest.sigmoid() * scores[:, None]
     mixed = (highest >= 0) & (lowest < 0)
     # the interpolation rounds as if a logit changed by `slack`, the sigmoid in its last digits
-    floor = _floor(logits, scores, grid) * (-slack.amax()).exp() * (1 - 1e-6)
+    floor = _floor(logits, scores, grid, some) * (-slack.amax()).exp() * (1 - 1e-6)
     needed = ((reachable >= floor) | mixed) & kept[:, None]
-    settled = (needed.sum(0) == 1) & ~(mixed & needed).any(0)
-    return Plan(needed, mixed, lowest >= 0, settled | ~needed.any(0))
+    decided = (needed.sum(0) == 1) & ~(mixed & needed).any(0)
+    return Plan(needed, mixed, lowest >= 0, decided | ~needed.any(0))
 
 
-def _floor(logits: Logits, scores: Float[Tensor, " k"], grid: Grid) -> Float[Tensor, " t"]:
-    """A score * probability that some mask surely has, at every pixel of each tile.
-
-    A pixel mixes at most span x span source values, so at the place of each such patch some mask surely has
-    what its smallest value there makes; the least of that over the patches of a tile's window is the answer.
-    """
-    span_y, span_x = grid.rows.span, grid.columns.span
-    least = logits
-    for _ in range(span_y - 1):
-        least = torch.minimum(least[:, :-1], least[:, 1:])
-    for _ in range(span_x - 1):
-        least = torch.minimum(least[:, :, :-1], least[:, :, 1:])
-    sure = (least.sigmoid() * scores[:, None, None]).amax(0)
-    sure = windows(sure.T, grid.rows.windows[:, : grid.rows.windows.shape[1] - span_y + 1]).amin(2)
-    sure = windows(sure.T, grid.columns.windows[:, : grid.columns.windows.shape[1] - span_x + 1]).amin(2)
-    return sure.flatten()
+def _floor(logits: Logits, scores: Float[Tensor, " k"], grid: Grid, some: int) -> Float[Tensor, " t"]:
+    """A score * probability that some mask surely has, at every pixel of each tile."""
+    parts = zip(logits.split(some), scores.split(some), strict=True)
+    worth = [(patch_minima(part, grid).sigmoid() * score[:, None, None]).amax(0) for part, score in parts]
+    return least_by_tile(torch.stack(worth).amax(0), grid)
 
 
 def _decide(

@@ -4,7 +4,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pansight.merging.settings import MergeSettings
+from pansight.merging.room import renumber
+from pansight.merging.settings import Form, MergeSettings
+from pansight.merging.upsampling import looked_up
 from pansight.panoptic import PanopticBatch
 
 _EDGE = 1e-6
@@ -21,24 +23,31 @@ def calibrated(scores: Float[Tensor, "b s"], slope: float, offset: float) -> Flo
     return torch.sigmoid(slope * torch.logit(scores, eps=_EDGE) + offset)
 
 
-def settled(batch: PanopticBatch, settings: MergeSettings) -> PanopticBatch:
-    """The batch with calibrated scores, and without the segments whose score is below `void_below`.
+def calibrate_and_void(batch: PanopticBatch, settings: MergeSettings, form: Form = "fixed") -> PanopticBatch:
+    """The batch with calibrated scores, and without the segments whose score is below their bound.
+
+    That is `void_below`, or their category's of `void_below_each`, whichever is greater.
 
     Their pixels become void. Scores that are not numbers stay so, and their segments too: others look for
-    them. The shapes depend on nothing, so that this serves both forms of a merge.
+    them. Ids are changed in place in the pruned form.
     """
     scores = batch.scores
     if settings.calibration != (1.0, 0.0):
         scores = calibrated(scores, *settings.calibration)
-    if not settings.void_below:
+    # in an exported graph it is an input, of which nothing is known yet
+    below: object = settings.void_below
+    if not isinstance(below, Tensor) and not below and not settings.void_below_each:
         return batch._replace(scores=scores)
     kept = ~(scores < settings.void_below) & (batch.categories >= 0)
+    if settings.void_below_each:
+        bounds = scores.new_tensor(settings.void_below_each)
+        own = bounds[batch.categories.clamp(min=0, max=len(bounds) - 1).long()]
+        kept = kept & ~(scores < own)
     # row 0 stands for void
-    rows = torch.cat((kept.new_zeros(len(kept), 1), kept), dim=1)
-    ids = batch.ids
-    stays = rows.gather(1, ids.flatten(1).long()).reshape(ids.shape)
+    rows = torch.cat((torch.zeros_like(kept[:, :1]), kept), dim=1).to(torch.int32)
+    table = rows * torch.arange(rows.shape[1], dtype=torch.int32, device=rows.device)
     return batch._replace(
-        ids=torch.where(stays, ids, torch.zeros_like(ids)),
+        ids=renumber(table, batch.ids) if form == "pruned" else looked_up(table, batch.ids),
         categories=torch.where(kept, batch.categories, torch.full_like(batch.categories, -1)),
         scores=scores,
         areas=torch.where(kept, batch.areas, torch.zeros_like(batch.areas)),

@@ -1,14 +1,15 @@
 """The priority merge with operations of fixed shape: for accelerators, compiled and exported graphs.
 
-Masks are upsampled and painted one after another, as the rule says it, so that one mask in full size exists
-at a time and nothing has to be decided twice. Arithmetic on floats of whole numbers, which is exact.
+Masks are upsampled and take their pixels one after another, as the rule says it, so that one mask in full
+size exists at a time and nothing has to be decided twice. Arithmetic on floats of whole numbers, which is
+exact.
 """
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pansight.merging.priority_rule import Cut, Painting, Stack, judged
+from pansight.merging.priority_rule import Cut, Ownership, Stack, accepted_by_share
 from pansight.merging.shares import Share
 from pansight.merging.sizes import Sizes
 from pansight.merging.upsampling import Upsampling, pixels
@@ -17,8 +18,8 @@ from pansight.merging.upsampling import Upsampling, pixels
 NOWHERE = -1.0
 
 
-def paint_fixed(stack: Stack, sizes: Sizes, cut: Cut, most: Share, covering: bool) -> Painting:
-    """See Painting. No shape depends on the data, and nothing waits for the host.
+def owners_fixed(stack: Stack, sizes: Sizes, cut: Cut, most: Share, covering: bool) -> Ownership:
+    """See Ownership. No shape depends on the data, and nothing waits for the host.
 
     Only with `covering` are pixels on which no mask lies told from those with dropped masks.
     """
@@ -33,7 +34,7 @@ def paint_fixed(stack: Stack, sizes: Sizes, cut: Cut, most: Share, covering: boo
             owners, free, covered = torch.zeros_like(mask), torch.ones_like(mask), torch.zeros_like(mask)
         gained = mask * free
         area = pixels(mask)
-        passes = judged(area, area - pixels(gained), stack.allowed[:, number], most)
+        passes = accepted_by_share(area, area - pixels(gained), stack.allowed[:, number], most)
         accepted.append(passes)
         gained.mul_(passes.to(gained.dtype)[:, None, None])
         # in place, as fresh memory costs as much as the arithmetic
@@ -45,7 +46,7 @@ def paint_fixed(stack: Stack, sizes: Sizes, cut: Cut, most: Share, covering: boo
     # free pixels have 0 in `owners`: k where a dropped mask lies, k + 1 where none does
     rest = masks + 1 - covered if covering else masks
     numbers = owners - 1 + free * (rest + 1)
-    return Painting(numbers.to(torch.int32).clamp(0, masks + 1), torch.stack(accepted, dim=1))
+    return Ownership(numbers.to(torch.int32).clamp(0, masks + 1), torch.stack(accepted, dim=1))
 
 
 def _cut(values: Float[Tensor, "b H W"], cut: Cut) -> Float[Tensor, "b H W"]:

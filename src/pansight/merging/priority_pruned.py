@@ -1,4 +1,4 @@
-"""Painting on a CPU: only the edges of masks are upsampled, and runs of equal pixels are judged, not pixels.
+"""The priority merge on a CPU: edges of masks alone are upsampled, and runs of equal pixels compared.
 
 Interpolation never leaves the range of the values that it mixes, so the smallest and largest value in a
 tile's window say of most masks that the tile has none of them or is full of them. Where that leaves a
@@ -12,18 +12,12 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from pansight.merging.priority_rule import SLACK, Cut, Painting, Stack, judged
+from pansight.merging.priority_rule import SLACK, Cut, Ownership, Stack, accepted_by_share
+from pansight.merging.room import Room
 from pansight.merging.shares import Share
 from pansight.merging.sizes import Sizes
-from pansight.merging.tiles import Grid, grid_of, inside, upsample, windows
+from pansight.merging.tiles import Grid, common, grid_of, inside, upsample, windows
 from pansight.nn.fixed_point import fixed_point
-
-# Floats that are worked on at a time: 1 MiB, for the cache.
-CHUNK_FLOATS = 1 << 18
-# Pixels, and pairs of run and mask, that may be remembered (4 and 16 bytes each); what lies beyond is worked
-# out anew in every round.
-PIXELS = 1 << 24
-PAIRS = 1 << 22
 
 
 class Work(NamedTuple):
@@ -83,14 +77,14 @@ class Finding(NamedTuple):
     """the run of each pixel; one a tile where all its pixels are one run"""
 
 
-def paint_pruned(stack: Stack, sizes: Sizes, cut: Cut, most: Share) -> Painting:
-    """See Painting. Shapes of intermediate tensors depend on the data; for CPUs only."""
+def owners_pruned(stack: Stack, sizes: Sizes, cut: Cut, most: Share, room: Room) -> Ownership:
+    """See Ownership. Shapes of intermediate tensors depend on the data; for CPUs only."""
     batch, count, *source = stack.values.shape
     grids = [grid_of((source[0], source[1]), sizes, image) for image in range(batch)]
-    works = [work for image, grid in enumerate(grids) for work in _plan(stack, image, grid, cut)]
+    works = [work for image, grid in enumerate(grids) for work in _plan(stack, image, grid, cut, room)]
     areas = torch.zeros(batch * count, dtype=torch.int64)
     findings: list[Finding | None] = []
-    pixels, pairs = PIXELS, PAIRS
+    pixels, pairs = room.pixels, room.pairs
     for work in works:
         finding = _look(work, cut)
         areas += finding.runs.areas(len(areas))
@@ -105,24 +99,20 @@ def paint_pruned(stack: Stack, sizes: Sizes, cut: Cut, most: Share) -> Painting:
         lost = known.lost(flat)
         for work in forgotten:
             lost = lost + _look(work, cut).runs.lost(flat)
-        return judged(areas.view(batch, count), lost.view(batch, count), stack.allowed, most)
+        return accepted_by_share(areas.view(batch, count), lost.view(batch, count), stack.allowed, most)
 
     accepted = fixed_point(step, stack.allowed & (areas > 0).view(batch, count))
-    height, width = (max(size[axis] for size in sizes.output) for axis in (0, 1))
-    owners = torch.full((batch, height, width), count + 1, dtype=torch.int32)
-    for image, (grid, output) in enumerate(zip(grids, sizes.output, strict=True)):
-        tiles = owners.new_full((len(grid.areas()), grid.rows.tile * grid.columns.tile), count + 1)
-        for work, found in zip(works, findings, strict=True):
-            if work.image == image:
-                tiles[work.tiles] = _owners(found or _look(work, cut), image, accepted)
-        owners[image, : output[0], : output[1]] = grid.assemble(tiles)
-    return Painting(owners, accepted)
+    canvases = [grid.canvas(count + 1) for grid in grids]
+    for work, found in zip(works, findings, strict=True):
+        canvases[work.image].write(work.tiles, _owners(found or _look(work, cut), work.image, accepted))
+    del findings
+    return Ownership(common(canvases, count + 1), accepted)
 
 
-def _plan(stack: Stack, image: int, grid: Grid, cut: Cut) -> list[Work]:
+def _plan(stack: Stack, image: int, grid: Grid, cut: Cut, room: Room) -> list[Work]:
     """Work for all tiles that some mask may cover; those that need equally many masks are done together."""
     maps = stack.values[image].float().contiguous()
-    needed, ragged = _possible(maps, stack.present[image], grid, cut)
+    needed, ragged = _possible(maps, stack.present[image], grid, cut, room)
     clear = ~ragged.any(0)
     _, mask = needed.T.nonzero(as_tuple=True)
     numbers = needed.sum(0)
@@ -135,28 +125,31 @@ def _plan(stack: Stack, image: int, grid: Grid, cut: Cut) -> list[Work]:
         if number == 0:
             continue
         pixels = 1 if is_clear else grid.rows.tile * grid.columns.tile
-        for part in torch.split(tiles, max(1, CHUNK_FLOATS // (number * pixels))):
+        for part in torch.split(tiles, max(1, room.chunk // (number * pixels))):
             masks = mask[begin[part] + torch.arange(number)[:, None]]
             works.append(Work(maps, grid, part, masks, is_clear, image))
     return works
 
 
 def _possible(
-    maps: Float[Tensor, "k h w"], present: Bool[Tensor, " k"], grid: Grid, cut: Cut
+    maps: Float[Tensor, "k h w"], present: Bool[Tensor, " k"], grid: Grid, cut: Cut, room: Room
 ) -> tuple[Bool[Tensor, "k t"], Bool[Tensor, "k t"]]:
     """Whether a mask may cover pixels of a tile, and whether it may cover some but not all of them."""
     count, height, width = maps.shape
     # most masks reach few rows of tiles, so only these are looked at closer
     tops = windows(maps.amax(2), grid.rows.windows).amax(2)
-    mask, row = ((tops + SLACK * tops.abs() >= cut.threshold) & present[:, None]).nonzero(as_tuple=True)
-    places = mask[:, None] * height + grid.rows.windows[row]
-    lines = maps.view(-1, width).index_select(0, places.flatten()).view(*places.shape, width)
-    lowest = windows(lines.amin(1), grid.columns.windows).amin(2)
-    highest = windows(lines.amax(1), grid.columns.windows).amax(2)
-    slack = SLACK * torch.maximum(lowest.abs(), highest.abs())
+    pairs = ((tops + SLACK * tops.abs() >= cut.threshold) & present[:, None]).nonzero()
     needed, ragged = torch.zeros(2, count, grid.rows.tiles, grid.columns.tiles, dtype=torch.bool)
-    needed[mask, row] = highest + slack >= cut.threshold
-    ragged[mask, row] = needed[mask, row] & (lowest - slack <= cut.threshold)
+    for mask, row in (
+        part.T for part in pairs.split(max(1, room.masks // (grid.rows.windows.shape[1] * width)))
+    ):
+        places = mask[:, None] * height + grid.rows.windows[row]
+        lines = maps.view(-1, width).index_select(0, places.flatten()).view(*places.shape, width)
+        lowest = windows(lines.amin(1), grid.columns.windows).amin(2)
+        highest = windows(lines.amax(1), grid.columns.windows).amax(2)
+        slack = SLACK * torch.maximum(lowest.abs(), highest.abs())
+        needed[mask, row] = highest + slack >= cut.threshold
+        ragged[mask, row] = needed[mask, row] & (lowest - slack <= cut.threshold)
     return needed.flatten(1), ragged.flatten(1)
 
 
@@ -202,7 +195,7 @@ def _joined(parts: list[Runs]) -> Runs:
 
 
 def _owners(finding: Finding, image: int, accepted: Bool[Tensor, "b k"]) -> Int[Tensor, "t _"]:
-    """Owner of each pixel of some tiles, as Painting says it."""
+    """Owner of each pixel of some tiles, as Ownership says it."""
     count = accepted.shape[1]
     first = finding.runs.first(accepted.flatten()) - image * count
     bare = torch.bincount(finding.runs.run, minlength=len(first)) == 0

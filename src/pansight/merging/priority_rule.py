@@ -1,4 +1,4 @@
-"""What is to be painted, by which rule, and what comes of it."""
+"""What the priority merge works on, by which rule, and what comes of it."""
 
 from typing import NamedTuple
 
@@ -25,24 +25,24 @@ class Cut(NamedTuple):
 
 
 class Stack(NamedTuple):
-    """Masks in the order in which they are painted, those that are not there last."""
+    """Masks by falling priority, those that are not there last."""
 
     values: Float[Tensor, "b k h w"]
     """soft masks before upsampling"""
     present: Bool[Tensor, "b k"]
     allowed: Bool[Tensor, "b k"]
-    """present masks that may be painted; the others merely count as covering pixels"""
+    """present masks that may own pixels; the others merely count as covering pixels"""
 
 
-class Painting(NamedTuple):
-    """What was painted."""
+class Ownership(NamedTuple):
+    """Which mask owns each pixel."""
 
     owners: Int[Tensor, "b h w"]
     """the mask that owns a pixel; k where only dropped masks lie, k + 1 where none does"""
     accepted: Bool[Tensor, "b k"]
 
 
-def judged(
+def accepted_by_share(
     areas: Int[Tensor, "*n"], lost: Int[Tensor, "*n"], allowed: Bool[Tensor, "*n"], most: Share
 ) -> Bool[Tensor, "*n"]:
     """Which masks are accepted, by their pixels and how many of these belong to earlier ones."""

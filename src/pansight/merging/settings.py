@@ -1,10 +1,11 @@
 """What a merge can be told: which form of it runs, and its thresholds."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     NonNegativeFloat,
@@ -21,6 +22,36 @@ shape depends on the data and nothing waits for the host; for accelerators, comp
 Whoever builds an engine chooses; both give the same maps but for ties."""
 
 _Settings = TypeVar("_Settings", bound="MergeSettings")
+
+
+_UNITS = {
+    "": 1,
+    "B": 1,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "KIB": 1 << 10,
+    "MIB": 1 << 20,
+    "GIB": 1 << 30,
+}
+
+
+def as_bytes(value: Any) -> Any:
+    """A number of bytes, as a number or as text such as "512MB" or "2 GiB"; anything else as it is.
+
+    Example:
+        >>> as_bytes("512MB")
+        512000000
+    """
+    if not isinstance(value, str):
+        return value
+    text = value.strip().upper()
+    digits = text.rstrip("KMGIB ")
+    unit = text[len(digits) :].strip()
+    try:
+        return round(float(digits) * _UNITS[unit])
+    except (KeyError, ValueError) as error:
+        raise ValueError("write bytes, such as 512MB") from error
 
 
 class MergeSettings(BaseModel):
@@ -41,8 +72,13 @@ class MergeSettings(BaseModel):
     """score that a segment must reach (YOSO and EPSNet: exceed)"""
     budget: PositiveInt = 64
     """most masks an image that the fixed form works on, best first; it says when there were more"""
+    max_memory: Annotated[PositiveInt | None, BeforeValidator(as_bytes)] = None
+    """most bytes that the pruned form holds besides the network's outputs, such as "512MB"; the maps are the
+    same, and take longer the less it is. None: no ceiling"""
     void_below: float = Field(default=0.0, ge=0, le=1)
     """calibrated score below which a segment of the finished map becomes void"""
+    void_below_each: tuple[float, ...] = ()
+    """the same for each category, in their order; (): none. `pansight tune` finds them"""
     calibration: tuple[NonNegativeFloat, float] = (1.0, 0.0)
     """slope and offset: scores become sigmoid(slope * logit(score) + offset); (1, 0): as the network gives
     them"""

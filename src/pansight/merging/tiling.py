@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from pansight.nn.resampling import resize_crop_resize_taps
+from pansight.nn.resampling import resize_crop_resize_weights
 
 # Source cells a tile covers: fewer find more tiles with nothing to decide, more have less overhead.
 CELLS = 8
@@ -55,14 +55,14 @@ def tile_length(output: int, wanted: int) -> int:
 
 @lru_cache(maxsize=64)
 def tiling(source: int, padded: int, valid: int, output: int) -> Tiling:
-    """Tiles for `resize_crop_resize_taps` of the same arguments; a video asks for the same every frame."""
-    taps = resize_crop_resize_taps(source, padded, valid, output)
+    """Tiles for `resize_crop_resize_weights` of the same arguments; a video asks for the same every frame."""
+    axis = resize_crop_resize_weights(source, padded, valid, output)
     upsampling = output * padded / (source * valid)
     tile = tile_length(output, min(max(CELLS, round(CELLS * upsampling)), LONGEST, output))
     count = -(-output // tile)
     positions = np.arange(count * tile).clip(max=output - 1)
-    sources = taps.sources[positions].reshape(count, tile, -1)
-    weights = taps.weights[positions].reshape(count, tile, -1)
+    sources = axis.sources[positions].reshape(count, tile, -1)
+    weights = axis.weights[positions].reshape(count, tile, -1)
     low, high = sources.min((1, 2)), sources.max((1, 2)) + 1
     size = int((high - low).max())
     low = low.clip(max=source - size)
@@ -70,5 +70,5 @@ def tiling(source: int, padded: int, valid: int, output: int) -> Tiling:
     place = (np.arange(count)[:, None, None], np.arange(tile)[:, None], sources - low[:, None, None])
     np.add.at(matrix, place, weights)
     windows = low[:, None] + np.arange(size)
-    span = int((taps.sources.max(1) - taps.sources.min(1)).max()) + 1
+    span = int((axis.sources.max(1) - axis.sources.min(1)).max()) + 1
     return Tiling(source, output, tile, torch.from_numpy(windows), torch.from_numpy(matrix), span)

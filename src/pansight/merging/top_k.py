@@ -12,7 +12,7 @@ from torch import Tensor
 from pansight.merging.settings import Form
 
 
-def keep_first(kept: Bool[Tensor, "b n"], form: Form, budget: int | None = None) -> Int[Tensor, "b k"]:
+def top_k_kept(kept: Bool[Tensor, "b n"], form: Form, budget: int | None = None) -> Int[Tensor, "b k"]:
     """Row numbers, kept ones first in their order.
 
     Pruned: as many as the fullest image keeps (at least one), so that only kept masks are ever computed.
@@ -27,7 +27,7 @@ def keep_first(kept: Bool[Tensor, "b n"], form: Form, budget: int | None = None)
     return keys.topk(count if budget is None else min(count, budget), dim=1).indices
 
 
-def best_in_place(worth: Float[Tensor, "b n"], count: int) -> Int[Tensor, "b k"]:
+def top_k_in_place(worth: Float[Tensor, "b n"], count: int) -> Int[Tensor, "b k"]:
     """Places of the `count` largest values (of equal ones the first), rising. Fixed shapes; n below 2^24."""
     length = worth.shape[1]
     places = torch.arange(length, device=worth.device)
@@ -37,13 +37,14 @@ def best_in_place(worth: Float[Tensor, "b n"], count: int) -> Int[Tensor, "b k"]
     above, equal = worth > least, worth == least
     room = count - above.sum(1, keepdim=True, dtype=torch.int32)
     chosen = above | (equal & (equal.to(torch.int32).cumsum(1, dtype=torch.int32) <= room))
-    keys = torch.where(chosen, -places.to(torch.float32), -float(length))
+    # not the length: in a graph that is traced it is not a number
+    keys = torch.where(chosen, -places.to(torch.float32), -float(1 << 24))
     return keys.topk(count, dim=1).indices
 
 
-def best_first(scores: Float[Tensor, "b n"], kept: Bool[Tensor, "b n"], count: int) -> Int[Tensor, "b k"]:
+def top_k_sorted(scores: Float[Tensor, "b n"], kept: Bool[Tensor, "b n"], count: int) -> Int[Tensor, "b k"]:
     """Places of the `count` best kept rows, best first, of equal scores the first; then rows not kept."""
     worth = torch.where(kept, scores, -1.0)
-    places = best_in_place(worth, count)
+    places = top_k_in_place(worth, count)
     order = worth.gather(1, places).sort(dim=1, descending=True, stable=True).indices
     return places.gather(1, order)

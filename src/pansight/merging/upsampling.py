@@ -16,13 +16,20 @@ def interpolated(
     maps: Float[Tensor, "b n h w"], padded: tuple[int, int], valid: tuple[int, int], output: tuple[int, int]
 ) -> Float[Tensor, "b n H W"]:
     """Upsample to `padded`, keep the first `valid`, resize these to `output`: the plain form, all at once."""
-    if tuple(maps.shape[2:]) != padded:
+    if not _known_equal((maps.shape[2], maps.shape[3]), padded):
         maps = F.interpolate(maps, size=padded, mode="bilinear", align_corners=False)
-    if valid != padded:
+    if not _known_equal(valid, padded):
         maps = maps[:, :, : valid[0], : valid[1]]
-    if valid == output:
+    if _known_equal(valid, output):
         return maps
     return F.interpolate(maps, size=output, mode="bilinear", align_corners=False)
+
+
+def _known_equal(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two sizes are the same; of symbols of a graph nobody asks: the steps then change nothing."""
+    if one is other:
+        return True
+    return not any(isinstance(side, torch.SymInt) for side in (*one, *other)) and one == other
 
 
 class Upsampling:

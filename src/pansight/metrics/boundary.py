@@ -4,7 +4,7 @@ Cheng et al., Boundary IoU (CVPR 2021): the boundary of a segment are its pixels
 outside, and Boundary PQ replaces the IoU of a pair by min(IoU, IoU of the two boundaries), where pairs are
 matched and where IoUs are summed. The rest is as in PQ, in particular what is excused.
 
-Distances are those of d erosions by a 3 x 3 square (Chebyshev), with nothing but outside beyond the picture;
+Distances are those of d erosions by a 3 x 3 square (Chebyshev), with nothing but outside beyond the image;
 d is 2 % of the diagonal, rounded, at least 1: as in the authors' code. That code marks the insides by an id
 that a segment may have too; here they cannot be confused.
 """
@@ -22,11 +22,11 @@ from pansight.metrics.results import PanopticQualityResult
 from pansight.panoptic.ids import ID_LIMIT
 
 DILATION_RATIO = 0.02
-"""Width of a boundary, as a fraction of the picture's diagonal."""
+"""Width of a boundary, as a fraction of the image's diagonal."""
 
 
 def boundary_width(height: int, width: int, ratio: float = DILATION_RATIO) -> int:
-    """d, in pixels, of a picture of this size."""
+    """d, in pixels, of an image of this size."""
     return max(1, round(ratio * float(np.hypot(height, width))))
 
 

@@ -107,7 +107,7 @@ def score_pairs(
 ) -> Generator[Share[ScorerType], None, None]:
     """Read and score all pairs, each share into a scorer of its own that `start` makes; shares come in order.
 
-    Each worker has one pair of pictures in memory. `workers` are threads, which start at once and scale to a
+    Each worker has one pair of images in memory. `workers` are threads, which start at once and scale to a
     few cores, as decoding and counting let others run. With `processes`, they are processes, which take
     seconds to start (a script that asks for them needs the usual `if __name__ == "__main__"`; `start` and
     the scorers must be picklable) and scale further. Whoever stops iterating stops them.
@@ -116,7 +116,7 @@ def score_pairs(
     """
     if workers < 1:
         raise InputError(f"{workers} workers cannot score anything; give 1 or more")
-    score: Callable[[Sequence[Pair]], Share[ScorerType]] = partial(_score_share, start)
+    score: Callable[[Sequence[Pair]], Share[ScorerType]] = partial(score_share, start)
     if workers == 1:
         yield from map(score, ([pair] for pair in pairs))
         return
@@ -144,7 +144,8 @@ def refusal(problems: Sequence[str]) -> DataProblemsError:
     return DataProblemsError(f"{count} found; nothing was scored", unique)
 
 
-def _score_share(start: Callable[[], ScorerType], pairs: Sequence[Pair]) -> Share[ScorerType]:
+def score_share(start: Callable[[], ScorerType], pairs: Sequence[Pair]) -> Share[ScorerType]:
+    """Read and score these pairs, here and now, into a scorer of their own."""
     reuse_freed_memory()
     scorer = start()
     problems = [problem for pair in pairs for problem in _score(scorer, pair)]
@@ -152,7 +153,7 @@ def _score_share(start: Callable[[], ScorerType], pairs: Sequence[Pair]) -> Shar
 
 
 def _score(scorer: Scorer, pair: Pair) -> list[str]:
-    """Score one pair of pictures, or say all that is wrong with what there is of it."""
+    """Score one pair of images, or say all that is wrong with what there is of it."""
     problems: list[str] = []
     true, predicted = pair.truth, pair.prediction
     true_map, predicted_map = _read(true, problems), _read(predicted, problems)

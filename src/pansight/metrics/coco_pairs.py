@@ -14,9 +14,9 @@ PathLike = str | os.PathLike[str]
 
 
 class Side(NamedTuple):
-    """One annotation of a JSON: where its picture is, what its `segments_info` says, its name in messages.
+    """One annotation of a JSON: where its image is, what its `segments_info` says, its name in messages.
 
-    `lost`: the folder of all pictures is missing, and a problem says so.
+    `lost`: the folder of all images is missing, and a problem says so.
     """
 
     picture: Path
@@ -28,7 +28,7 @@ class Side(NamedTuple):
 class Pair(NamedTuple):
     """Truth and prediction of one image; None for a side that is missing or unusable.
 
-    `name`: the file name of the picture, or of its ids where the truth lists no pictures.
+    `name`: the file name of the image, or of its ids where the truth lists no images.
     """
 
     truth: Side | None
@@ -51,7 +51,7 @@ class Paired(NamedTuple):
 
 
 class _Set(NamedTuple):
-    """A JSON and its annotations by the key that pairs them; the folder of its pictures."""
+    """A JSON and its annotations by the key that pairs them; the folder of its images."""
 
     json: PathLike
     folder: Path
@@ -76,7 +76,7 @@ class _Set(NamedTuple):
             yield (stem, f"{stem!r}", annotation) if self.by_name else (image_id, f"{image_id!r}", annotation)
 
     def name(self, image_id: int | str, annotation: dict[str, Any]) -> str:
-        """The file name of the picture; of the ids where no picture is listed; "" where neither is."""
+        """The file name of the image; of the ids where no image is listed; "" where neither is."""
         name = self.names.get(image_id, annotation.get("file_name"))
         return name if isinstance(name, str) else ""
 
@@ -106,8 +106,8 @@ def pair_files(
     """Pair the annotations of two JSON files by image id; or just the problems, where one is unreadable.
 
     The folders of the PNG default to those beside the JSON files, named like them without the ending.
-    `categories`: for truth whose JSON has none. `by_name`: pair by the file names of the pictures (of the
-    ids, in a JSON that lists no pictures), folders and endings aside, because many tools number images
+    `categories`: for truth whose JSON has none. `by_name`: pair by the file names of the images (of the
+    ids, in a JSON that lists no images), folders and endings aside, because many tools number images
     themselves. `categories_by_name`: the category ids of the predictions mean what the predictions' own JSON
     calls them, found in the truth by name. Of repeated predictions the last counts;
     repeated truth counts each time.
@@ -241,7 +241,7 @@ def _plain(name: str) -> str:
 
 
 def _without_folder(pairs: list[Pair], side: str, folder: Path, problems: list[str]) -> list[Pair]:
-    """The pairs; that there is no folder of the pictures of a side is one problem and not thousands."""
+    """The pairs; that there is no folder of the images of a side is one problem and not thousands."""
     if folder.is_dir():
         return pairs
     lost = [getattr(pair, side) for pair in pairs]
@@ -250,7 +250,7 @@ def _without_folder(pairs: list[Pair], side: str, folder: Path, problems: list[s
         more = f", and {len(lost) - 1} more" if len(lost) > 1 else ""
         problems.append(
             f"{lost[0].picture}: no such file{more}: there is no folder {folder}; "
-            "check the path, or say where the id pictures are"
+            "check the path, or say where the panoptic PNGs are"
         )
     return [
         pair._replace(**{side: own._replace(lost=True)})
@@ -261,7 +261,7 @@ def _without_folder(pairs: list[Pair], side: str, folder: Path, problems: list[s
 
 
 def _picture_names(content: dict[str, Any]) -> dict[Any, str]:
-    """The file names of the pictures by image id, where the JSON lists them."""
+    """The file names of the images by image id, where the JSON lists them."""
     images = content.get("images")
     return {
         image["id"]: image["file_name"]
@@ -293,7 +293,7 @@ def categories_of(path: PathLike, rows: Any, problems: list[str], hint: str) -> 
 
 
 def mentioned_categories(annotations: list[Any]) -> Categories:
-    """A category for every id that a segment speaks of."""
+    """A category for every category id of a segment."""
     ids = set()
     for annotation in annotations:
         rows = annotation.get("segments_info") if isinstance(annotation, dict) else None

@@ -40,7 +40,7 @@ def read_truth(
             )
         crowds[id] = False
         try:
-            # any number but 1 is no crowd to the reference evaluator, whose scores these are
+            # any number but 1 is not a crowd to the reference evaluator, whose scores these are
             number = isinstance(row["iscrowd"], int | float)
             crowds[id] = row["iscrowd"] == 1 if number else is_crowd_flag(row["iscrowd"])
         except DataError as error:
@@ -54,7 +54,7 @@ def read_truth(
     for id, row in rows.items():
         area = row.get("area", float("nan"))
         if not isinstance(area, (int, float)):
-            problems.append(f"{name}: segment {id} has area {area!r}, which is no number")
+            problems.append(f"{name}: segment {id} has area {area!r}, which is not a number")
             area = float("nan")
         areas.append(as_float(area))
     return SegmentTable(
@@ -168,17 +168,19 @@ def _is_whole(id: Any) -> bool:
 
 def _fault(entry: Any, position: int, keys: frozenset[str]) -> str:
     if not isinstance(entry, dict):
-        return f"entry {position} of segments_info is no object"
+        return f"entry {position} of segments_info is not an object"
     label = f"segment {entry['id']!r}" if "id" in entry else f"entry {position} of segments_info"
     missing = sorted(keys - entry.keys())
     return (
-        f"{label} lacks {' and '.join(missing)}" if missing else f"{label} has an id that is no whole number"
+        f"{label} lacks {' and '.join(missing)}"
+        if missing
+        else f"{label} has an id that is not a whole number"
     )
 
 
 def _category(row: Mapping[str, Any], categories: Categories) -> int:
     category_id = row["category_id"]
-    # A list or object is no key of a dictionary, and no category either; 1.0 is as good a key as 1.
+    # A list or object is not a key of a dictionary, and no category either; 1.0 is as good a key as 1.
     return categories.dataset_index.get(category_id, -1) if isinstance(category_id, int | float) else -1  # type: ignore[arg-type]
 
 

@@ -30,7 +30,7 @@ class EvaluationResult:
     """The answer of an `Evaluation`; what was not asked for is None.
 
     `panoptic`: PQ, SQ, RQ of all, things, stuff and each class. `semantic`: mIoU. `sizes`: PQ by object size.
-    `losses`: PQ points lost by cause; with 100 PQ they add up to 100. `worst`: the pictures with the lowest
+    `losses`: PQ points lost by cause; with 100 PQ they add up to 100. `worst`: the images with the lowest
     PQ, the worst first. `boundary`: Boundary PQ. `ap`: COCO mask AP of the things. `intervals`: bootstrap
     intervals of PQ, SQ and RQ.
     """
@@ -79,11 +79,18 @@ class Evaluation:
     - `average_precision`: COCO mask AP of the things; None, and a remark, where a predicted one has no score.
     - `instances`: with `average_precision`, that of the instances that `update` is given: they may overlap,
       and be more than those in the map, as papers score instance segmentation.
-    - `keep_worst`: so many of the worst pictures are remembered, by name.
+    - `keep_worst`: so many of the worst images are remembered, by name.
     - `sizes`: where small ends and large begins.
     - `segments`: keep a row for each segment, in the attribute of that name.
 
     Evaluations filled in several processes can be merged; they can be pickled.
+
+        >>> from pansight.scenes import render_scene
+        >>> truth = render_scene(3, 0, 64, 96).panoptic
+        >>> evaluation = Evaluation(truth.categories)
+        >>> evaluation.update(truth, truth, "scene")
+        >>> evaluation.compute().semantic.mean_iou
+        1.0
     """
 
     def __init__(
@@ -129,7 +136,7 @@ class Evaluation:
         name: str = "",
         instances: Instances | None = None,
     ) -> None:
-        """Score one image given as two maps of equal size; `name` is for messages and the worst pictures.
+        """Score one image given as two maps of equal size; `name` is for messages and the worst images.
 
         `instances`: those found in it, of the same size, where this evaluation takes them.
 
@@ -156,7 +163,7 @@ class Evaluation:
         """Score one image given as COCO panoptic files hold it: id maps and their `segments_info`.
 
         As `PanopticQuality.update_coco`; predicted segments may have a `score`, which only average precision
-        looks at. `name`: what the picture is called among the worst, by default `truth_name`. Raises
+        looks at. `name`: what the image is called among the worst, by default `truth_name`. Raises
         DataProblemsError, listing all that is wrong with this image, and counts nothing then; InputError
         where this evaluation takes instances, which such files do not hold.
         """

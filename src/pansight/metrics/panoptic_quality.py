@@ -28,12 +28,19 @@ class PanopticQuality:
       listed; listed true segments without pixels do not exist.
     - `exact=True`: the answer of the reference implementation, quirks included: the areas of true segments
       are taken from the JSON; only the last listed crowd of a category counts; unlisted true ids are
-      background, not void; a true segment of an unknown category counts nowhere but is no void; listed true
+      background, not void; a true segment of an unknown category counts nowhere but is not void; listed true
       segments without pixels are missed; a listed id 0 is a segment.
 
     Both remark on each of these in `PanopticQualityResult.warnings`. What is counted is of int64 and
     additive, so accumulators filled anywhere can be merged, exactly: `merge` in one process, `state` and
     `from_state` across processes, `pansight.metrics.distributed.all_reduce` under torch.distributed.
+
+        >>> from pansight.scenes import render_scene
+        >>> truth = render_scene(3, 0, 64, 96).panoptic
+        >>> quality = PanopticQuality(truth.categories)
+        >>> quality.update(truth, truth)
+        >>> quality.compute().all.pq
+        1.0
     """
 
     def __init__(self, categories: Categories, exact: bool = False) -> None:
@@ -126,7 +133,7 @@ class PanopticQuality:
             quality.remarks = Remarks.from_state(state["remarks"])
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
-                f"this is no state of a panoptic quality ({error}); give what state() gave"
+                f"this is not a state of a panoptic quality ({error}); give what state() gave"
             ) from error
         if table.shape != (5, len(categories)) or table.dtype != np.int64:
             raise InputError(

@@ -19,8 +19,8 @@ SIZES = ("small", "medium", "large")
 class SizeBounds:
     """Small is an area below `medium_from`, large is one of `large_from` or more; in pixels.
 
-    The defaults are those of COCO: 32 x 32 and 96 x 96. `relative`: both are fractions of the picture, for
-    pictures of many sizes; see `RELATIVE_SIZES`.
+    The defaults are those of COCO: 32 x 32 and 96 x 96. `relative`: both are fractions of the image, for
+    images of many sizes; see `RELATIVE_SIZES`.
     """
 
     medium_from: int | float = 32**2
@@ -36,7 +36,7 @@ class SizeBounds:
             )
 
     def of(self, areas: Int64[np.ndarray, "n"], pixels: int) -> Int64[np.ndarray, "n"]:
-        """0, 1 or 2 (small, medium, large) for each area, in a picture of so many pixels."""
+        """0, 1 or 2 (small, medium, large) for each area, in an image of so many pixels."""
         scale = float(pixels) if self.relative else 1.0
         bounds = np.array([self.medium_from * scale, self.large_from * scale])
         return np.searchsorted(bounds, areas, side="right").astype(np.int64, copy=False)
@@ -45,7 +45,7 @@ class SizeBounds:
 COCO_SIZES = SizeBounds()
 
 RELATIVE_SIZES = SizeBounds(32.0**2 / (640 * 480), 96.0**2 / (640 * 480), relative=True)
-"""COCO's bounds as fractions (1/300 and 3/100) of its usual picture, 640 x 480."""
+"""COCO's bounds as fractions (1/300 and 3/100) of its usual image, 640 x 480."""
 
 
 @dataclass(frozen=True, slots=True)

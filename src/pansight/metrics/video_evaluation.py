@@ -113,7 +113,7 @@ class VideoEvaluation:
     Frames come clip by clip, each clip in the order of time: `start_clip`, then `update` or `update_coco`.
     `exact`: the references' answers, quirks included; else they are repaired: areas of true segments are
     counted, all crowds of a category excuse, true ids that are not listed are void, listed ones without
-    pixels do not exist, and in STQ void is no category.
+    pixels do not exist, and in STQ void is not a category.
 
     >>> from pansight.scenes import render_clip
     >>> clip = [sample.panoptic for sample in render_clip(3, 1, 64, 96, 4)]

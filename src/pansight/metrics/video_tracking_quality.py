@@ -39,7 +39,7 @@ class TrackingQuality:
     A true tube is all of one object (category and id) in a clip; what is predicted of things counts wherever
     it lies, but for crowds. Modes:
 
-    - default: void is no category, so pixels predicted void are misses and nothing else; AQ and STQ have no
+    - default: void is not a category, so pixels predicted void are misses, nothing else; AQ and STQ have no
       value where there are no true objects.
     - `exact`: the reference to the letter: void predicted where the truth has a category adds a category of
       IoU 0; without true objects AQ and STQ are 0.

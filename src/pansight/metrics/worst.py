@@ -1,4 +1,4 @@
-"""The pictures with the lowest panoptic quality, in bounded memory."""
+"""The images with the lowest panoptic quality, in bounded memory."""
 
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ from pansight.metrics.losses import Causes, Losses, LossTable
 
 
 class WorstPicture(NamedTuple):
-    """A picture, its own PQ (0..1, over the classes that occur in it) and where the rest of it was lost."""
+    """An image, its own PQ (0..1, over the classes that occur in it) and where the rest of it was lost."""
 
     name: str
     pq: float
@@ -22,14 +22,14 @@ class WorstPicture(NamedTuple):
 
 
 class WorstPictures:
-    """Keeps the `keep` worst pictures seen: lowest PQ first, then most segments lost, then by name.
+    """Keeps the `keep` worst images seen: lowest PQ first, then most segments lost, then by name.
 
-    Pictures in which nothing counts are passed over. Raises InputError when `keep` is negative.
+    Images in which nothing counts are passed over. Raises InputError when `keep` is negative.
     """
 
     def __init__(self, categories: Categories, keep: int) -> None:
         if keep < 0:
-            raise InputError(f"cannot keep {keep} pictures; give 0 or more")
+            raise InputError(f"cannot keep {keep} images; give 0 or more")
         self.categories = categories
         self.keep = keep
         # PQ, minus the segments lost, name, losses: in ascending order.
@@ -59,7 +59,7 @@ class WorstPictures:
         self._keep(self._kept + other._kept)
 
     def compute(self) -> tuple[WorstPicture, ...]:
-        """The worst pictures, the worst first."""
+        """The worst images, the worst first."""
         return tuple(WorstPicture(name, pq, lost) for pq, _, name, lost in self._kept)
 
     def _keep(self, pictures: list[tuple[float, float, str, Losses]]) -> None:

@@ -3,7 +3,7 @@
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -19,7 +19,7 @@ from pansight.panoptic import PanopticBatch
 
 
 class Target(NamedTuple):
-    """The truth of one picture, at the padded size of its batch."""
+    """The truth of one image, at the padded size of its batch."""
 
     masks: Bool[Tensor, "n h w"]
     """one a segment, things and stuff alike"""
@@ -28,7 +28,7 @@ class Target(NamedTuple):
     crowd: Bool[Tensor, " n"]
     """true where the segment is a group that annotators did not take apart"""
     size: tuple[int, int]
-    """height and width of the real picture inside the padded one (top left)"""
+    """height and width of the real image inside the padded one (top left)"""
     complete: Bool[Tensor, " k"] | None = None
     """of each category, whether a pixel without a segment is certainly none of it; None: of every one"""
 
@@ -38,7 +38,7 @@ class Target(NamedTuple):
         return self.complete is not None
 
     def unknown(self) -> Bool[Tensor, "h w"]:
-        """Pixels of the real picture that no segment, or only a crowd, covers: unlabelled ground."""
+        """Pixels of the real image that no segment, or only a crowd, covers: unlabelled ground."""
         height, width = self.size
         ground = torch.zeros(self.masks.shape[1:], dtype=torch.bool, device=self.masks.device)
         ground[:height, :width] = ~self.masks[~self.crowd].any(0)[:height, :width]
@@ -53,6 +53,9 @@ class Target(NamedTuple):
         return certain
 
 
+_Model = TypeVar("_Model", bound="PanopticModel")
+
+
 class PanopticModel(nn.Module, ABC):
     """A panoptic segmentation method.
 
@@ -60,7 +63,7 @@ class PanopticModel(nn.Module, ABC):
         method: name of the method, as the zoo knows it.
         config: everything that its constructor was told; travels inside checkpoints.
         categories: what it can name; contiguous indices are positions in it.
-        preprocess: how it wants its pictures.
+        preprocess: how it wants its images.
     """
 
     method: ClassVar[str]
@@ -98,6 +101,19 @@ class PanopticModel(nn.Module, ABC):
     def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
         """Optimizer groups with the paper's learning-rate and decay rules."""
 
+    @abstractmethod
+    def class_rows(self) -> dict[str, tuple[str, ...]]:
+        """Of each tensor that grows with the categories, by key: what each row of its first axis speaks of.
+
+        A row is labelled with the name of its category, in front of it perhaps what tells several rows of one
+        category apart, as in "anchor 2: car"; or, where it is of none, with words in brackets: "(no object)".
+        Rows of one key and label mean the same in any model of the method, so weights of other categories
+        can be taken over row by row.
+        """
+
+    def fold(self) -> None:
+        """What a method folds of its own, in place, once norms are: of the copy that `optimized` makes."""
+
     @torch.inference_mode()
     def predict(
         self,
@@ -115,12 +131,17 @@ class PanopticModel(nn.Module, ABC):
         settings: MergeSettings = self.config.merge  # type: ignore[attr-defined]
         return settings
 
-    def optimized(self) -> "PanopticModel":
-        """A copy for inference with everything constant folded into the weights; trains no more."""
+    def optimized(self: _Model) -> _Model:
+        """A copy for inference with everything constant folded into the weights; trains no more.
+
+        Agrees to float32 rounding. See also the method's own `fold`.
+        """
         model = copy.deepcopy(self).eval()
         for module in model.modules():
             if isinstance(module, ConvNorm | DeformConvNorm):
                 module.fold()
+        model.fold()
+        # folding makes new parameters
         model.requires_grad_(False)
         # CPUs convolve a tenth to a fifth faster with channels innermost; GPUs gain in half precision
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -130,8 +151,8 @@ class PanopticModel(nn.Module, ABC):
 InstanceTensors: TypeAlias = tuple[
     Bool[Tensor, "n H W"], Float[Tensor, "n 4"], Int[Tensor, " n"], Float[Tensor, " n"]
 ]
-"""One picture's instances, best first, as `pansight.panoptic.Instances` has them on the host: masks of the
-picture's size, boxes, contiguous categories, scores."""
+"""One image's instances, best first, as `pansight.panoptic.Instances` has them on the host: masks of the
+image's size, boxes, contiguous categories, scores."""
 
 
 @runtime_checkable
@@ -141,7 +162,7 @@ class HasInstances(Protocol):
     def instances(
         self, outputs: Any, sizes: Sizes, settings: MergeSettings | None = None, form: Form = "pruned"
     ) -> Sequence[InstanceTensors]:
-        """Every instance of each picture, also those that become no segment; masks may overlap."""
+        """Every instance of each image, also those that become no segment; masks may overlap."""
 
 
 @runtime_checkable
@@ -149,7 +170,7 @@ class HasSemantics(Protocol):
     """A model that has a semantic map of its own, in which things are not told apart by category."""
 
     def semantics(self, outputs: Any, sizes: Sizes, form: Form = "pruned") -> Int[Tensor, "b H W"]:
-        """Maps at `sizes.output`: 1 + k for the k-th stuff category, 0 for all else, -1 beyond a picture."""
+        """Maps at `sizes.output`: 1 + k for the k-th stuff category, 0 for all else, -1 beyond an image."""
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""From pictures to the network's input: declared by each method, done in one place."""
+"""From images to the network's input: declared by each method, done in one place."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 
 class Preprocess(BaseModel):
-    """How a method wants its pictures.
+    """How a method wants its images.
 
-    `mean` and `std` are on the 0..255 scale, in the order of `channels`. The picture's short side becomes
+    `mean` and `std` are on the 0..255 scale, in the order of `channels`. The image's short side becomes
     `short` unless its long side then exceeds `longest`, which rules (detectron2's rule); None keeps the
-    picture as it is. `squash` (height, width) resizes without regard to the aspect instead. Padding to a
+    image as it is. `squash` (height, width) resizes without regard to the aspect instead. Padding to a
     multiple of `divisor` goes to the bottom and the right, with 0 after normalisation. `fit` (height, width)
     makes each image as large as fits within, and pads it to exactly that: the input of a graph that takes no
     other size.
 
-    `resample` says how pictures are resized: `antialias` is Pillow's bilinear filter, which gives bytes;
+    `resample` says how images are resized: `antialias` is Pillow's bilinear filter, which gives bytes;
     `bilinear` mixes the four nearest pixels and rounds nothing (EPSNet's released image mode).
     """
 
@@ -50,7 +50,7 @@ class Preprocess(BaseModel):
     def resized(self, resize: Literal["paper", "none"] | int) -> "Preprocess":
         """The same with another resize rule: `paper` (this one), `none`, or a short side in pixels.
 
-        Where pictures are squashed to a square, the number is its side.
+        Where images are squashed to a square, the number is its side.
         """
         if resize == "paper":
             return self
@@ -58,7 +58,7 @@ class Preprocess(BaseModel):
             return self.model_copy(update={"short": None, "longest": None, "squash": None, "fit": None})
         if not isinstance(resize, int) or isinstance(resize, bool) or resize < 1:
             raise InputError(
-                f"resize {resize!r} is no rule; use 'paper', 'none' or a short side in pixels, such as 512"
+                f"resize {resize!r} is not a rule; use 'paper', 'none' or a short side in pixels, such as 512"
             )
         if self.squash is not None:
             return self.model_copy(update={"squash": (resize, resize)})
@@ -79,7 +79,7 @@ class Preprocess(BaseModel):
         return self.model_copy(update=update | {"fit" if self.squash is None else "squash": size})
 
     def target_size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width to which a picture of height x width is resized."""
+        """Height and width to which an image of height x width is resized."""
         if self.squash is not None:
             return self.squash
         if self.fit is not None:
@@ -99,7 +99,7 @@ class Preprocess(BaseModel):
         return max(1, int(new_height + 0.5)), max(1, int(new_width + 0.5))
 
     def resize(self, image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h2 w2 3"]:
-        """The picture at its target size, by the antialiasing filter on bytes, as three of the papers do."""
+        """The image at its target size, by the antialiasing filter on bytes, as three of the papers do."""
         height, width = self.target_size(image.shape[0], image.shape[1])
         if (height, width) == image.shape[:2]:
             return image

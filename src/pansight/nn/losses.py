@@ -27,8 +27,21 @@ def dice_loss(
     return 1 - (overlap + smooth) / (probability.sum(-1) + targets.sum(-1) + smooth)
 
 
+def squared_dice_loss(
+    masks: Float[Tensor, "m k p"], truth: Float[Tensor, "m p"], area: Float[Tensor, " m"]
+) -> Float[Tensor, "m k"]:
+    """1 - 2 sum(P Y) / (sum(P P) + sum(Y Y)) of k masks for each of m true ones: V-Net's own, squared form.
+
+    As products of matrices, for `masks` may be the largest tensor of the losses: none of its size is made
+    beside it. `area` is sum(Y Y), which objects share that are the truth of several rows.
+    """
+    overlap = torch.einsum("mkp,mp->mk", masks, truth)
+    total = torch.einsum("mkp,mkp->mk", masks, masks) + area[:, None]
+    return 1 - 2 * overlap / total.clamp(min=1e-8)
+
+
 def at_least_float32(x: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
-    """For losses of what mixed precision computed; double precision stays."""
+    """What half precision computed, where its range or digits would not do; double precision stays."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
@@ -37,11 +50,13 @@ def sigmoid_focal_loss(
 ) -> Float[Tensor, "*n"]:
     """-a (1 - p)^gamma ln p, where p is the probability of the right answer; one value an element.
 
-    `targets` are 0 or 1; a is `alpha` for 1 and 1 - `alpha` for 0 (Lin et al., RetinaNet, ICCV 2017).
+    `targets` are 0 to 1; a is `alpha` for 1 and 1 - `alpha` for 0 (Lin et al., RetinaNet, ICCV 2017), and
+    between them for targets between them.
     """
     cross_entropy = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
-    # the probability of the wrong answer, 1 - p
-    wrong = (logits.sigmoid() - targets).abs()
+    probability = logits.sigmoid()
+    # of the wrong answer, 1 - p
+    wrong = probability * (1 - targets) + (1 - probability) * targets
     balance = alpha * targets + (1 - alpha) * (1 - targets)
     return balance * wrong**gamma * cross_entropy
 
@@ -68,11 +83,11 @@ def bootstrapped_cross_entropy(
     open_pixels: Bool[Tensor, "b h w"] | None = None,
     possible: Bool[Tensor, "b n"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Mean cross-entropy of each picture's worst pixels, averaged over pictures that have a label at all.
+    """Mean cross-entropy of each image's worst pixels, averaged over images that have a label at all.
 
-    Of a picture's labelled pixels, `share` (0..1, rounded up to whole pixels) count. 0 where nothing is
-    labelled. (Pohlen et al., FRRN, CVPR 2017; one share a picture.) Of `open_pixels` only is known that they
-    are one of the picture's `possible` classes (`open_cross_entropy`); they count where that rules out any.
+    Of an image's labelled pixels, `share` (0..1, rounded up to whole pixels) count. 0 where nothing is
+    labelled. (Pohlen et al., FRRN, CVPR 2017; one share per image.) Of `open_pixels` only is known that they
+    are one of the image's `possible` classes (`open_cross_entropy`); they count where that rules out any.
     """
     pixels = F.cross_entropy(logits, labels, ignore_index=ignored, reduction="none")
     told = labels != ignored

@@ -52,7 +52,7 @@ def suppress(suppresses: Bool[Tensor, "b n n"], valid: Bool[Tensor, "b n"]) -> B
 def bounded_suppress(
     suppresses: Bool[Tensor, "b n n"], valid: Bool[Tensor, "b n"]
 ) -> tuple[Bool[Tensor, "b n"], Bool[Tensor, " b"]]:
-    """The same after a fixed number of rounds, and for each image whether it was not settled by then."""
+    """The same after a fixed number of rounds, and of each image whether they were too few."""
     matrix = suppresses.transpose(1, 2).to(torch.float32)
 
     def step(kept: Bool[Tensor, "b n"]) -> Bool[Tensor, "b n"]:

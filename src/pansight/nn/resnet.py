@@ -27,7 +27,7 @@ BLOCKS: dict[int, tuple[int, int, int, int]] = {
 
 
 class Stem(nn.Module):
-    """7x7 convolution of stride 2, then 3x3 max pooling of stride 2: picture to stride 4."""
+    """7x7 convolution of stride 2, then 3x3 max pooling of stride 2: image to stride 4."""
 
     def __init__(self, channels: int, norm: Norm, eps: float) -> None:
         super().__init__()

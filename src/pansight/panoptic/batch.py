@@ -15,10 +15,10 @@ from pansight.panoptic.map import PanopticMap
 
 
 class PanopticBatch(NamedTuple):
-    """Panoptic maps of b pictures on tensors of fixed shape; s rows a picture, most of them often empty.
+    """Panoptic maps of b images on tensors of fixed shape; s rows per image, most of them often empty.
 
     `ids` is 0 for void, else 1 + row; `categories` is the contiguous index, -1 in empty rows; `areas` counts
-    pixels. `overflow` is true for pictures that had more candidates than the merge's budget, so that the
+    pixels. `overflow` is true for images that had more candidates than the merge's budget, so that the
     best alone were merged (fixed form only); None where nobody counted.
     """
 
@@ -42,7 +42,7 @@ class PanopticBatch(NamedTuple):
 
         `sizes` are (height, width) to crop each map to, from its upper left corner. Rows with category -1 are
         dropped. Maps of a batch that lies on the CPU share its memory. Raises InputError when a pixel points
-        at an empty row or there is not one size a picture.
+        at an empty row or there is not one size per image.
         """
         batch = self.host()
         ids, rows = (part.to(torch.int32).numpy() for part in (batch.ids, batch.categories))
@@ -50,7 +50,7 @@ class PanopticBatch(NamedTuple):
         if sizes is None:
             sizes = [(ids.shape[1], ids.shape[2])] * len(ids)
         if len(sizes) != len(ids):
-            raise InputError(f"{len(sizes)} sizes for a batch of {len(ids)} pictures; give one a picture")
+            raise InputError(f"{len(sizes)} sizes for a batch of {len(ids)} images; give one per image")
         maps = []
         for picture, row, score, (height, width) in zip(ids, rows, scores, sizes, strict=True):
             table = [(1 + i, int(row[i]), float(score[i])) for i in np.flatnonzero(row >= 0).tolist()]

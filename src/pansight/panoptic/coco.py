@@ -1,6 +1,6 @@
 """COCO-panoptic annotations as rows of a map, and rows as annotations; `PanopticMap` does the rest.
 
-COCO speaks of categories by the data set's id, a map by contiguous index.
+COCO numbers categories by the data set's id, a map by contiguous index.
 Source: https://cocodataset.org/#format-data, section 4.
 """
 

@@ -1,6 +1,6 @@
 """Segments as the rows that detectron2, Hugging Face transformers and supervision have for them, and back.
 
-All three speak of categories by contiguous index, as their models give it.
+All three number categories by contiguous index, as their models give it.
 """
 
 from collections.abc import Mapping, Sequence

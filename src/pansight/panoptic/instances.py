@@ -10,7 +10,7 @@ from pansight.errors import InputError
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Instances:
-    """The objects found in one picture, best first; masks may overlap, and may be empty.
+    """The objects found in one image, best first; masks may overlap, and may be empty.
 
     `boxes` are x1, y1, x2, y2 in pixels, tight around the masks, x2 and y2 one beyond the last; all zeros
     where a mask is empty. `categories` are contiguous indices of things, `scores` 0..1.

@@ -12,6 +12,7 @@ from pansight.categories import Categories
 from pansight.errors import CategoryError, DataError, InputError
 from pansight.panoptic import cityscapes, coco, frameworks
 from pansight.panoptic.checks import check_segments, checked_ids, shortened
+from pansight.panoptic.comparing import same_maps
 from pansight.panoptic.ids import ids_to_rgb, rgb_to_ids
 from pansight.panoptic.merge_masks import merge_masks
 from pansight.panoptic.regions import measure_regions
@@ -27,11 +28,22 @@ __all__ = ["VOID", "PanopticMap", "Segment", "ids_to_rgb", "rgb_to_ids"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PanopticMap:
-    """A panoptic segmentation of one picture.
+    """A panoptic segmentation of one image.
 
     `ids` holds 0 (void) or the id of one of `segments` at each pixel, ids in 1..2**24-1; it is read-only, and
     shares memory with the array it was made from. Every segment has pixels. Make maps with `from_table`,
     which measures areas and boxes; the constructor takes them as they are.
+
+        >>> import numpy as np
+        >>> from pansight.categories import Categories
+        >>> ids = np.array([[1, 1, 2], [1, 0, 2]])
+        >>> panoptic = PanopticMap.from_table(ids, [(1, 0, 0.9), (2, 1)], Categories.builtin("coco"))
+        >>> [(segment.id, segment.area, segment.box) for segment in panoptic.segments]
+        [(1, 3, (0, 0, 2, 2)), (2, 2, (2, 0, 1, 2))]
+        >>> panoptic.mask(2).tolist()
+        [[False, False, True], [False, False, True]]
+        >>> panoptic.semantic().tolist()
+        [[0, 0, 1], [0, -1, 1]]
     """
 
     ids: Int32[np.ndarray, "h w"]
@@ -168,28 +180,14 @@ class PanopticMap:
 
         Scores are not compared.
         """
-        if self.ids.shape != other.ids.shape or self.categories != other.categories:
-            return False
-        if len(self.segments) != len(other.segments):
-            return False
-        partners = []
-        for segment in self.segments:
-            x, y, width, _ = segment.box
-            first = x + int(np.argmax(self.ids[y, x : x + width] == segment.id))
-            partner = other._by_id.get(int(other.ids[y, first]))
-            if partner is None or partner.category != segment.category:
-                return False
-            if partner.is_crowd != segment.is_crowd:
-                return False
-            partners.append(partner.id)
-        return len(set(partners)) == len(partners) and np.array_equal(self.paint(partners), other.ids)
+        return same_maps(self, other)
 
     def to_coco(
         self, image_id: int | str | np.integer[Any], file_name: str
     ) -> tuple[UInt8[np.ndarray, "h w 3"], dict[str, Any]]:
-        """The COCO-panoptic picture of ids (id = R + 256 G + 65536 B) and the annotation that goes with it.
+        """The COCO-panoptic image of ids (id = R + 256 G + 65536 B) and the annotation that goes with it.
 
-        `file_name` is the name that the picture will have. Category ids are the data set's; a segment has the
+        `file_name` is the name that the image will have. Category ids are the data set's; a segment has the
         key "score" when it has a score.
         """
         rows = coco.segments_info(self.segments, self.categories)
@@ -206,13 +204,13 @@ class PanopticMap:
         *,
         unlisted: Literal["raise", "void"] = "raise",
     ) -> "PanopticMap":
-        """Read a COCO-panoptic picture, uint8 RGB or RGBA [h, w, 3 or 4], and its annotation.
+        """Read a COCO-panoptic image, uint8 RGB or RGBA [h, w, 3 or 4], and its annotation.
 
         Pixels count: areas and boxes of the annotation are ignored and measured anew, and segments without
-        pixels are left out. Ids in the picture that the annotation does not list are an error, or void if
+        pixels are left out. Ids in the image that the annotation does not list are an error, or void if
         `unlisted` says so.
 
-        Raises DataError, naming the annotation's file, when picture and annotation are broken or do not fit
+        Raises DataError, naming the annotation's file, when image and annotation are broken or do not fit
         together; CategoryError for a category id that `categories` does not have.
         """
         table = coco.table_of(annotation, categories)
@@ -261,7 +259,7 @@ class PanopticMap:
         return self._tensor(), frameworks.detectron2_rows(self.segments, self.categories)
 
     def to_huggingface(self) -> dict[str, Any]:
-        """What `post_process_panoptic_segmentation` of Hugging Face transformers gives for one picture.
+        """What `post_process_panoptic_segmentation` of Hugging Face transformers gives for one image.
 
         "segmentation": int32 tensor [h, w], 0 = void; "segments_info": dicts id, label_id (contiguous index),
         was_fused (stuff, whose parts are joined), score (0..1, or None where the segment has none).

@@ -1,4 +1,4 @@
-"""One labelled picture, whatever data set it came from."""
+"""One labelled image, whatever data set it came from."""
 
 from dataclasses import dataclass
 
@@ -11,14 +11,14 @@ from pansight.panoptic.map import PanopticMap
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A picture with its panoptic truth, at the same size.
+    """An image with its panoptic truth, at the same size.
 
     `image`: RGB, uint8, 0..255, upright. `panoptic`: the truth; its categories are those of the data set.
-    `image_id`: the data set's own name for the picture (COCO: int, Cityscapes: str), unique within it.
-    `file_name`: the picture's file, as the data set lists it; for messages and output names.
+    `image_id`: the data set's own name for the image (COCO: int, Cityscapes: str), unique within it.
+    `file_name`: the image's file, as the data set lists it; for messages and output names.
     `labelling`: what its data set labels at all; None: everything, so that void is of no category.
 
-    Raises ValueError when picture and truth differ in size.
+    Raises ValueError when image and truth differ in size.
     """
 
     image: UInt8[np.ndarray, "h w 3"]
@@ -31,7 +31,7 @@ class Sample:
         height, width = self.image.shape[:2]
         if (height, width) != (self.panoptic.height, self.panoptic.width):
             raise ValueError(
-                f"{self.file_name}: the picture is {width} x {height} pixels, "
+                f"{self.file_name}: the image is {width} x {height} pixels, "
                 f"its panoptic map {self.panoptic.width} x {self.panoptic.height}"
             )
 

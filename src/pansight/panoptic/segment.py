@@ -12,6 +12,9 @@ class Segment:
 
     `category` is the contiguous index, `area` counts pixels, `box` is (x, y, width, height) in pixels, tight.
     A crowd is a region of many objects that nobody told apart.
+
+        >>> Segment(id=1, category=0, area=12, box=(0, 0, 4, 3)).score is None
+        True
     """
 
     id: int

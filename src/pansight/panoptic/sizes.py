@@ -31,6 +31,11 @@ class Sizes(NamedTuple):
         first = (self.valid[0], self.output[0])
         return all(pair == first for pair in zip(self.valid[1:], self.output[1:], strict=True))
 
+    def pixels(self) -> int:
+        """Of all maps of the batch, each as large as the largest."""
+        height, width = self.largest()
+        return len(self.output) * height * width
+
     def valid_on(self, device: "torch.device") -> "Tensor":
         """`valid` on a device, int64 [b, 2]; one row for all images where it has one entry."""
         return _rows(self.valid, device)

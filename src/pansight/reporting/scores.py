@@ -129,7 +129,7 @@ def losses(report: Report) -> Html:
             "Of 100 points ",
             swatch("good"),
             element("b", f"{100 * quality.pq:.1f}"),
-            " were reached. Each that is missing has one of six causes; the largest is worth mending first.",
+            " were reached. Each that is missing has one of six causes; the largest is worth fixing first.",
             class_="quiet",
         ),
         element(

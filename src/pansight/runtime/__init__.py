@@ -1,1 +1,1 @@
-"""From pictures to panoptic maps: reading, segmenting, writing."""
+"""From images to panoptic maps: reading, segmenting, writing."""

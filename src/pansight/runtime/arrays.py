@@ -25,10 +25,10 @@ def rgb_from_array(array: Shaped[np.ndarray, "..."]) -> UInt8[np.ndarray, "h w 3
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
         hint = "give [h, w, 3]"
         if array.ndim == 4:
-            hint = "give the pictures one by one, as a list"
+            hint = "give the images one by one, as a list"
         elif array.ndim == 3 and array.shape[0] in (1, 3, 4):
             hint = "it looks like channels first: use array.transpose(1, 2, 0)"
-        raise InputError(f"an array of shape {shape} is no picture; {hint}")
+        raise InputError(f"an array of shape {shape} is not an image; {hint}")
     if array.size == 0:
         raise InputError(f"an array of shape {shape} has no pixels; give at least 1 x 1")
     pixels = _bytes(array)
@@ -50,10 +50,10 @@ def rgb_from_tensor(tensor: Shaped[Tensor, "..."]) -> UInt8[np.ndarray, "h w 3"]
     if tensor.ndim != 3 or tensor.shape[0] not in (1, 3, 4):
         hint = "give [3, h, w]"
         if tensor.ndim == 4:
-            hint = "give the pictures one by one, as a list"
+            hint = "give the images one by one, as a list"
         elif tensor.ndim == 3 and tensor.shape[2] in (1, 3, 4):
             hint = "it looks like channels last: use tensor.permute(2, 0, 1)"
-        raise InputError(f"a tensor of shape {shape} is no picture; {hint}")
+        raise InputError(f"a tensor of shape {shape} is not an image; {hint}")
     tensor = tensor.detach().cpu()
     if tensor.dtype == torch.bfloat16:  # numpy has no such type
         tensor = tensor.float()
@@ -72,7 +72,7 @@ def _bytes(array: Shaped[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w c"]:
         )
     low, high = float(array.min()), float(array.max())
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise InputError("the picture has pixels that are NaN or infinite; replace them")
+        raise InputError("the image has pixels that are NaN or infinite; replace them")
     if low < -_OVERSHOOT or high > 1 + _OVERSHOOT:
         raise InputError(
             f"float pixels must be 0..1, these are {low:g}..{high:g}; undo their normalisation, "

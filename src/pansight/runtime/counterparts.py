@@ -55,7 +55,7 @@ def counterparts(
     """Work out which categories of a model are held against which of a data set.
 
     Args:
-        model, data: what they speak of.
+        model, data: their categories.
         mapping: class map, `model's: data's`; several of the model's may be one of the data's, and several of
             the data's one of the model's, which is then scored under the name of the first; None: by name.
         labelling: what the data set labels; only that is scored.

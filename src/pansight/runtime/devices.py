@@ -18,7 +18,7 @@ def choose_device(name: str | torch.device | None = None) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise DeviceError(f"{name!r} is no device; use auto, cpu, cuda, cuda:1 or mps") from error
+        raise DeviceError(f"{name!r} is not a device; use auto, cpu, cuda, cuda:1 or mps") from error
     there = {
         "cpu": True,
         "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),

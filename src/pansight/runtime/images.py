@@ -40,14 +40,14 @@ def read_image(source: Picture, *, max_pixels: int = MAX_PIXELS) -> UInt8[np.nda
         return decode(source, "the image", AsShown(max_pixels))
     if not isinstance(source, str | os.PathLike):
         raise InputError(
-            f"a {type(source).__name__} is no image; give a path, a Pillow image, an array or a tensor"
+            f"a {type(source).__name__} is not an image; give a path, a Pillow image, an array or a tensor"
         )
     return _read_file(Path(source), max_pixels)
 
 
 def _read_file(path: Path, max_pixels: int) -> UInt8[np.ndarray, "h w 3"]:
     name = printable(path)
-    _check_file(path, name)
+    check_file(path, name)
     try:
         with path.open("rb") as file:
             return read_stream(file, name, AsShown(max_pixels))
@@ -55,18 +55,18 @@ def _read_file(path: Path, max_pixels: int) -> UInt8[np.ndarray, "h w 3"]:
         raise InputError(f"{name}: cannot be read ({error.strerror or error}); replace the file") from error
 
 
-def _check_file(path: Path, name: str) -> None:
+def check_file(path: Path, name: str) -> None:
     try:
         status = path.stat()
     except FileNotFoundError:
-        fault = "a link to nothing; mend it" if path.is_symlink() else "no such file; check the path"
+        fault = "a link to nothing; fix it" if path.is_symlink() else "no such file; check the path"
         raise InputError(f"{name}: {fault}") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise InputError(f"{name}: cannot be read ({reason}); check the path") from error
     if stat.S_ISDIR(status.st_mode):
-        raise InputError(f"{name}: a folder, not a picture; give the pictures in it")
+        raise InputError(f"{name}: a folder, not an image; give the images in it")
     if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, maybe for ever
-        raise InputError(f"{name}: not an ordinary file; copy the picture to one")
+        raise InputError(f"{name}: not an ordinary file; copy the image to one")
     if status.st_size == 0:
         raise InputError(f"{name}: the file is empty; replace it")

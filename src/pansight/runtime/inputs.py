@@ -1,4 +1,4 @@
-"""From what people type to a list of picture files, and from those to names for what is written."""
+"""From what people type to a list of image files, and from those to names for what is written."""
 
 import glob
 import os
@@ -6,6 +6,8 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+from pansight.files import printable as printable
 
 # Light on purpose: a mistyped path is told before torch is even imported.
 
@@ -16,7 +18,7 @@ SUFFIXES = frozenset(
         ".qoi", ".sgi",
     )
 )  # fmt: skip
-"""What a file in a folder must be called to be taken for a picture; letter case does not matter."""
+"""What a file in a folder must be called to be taken for an image; letter case does not matter."""
 
 _LONGEST_NAME = 180
 """Bytes of an output name: file systems allow 255, temporary names and suffixes need some."""
@@ -25,7 +27,7 @@ _LONGEST_NAME = 180
 def find_pictures(arguments: Iterable[str]) -> tuple[list[Path], list[str]]:
     """Expand files, folders and patterns, in the order given; each file once.
 
-    A folder stands for the pictures directly in it, by suffix and sorted by name, hidden ones left out. What
+    A folder stands for the images directly in it, by suffix and sorted by name, hidden ones left out. What
     does not exist and holds `*`, `?` or `[` is a pattern (`**` looks into folders below). Files are not
     opened: one that is missing or broken is in the list.
 
@@ -39,16 +41,10 @@ def find_pictures(arguments: Iterable[str]) -> tuple[list[Path], list[str]]:
     return list(found.values()), problems
 
 
-def printable(path: str | os.PathLike[str]) -> str:
-    """The path as one line: what a terminal cannot show is escaped."""
-    text = os.fspath(path)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def _expand(argument: str, problems: list[str]) -> list[Path]:
     path = Path(argument)
     if not argument:
-        problems.append("'': an empty name; give a picture or '.' for this folder")
+        problems.append("'': an empty name; give an image or '.' for this folder")
         return []
     if "://" in argument:
         problems.append(f"{printable(argument)}: addresses are not read; download it and give the file")
@@ -75,14 +71,14 @@ def _folder(folder: Path, problems: list[str]) -> list[Path]:
         return []
     pictures = [e for e in entries if e.suffix.lower() in SUFFIXES and not e.name.startswith(".")]
     if not pictures:
-        problems.append(f"{name}: no pictures in this folder; for folders below it give '{name}/**/*.jpg'")
+        problems.append(f"{name}: no images in this folder; for folders below it give '{name}/**/*.jpg'")
     return pictures
 
 
 def output_names(pictures: Sequence[Path]) -> list[str]:
-    """A different name without suffix for each picture, whatever the letter case.
+    """A different name without suffix for each image, whatever the letter case.
 
-    It is the picture's own; where several share it (a/x.jpg, b/x.jpg) the folder is put before (a_x, b_x),
+    It is the image's own; where several share it (a/x.jpg, b/x.jpg) the folder is put before (a_x, b_x),
     and where that does not help, a number behind (a_x_2).
     """
     keys = [_key(_shortened(picture.stem)) for picture in pictures]
@@ -109,7 +105,7 @@ def _key(name: str) -> str:
 
 
 def relative_names(pictures: Sequence[Path]) -> list[str]:
-    """Each picture's path below the folder that all share, with forward slashes."""
+    """Each image's path below the folder that all share, with forward slashes."""
     absolute = [os.path.abspath(picture) for picture in pictures]  # noqa: PTH100
     try:
         root = os.path.commonpath([os.path.dirname(path) for path in absolute])  # noqa: PTH120

@@ -1,7 +1,6 @@
 """One call from an image to its panoptic map."""
 
 import logging
-import math
 import os
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from functools import partial
@@ -17,6 +16,7 @@ from pansight.panoptic.instances import Instances
 from pansight.runtime.cores import usable_cores
 from pansight.runtime.engines.opening import EngineOptions, open_engine
 from pansight.runtime.engines.protocol import Answers, DetailedEngine, Engine, Output, Rgb, SemanticMap
+from pansight.runtime.grouping import chunks_of, input_size, run_in_chunks
 from pansight.runtime.images import MAX_PIXELS, Picture, read_image
 from pansight.runtime.inputs import printable
 from pansight.runtime.joining import joined
@@ -41,9 +41,6 @@ _log = logging.getLogger(__name__)
 
 _Frame = TypeVar("_Frame")
 _Found = TypeVar("_Found")
-
-_MAX_INPUT_PIXELS = 64_000_000
-"""Largest input of the network; a short side of 512 would make 1.3 gigapixels of an image of 1 x 5000."""
 
 _NOT_FINITE = "the network's output is not finite; its weights are damaged, fetch or train them anew"
 
@@ -74,14 +71,14 @@ class Segmenter:
 
     def __init__(self, engine: Engine, *, batch_size: int = 1, max_pixels: int = MAX_PIXELS) -> None:
         if batch_size < 1:
-            raise InputError(f"batch size {batch_size} is no batch; use 1 or more")
+            raise InputError(f"batch size must be 1 or more, got {batch_size}")
         self.engine = engine
         self.batch_size = batch_size if engine.max_batch is None else min(batch_size, engine.max_batch)
         self.max_pixels = max_pixels
 
     @property
     def categories(self) -> Categories:
-        """What the maps speak of."""
+        """The categories of the maps."""
         return self.engine.spec.categories
 
     @property
@@ -333,32 +330,13 @@ class Segmenter:
     def _grouped(
         self, images: Sequence[Rgb], run: Callable[[Sequence[Rgb]], Sequence[_Found]]
     ) -> list[_Found]:
-        found: dict[int, _Found] = {}
-        for chunk in self._chunks(images):
-            found.update(zip(chunk, run([images[index] for index in chunk]), strict=True))
-        return [found[index] for index in range(len(images))]
+        return run_in_chunks(images, self._chunks(images), run)
 
     def _chunks(self, images: Sequence[Rgb]) -> list[list[int]]:
-        """Positions of images of equal padded size, at most `batch_size` together."""
-        groups: dict[tuple[int, int], list[int]] = {}
-        for index, image in enumerate(images):
-            groups.setdefault(self._padded_size(image), []).append(index)
-        size = self.batch_size
-        return [
-            members[start : start + size]
-            for members in groups.values()
-            for start in range(0, len(members), size)
-        ]
+        return chunks_of([self._padded_size(image) for image in images], self.batch_size)
 
     def _padded_size(self, image: Rgb) -> tuple[int, int]:
-        preprocess = self.engine.spec.preprocess
-        size = preprocess.target_size(image.shape[0], image.shape[1])
-        if math.prod(size) > _MAX_INPUT_PIXELS:
-            raise InputError(
-                f"an image of {image.shape[1]} x {image.shape[0]} would enter the network at "
-                f"{size[1]} x {size[0]} pixels; use another --resize, such as paper"
-            )
-        return preprocess.padded_size([size])
+        return input_size(image, self.engine.spec.preprocess)
 
 
 def load(
@@ -373,8 +351,10 @@ def load(
     resize: Resize = "paper",
     batch_size: int = 1,
     max_pixels: int = MAX_PIXELS,
+    max_memory: int | str | None = None,
 ) -> Segmenter:
-    """A Segmenter by the name of a model (`pansight models` lists them), a checkpoint or an exported file.
+    """A Segmenter by the name of a model (`pansight models` lists them), a checkpoint, an exported file, or
+    `hf:USER/MODEL` (the Hugging Face Hub, with the extra `hub`).
 
         pansight.load("yoso-tiny")
         pansight.load("yoso-tiny", engine="compiled", device="cuda", precision="float16")
@@ -383,17 +363,22 @@ def load(
     Args:
         engine: `auto`: what the file was made for, else `torch`; `torch`: PyTorch with all that is constant
             folded into the weights; `eager`: as it was trained; `compiled`: by torch.compile.
-        weights: a file, native or official, to use in place of the model's own.
+        weights: a file, native or official, or `hf:USER/MODEL`, to use in place of the model's own.
         device: `auto` or None (cuda, else mps, else cpu), or its name.
         precision: of the network; None: float32.
         form: of the merge; None: `pruned` on the CPU, else `fixed`.
         merge: merge settings to change, such as {"stuff_area": 256}, or a record of the model's own kind.
         resize: see Resize. Maps always have the size of their image.
         batch_size, max_pixels: see Segmenter.
+        max_memory: most bytes that a merge on the host holds besides the network's outputs, such as "512MB".
+            The maps are the same.
 
     Raises InputError for values out of range, DeviceError for a device that is not here, CheckpointError for
     weights that do not fit, are damaged or cannot be had.
     """
+    if max_memory is not None:
+        ceiling = {"max_memory": max_memory}
+        merge = merge.replaced(ceiling) if isinstance(merge, MergeSettings) else {**(merge or {}), **ceiling}
     options = EngineOptions(
         device=None if device is None else str(device),
         precision=precision,

@@ -1,4 +1,4 @@
-"""From the categories that a model speaks of to those of a data set, by name."""
+"""From a model's categories to those of a data set, by name."""
 
 from dataclasses import dataclass
 
@@ -59,7 +59,7 @@ def translate(source: Categories, target: Categories) -> Translation:
         places = match_categories(target, source, "the data")
     except DataProblemsError as error:
         raise DataProblemsError(
-            f"the model speaks of {source.name} ({len(source)} categories), the data of {target.name} "
+            f"the model has {source.name} ({len(source)} categories), the data {target.name} "
             f"({len(target)}); say which is which with --map FILE (`pansight data map` proposes one), "
             "choose another model, or train one on such data",
             error.problems,

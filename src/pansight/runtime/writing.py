@@ -1,4 +1,4 @@
-"""Maps as files: pictures to look at, and the COCO panoptic format to go on with."""
+"""Maps as files: images to look at, and the COCO panoptic format to go on with."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -21,10 +21,13 @@ from pansight.categories import Categories
 from pansight.drawing.overlays import overlay
 from pansight.errors import InputError, PansightError
 from pansight.files import atomic_write
-from pansight.formats.annotation.door import AnnotationWriter, Picture
+from pansight.files import make_folder as make_folder
 from pansight.panoptic import PanopticMap
 from pansight.runtime.inputs import image_ids, output_names, printable, relative_names
 from pansight.version import __version__
+
+if TYPE_CHECKING:
+    from pansight.formats.annotation.door import AnnotationWriter
 
 _JPEG_LIMIT = 65_500
 """Longest side of a JPEG, in pixels."""
@@ -37,7 +40,7 @@ _SAVE_SHARE = 0.02
 
 
 class Format(str, Enum):
-    """What is written of a map: a picture to look at, COCO panoptic files, or both."""
+    """What is written of a map: an image to look at, COCO panoptic files, or both."""
 
     OVERLAY = "overlay"
     COCO = "coco"
@@ -46,7 +49,7 @@ class Format(str, Enum):
 
 @dataclass(frozen=True)
 class Job:
-    """One picture to segment, and how it is called in what is written.
+    """One image to segment, and how it is called in what is written.
 
     `name` is unique among the jobs and has no suffix; `file_name` is the path below the folder that all
     share.
@@ -59,18 +62,9 @@ class Job:
 
 
 def make_jobs(pictures: Sequence[Path]) -> list[Job]:
-    """A job for each picture file; see `output_names`, `relative_names` and `image_ids` for their names."""
+    """A job for each image file; see `output_names`, `relative_names` and `image_ids` for their names."""
     columns = (pictures, image_ids(pictures), output_names(pictures), relative_names(pictures))
     return [Job(*row) for row in zip(*columns, strict=True)]
-
-
-def make_folder(folder: Path) -> None:
-    """Make the folder and those above it. Raises InputError when that cannot be done."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"cannot make the folder {printable(folder)}: {reason}; choose another") from error
 
 
 class _Row(NamedTuple):
@@ -100,9 +94,9 @@ class MapWriter:
         jobs: Sequence[Job],
         categories: Categories,
         model: str = "",
-        tool: AnnotationWriter | None = None,
+        tool: "AnnotationWriter | None" = None,
     ) -> None:
-        """Raises InputError when a file to be written is one of the pictures."""
+        """Raises InputError when a file to be written is one of the images."""
         self.folder = folder
         self.format = format
         self.lost: Counter[str] = Counter()
@@ -154,9 +148,11 @@ class MapWriter:
             self.written += 1
         return files
 
-    def _write_tool(self, tool: AnnotationWriter, job: Job, panoptic: PanopticMap) -> list[Path]:
+    def _write_tool(self, tool: "AnnotationWriter", job: Job, panoptic: PanopticMap) -> list[Path]:
         if tool.categories is not panoptic.categories:
             panoptic = replace(panoptic, categories=tool.categories)
+        from pansight.formats.annotation.door import Picture  # others never pay for all formats
+
         made = tool.write(Picture(job.image_id, job.file_name, job.name), panoptic)
         with self._lock:
             self._tool_rows[job.name] = made.row
@@ -220,7 +216,7 @@ def save_picture(path: Path, pixels: UInt8[np.ndarray, "h w 3"]) -> None:
     # asked only where it is not plain: the answer takes all of Pillow's plugins to be imported
     if path.suffix not in (".jpg", ".png") and path.suffix.lower() not in Image.registered_extensions():
         ending = path.suffix or "no ending"
-        raise InputError(f"{path}: {ending} is no format of pictures; call it .png or .jpg")
+        raise InputError(f"{path}: {ending} is not a format of images; call it .png or .jpg")
     with atomic_write(path) as temporary:
         if path.suffix == ".jpg":
             # no chroma subsampling: it would smear the thin coloured lines

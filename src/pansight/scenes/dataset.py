@@ -1,4 +1,4 @@
-"""Scenes and clips as samples: pictures with their panoptic truth."""
+"""Scenes and clips as samples: images with their panoptic truth."""
 
 from collections.abc import Sequence
 
@@ -24,13 +24,17 @@ def render_scene(seed: int, index: int, height: int, width: int) -> Sample:
 
     The same arguments give the same bytes in any process and in any order of calls. Segment ids are 1..n,
     stuff first; every pixel belongs to a segment. A thing is left out of the scene unless it covers 0.25 % of
-    the picture and 30 % of its own outline is seen, a kind of stuff unless it covers 0.6 % (`layers.seen`).
+    the image and 30 % of its own outline is seen, a kind of stuff unless it covers 0.6 % (`layers.seen`).
 
     Args:
         seed, index: not negative.
         height, width: pixels, 32..8192.
 
     Raises InputError for arguments out of range.
+
+        >>> sample = render_scene(seed=3, index=0, height=64, width=96)
+        >>> sample.image.shape, sample.panoptic.ids.shape
+        ((64, 96, 3), (64, 96))
     """
     _check(seed, index, height, width)
     world = sample_world(seed, index, height, width)
@@ -46,13 +50,16 @@ def render_scene(seed: int, index: int, height: int, width: int) -> Sample:
 def render_clip(seed: int, index: int, height: int, width: int, frames: int) -> list[Sample]:
     """Scene `index` in motion: vehicles drive, people and animals walk, birds fly, the camera pans.
 
-    The first picture is `render_scene`'s. A thing, and a kind of stuff, has the same id in all frames in
+    The first image is `render_scene`'s. A thing, and a kind of stuff, has the same id in all frames in
     which it is seen, and no other ever has it, so ids have gaps. A clip is the beginning of every longer one.
 
     Args:
         seed, index, height, width: as for `render_scene`. frames: at least 1; 25 a second look natural.
 
     Raises InputError for arguments out of range.
+
+        >>> [sample.image.shape for sample in render_clip(3, 1, 64, 96, frames=2)]
+        [(64, 96, 3), (64, 96, 3)]
     """
     _check(seed, index, height, width)
     if frames < 1:
@@ -129,6 +136,10 @@ class SceneDataset(Sequence[Sample]):
 
     Holds numbers only, so it is cheap to send to the workers of a loader. Disjoint ranges of one seed share
     no scene: train on one, test on another.
+
+        >>> scenes = SceneDataset(3, (64, 96), 2)
+        >>> len(scenes), scenes[1].file_name == scenes[0].file_name
+        (2, False)
     """
 
     def __init__(self, seed: int, size: tuple[int, int], length: int, offset: int = 0) -> None:
@@ -149,7 +160,7 @@ class SceneDataset(Sequence[Sample]):
 
     @property
     def names(self) -> Sequence[str]:
-        """What the picture of each scene would be called."""
+        """What the image of each scene would be called."""
         return _Names(self)
 
     @property

@@ -58,7 +58,7 @@ def backdrop(view: View, width: int, height: int) -> Image.Image:
 
 
 def develop(canvas: Image.Image, codes: Codes, layers: list[Layer], view: View) -> UInt8[np.ndarray, "h w 3"]:
-    """The finished picture from the painted canvas of twice its size."""
+    """The finished image from the painted canvas of twice its size."""
     height, width = codes.shape
     lens, light = view.world.lens, view.world.light
     index = codes.astype(np.intp)
@@ -132,7 +132,7 @@ def _sky(planes: Planes, codes: Codes, view: View) -> None:
 
 
 def _depths(height: int, view: View) -> Float32[np.ndarray, "{height}"]:
-    """Depth of each row of the picture, below 0 above the horizon."""
+    """Depth of each row of the image, below 0 above the horizon."""
     world = view.world
     rows = (np.arange(height, dtype=np.float32) + np.float32(0.5)) * np.float32(2 / view.unit)
     return (rows - np.float32(world.horizon)) / np.float32(world.height - world.horizon)

@@ -13,12 +13,12 @@ from pansight.scenes.sketch import RECTANGLE, Shape, bounds, stamp, stamp_moved
 from pansight.scenes.world import Facade, Item, View
 
 MIN_THING_SHARE = 0.0025
-"""A thing covers at least this share of the picture ..."""
+"""A thing covers at least this share of the image ..."""
 MIN_THING_PIXELS = 16
 MIN_VISIBLE = 0.3
-"""... and at least this share of its own outline is seen; else it is left out of the picture."""
+"""... and at least this share of its own outline is seen; else it is left out of the image."""
 MIN_STUFF_SHARE = 0.006
-"""A kind of stuff that covers less of the picture than this is left out or replaced by its neighbour."""
+"""A kind of stuff that covers less of the image than this is left out or replaced by its neighbour."""
 _ROUNDS = 8
 _FACADE_DEPTH = 0.04
 """Rows of houses along a lane stand before the far wood and behind all that stands on the lane."""
@@ -143,7 +143,7 @@ def _without(
 
 
 def _outline_area(layer: Layer, visible: int) -> float:
-    """Area of a thing's whole outline in pixels, also where it is hidden or outside the picture."""
+    """Area of a thing's whole outline in pixels, also where it is hidden or outside the image."""
     x0, y0, x1, y1 = bounds(layer.shapes)
     box = (x1 - x0) * (y1 - y0) / 4.0
     if visible >= MIN_VISIBLE * box:

@@ -19,7 +19,7 @@ _GRASSES: tuple[Color, ...] = ((116, 168, 72), (98, 154, 66), (140, 172, 78), (8
 
 
 def sample_world(seed: int, index: int, height: int, width: int) -> World:
-    """The world of scene `index` of a seed, for a picture of height x width pixels.
+    """The world of scene `index` of a seed, for an image of height x width pixels.
 
     The same (seed, index) at a larger size shows the same scene in more detail; another aspect ratio shows
     another part of a similar scene.

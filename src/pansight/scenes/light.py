@@ -12,10 +12,10 @@ class Light:
 
     Attributes:
         mood: "day", "golden", "dusk" or "overcast".
-        zenith, low: sky colour at the top of the picture and at the horizon.
+        zenith, low: sky colour at the top of the image and at the horizon.
         haze: colour of the air that far things fade into; thickness: how much (0..1) at the horizon.
-        tint: factors on R, G and B of the whole picture.
-        sun: (x, y) as shares of picture width and sky height; glow: colour around it; visible: whether its
+        tint: factors on R, G and B of the whole image.
+        sun: (x, y) as shares of image width and sky height; glow: colour around it; visible: whether its
             disc is seen.
         shadow: darkness of cast shadows, 0..1.
         slant: how far a shadow leans sideways a unit of height; reach: how far it comes towards the viewer

@@ -124,7 +124,7 @@ def _street(plot: Plot) -> None:
 
 
 def _row(plot: Plot, vanish: float, offset: float) -> None:
-    """Houses along one side of a lane, from in front of the picture to far away."""
+    """Houses along one side of a lane, from in front of the image to far away."""
     near = 1.7
     for _ in range(7):
         far = near * plot.dice.between(0.55, 0.72)

@@ -1,4 +1,4 @@
-"""Drawings as lists of flat shapes, so that one description serves the picture, the truth and the shadow."""
+"""Drawings as lists of flat shapes, so that one description serves the image, the truth and the shadow."""
 
 from collections.abc import Iterable, Sequence
 

@@ -48,7 +48,7 @@ def field(name: str) -> UInt8[np.ndarray, "512 512"]:
 def sample(
     name: str, height: int, width: int, texels: float, shift: tuple[int, int]
 ) -> Float32[np.ndarray, "{height} {width}"]:
-    """A field over a picture, values in [-1, 1], `texels` texels a pixel, moved by `shift` (y, x) texels."""
+    """A field over an image, values in [-1, 1], `texels` texels a pixel, moved by `shift` (y, x) texels."""
     rows = min(8192, max(2, round(height * texels)))
     columns = min(8192, max(2, round(width * texels)))
     tile = field(name)

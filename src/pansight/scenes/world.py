@@ -1,7 +1,7 @@
 """What a scene consists of, before anything is drawn.
 
-Lengths are in *spans*: one span is the shorter side of the picture. A place on the ground is (x, depth): x in
-spans from the left border, depth 0 at the horizon and 1 at the lower border of the picture.
+Lengths are in *spans*: one span is the shorter side of the image. A place on the ground is (x, depth): x in
+spans from the left border, depth 0 at the horizon and 1 at the lower border of the image.
 """
 
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class Item:
 class Ground:
     """A piece of the ground.
 
-    form "band" lies across the picture from its far edge, a polyline of (x, depth), down to the lower border,
+    form "band" lies across the image from its far edge, a polyline of (x, depth), down to the lower border,
     where later pieces cover it; "lane" runs from the vanishing point, x = `vanish`, to between `left` and
     `right` of it at depth 1. `near` is the depth where a band ends visibly (for its marks).
     """
@@ -92,7 +92,7 @@ class Lens:
     """What the camera adds.
 
     Attributes:
-        noise: standard deviation in grey levels; blur: pixels, in a picture whose shorter side has 256.
+        noise: standard deviation in grey levels; blur: pixels, in an image whose shorter side has 256.
         vignette: loss of light in the corners, 0..1; grain: where textures and noise are taken from.
         drift: movement of the camera to the right, spans a frame.
     """

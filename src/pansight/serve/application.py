@@ -66,9 +66,12 @@ def find_model(text: str) -> tuple[str, str]:
     Raises InputError for a file that is not there, PansightError with the nearest names for one that no model
     has.
     """
+    from pansight.zoo.hub import is_hub_name
     from pansight.zoo.presets import names, preset
 
     name, source = _parts(text, names())
+    if is_hub_name(source):
+        return name, source
     if source not in names() and not Path(source).exists():
         if Path(source).suffix == "" and Path(source).name == source:
             preset(source)  # says which names are near
@@ -82,14 +85,16 @@ def _parts(text: str, known: Sequence[str]) -> tuple[str, str]:
         if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
             raise InputError(f"{name!r} is no name for a model; use letters, digits, '-', '_' and '.'")
         return name, source
-    return (text, text) if text in known else (Path(text).stem, text)
+    from pansight.zoo.hub import title_of
+
+    return (text, text) if text in known else (title_of(text), text)
 
 
 def _load(name: str, source: str, options: Mapping[str, Any]) -> ServedModel | Broken:
     try:
         return ServedModel(name, load(source, **options).engine)
     except (InputError, DeviceError, InstallationError):
-        raise  # the operator can mend these now
+        raise  # the operator can fix these now
     except PansightError as error:
         log.error("model cannot be used", extra={"fields": {"model": name, "reason": one_line(error)}})
         return Broken(name, one_line(error))

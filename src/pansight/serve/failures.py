@@ -27,7 +27,7 @@ def busy(message: str, seconds: float) -> Refusal:
 
 
 def from_error(error: PansightError) -> Refusal:
-    """What the library refuses: the client's image is a 4xx, everything else is ours to mend, a 500."""
+    """What the library refuses: the client's image is a 4xx, everything else is ours, a 500."""
     return Refusal(422 if isinstance(error, InputError) else 500, str(error))
 
 

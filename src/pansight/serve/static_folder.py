@@ -23,7 +23,7 @@ from pansight.scenes import render_scene
 from pansight.serve.page_routes import SAMPLES, page_files, sample_image
 from pansight.serve.segment_routes import describe
 from pansight.serve.served import ServedModel
-from pansight.serve.web_runtime import runtime_files
+from pansight.serve.web_runtime import LICENCE, runtime_files
 
 _CHECK_SCENE = (2023, 1)
 _CHECK_SIZE = (192, 256)
@@ -57,6 +57,7 @@ def write_static(
     tell("onnxruntime-web")
     for name, content in runtime_files(runtime).items():
         files[f"ort/{name}"] = content
+    files["ort/LICENSE.txt"] = LICENCE.encode()
     described = []
     for name, model in models:
         tell(f"{name}: exporting network and merge as one graph")

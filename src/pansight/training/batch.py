@@ -25,6 +25,8 @@ class Example(NamedTuple):
     """of each category, whether an unlabelled pixel is certainly none of it; None: everything is labelled"""
     missed: tuple[tuple[int, str], ...] = ()
     """images that could not be read and in whose place this one stands: index and reason"""
+    name: str = ""
+    """file of the image, as the data set lists it"""
 
 
 def make_example(sample: Sample, transform: Transform, generator: np.random.Generator) -> Example:
@@ -47,6 +49,7 @@ def make_example(sample: Sample, transform: Transform, generator: np.random.Gene
         np.array([segment.category for segment in kept], dtype=np.int64),
         np.array(crowd, dtype=np.bool_),
         None if sample.labelling is None else sample.labelling.complete_mask(len(things)),
+        name=sample.file_name,
     )
 
 
@@ -64,6 +67,8 @@ class TrainingBatch(NamedTuple):
     """see `Target.complete`; None where every picture is labelled whole"""
     missed: tuple[tuple[int, str], ...] = ()
     """images that could not be read and were replaced: index and reason"""
+    names: tuple[str, ...] = ()
+    """file of each image, as the data set lists it"""
 
     def targets(self) -> list[Target]:
         """The truth of each picture as masks, made on the batch's device."""
@@ -122,6 +127,7 @@ def collate(examples: list[Example], divisor: int) -> TrainingBatch:
         torch.from_numpy(crowd),
         _complete(examples),
         tuple(one for example in examples for one in example.missed),
+        tuple(example.name for example in examples),
     )
 
 

@@ -1,15 +1,16 @@
 """The model that a configuration asks for."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from pydantic import BaseModel, ValidationError
 
-from pansight.categories import Categories, Category
+from pansight.categories import Categories
 from pansight.errors import CheckpointError, InputError
 from pansight.models.base import PanopticModel
 from pansight.models.preprocess import Preprocess
 from pansight.nn.features import Backbone
+from pansight.training.class_layers import TakenOver, take_over
 from pansight.training.config import ModelChoice, one_line
 from pansight.zoo.backbone import IMAGENET_PACKAGES, imagenet_weights, load_backbone
 from pansight.zoo.methods import construct, find_method
@@ -18,8 +19,12 @@ from pansight.zoo.registry import load_model
 from pansight.zoo.strict import compare
 
 
-def build_model(choice: ModelChoice, categories: Categories) -> PanopticModel:
+def build_model(
+    choice: ModelChoice, categories: Categories, say: Callable[[str], object] | None = None
+) -> PanopticModel:
     """A model for `categories` with fresh weights, or those that it is told to start from.
+
+    `say` is told, in a line, which rows of the class layers were kept where the start has other categories.
 
     Raises InputError for configuration fields at fault, CheckpointError for weights that do not fit.
     """
@@ -31,44 +36,60 @@ def build_model(choice: ModelChoice, categories: Categories) -> PanopticModel:
         method, fields = spec.method, spec.config.model_dump()
         preprocess = preprocess or spec.preprocess
     config = _checked(find_method(method).config, _changed(fields, choice.config))
-    model = construct(method, config, categories, preprocess or Preprocess())
+    try:
+        model = construct(method, config, categories, preprocess or Preprocess())
+    except CheckpointError as error:
+        if not isinstance(error.__cause__, ValueError):
+            raise
+        # a method that cannot do without things, or without stuff
+        kinds = ", ".join(f"{one.name} ({_kind(one.is_thing)})" for one in categories)
+        raise InputError(
+            f"{error.__cause__}; the data's are {kinds}; yoso and epsnet need neither"
+        ) from error
     model.preprocess = _scaled(model, given=choice.preprocess, backbone="backbone" in choice.config)
     if choice.backbone is not None:
         load_backbone(model, choice.backbone)
     if choice.start is not None and choice.start.partition(":")[0] in IMAGENET_PACKAGES:
         load_backbone(model, imagenet_weights(choice.start))
     elif choice.start is not None:
-        start_from(model, choice.start)
+        taken = start_from(model, choice.start)
+        if taken is not None and say is not None:
+            say(taken.line(choice.start))
     return model
+
+
+def _kind(is_thing: bool) -> str:
+    return "thing" if is_thing else "stuff"
 
 
 def _scaled(model: PanopticModel, given: Preprocess | None, backbone: bool) -> Preprocess:
     """The model's preprocessing, normalised as its backbone wants it where nothing else is said."""
-    scale = next(one.input_scale for one in model.modules() if isinstance(one, Backbone))
+    scale = next((one.input_scale for one in model.modules() if isinstance(one, Backbone)), None)
     told = given is not None and given.model_fields_set & {"mean", "std", "channels"}
-    if told or not backbone:
+    if told or not backbone or scale is None:
         return model.preprocess
     return model.preprocess.model_copy(update=scale._asdict())
 
 
-def start_from(model: PanopticModel, name_or_path: str) -> None:
+def start_from(model: PanopticModel, name_or_path: str) -> TakenOver | None:
     """Copy the weights of a model of the zoo or of a file into `model`, which may have other categories.
 
-    Layers whose size follows the number of categories are left as they are if the categories differ.
-    Raises CheckpointError when the architectures differ in anything else, or the colours that the weights
-    were learned with.
+    Layers that grow with the categories then keep the rows of equal names, and are left as they are in the
+    others; which, is what is returned (None where the categories are the same). Raises CheckpointError when
+    the architectures differ in anything else, or the colours that the weights were learned with.
     """
     source = load_model(name_or_path)
     _same_reading(source, model, name_or_path)
-    state = source.state_dict()
-    if source.categories.names != model.categories.names:
-        fresh = model.state_dict()
-        state.update({key: fresh[key] for key in _class_layers(model) if key in state})
+    state, taken = source.state_dict(), None
+    kinds = [[(one.name, one.is_thing) for one in each.categories] for each in (source, model)]
+    if kinds[0] != kinds[1]:
+        state, taken = take_over(source, model)
     mismatch = compare(model, state)
     if mismatch:
         raise CheckpointError(f"{name_or_path} is of another architecture ({mismatch}); change model.config")
     with torch.no_grad():
         model.load_state_dict(state, strict=False)
+    return taken
 
 
 def _same_reading(source: PanopticModel, model: PanopticModel, name: str) -> None:
@@ -90,14 +111,6 @@ def _same_reading(source: PanopticModel, model: PanopticModel, name: str) -> Non
 
 def _written(value: str | tuple[float, ...]) -> str:
     return value if isinstance(value, str) else f"[{', '.join(f'{number:g}' for number in value)}]"
-
-
-def _class_layers(model: PanopticModel) -> list[str]:
-    """Keys of the tensors whose shape depends on the number of categories."""
-    free_id = 1 + int(max(model.categories.dataset_ids, default=0))
-    larger = Categories([*model.categories, Category("one more", True, free_id, (0, 0, 0))])
-    shapes = construct(model.method, model.config, larger, model.preprocess, blank=True).state_dict()
-    return [key for key, tensor in model.state_dict().items() if tensor.shape != shapes[key].shape]
 
 
 def _changed(fields: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:

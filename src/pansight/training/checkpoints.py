@@ -1,11 +1,14 @@
-"""Checkpoints to resume from: written whole or not at all, by step and on Ctrl-C."""
+"""Checkpoints to resume from: written whole or not at all, by step and when the system asks to stop."""
 
 import errno
+import os
+import secrets
 import signal
 import sys
 import threading
+import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,17 +21,29 @@ from pansight.errors import CheckpointError, InputError
 from pansight.files import atomic_write
 from pansight.training.steps import StepCallback
 
-LAST = "last.ckpt"
+LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+
+SET_ASIDE = "damaged.ckpt"
+"""what a last checkpoint that cannot be read is renamed to, when an older one takes its place"""
+
+STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
+"""signals that ask a training to stop: Ctrl-C, and what schedulers send before they take a machine away"""
 
 
 class TrainingInterruptedError(Exception):
-    """Ctrl-C was pressed, and a checkpoint of `step` is written to `path`; `first`: by this process."""
+    """A signal asked to stop, and a checkpoint of `step` is written to `path`; `first`: by this process."""
 
-    def __init__(self, step: int, path: Path, first: bool = True) -> None:
-        super().__init__(step, path, first)
+    def __init__(self, step: int, path: Path, first: bool = True, number: int = signal.SIGINT) -> None:
+        super().__init__(step, path, first, number)
         self.step = step
         self.path = path
         self.first = first
+        self.number = number
+
+    @property
+    def exit_code(self) -> int:
+        """130 for Ctrl-C, as shells have it; 143 for a scheduler's signal, whichever of them it was."""
+        return 130 if self.number == signal.SIGINT else 143
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -43,12 +58,78 @@ class WholeFiles(TorchCheckpointIO):
                 # torch's own file writer reports a full disk so, without the system's words
                 reason = str(error).splitlines()[0]
                 raise OSError(errno.ENOSPC, f"torch could not write all of it ({reason})") from error
+            if Path(path).name == LAST:
+                _keep_previous(Path(path))
 
     def load_checkpoint(
         self, path: Any, map_location: Any = "cpu", weights_only: bool | None = None
     ) -> dict[str, Any]:
         """Raises CheckpointError for a file that is missing, damaged, or has more than tensors and values."""
         return read_checkpoint(Path(path))
+
+
+def _keep_previous(last: Path) -> None:
+    """Let the checkpoint that is about to be replaced go on under the name of PREVIOUS.
+
+    By a second name for the same file, so that at no moment the last one is missing; where the file system
+    has no such thing it is renamed, and for a moment there is the previous one alone.
+    """
+    if not last.exists():
+        return
+    previous = last.with_name(PREVIOUS)
+    second = last.with_name(f".{secrets.token_hex(8)}{last.suffix}")
+    try:
+        os.link(last, second)
+    except OSError:
+        last.replace(previous)
+    else:
+        second.replace(previous)
+        # where the previous one is the last one already, by a second name, a rename does nothing
+        second.unlink(missing_ok=True)
+
+
+def resume_point(folder: Path) -> tuple[Path, str | None] | None:
+    """The newest checkpoint in the folder that can be read; None where there is none at all.
+
+    With it comes a remark where that is not the last one: one that was damaged, by a disk or by a copy that
+    broke off, is passed over. Raises CheckpointError where every one of them is damaged.
+    """
+    numbered = sorted(folder.glob("step-*.ckpt"), reverse=True)
+    found = [path for path in (folder / LAST, folder / PREVIOUS, *numbered) if path.is_file()]
+    first: CheckpointError | None = None
+    for path in found:
+        try:
+            _check_sums(path)
+            step = int(read_checkpoint(path, mapped=True)["global_step"])
+        except CheckpointError as error:
+            first = first or error
+            continue
+        if first is not None:
+            return path, f"{first.args[0].partition(';')[0]}; going on from {path.name}, step {step}"
+        if path.name != LAST:
+            return path, f"{folder / LAST} is missing; going on from {path.name}, step {step}"
+        return path, None
+    if first is not None:
+        raise first
+    return None
+
+
+def _check_sums(path: Path) -> None:
+    """Raise CheckpointError where part of a file is not what was written, which torch does not look at."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            broken = file.testzip()
+    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); resume from another checkpoint") from error
+    if broken is not None:
+        raise CheckpointError(f"{path} cannot be read ({broken} is damaged); resume from another checkpoint")
+
+
+def set_aside(folder: Path, used: Path) -> None:
+    """Before a training goes on from another checkpoint: keep the last from replacing a good one."""
+    last = folder / LAST
+    if used != last and last.exists():
+        last.replace(folder / SET_ASIDE)
 
 
 def read_checkpoint(path: Path, *, mapped: bool = False) -> dict[str, Any]:
@@ -61,7 +142,7 @@ def read_checkpoint(path: Path, *, mapped: bool = False) -> dict[str, Any]:
     try:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:
-        reason = str(error).splitlines()[0]
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise CheckpointError(f"{path} cannot be read ({reason}); resume from another checkpoint") from error
     parts = {"state_dict", "global_step", "optimizer_states"}
     if not isinstance(checkpoint, dict) or not parts <= checkpoint.keys():
@@ -70,11 +151,11 @@ def read_checkpoint(path: Path, *, mapped: bool = False) -> dict[str, Any]:
 
 
 class Checkpoints(StepCallback):
-    """Saves `last.ckpt` every so many steps, after the last, and when Ctrl-C asks to stop.
+    """Saves `last.ckpt` every so many steps, after the last, and when a signal asks to stop.
 
-    Inside `catching_interrupts`, a first Ctrl-C lets the running step end, saves and raises
-    TrainingInterruptedError; a second one stops at once. When a checkpoint cannot be written, training goes
-    on with the old one kept, and says so; unless it was the last one.
+    Inside `catching_interrupts`, Ctrl-C, SIGTERM and SIGUSR1 let the running step end, save and raise
+    TrainingInterruptedError; a second Ctrl-C stops at once. When a checkpoint cannot be written, training
+    goes on with the old one kept, says so, and tries again when the next is due; unless it was the last one.
 
     Args:
         folder: where they are written.
@@ -89,45 +170,88 @@ class Checkpoints(StepCallback):
         self.keep = keep
         self.last_step = last_step
         self.warning: str | None = None
-        self._stop = False
+        self.remark: str | None = None
+        self._signal = 0
+        self._catching = False
+
+    @property
+    def stopping(self) -> bool:
+        """Whether a signal has asked this process to stop."""
+        return bool(self._signal)
 
     @contextmanager
     def catching_interrupts(self) -> Iterator[None]:
-        """Inside, Ctrl-C is taken as said above (only in the main thread, which alone may do so)."""
+        """Inside, signals are taken as said above (only in the main thread, which alone may do so)."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = signal.signal(signal.SIGINT, self._interrupt)
+        before = {number: signal.getsignal(number) for number in STOPPING}
+        self._catching = True
+        self._catch()
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            self._catching = False
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the signals back from Lightning, whose own handlers would end the training without us."""
+        super().on_train_start(trainer, pl_module)
+        if self._catching:
+            self._catch()
+
+    def _catch(self) -> None:
+        for number in STOPPING:
+            signal.signal(number, self._interrupt)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        if self._stop:
+        if number == signal.SIGINT and self._signal == signal.SIGINT:
             raise KeyboardInterrupt
-        self._stop = True
-        print("stopping after this step; Ctrl-C again stops at once", file=sys.stderr)
+        if self._signal:
+            return  # schedulers say it more than once
+        self._signal = number
+        again = "; Ctrl-C again stops at once" if number == signal.SIGINT else ""
+        name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        # print is not for handlers: the signal may have come in the midst of another print
+        stderr = sys.__stderr__
+        if stderr is None:
+            return
+        with suppress(OSError, ValueError):
+            os.write(stderr.fileno(), f"{name}: stopping after this step{again}\n".encode())
 
     def on_step(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
         """Save where it is due."""
-        # Ctrl-C reaches the processes of one training between different steps: all stop when one does.
-        stop = trainer.strategy.reduce_boolean_decision(self._stop, all=False)
-        if step % self.every and step != self.last_step and not stop:
+        # A signal reaches the processes of one training between different steps: all stop when one does.
+        stop = trainer.strategy.reduce_boolean_decision(self.stopping, all=False)
+        last = step == self.last_step or trainer.should_stop
+        if step % self.every and not last and not stop:
             return
         if stop:
             trainer.save_checkpoint(self.folder / LAST)
-            raise TrainingInterruptedError(step, self.folder / LAST, trainer.is_global_zero)
+            raise TrainingInterruptedError(
+                step, self.folder / LAST, trainer.is_global_zero, _of_all(trainer, self._signal)
+            )
         try:
             trainer.save_checkpoint(self.folder / LAST)
             if self.keep:
                 trainer.save_checkpoint(self.folder / f"step-{step:08d}.ckpt")
                 self._forget()
         except InputError as error:
-            if step == self.last_step:
+            if last:
                 raise
-            self.warning = f"step {step}: {error}; training goes on"
+            self.warning = f"step {step}: {error}; training goes on with the checkpoint before it kept"
 
     def _forget(self) -> None:
         for path in sorted(self.folder.glob("step-*.ckpt"))[: -self.keep]:
             path.unlink(missing_ok=True)
+
+
+def _of_all(trainer: Trainer, number: int) -> int:
+    """The signal that some process got, a scheduler's before Ctrl-C."""
+    if trainer.world_size == 1:
+        return number
+    numbers: list[Any] = [None] * trainer.world_size
+    torch.distributed.all_gather_object(numbers, number)
+    given = [one for one in numbers if one]
+    return next((one for one in given if one != signal.SIGINT), signal.SIGINT)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -19,6 +20,7 @@ from pydantic import (
 
 from pansight.models.preprocess import Preprocess
 from pansight.scenes import HELD_OUT_SCENES
+from pansight.zoo.methods import METHODS
 
 Size = tuple[PositiveInt, PositiveInt]
 
@@ -88,7 +90,8 @@ class DataOnDisk(_Section):
     """`coco-panoptic` is an older word for the same"""
     folder: Path | None = None
     """of COCO (`panoptic_train*.json`, perhaps in `annotations/`), Cityscapes (`gtFine`), ADE20K
-    (`annotations`), Mapillary Vistas (`training`), or of your own data laid out like one of them"""
+    (`annotations`), Mapillary Vistas (`training`), or of your own data laid out like one of them; or a
+    panoptic JSON"""
     layout: str | None = None
     """which of them, as --kind of `pansight evaluate` has it; None: found out from what lies in the folder"""
     images: Path | None = None
@@ -109,6 +112,9 @@ class DataOnDisk(_Section):
     """folder or .zip of their pictures"""
     validation_masks: Path | None = None
     """folder or .zip of their PNG files; None: beside the JSON and named like it"""
+    held_out: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """share of the images that is kept to validate with where there is no validation split; an image's name
+    says whether it is one of them"""
     categories: str | None = None
     """set to train in, a built-in one such as coco, or a JSON; classes are found by name; None: the data's"""
     map: Path | None = None
@@ -180,12 +186,19 @@ Data = Annotated[
 ]
 
 
+def _known_method(name: str) -> str:
+    if name not in METHODS:
+        raise ValueError(f"there is no method {name!r}; choose {', '.join(METHODS)}")
+    return name
+
+
 class ModelChoice(_Section):
     """What is trained: a preset of the zoo, its fields changed at will, or a method with its fields."""
 
     preset: str | None = None
     """name of a preset, see `pansight models`; None: `method` with its defaults"""
-    method: Literal["yoso", "dense_detection", "panoptic_fcn", "epsnet"] = "yoso"
+    method: Annotated[str, AfterValidator(_known_method)] = "yoso"
+    """a method with its defaults: yoso, dense_detection, panoptic_fcn or epsnet"""
     config: dict[str, Any] = Field(default_factory=dict)
     """fields of the method's configuration that differ from the preset's or from the defaults"""
     preprocess: Preprocess | None = None
@@ -248,6 +261,10 @@ class Validation(_Section):
     """how many, from the front of the data set; 0: all, or 100 scenes"""
     batch_size: PositiveInt = 8
     """pictures of one size go through the network together"""
+    patience: NonNegativeInt = 0
+    """validations in a row without a better PQ after which training ends early; 0: it never does"""
+    samples: NonNegativeInt = 4
+    """images, with the truth and the model's map side by side, that each validation draws into `samples/`"""
 
 
 class TrainConfig(_Section):
@@ -275,7 +292,15 @@ class TrainConfig(_Section):
     """CPU threads of the network; 0: torch decides"""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     devices: PositiveInt = 1
-    """how many of them (data-parallel)"""
+    """how many of them a machine (data-parallel); torchrun, srun and Kubernetes say it themselves"""
+    nodes: PositiveInt = 1
+    """how many machines; as `devices`"""
+    freeze: tuple[str, ...] = ()
+    """parts that do not learn: `backbone`, `all` (but the class layers), or patterns of parameters' names"""
+    log: tuple[Literal["csv", "tensorboard", "wandb", "mlflow"], ...] | None = None
+    """where figures go beside training.csv and validation.csv; None: to TensorBoard where it is installed"""
+    profile: bool = False
+    """measure the shares of data, forward, loss, backward and optimizer, and say them in the end"""
     channels_last: bool = False
     """memory layout of pictures and convolutions"""
     log_every: PositiveInt = 50
@@ -283,7 +308,10 @@ class TrainConfig(_Section):
     checkpoint_every: PositiveInt = 500
     """steps between checkpoints"""
     keep_checkpoints: NonNegativeInt = 0
-    """how many numbered checkpoints stay beside the last; 0: none"""
+    """how many numbered checkpoints stay beside the last and the one before it; 0: none"""
+    explosion_factor: NonNegativeFloat = 1000.0
+    """a loss so many times the median of the last 100 ends the training, with the step kept for --replay; 0:
+    any finite loss will do"""
 
     @model_validator(mode="after")
     def _unseen(self) -> "TrainConfig":

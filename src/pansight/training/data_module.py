@@ -1,5 +1,6 @@
 """The data of one training as Lightning wants it."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -20,28 +21,26 @@ from pansight.data.transforms import (
     window_and_rescale,
 )
 from pansight.training.config import Augmentation, TrainConfig
-from pansight.training.loading import collate_or_error, start_worker, worker_context
+from pansight.training.loading import WatchedLoader, collate_or_error, start_worker, worker_context
 from pansight.training.sources import Sources
 from pansight.training.stream import EndlessBatches, ErrorsAsItems, ExampleStream, Samples
+
+BUILDERS: dict[str, Callable[[Augmentation], Transform]] = {
+    "none": lambda _: Compose(),
+    "flip": lambda _: Compose((HorizontalFlip(),)),
+    "lsj": lambda told: large_scale_jitter(told.size, *told.scales),
+    "crop": lambda told: crop_and_color(told.short, told.longest, told.size, told.pad),
+    "sides": lambda told: short_sides(told.sides, told.longest, told.window),
+    "window": lambda told: window_and_rescale(told.size, *told.scales),
+    "photo": lambda told: photographs(told.size, *told.scales),
+    "squash": lambda told: squash_and_crop(told.size, *told.scales, told.color, told.flip),
+}
+"""Transforms by the kinds of `Augmentation`."""
 
 
 def augmentation(settings: Augmentation) -> Transform:
     """The transforms that the settings name."""
-    if settings.kind == "flip":
-        return Compose((HorizontalFlip(),))
-    if settings.kind == "lsj":
-        return large_scale_jitter(settings.size, *settings.scales)
-    if settings.kind == "crop":
-        return crop_and_color(settings.short, settings.longest, settings.size, settings.pad)
-    if settings.kind == "sides":
-        return short_sides(settings.sides, settings.longest, settings.window)
-    if settings.kind == "window":
-        return window_and_rescale(settings.size, *settings.scales)
-    if settings.kind == "photo":
-        return photographs(settings.size, *settings.scales)
-    if settings.kind == "squash":
-        return squash_and_crop(settings.size, *settings.scales, settings.color, settings.flip)
-    return Compose()
+    return BUILDERS[settings.kind](settings)
 
 
 class PanopticData(LightningDataModule):
@@ -88,7 +87,7 @@ class PanopticData(LightningDataModule):
             world=world,
         )
         transform = augmentation(config.data.augmentation)
-        return DataLoader(
+        return WatchedLoader(
             ErrorsAsItems(ExampleStream(self.sources.training, transform, config.seed)),
             batch_sampler=batches,
             num_workers=config.workers,

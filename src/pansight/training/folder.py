@@ -1,12 +1,22 @@
 """Whose a training's folder is: new, of a training to go on with, or of one that never got anywhere."""
 
+import re
 from pathlib import Path
 
 from pansight.errors import CheckpointError, InputError
-from pansight.training.checkpoints import LAST
+from pansight.training.checkpoints import LAST, PREVIOUS
 
-REMAINS = {"config.yaml", "training.csv", "validation.csv", "events", ".failed.txt"}
+REMAINS = {
+    "config.yaml", "training.csv", "validation.csv", "events", "samples", "logs", "curves.html",
+    "profile.json", ".failed.txt",
+}  # fmt: skip
 """what a training leaves that ended before its first checkpoint"""
+
+REPLAY = "replay-step-{step:08d}.pt"
+"""what a step whose loss or gradients went wrong is kept in"""
+
+_UNFINISHED = re.compile(r"\.[0-9a-f]{16}\.[a-z]+")
+"""what a process that was killed in the midst of writing a file leaves, see `atomic_write`"""
 
 WEIGHTS = {"best.safetensors", "final.safetensors"}
 
@@ -17,7 +27,12 @@ def claim(folder: Path, resume: bool) -> str | None:
     Raises InputError for a folder with other things in it, CheckpointError where there is nothing to resume.
     """
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    if LAST in names and resume:
+    if "config.yaml" in names or all(_UNFINISHED.fullmatch(name) for name in names):
+        for name in [name for name in names if _UNFINISHED.fullmatch(name)]:
+            (folder / name).unlink(missing_ok=True)
+            names.discard(name)
+    names = {name for name in names if not re.fullmatch(r"replay-step-\d+(-process-\d+)?\.pt", name)}
+    if resume and (names & {LAST, PREVIOUS} or any(re.fullmatch(r"step-\d+\.ckpt", name) for name in names)):
         return None
     begun = "config.yaml" in names
     if resume:

@@ -6,10 +6,13 @@ Lightning is not imported here: each of these processes would pay for it.
 import multiprocessing
 import signal
 import warnings
+from collections.abc import Iterator
 from multiprocessing.context import BaseContext
+from types import FrameType
 from typing import Any
 
 import torch
+from torch.utils.data import DataLoader
 
 from pansight.errors import PansightError
 from pansight.training.batch import TrainingBatch, collate
@@ -27,18 +30,63 @@ def worker_context(workers: int) -> BaseContext | None:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload(["pansight.training.forkserver"])
     return context
 
 
 def start_worker(worker: int) -> None:
-    """One thread a worker, and Ctrl-C left to the training process, which stops its workers itself.
+    """One thread a worker, and signals left to the training process, which stops its workers itself.
 
     Pillow's remarks on odd files name no file, and would come out raw; what matters comes as an error.
     """
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGUSR1"):
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _once_more)
     warnings.simplefilter("ignore")
+
+
+def _once_more(number: int, frame: FrameType | None) -> None:
+    """The first SIGTERM is a scheduler's, sent to all processes of a training; a second one is meant."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+class WatchedLoader(DataLoader[Any]):
+    """A DataLoader that names a worker process which died, and says how."""
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        iterator = super().__iter__()
+        while True:
+            try:
+                item = next(iterator)
+            except StopIteration:
+                return
+            except RuntimeError as error:
+                reason = _death(getattr(iterator, "_workers", ()), error)
+                if reason is None:
+                    raise
+                raise PansightError(reason) from error
+            yield item
+
+
+def _death(workers: Any, error: RuntimeError) -> str | None:
+    """What became of the workers, where the error says that one is gone."""
+    if "DataLoader worker" not in str(error):
+        return None
+    gone = []
+    for number, worker in enumerate(workers):
+        worker.join(timeout=1 if not worker.is_alive() else 0)
+        code = worker.exitcode
+        if code is not None and code != 0:
+            how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+            gone.append(f"data worker {number} of {len(workers)} (process {worker.pid}) was {how}")
+    if not gone:
+        return None
+    return (
+        f"{'; '.join(gone)}; if memory ran out, use fewer --workers or smaller images, and go on with "
+        "--resume from the last checkpoint"
+    )
 
 
 def collate_or_error(examples: list[Any], divisor: int) -> TrainingBatch | PansightError:

@@ -1,5 +1,9 @@
 """One training step of any panoptic model."""
 
+import math
+import statistics
+from collections import deque
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +18,9 @@ from pansight.models.base import PanopticModel
 from pansight.nn.features import Backbone
 from pansight.training.batch import TrainingBatch
 from pansight.training.config import TrainConfig
+from pansight.training.freezing import Frozen
+from pansight.training.profiling import Clock
+from pansight.training.replay import Pass, save_replay
 from pansight.training.schedule import rate_factor
 from pansight.training.stream import MISSING
 
@@ -22,6 +29,11 @@ REMEDY = (
     "from the last checkpoint, which is kept"
 )
 
+
+EARLIER = 100
+"""losses before the present one that it is held against"""
+FEW = 20
+"""so many of them must be there"""
 
 CATEGORIES = "categories"
 """key of a checkpoint: the names and kinds that its model tells apart"""
@@ -34,13 +46,28 @@ class TrainingModule(LightningModule):
         model: trained in place.
         config: of the whole training.
         images: of the data set; more than MISSING of them may not be unreadable.
+        folder: where a step that goes wrong is kept, to be looked at; None: nowhere.
+        frozen: parts that do not learn.
 
     Attributes:
+        clock: told what was done, where a training is profiled.
         missed: the images that could not be read, by index, and why.
     """
 
-    def __init__(self, model: PanopticModel, config: TrainConfig, images: int = 0) -> None:
+    def __init__(
+        self,
+        model: PanopticModel,
+        config: TrainConfig,
+        images: int = 0,
+        folder: Path | None = None,
+        frozen: Frozen | None = None,
+    ) -> None:
         super().__init__()
+        self.frozen = frozen
+        self.clock: Clock | None = None
+        self.folder = folder
+        self._step_passes: list[Pass] = []
+        self._earlier: deque[float] = deque(maxlen=EARLIER)
         self.images = images
         self.missed: dict[int, str] = {}
         self.model = model
@@ -54,30 +81,69 @@ class TrainingModule(LightningModule):
     def training_step(self, batch: TrainingBatch | PansightError, batch_index: int) -> Float[Tensor, ""]:
         """Sum of the model's losses on one batch.
 
-        Raises PansightError when it is not finite, and the one that comes in place of a batch.
+        Raises PansightError when it is not finite or explodes, and the one that comes in place of a batch.
         """
         if isinstance(batch, PansightError):
             raise batch
         if batch.missed:
             self._miss(batch.missed)
+        if batch_index % self.settings.accumulate == 0:
+            self._step_passes = []
+        self._step_passes.append(Pass.now(batch))
         images = batch.inputs(self.model.preprocess)
         if self.settings.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
         try:
-            losses = self.model.losses(self.model(images), batch.targets())
+            outputs = self.model(images)
+            self._lap("forward")
+            losses = self.model.losses(outputs, batch.targets())
         except PansightError as error:
-            raise PansightError(f"{self._place}: {error}") from error
+            raise self._wrong(str(error)) from error
         values = torch.stack(list(losses.values()))
         total = values.sum()
-        if not torch.isfinite(total):
-            faulty = [name for name, value in losses.items() if not torch.isfinite(value)]
-            named = ", ".join(f"{name} is {losses[name].item()}" for name in faulty) or "the sum overflows"
-            raise PansightError(f"{self._place}: loss {named}; {REMEDY}")
+        self._judge(float(total), dict(zip(losses, values.tolist(), strict=True)))
         self._terms = tuple(losses)
         detached = values.detach()
         self._sums = detached if self._sums is None else self._sums + detached
         self._passes += 1
+        self._lap("loss")
         return total
+
+    def _lap(self, part: str) -> None:
+        if self.clock is not None:
+            self.clock.lap(part)
+
+    def _judge(self, total: float, terms: dict[str, float]) -> None:
+        """Raise PansightError where the loss is not finite, or far beyond all that was usual before."""
+        if not math.isfinite(total):
+            faulty = [f"{name} is {value}" for name, value in terms.items() if not math.isfinite(value)]
+            named = ", ".join(faulty) or "the sum overflows"
+            raise self._wrong(f"loss {named}; {REMEDY}", terms)
+        factor = self.settings.explosion_factor
+        if factor and len(self._earlier) >= FEW:
+            usual = statistics.median(self._earlier)
+            if total > factor * max(usual, 1e-3):
+                raise self._wrong(
+                    f"loss {total:.4g} is more than {factor:g} times the usual {usual:.4g} "
+                    f"(explosion_factor); {REMEDY}",
+                    terms,
+                )
+        self._earlier.append(total)
+
+    def _wrong(self, reason: str, terms: dict[str, float] | None = None) -> PansightError:
+        """The error to raise, once the step is kept for `pansight train --replay`."""
+        where = f"{self._place}: {reason}"
+        if self.folder is None or not self._step_passes:
+            return PansightError(where)
+        rank = self.trainer.global_rank if self.trainer.world_size > 1 else None
+        try:
+            path = save_replay(
+                self.folder, self.model, self.settings, self.trainer.global_step + 1, rank,
+                self._step_passes, where, terms or {},
+            )  # fmt: skip
+        except PansightError as error:
+            return PansightError(f"{where}; the step could not be kept ({error})")
+        return PansightError(f"{where}; look at it with: pansight train --replay {path}")
 
     def _miss(self, missed: tuple[tuple[int, str], ...]) -> None:
         """Remember images that could not be read; DataError when they are more than MISSING of all."""
@@ -107,6 +173,8 @@ class TrainingModule(LightningModule):
         numbers = (self.settings.seed, self.trainer.global_step, place, 0)
         state = generator_for(numbers).integers(2**63)
         torch.manual_seed(int(state))
+        if self.frozen is not None:
+            self.frozen.hold()
         factor = self.rate_factor
         for group, settings in zip(self.trainer.optimizers[0].param_groups, self._groups, strict=True):
             group.update(settings, lr=settings["lr"] * factor)
@@ -166,7 +234,7 @@ class TrainingModule(LightningModule):
         self._norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
         # The scaler of float16 expects overflows and skips such steps by itself.
         if self.settings.precision != "16-mixed" and not torch.isfinite(self._norm):
-            raise PansightError(f"{self._place}: the gradients are not finite; {REMEDY}")
+            raise self._wrong(f"the gradients are not finite; {REMEDY}")
         if self.settings.optimizer.gradient_clip_value:
             torch.nn.utils.clip_grad_value_(parameters, self.settings.optimizer.gradient_clip_value)
 

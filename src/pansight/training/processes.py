@@ -1,17 +1,22 @@
 """Several processes that train one model: how they share gradients, and how they end together."""
 
+import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities import rank_zero_only
 
 from pansight.errors import PansightError
 from pansight.files import atomic_write
+from pansight.models.base import PanopticModel
+from pansight.training.checkpoints import TrainingInterruptedError
 from pansight.training.config import TrainConfig
+from pansight.training.shared_norm import sharing
 
 WAIT = 10.0
 """seconds to wait for another process's reason, once this one has lost the others"""
@@ -23,12 +28,37 @@ def parallel_strategy(config: TrainConfig) -> Any:
     A batch without things has no loss for some heads: their parameters get no gradient in that step, which
     the strategy must be told to expect.
     """
-    if config.devices == 1:
+    if config.devices * config.nodes == 1:
         return "auto"
     return DDPStrategy(
         find_unused_parameters=True,
         process_group_backend="gloo" if config.device == "cpu" else None,
     )
+
+
+def restarted() -> bool:
+    """Whether a scheduler says that this job ran before: Slurm after a requeue, torchrun after a failure."""
+    return any(
+        os.environ.get(name, "0") not in ("", "0")
+        for name in ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT")
+    )
+
+
+class SharedNorms(Callback):
+    """Batch norm over all processes of a training on CPUs; on accelerators torch's own is taken."""
+
+    def __init__(self, model: PanopticModel) -> None:
+        self.model = model
+        self._stack = ExitStack()
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Once the processes know each other."""
+        if trainer.world_size > 1 and trainer.strategy.root_device.type == "cpu":
+            self._stack.enter_context(sharing(self.model))
+
+    def close(self) -> None:
+        """Make them plain ones again."""
+        self._stack.close()
 
 
 class Processes:
@@ -49,16 +79,27 @@ class Processes:
         """Inside, an error of one process is an error of all."""
         try:
             yield
+        except TrainingInterruptedError:
+            raise
         except PansightError as error:
-            if _several() and not self._reason.exists():
-                with suppress(PansightError), atomic_write(self._reason) as temporary:
-                    temporary.write_text(str(error), encoding="utf-8")
+            self._tell(str(error))
             raise
         except RuntimeError as error:
-            reason = self._told() if _several() else None
+            # what a lost connection raises, or one's own
+            reason = self._told() if _several() and _is_connections(error) else None
             if reason is None:
+                self._tell(f"{type(error).__name__}: {error}")
                 raise
             raise PansightError(reason) from error
+        except Exception as error:
+            self._tell(f"{type(error).__name__}: {error}")
+            raise
+
+    def _tell(self, reason: str) -> None:
+        """Leave the reason for the others, unless one was there before."""
+        if _several() and not self._reason.exists():
+            with suppress(PansightError), atomic_write(self._reason) as temporary:
+                temporary.write_text(" ".join(reason.split()), encoding="utf-8")
 
     def _told(self) -> str | None:
         until = time.monotonic() + WAIT
@@ -67,6 +108,22 @@ class Processes:
                 return self._reason.read_text(encoding="utf-8")
             time.sleep(0.1)
         return None
+
+
+def _is_connections(error: RuntimeError) -> bool:
+    """Whether it may be the others' end that this process noticed."""
+    words = (
+        "connection",
+        "gloo",
+        "nccl",
+        "distributed",
+        "reset by peer",
+        "socket",
+        "process group",
+        "timed out",
+    )
+    text = f"{type(error).__module__} {type(error).__name__} {error}".lower()
+    return any(word in text for word in words)
 
 
 def _several() -> bool:

@@ -54,16 +54,31 @@ class Report(StepCallback):
         """Count the step; every `log_every` steps, log."""
         if self._bar is not None:
             self._bar.update(self._task, completed=step)
-        if self.checkpoints.warning:
-            warning = f"warning: {self.checkpoints.warning}"
-            self.console.print(warning, style="yellow", markup=False, soft_wrap=True)
-            self.checkpoints.warning = None
+        self._warn()
         quality = self.journal.latest.get("pq")
         fresh = quality != self._quality
         self._quality = quality
-        if step % self.config.log_every and step != self.config.steps and not fresh:
+        if (
+            step % self.config.log_every
+            and step != self.config.steps
+            and not fresh
+            and not trainer.should_stop
+        ):
             return
         self._log(trainer, pl_module, step)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say what went wrong in the last step, and why it was the last."""
+        self._warn()
+        if self.checkpoints.remark:
+            self.console.print(self.checkpoints.remark, markup=False, highlight=False, soft_wrap=True)
+
+    def _warn(self) -> None:
+        for part in (self.checkpoints, self.journal):
+            if part.warning:
+                warning = f"warning: {part.warning}"
+                self.console.print(warning, style="yellow", markup=False, soft_wrap=True)
+                part.warning = None
 
     def _log(self, trainer: Trainer, module: LightningModule, step: int) -> None:
         assert isinstance(module, TrainingModule)

@@ -21,6 +21,7 @@ from pansight.training.config import (
     SceneData,
     TrainConfig,
 )
+from pansight.training.held_out import hold_out
 from pansight.training.mixing import open_mixture
 from pansight.training.stream import Samples
 
@@ -69,7 +70,8 @@ def _scenes(data: SceneData, config: TrainConfig) -> Sources:
     training: Samples = SceneDataset(config.seed, data.size, ENDLESS)
     if data.early_size is not None:
         early = SceneDataset(config.seed, data.early_size, ENDLESS)
-        pictures = data.early_steps * config.batch_size * config.accumulate * config.devices
+        processes = config.devices * config.nodes
+        pictures = data.early_steps * config.batch_size * config.accumulate * processes
         training = Joined(early, training, pictures)
     validation = SceneDataset(VALIDATION_SCENES_SEED, data.size, config.validation.pictures or 100)
     return Sources(training, validation, Categories.builtin("scenes"))
@@ -79,6 +81,8 @@ def _on_disk(data: DataOnDisk) -> Sources:
     categories = None if data.categories is None else read_categories(data.categories)
     training = _training(data, categories)
     validation = _validation(data, training.categories)
+    if validation is None:
+        training, validation = hold_out(training, data.held_out)
     # What keeps every picture from being read, such as a wrong folder, shows before the model is built.
     for samples in filter(None, (training, validation)):
         _look(samples)
@@ -136,9 +140,8 @@ def _opened(data: DataOnDisk, categories: Categories | None) -> PanopticDataset:
     if data.train_json is not None and data.train_images is not None:
         return CocoPanoptic(data.train_json, data.train_images, data.train_masks, categories)
     assert data.folder is not None  # checked with the configuration
-    return open_dataset(
-        data.folder, kind=data.layout, split=data.train_split, images=data.images, categories=categories
-    )
+    split = None if data.folder.is_file() else data.train_split
+    return open_dataset(data.folder, kind=data.layout, split=split, images=data.images, categories=categories)
 
 
 def _validation(data: DataOnDisk, categories: Categories) -> PanopticDataset | None:
@@ -154,7 +157,9 @@ def _validation(data: DataOnDisk, categories: Categories) -> PanopticDataset | N
 def _held_out(data: DataOnDisk, categories: Categories | None) -> PanopticDataset | None:
     if data.validation_json is not None and data.validation_images is not None:
         return CocoPanoptic(data.validation_json, data.validation_images, data.validation_masks, categories)
-    if data.folder is None or not has_split(data.folder, data.validation_split, kind=data.layout):
+    if data.folder is None or data.folder.is_file():
+        return None
+    if not has_split(data.folder, data.validation_split, kind=data.layout):
         return None
     return open_dataset(
         data.folder, kind=data.layout, split=data.validation_split, images=data.images, categories=categories

@@ -10,7 +10,7 @@ class Backoff:
 
     The jitter keeps a hundred cameras that lost one switch from coming back in the same instant.
 
-    >>> [round(Backoff(jitter=0).wait(attempt), 1) for attempt in range(5)]
+    >>> [round(Backoff(jitter=0.0).wait(attempt), 1) for attempt in range(5)]
     [0.5, 1.0, 2.0, 4.0, 8.0]
     """
 

@@ -6,13 +6,17 @@ Beside each file `NAME` lies `NAME.sha256`, in the form that `sha256sum --check`
 import hashlib
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pansight.errors import DownloadError, InputError
 from pansight.files import atomic_write
 from pansight.zoo.reasons import first_line
-from pansight.zoo.spec import ModelSpec, ReleasedFile
+
+if TYPE_CHECKING:
+    from pansight.zoo.spec import ReleasedFile
 
 
 def home() -> Path:
@@ -52,7 +56,7 @@ def record(path: Path, digest: str) -> None:
         temporary.write_text(f"{digest}  {path.name}\n", encoding="utf-8")
 
 
-def expected_checksum(path: Path, file: ReleasedFile) -> str | None:
+def expected_checksum(path: Path, file: "ReleasedFile") -> str | None:
     """What the checksum must be: the published one, else the one kept at the first download, else unknown."""
     if file.sha256 is not None:
         return file.sha256.lower()
@@ -63,7 +67,7 @@ def expected_checksum(path: Path, file: ReleasedFile) -> str | None:
     return words[0].lower() if words and len(words[0]) == 64 else None
 
 
-def is_intact(path: Path, file: ReleasedFile) -> bool:
+def is_intact(path: Path, file: "ReleasedFile") -> bool:
     """Whether the cached file is what was published or first downloaded.
 
     A file that was put there by hand, of which no checksum is known, is taken at its word and its checksum
@@ -81,10 +85,10 @@ def is_intact(path: Path, file: ReleasedFile) -> bool:
     return digest == expected
 
 
-def where(spec: ModelSpec) -> str:
-    """Where the weights of `spec` are: `embedded`, `cached`, `to download` or `none`."""
-    if spec.embedded is not None:
+def weights_state(embedded: str | None, files: Sequence[str]) -> str:
+    """Where a model's weights are, by the names of its files: embedded, cached, to download, or none."""
+    if embedded is not None:
         return "embedded"
-    if not spec.weights:
+    if not files:
         return "none"
-    return "cached" if (weights_folder() / spec.weights[0].name).is_file() else "to download"
+    return "cached" if (weights_folder() / files[0]).is_file() else "to download"

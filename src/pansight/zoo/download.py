@@ -60,7 +60,12 @@ def fetch(
 def _download(file: ReleasedFile, path: Path, attempts: int, pause: float, timeout: float) -> None:
     partial = Partial(path.with_name(path.name + ".part"), file.url)
     left, furthest = attempts, partial.size
-    _log.info("downloading %s", file.url, extra={"download": file.name, "done": 0, "total": file.size})
+    _log.info(
+        "downloading %s (licence: %s)",
+        file.url,
+        file.licence,
+        extra={"download": file.name, "done": 0, "total": file.size},
+    )
 
     def report(done: int, total: int | None) -> None:
         extra = {"download": file.name, "done": done, "total": total}

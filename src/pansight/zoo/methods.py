@@ -1,18 +1,14 @@
 """The methods by name, and the building of a model from its parts."""
 
-import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
 from pansight.categories import Categories
-from pansight.errors import CheckpointError
-from pansight.models.dense_detection.config import DenseDetectionConfig
-from pansight.models.epsnet.config import EPSNetConfig
-from pansight.models.panoptic_fcn.config import PanopticFCNConfig
+from pansight.errors import CheckpointError, InputError
+from pansight.models.method import Method
 from pansight.models.preprocess import Preprocess
-from pansight.models.yoso.config import YOSOConfig
 from pansight.zoo.reasons import first_line
 
 # The networks, and torch with them, are imported when the first one is built: listing models needs neither.
@@ -20,89 +16,31 @@ if TYPE_CHECKING:
     import torch
 
     from pansight.models.base import PanopticModel
-    from pansight.zoo.strict import State
 
-Build = Callable[[Any, Categories, Preprocess], "PanopticModel"]
-
-
-class Method(NamedTuple):
-    """How to build one paper's model, and in what its released files may differ from it."""
-
-    model: Build
-    config: type[BaseModel]
-    may_lack: tuple[str, ...] = ()
-    """keys that a file may do without, because the configuration gives their values"""
-    may_hold: tuple[str, ...] = ("pixel_mean", "pixel_std")
-    """keys that a file may hold though the model has no use for them"""
-    renames: tuple[tuple[str, str], ...] = ()
-    """regular expressions and replacements that make our keys of other spellings"""
-    drops: tuple[str, ...] = ()
-    """ends of keys that files may hold and that are left out"""
-    unread: tuple[str, ...] = ()
-    """regular expressions of more such keys"""
-
-    def adapted(self, state: "State") -> "State":
-        """A file's tensors under our keys."""
-        for pattern, replacement in self.renames:
-            state = {re.sub(pattern, replacement, key): tensor for key, tensor in state.items()}
-        return {
-            key: tensor
-            for key, tensor in state.items()
-            if not key.endswith(self.drops) and not any(re.match(pattern, key) for pattern in self.unread)
-        }
-
-
-def _yoso(config: YOSOConfig, categories: Categories, preprocess: Preprocess) -> "PanopticModel":
-    from pansight.models.yoso.model import YOSO
-
-    return YOSO(config, categories, preprocess)
-
-
-def _dense_detection(
-    config: DenseDetectionConfig, categories: Categories, preprocess: Preprocess
-) -> "PanopticModel":
-    from pansight.models.dense_detection.model import DenseDetection
-
-    return DenseDetection(config, categories, preprocess)
-
-
-def _panoptic_fcn(
-    config: PanopticFCNConfig, categories: Categories, preprocess: Preprocess
-) -> "PanopticModel":
-    from pansight.models.panoptic_fcn.model import PanopticFCN
-
-    return PanopticFCN(config, categories, preprocess)
-
-
-def _epsnet(config: EPSNetConfig, categories: Categories, preprocess: Preprocess) -> "PanopticModel":
-    from pansight.models.epsnet.model import EPSNet
-
-    return EPSNet(config, categories, preprocess)
-
+FOLDERS = ("yoso", "dense_detection", "panoptic_fcn", "epsnet")
+"""Folders of `pansight.models` that hold a method."""
 
 METHODS: dict[str, Method] = {
-    "yoso": Method(_yoso, YOSOConfig, may_lack=("yoso_head.criterion.empty_weight",)),
-    "dense_detection": Method(
-        _dense_detection,
-        DenseDetectionConfig,
-        # torchvision since 0.13 wraps the pyramid's convolutions; its unfrozen norms count batches
-        renames=((r"^model\.", ""), (r"\b(inner|layer)_blocks\.(\d)\.0\.", r"\1_blocks.\2.")),
-        drops=(".num_batches_tracked",),
-    ),
-    "panoptic_fcn": Method(_panoptic_fcn, PanopticFCNConfig),
-    "epsnet": Method(
-        _epsnet,
-        EPSNetConfig,
-        drops=(".num_batches_tracked",),
-        unread=(
-            # what the released loader throws away of older files: second names, and levels that are not used
-            r"backbone\.layer(?!s)",
-            r"fpn\.downsample_layers\.[2-9]",
-            # made with the normal fusion, and never called
-            r"fusion_module\.fusion_subnet\.",
-        ),
-    ),
+    name: import_module(f"pansight.models.{name}.method").METHOD for name in FOLDERS
 }
+"""The methods by name: those of the package, and those that `register` added."""
+
+
+def register(method: Method) -> None:
+    """Make a method of one's own known: it trains, predicts, is saved, loaded and exported like the others.
+
+    Raises InputError where its name is taken by another one.
+
+    Example:
+        >>> register(find_method("yoso"))  # the same record again is welcome
+        >>> register(find_method("yoso")._replace(may_lack=()))
+        Traceback (most recent call last):
+        ...
+        pansight.errors.InputError: there is a method 'yoso' already; give yours another name
+    """
+    if METHODS.get(method.name, method) != method:
+        raise InputError(f"there is a method {method.name!r} already; give yours another name")
+    METHODS[method.name] = method
 
 
 def find_method(name: str) -> Method:
@@ -120,14 +58,15 @@ def construct(
 
     Raises CheckpointError when torch cannot build what the configuration asks for.
     """
-    build = find_method(method).model
+    build: Any = find_method(method).model_class()
+    parts = (config, categories, preprocess)
     try:
         if not blank:
-            return build(config, categories, preprocess)
+            return build(*parts)
         from pansight.zoo.blank import without_initialisation
 
         with without_initialisation():
-            return build(config, categories, preprocess)
+            return build(*parts)
     except (RuntimeError, ValueError, AssertionError, MemoryError, OverflowError) as error:
         raise CheckpointError(
             f"this {method} configuration cannot be built ({first_line(error)}); correct it"

@@ -19,7 +19,7 @@ from pansight.zoo.native import read_tensors
 from pansight.zoo.pickles import torch_container
 from pansight.zoo.reasons import first_line
 from pansight.zoo.spec import ModelSpec
-from pansight.zoo.strict import Mismatch, State, compare, load_strictly
+from pansight.zoo.strict import Mismatch, State, compare, load_strictly, unwrapped
 
 WRAPPERS = ("model", "state_dict", "blobs")
 """keys under which trainers (Caffe2's the last) put the weights, beside optimizer, scheduler and iteration"""
@@ -73,10 +73,7 @@ def read_state(path: str | os.PathLike[str]) -> State:
                 "give a file with a state dict"
             )
         state[key] = tensor
-    state = {key.replace("_orig_mod.", ""): tensor for key, tensor in state.items()}
-    if all(key.startswith("module.") for key in state):
-        state = {key.removeprefix("module."): tensor for key, tensor in state.items()}
-    return state
+    return unwrapped(state)
 
 
 def _refuse_checkpoint(content: Any, path: Path) -> None:
@@ -124,7 +121,7 @@ def _read(path: Path) -> Any:
     if start.lstrip()[:1] == b"<":
         raise CheckpointError(f"{path} is a web page, not weights; fetch the file itself")
     if not start.startswith((b"PK", b"\x80")):
-        raise CheckpointError(f"{path} is no weights file; give one of torch (.pth), or safetensors")
+        raise CheckpointError(f"{path} is not a weights file; give one of torch (.pth), or safetensors")
     try:
         with torch.serialization.safe_globals(_numpy_globals()), warnings.catch_warnings():
             # the loader remarks upon pickle protocols; what it cannot read it refuses anyway
@@ -149,7 +146,7 @@ def _unpickling_message(path: Path, text: str) -> str:
             f"{path} asks for {named[1]}, which is not needed for weights and was not run; "
             "use a file with nothing but weights"
         )
-    return f"{path} is no weights file, or a damaged one; fetch it anew"
+    return f"{path} is not a weights file, or a damaged one; fetch it anew"
 
 
 def _brief(error: Exception) -> str:

@@ -28,7 +28,7 @@ def torch_container(pickle: bytes, path: str) -> io.BytesIO:
     try:
         content = to_protocol_2(pickle)
     except (ValueError, KeyError) as error:
-        raise CheckpointError(f"{path} is no weights file, or a damaged one; fetch it anew") from error
+        raise CheckpointError(f"{path} is not a weights file, or a damaged one; fetch it anew") from error
     container = io.BytesIO()
     with zipfile.ZipFile(container, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr("archive/data.pkl", content)
@@ -67,7 +67,7 @@ def to_protocol_2(pickle: bytes) -> bytes:
             continue
         if name == "STACK_GLOBAL":
             if len(strings) < 2:
-                raise ValueError("a name that is no string")
+                raise ValueError("a name that is not a string")
             del chunks[-2:]
             chunks.append(_global(*strings[-2:]))
         elif name in _GETS:

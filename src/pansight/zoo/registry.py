@@ -9,6 +9,7 @@ from pansight.errors import CheckpointError, InputError
 from pansight.models.base import PanopticModel
 from pansight.zoo.download import fetch
 from pansight.zoo.header import FORMAT, read_header, read_metadata
+from pansight.zoo.hub import fetch_from_hub, is_hub_name
 from pansight.zoo.methods import construct
 from pansight.zoo.native import load_native
 from pansight.zoo.official import load_official, read_state, recognise
@@ -18,7 +19,12 @@ from pansight.zoo.strict import compare
 
 
 def build(spec: ModelSpec) -> PanopticModel:
-    """The model of `spec` with fresh weights, in training mode."""
+    """The model of `spec` with fresh weights, in training mode.
+
+    >>> from pansight.zoo import preset
+    >>> build(preset("yoso-tiny")).training
+    True
+    """
     return construct(spec.method, spec.config, spec.categories, spec.preprocess)
 
 
@@ -33,16 +39,26 @@ def load_model(
     Args:
         name_or_path: the name of a model (weights ship with the package, or are downloaded at first use); or
             the path of a native file, which describes itself, or of a released one, whose model is told by
-            the shapes of its tensors. A name goes before a file of that name.
-        weights: with a name: a file, native or released, in place of the model's own. A native file must be
-            of the same architecture; its categories, temperature and thresholds are kept, while the input
-            size is the named model's.
+            the shapes of its tensors; or `hf:USER/MODEL`, such a file on the Hugging Face Hub (see
+            `pansight.zoo.hub`). A name goes before a file of that name.
+        weights: with a name: a file, native or released, or `hf:USER/MODEL`, in place of the model's own. A
+            native file must be of the same architecture; its categories, temperature and thresholds are
+            kept, while the input size is the named model's.
         map_location: the device for the model.
+
+        >>> load_model("yoso-tiny").method
+        'yoso'
 
     Raises PansightError for an unknown name, CheckpointError for a file that does not fit, DownloadError.
     """
     name = os.fspath(name_or_path)
-    if not _is_path(name):
+    if weights is not None and is_hub_name(weights):
+        weights = fetch_from_hub(weights)
+    if is_hub_name(name):
+        if weights is not None:
+            raise InputError(f"{name} has its weights, and so has {weights}; give one of them")
+        model = _load_file(fetch_from_hub(name))
+    elif not _is_path(name):
         model = _load_named(preset(name), weights)
     elif weights is None:
         model = _load_file(Path(name))
@@ -79,7 +95,7 @@ def _load_file(path: Path) -> PanopticModel:
 def _load_into(spec: ModelSpec, path: Path) -> PanopticModel:
     if not is_native(path):
         return load_official(spec, read_state(path), path)
-    # the named model says how large pictures become; colours stay as the weights learned them
+    # the named model says how large images become; colours stay as the weights learned them
     size = spec.preprocess.model_dump(include={"short", "longest", "squash"})
     model = load_native(path, preprocess=read_header(path).preprocess.model_copy(update=size))
     wanted = construct(spec.method, spec.config, spec.categories, spec.preprocess, blank=True)

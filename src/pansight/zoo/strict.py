@@ -14,6 +14,14 @@ SHOWN = 3
 """keys of a kind that a message names; the rest are counted"""
 
 
+def unwrapped(state: Mapping[str, Tensor]) -> State:
+    """The tensors without what wrapping puts into keys: "_orig_mod." and, before all of them, "module."."""
+    bare = {key.replace("_orig_mod.", ""): tensor for key, tensor in state.items()}
+    if bare and all(key.startswith("module.") for key in bare):
+        bare = {key.removeprefix("module."): tensor for key, tensor in bare.items()}
+    return bare
+
+
 @dataclass(frozen=True, slots=True)
 class Mismatch:
     """Where a file's keys and shapes differ from a model's."""

@@ -1,4 +1,4 @@
-"""Every kind of damage, done to a healthy set: the doctor names it, and mends what it says it mends."""
+"""Every kind of damage, done to a healthy set: the doctor names it, and fixes what it says it fixes."""
 
 import json
 import math
@@ -253,7 +253,7 @@ def test_a_healthy_set_is_healthy(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damage_is_named_and_mended_as_promised(damage: str, folder: Folder, tmp_path: Path) -> None:
+def test_damage_is_named_and_fixed_as_promised(damage: str, folder: Folder, tmp_path: Path) -> None:
     code, fixable, spoil = DAMAGES[damage]
     spoil(folder)
     folder.save()
@@ -266,15 +266,15 @@ def test_damage_is_named_and_mended_as_promised(damage: str, folder: Folder, tmp
     assert severity is Severity.NOTE or report.worst() is not None
 
     original = {path: path.read_bytes() for path in folder.root.rglob("*") if path.is_file()}
-    fixed = folder.check(fix=tmp_path / "mended")
+    fixed = folder.check(fix=tmp_path / "fixed")
     assert {path: path.read_bytes() for path in original} == original, "originals were touched"
     assert [finding.kind for finding in fixed.remaining() if finding.fixable] == []
-    again = check_files(find_panoptic_files(tmp_path / "mended", images=folder.pictures))
+    again = check_files(find_panoptic_files(tmp_path / "fixed", images=folder.pictures))
     assert not any(finding.fixable for finding in again.findings), again.findings
     if fixable:
         assert code not in codes(again)
         assert again.scores[0].perfect
-        assert not list(tmp_path.rglob(".mending*"))
+        assert not list(tmp_path.rglob(".fixing*"))
 
 
 def test_ten_damages_at_once_are_all_named_with_their_files(folder: Folder) -> None:
@@ -310,26 +310,26 @@ def test_ten_damages_at_once_are_all_named_with_their_files(folder: Folder) -> N
     assert all(code in text for code in wanted)
 
 
-def test_mending_gives_files_that_the_reader_takes(folder: Folder, tmp_path: Path) -> None:
+def test_fixing_gives_files_that_the_reader_takes(folder: Folder, tmp_path: Path) -> None:
     second_sky(folder)
     folder.segments(1).pop()
     folder.segments(2).append({**folder.segments(2)[0], "id": 555})
     change(folder.segments(2)[1], area=3, note="kept")
     folder.save()
-    report = folder.check(fix=tmp_path / "mended")
-    assert report.fixed == str(tmp_path / "mended") and report.rewritten == 2
-    assert report.worst() is None and report.scores[0].perfect_mended and not report.scores[0].perfect
-    data = CocoPanoptic(tmp_path / "mended" / folder.json.name, folder.pictures)
+    report = folder.check(fix=tmp_path / "fixed")
+    assert report.fixed == str(tmp_path / "fixed") and report.rewritten == 2
+    assert report.worst() is None and report.scores[0].perfect_once_fixed and not report.scores[0].perfect
+    data = CocoPanoptic(tmp_path / "fixed" / folder.json.name, folder.pictures)
     assert len(data) == 3
     sky = [one for one in data.truth(0).segments if data.categories[one.category].name.startswith("sky")]
     assert len(sky) == 1 and sky[0].area == 32 * 10 - 12
     assert np.count_nonzero(data.truth(1).ids == 0) > np.count_nonzero(data.truth(2).ids == 0)
-    mended = json.loads((tmp_path / "mended" / folder.json.name).read_text())
-    assert mended["annotations"][2]["segments_info"][1]["note"] == "kept"
-    assert mended["categories"] == folder.content["categories"]
+    fixed = json.loads((tmp_path / "fixed" / folder.json.name).read_text())
+    assert fixed["annotations"][2]["segments_info"][1]["note"] == "kept"
+    assert fixed["categories"] == folder.content["categories"]
 
 
-def test_mending_in_place_touches_only_what_is_ill(folder: Folder) -> None:
+def test_fixing_in_place_touches_only_what_is_ill(folder: Folder) -> None:
     folder.segments(1).pop()
     change(folder.segments(2)[1], area=3)
     folder.save()
@@ -345,7 +345,7 @@ def test_mending_in_place_touches_only_what_is_ill(folder: Folder) -> None:
     ]
 
 
-def test_nothing_is_written_when_the_mending_breaks_off(
+def test_nothing_is_written_when_fixing_breaks_off(
     folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     change(folder.segments(0)[0], area=3)
@@ -357,11 +357,11 @@ def test_nothing_is_written_when_the_mending_breaks_off(
         if done == total:
             raise KeyboardInterrupt
 
-    for options in ({"in_place": True}, {"fix": tmp_path / "mended"}):
+    for options in ({"in_place": True}, {"fix": tmp_path / "fixed"}):
         with pytest.raises(KeyboardInterrupt):
             folder.check(progress=interrupt, **options)
     assert {path: path.read_bytes() for path in folder.root.rglob("*") if path.is_file()} == original
-    assert not (tmp_path / "mended").exists()
+    assert not (tmp_path / "fixed").exists()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"annotations": 3}', '{"annotations": {}}', "\x00"])
@@ -398,10 +398,10 @@ def test_archives_are_read_in_place(folder: Folder) -> None:
     shutil.make_archive(str(folder.labels), "zip", folder.labels)
     shutil.rmtree(folder.labels)
     assert codes(folder.check()) == {"area-wrong", "self-score"}
-    with pytest.raises(InputError, match="only a folder can be mended in place"):
+    with pytest.raises(InputError, match="only a folder can be fixed in place"):
         folder.check(in_place=True)
-    again = folder.check(fix=folder.root / "mended")
-    assert again.worst() is None and len(list((folder.root / "mended" / "panoptic_val").iterdir())) == 3
+    again = folder.check(fix=folder.root / "fixed")
+    assert again.worst() is None and len(list((folder.root / "fixed" / "panoptic_val").iterdir())) == 3
 
 
 def test_broken_archives_are_named(folder: Folder) -> None:

@@ -36,6 +36,6 @@ def test_empty_boxes_of_the_mapillary_dummies_are_all_that_is_wrong(
     (files,) = find_panoptic_files(root / "train" / "v2.0" / "panoptic")
     report = check_files([files])
     assert {kind.code for kind in report.counts()} <= {"box-wrong", "category-unused"}
-    check_files([files], fix=tmp_path / "mended")
-    mended = check_files(find_panoptic_files(tmp_path / "mended"), pictures=False)
-    assert mended.worst() is None
+    check_files([files], fix=tmp_path / "fixed")
+    fixed = check_files(find_panoptic_files(tmp_path / "fixed"), pictures=False)
+    assert fixed.worst() is None

@@ -63,7 +63,9 @@ def there_and_back(name: str, panoptic: PanopticMap) -> PanopticMap:
         folder = Path(place)
         writer = FORMATS[name].writer(folder, CLASSES)
         said = PanopticMap(panoptic.ids, panoptic.segments, writer.categories)
-        row = writer.write(Picture(7, "a/b.png", "a/b"), said).row
+        picture = Picture(7, "a/b.png", "a/b")
+        writer.plan([picture])
+        row = writer.write(picture, said).row
         writer.save([row])
         image = Image.new("RGB", (panoptic.width, panoptic.height))
         (folder / "images" / "a").mkdir(parents=True, exist_ok=True)
@@ -87,7 +89,7 @@ def test_everything_comes_back(name: str, panoptic: PanopticMap) -> None:
     assert {segment.score for segment in back.things()} == score
 
 
-@pytest.mark.parametrize("name", ["voc", "cvat-mask", "bdd100k"])
+@pytest.mark.parametrize("name", ["voc", "cvat-mask", "bdd100k", "v7"])
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(panoptic=maps(crowds=False, scores=False))
 def test_mask_images_come_back_without_scores(name: str, panoptic: PanopticMap) -> None:

@@ -194,3 +194,35 @@ def test_bdd100k_bit_masks(samples: Path, tmp_path: Path) -> None:
     real = truth["tests/panseg_mask.png"]["segments"]
     wanted = sorted((r["category_id"], r["area"], r["bbox"]) for r in real)
     assert wanted == sorted((number[one.label], one.area, list(one.box)) for one in image.objects)
+
+
+def test_v7_raster_layers(samples: Path) -> None:
+    said = expected(samples, "v7")
+    reader = opened(samples, "v7/own", "v7")
+    for name, row in said["own"]["files"].items():
+        panoptic = painted(reader.read(position(reader, Path(name).stem)), CLASSES).panoptic
+        # the format has no crowds
+        assert seen(panoptic) == seen_in(row["panoptic"], crowds=False) and void(panoptic) == row["void"]
+    reader = opened(samples, "v7/darwin_py_semantic_mask", "v7")
+    (box,) = drawn(reader, 0)
+    (row,) = said["darwin_py_semantic_mask/221b-2.json"]["rows"]
+    assert box == ("box", row["area"], row["bbox"])
+
+
+def test_v7_polygons_have_holes_and_boxes_are_filled(tmp_path: Path) -> None:
+    outer = [{"x": 1, "y": 1}, {"x": 9, "y": 1}, {"x": 9, "y": 9}, {"x": 1, "y": 9}]
+    inner = [{"x": 3, "y": 3}, {"x": 5, "y": 3}, {"x": 5, "y": 5}, {"x": 3, "y": 5}]
+    box = {"x": 10, "y": 0, "w": 2, "h": 30}
+    rows = [
+        {"id": "a", "name": "car", "polygon": {"paths": [outer, inner]}, "bounding_box": box},
+        {"id": "b", "name": "sign", "bounding_box": box},
+        {"id": "c", "name": "tag", "tag": {}},
+    ]
+    item = {"name": "x.jpg", "path": "/day", "slots": [{"slot_name": "0", "width": 12, "height": 10}]}
+    file = tmp_path / "x.json"
+    file.write_text(json.dumps({"version": "2.0", "item": item, "annotations": rows}))
+    reader = find_format("darwin").reader(file)
+    assert list(reader.names) == ["day/x.jpg"]
+    image = reader.read(0)
+    assert [(one.label, one.area) for one in image.objects] == [("car", 60), ("sign", 20)]
+    assert [one.name for one in image.lost] == ["day/x.jpg, annotation 2 (tag)"]

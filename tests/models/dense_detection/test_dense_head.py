@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from pansight.models.dense_detection.commuted import CommutedConv
+from pansight.models.dense_detection.conv_per_level import ConvPerLevel
 from pansight.models.dense_detection.head import OFFSET_LIMIT, PanopticHead, across_levels
 from pansight.models.dense_detection.outputs import STRIDES
 
@@ -24,15 +24,15 @@ def maps(channels: int, sizes: tuple[tuple[int, int], ...] = LEVELS) -> tuple[to
 
 @pytest.mark.parametrize("plain_first", [False, True])
 @pytest.mark.parametrize("size", [(7, 9), (14, 18), (13, 11)], ids=str)
-def test_commuted_convolutions_are_exact(size: tuple[int, int], plain_first: bool) -> None:
+def test_per_level_convolutions_are_exact(size: tuple[int, int], plain_first: bool) -> None:
     """Borders and uneven factors included; double precision shows that it is no approximation."""
     if plain_first and size != LEVELS[0]:
         return
     torch.manual_seed(0)
     convolution = nn.Conv2d(5 * 4, 3, 3, padding=1).double()
-    commuted = CommutedConv(convolution, 5, plain_first=plain_first)
+    per_level = ConvPerLevel(convolution, 5, plain_first=plain_first)
     expected = across_levels(convolution, maps(4), size)
-    found = across_levels(commuted, maps(4), size)
+    found = across_levels(per_level, maps(4), size)
     assert found.shape == (2, 3, *size)
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
 
@@ -46,8 +46,8 @@ def test_the_folded_head_agrees_and_leaves_large_layers_alone(small_config: Make
         towers = head.towers(levels)
         before = head.semantics(towers.classes), head.levels(towers.box)
         head.fold()
-        assert isinstance(head.cls_logits, CommutedConv) == commutes
-        assert isinstance(head.levelness, CommutedConv)
+        assert isinstance(head.cls_logits, ConvPerLevel) == commutes
+        assert isinstance(head.levelness, ConvPerLevel)
         with torch.no_grad():
             after = head.semantics(towers.classes), head.levels(towers.box)
         torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-5)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from pansight.models.dense_detection import DenseOutputs
 from pansight.models.dense_detection.candidates import Queries
 from pansight.models.dense_detection.dense_boxes import dense_boxes, pair_giou, pair_iou
-from pansight.models.dense_detection.losses import Truth, truth_of
+from pansight.models.dense_detection.losses import DenseTruth, truth_of
 from pansight.models.dense_detection.mask_loss import mask_loss
 
 Make = Callable[..., Any]
@@ -31,7 +31,7 @@ def giou(a: Box, b: Box) -> float:
     return (inner + 1) / (union + 1) - (hull - union) / hull
 
 
-def scene(rectangles: Make, outputs: DenseOutputs, channels: Tensor, config: Any) -> Truth:
+def scene(rectangles: Make, outputs: DenseOutputs, channels: Tensor, config: Any) -> DenseTruth:
     targets = [
         rectangles(64, 96, (1, (0, 0, 96, 20)), (0, (10, 5, 60, 50)), (2, (30, 30, 52, 60))),
         rectangles(64, 96, (2, (20, 20, 32, 33)), (0, (50, 0, 70, 40)), crowd=(1,), size=(60, 80)),
@@ -39,7 +39,7 @@ def scene(rectangles: Make, outputs: DenseOutputs, channels: Tensor, config: Any
     return truth_of(targets, outputs, channels, config)
 
 
-def some_queries(truth: Truth, seed: int = 0) -> Queries:
+def some_queries(truth: DenseTruth, seed: int = 0) -> Queries:
     """Boxes near things, at cells that belong to things, to nothing, and to what is ignored."""
     torch.manual_seed(seed)
     owners = [t.owners for t in truth.levels]

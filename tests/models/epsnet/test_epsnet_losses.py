@@ -14,7 +14,7 @@ from pansight.models.epsnet import EPSNet, EPSNetConfig
 from pansight.models.epsnet.anchors import corners
 from pansight.models.epsnet.losses import epsnet_losses, hard_negatives
 from pansight.models.epsnet.outputs import EPSNetOutputs
-from pansight.models.epsnet.targets import Matching, Truth, match, truth_of
+from pansight.models.epsnet.targets import EPSNetTruth, Matching, match, truth_of
 from pansight.nn.boxes import boxes_of
 from pansight.nn.nms import pairwise_iou
 
@@ -23,7 +23,7 @@ Make = Callable[..., Any]
 CONFIG = EPSNetConfig()
 
 
-def truth_with(boxes: Tensor, crowds: Tensor | None = None, size: int = 32) -> Truth:
+def truth_with(boxes: Tensor, crowds: Tensor | None = None, size: int = 32) -> EPSNetTruth:
     """Rectangles as they are in the boxes, of channel 0, 1, 0, 1 ..."""
     lines = (torch.arange(size) + 0.5) / size
     masks = torch.stack(
@@ -35,10 +35,10 @@ def truth_with(boxes: Tensor, crowds: Tensor | None = None, size: int = 32) -> T
     )[: len(boxes)]
     crowds = torch.zeros(0, 4) if crowds is None else crowds
     labels = torch.arange(len(boxes)) % 2
-    return Truth(boxes, labels, masks, crowds, torch.full((size, size), 1))
+    return EPSNetTruth(boxes, labels, masks, crowds, torch.full((size, size), 1))
 
 
-def literal_match(truth: Truth, anchors: Tensor) -> tuple[list[int], list[int]]:
+def literal_match(truth: EPSNetTruth, anchors: Tensor) -> tuple[list[int], list[int]]:
     boxes = corners(anchors)
     overlaps = pairwise_iou(truth.boxes[None], boxes[None])[0].tolist()
     labels, objects = [], []
@@ -115,7 +115,7 @@ def test_hard_negatives_are_the_texts(seed: int, positives: int, neutrals: int) 
 
 def one_object(
     coefficient: float, mask: Tensor, box: Tensor, anchors: int = 1
-) -> tuple[EPSNetOutputs, Truth]:
+) -> tuple[EPSNetOutputs, EPSNetTruth]:
     """One prototype of ones; so a mask is one number all over its box. Anchors fit the object."""
     size = box[2:] - box[:2]
     place = torch.cat((box[:2] + size / 2, size))
@@ -127,7 +127,9 @@ def one_object(
         torch.zeros(1, 4, 16, 16),
         place.expand(anchors, 4),
     )
-    truth = Truth(box[None], torch.tensor([0]), mask[None], torch.zeros(0, 4), torch.zeros_like(mask).long())
+    truth = EPSNetTruth(
+        box[None], torch.tensor([0]), mask[None], torch.zeros(0, 4), torch.zeros_like(mask).long()
+    )
     return outputs, truth
 
 

@@ -237,6 +237,16 @@ def test_just_half_of_a_mask_may_be_taken(crafted: Make, squashing: EPSNet) -> N
     assert len(ids_by_category(squashing, outputs, max_occlusion=0.7)[0]) == 2
 
 
+@pytest.mark.parametrize("form", ["pruned", "fixed"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 5), (7, 1)])
+def test_both_answers_are_apart_where_tiles_have_one_pixel(form: Form, size: tuple[int, int]) -> None:
+    """'other' wins, but not with its handicap; a tensor of one column is contiguous as it is."""
+    logits = torch.tensor([[2.0, 1.5, -1.0]])[:, :, None, None].expand(-1, -1, *size).contiguous()
+    first, second = label(logits, Sizes(size, [size], [size]), 1.0, form)
+    assert (first == 0).all() and (second == 1).all()
+    assert first.data_ptr() != second.data_ptr()
+
+
 def test_stuff_needs_its_area_of_the_output(crafted: Make, squashing: EPSNet) -> None:
     maps = semantics(UNLABELLED=1.0)
     maps[LAWN_CHANNEL, :4, :4] = 9.0

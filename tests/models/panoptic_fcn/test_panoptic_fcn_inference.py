@@ -16,7 +16,7 @@ from pansight.merging import Form, PriorityRule
 from pansight.merging.sizes import Sizes
 from pansight.models.panoptic_fcn import PanopticFCN, PanopticFCNConfig, PanopticFCNMergeSettings
 from pansight.models.panoptic_fcn.fusion import first_alike, fuse_things
-from pansight.models.panoptic_fcn.merge import Instances, merge_panoptic_fcn
+from pansight.models.panoptic_fcn.merge import SoftInstances, merge_panoptic_fcn
 from pansight.models.panoptic_fcn.outputs import STRIDES, PanopticFCNOutputs
 from pansight.models.panoptic_fcn.positions import (
     Peaks,
@@ -241,9 +241,9 @@ def test_nothing_at_all(blank_outputs: Make, small_fcn: Make, things_as_stuff: b
     assert [len(found.scores) for found in model.instances(outputs, sizes)] == [0, 0]
 
 
-def instances_of(masks: Tensor, scores: list[float]) -> Instances:
+def instances_of(masks: Tensor, scores: list[float]) -> SoftInstances:
     count = len(masks)
-    return Instances(
+    return SoftInstances(
         masks[None].float(),
         torch.zeros(1, count, dtype=torch.int64),
         torch.tensor([scores]),

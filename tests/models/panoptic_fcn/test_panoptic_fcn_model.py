@@ -13,8 +13,8 @@ from pansight.categories import Categories
 from pansight.merging.sizes import Sizes
 from pansight.models.base import Target
 from pansight.models.panoptic_fcn import PanopticFCN
+from pansight.models.panoptic_fcn.kernel_readers import PatchReader, PlainReader
 from pansight.models.panoptic_fcn.oracle import true_target
-from pansight.models.panoptic_fcn.readings import PatchReading, PlainReading
 from pansight.panoptic import PanopticMap
 from pansight.runtime.engines import TorchEngine
 from pansight.runtime.segmenter import Segmenter
@@ -86,8 +86,8 @@ def test_optimized_reads_the_same_kernels(small_fcn: Make) -> None:
         for name in ("thing_generator", "stuff_generator"):
             before, after = getattr(model, name), getattr(folded, name)
             for kind, argument in (("at", cells), ("over", regions)):
-                plain = before(getattr(PlainReading(), kind)(whole, argument))
-                read = after(getattr(PatchReading(), kind)(trunk, argument))
+                plain = before(getattr(PlainReader(), kind)(whole, argument))
+                read = after(getattr(PatchReader(), kind)(trunk, argument))
                 torch.testing.assert_close(read, plain, rtol=1e-4, atol=1e-5)
     assert "out_inst.weight" in "".join(model.state_dict()) and model.kernel_head.coordinates
 

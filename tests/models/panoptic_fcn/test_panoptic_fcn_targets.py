@@ -13,7 +13,7 @@ from pansight.models.base import Target
 from pansight.models.panoptic_fcn import PanopticFCN
 from pansight.models.panoptic_fcn.losses import panoptic_fcn_losses, positions
 from pansight.models.panoptic_fcn.outputs import PanopticFCNOutputs
-from pansight.models.panoptic_fcn.targets import Truth, _radii, encode, quartered, truth_of
+from pansight.models.panoptic_fcn.targets import PanopticFCNTruth, _radii, encode, quartered, truth_of
 from pansight.nn.boxes import boxes_of
 
 Make = Callable[..., Any]
@@ -101,7 +101,7 @@ def test_level_limits_belong_to_both_levels(small_config: Make, rectangles: Make
 
 def test_centres_that_lie_one_too_far(small_config: Make) -> None:
     """Beyond the last cell: what is left of the Gaussian is drawn, and nothing fails."""
-    truth = Truth(
+    truth = PanopticFCNTruth(
         torch.tensor([[90.0, 60.0, 102.0, 68.0]]),
         torch.tensor([1]),
         torch.ones(1, 64, 96, dtype=torch.bool),
@@ -133,7 +133,7 @@ def test_quarter_maps_are_those_of_interpolation(size: tuple[int, int]) -> None:
     torch.manual_seed(0)
     semantics = torch.randint(-1, 3, size)
     masks = torch.rand(4, *size) > 0.5
-    truth = Truth(boxes_of(masks), torch.zeros(4, dtype=torch.int64), masks, semantics)
+    truth = PanopticFCNTruth(boxes_of(masks), torch.zeros(4, dtype=torch.int64), masks, semantics)
     mine, labels = quartered(truth, (16, 24), 3)
     theirs = torch.stack([literal.quarter(mask, (16, 24)) for mask in masks])
     torch.testing.assert_close(mine, theirs, rtol=0, atol=3e-7)

@@ -1,4 +1,4 @@
-"""Augmentation: picture and segment ids changed together, reproducible sample by sample."""
+"""Augmentation: image and segment ids changed together, reproducible sample by sample."""
 
 from pansight.data.transforms.appearance import Blur, Compression, Erasing, Gray
 from pansight.data.transforms.color import ColorJitter

@@ -1,4 +1,4 @@
-"""Flips, resizes, crops and pads that keep picture and ids in step."""
+"""Flips, resizes, crops and pads that keep image and ids in step."""
 
 from dataclasses import dataclass
 
@@ -39,9 +39,9 @@ class ScaleJitter:
 
 @dataclass(frozen=True)
 class FixedCrop:
-    """A window of exactly `size` (height, width), padded with `value` and id 0 where the picture is smaller.
+    """A window of exactly `size` (height, width), padded with `value` and id 0 where the image is smaller.
 
-    One number places the window on both axes, as in detectron2: windows lie along the picture's diagonal.
+    One number places the window on both axes, as in detectron2: windows lie along the image's diagonal.
     """
 
     size: tuple[int, int]
@@ -84,7 +84,7 @@ class Rescale:
 class Squash:
     """Resize to `size` (height, width) times s ~ U(minimum, maximum), whatever the aspect was.
 
-    Pictures are not antialiased, as those that EPSNet is given are not. With `minimum` = `maximum` one size
+    Images are not antialiased, as those that EPSNet is given are not. With `minimum` = `maximum` one size
     serves the whole run.
     """
 
@@ -100,7 +100,7 @@ class Squash:
 
 @dataclass(frozen=True)
 class RandomCrop:
-    """A window of `size` (height, width) anywhere in the picture, smaller where the picture is."""
+    """A window of `size` (height, width) anywhere in the image, smaller where the image is."""
 
     size: tuple[int, int]
 

@@ -14,7 +14,7 @@ NO_OBJECTS: Int32[np.ndarray, "k"] = np.zeros(0, dtype=np.int32)
 
 
 class Labelled(NamedTuple):
-    """A picture (RGB, 0..255) and, at each of its pixels, the id of a segment (0: none)."""
+    """An image (RGB, 0..255) and, at each of its pixels, the id of a segment (0: none)."""
 
     image: UInt8[np.ndarray, "h w 3"]
     ids: Int32[np.ndarray, "h w"]
@@ -29,7 +29,7 @@ class Labelled(NamedTuple):
 
 @runtime_checkable
 class Transform(Protocol):
-    """Something done to a picture and its ids together; all chance comes from the generator."""
+    """Something done to an image and its ids together; all chance comes from the generator."""
 
     def __call__(self, labelled: Labelled, generator: np.random.Generator) -> Labelled: ...
 
@@ -57,7 +57,7 @@ def generator_for(numbers: Iterable[int]) -> np.random.Generator:
 def resize(labelled: Labelled, height: int, width: int, *, antialias: bool = True) -> Labelled:
     """Picture by antialiased bilinear filter, ids by nearest neighbour (both Pillow's), to height x width.
 
-    Without `antialias` a pixel of the picture mixes the four nearest ones, in float32, and is rounded once.
+    Without `antialias` a pixel of the image mixes the four nearest ones, in float32, and is rounded once.
     """
     if labelled.size == (height, width):
         return labelled
@@ -83,7 +83,7 @@ def crop(labelled: Labelled, top: int, left: int, height: int, width: int) -> La
 
 
 def pad(labelled: Labelled, height: int, width: int, value: int) -> Labelled:
-    """Fill up to height x width at the bottom and the right: the picture with `value`, the ids with 0."""
+    """Fill up to height x width at the bottom and the right: the image with `value`, the ids with 0."""
     old_height, old_width = labelled.size
     if old_height >= height and old_width >= width:
         return labelled

@@ -66,7 +66,7 @@ def squash_and_crop(
 
     `minimum` = `maximum` = 1 without `flip` is the paper's "without data augmentation"; whether that leaves
     colours alone as well the paper does not say. The released code draws s once a run, the paper once a
-    picture, as here; equal bounds give the former. It turns hues by at most 18 degrees, half of what
+    image, as here; equal bounds give the former. It turns hues by at most 18 degrees, half of what
     detectron2 makes of the same number.
 
     Two departures from the released code: colours are cut to 0..255 and rounded down to whole levels after

@@ -11,9 +11,9 @@ from pansight.panoptic.regions import measure_regions
 
 @dataclass(frozen=True)
 class WindowWithObject:
-    """A window of `size` (height, width), smaller where the picture is, with a pixel of an object in it.
+    """A window of `size` (height, width), smaller where the image is, with a pixel of an object in it.
 
-    Uniform over all windows that hold one; over all windows where the picture has no object. (Real-Time
+    Uniform over all windows that hold one; over all windows where the image has no object. (Real-Time
     Panoptic Segmentation from Dense Detections, released transforms: drawn anew until an instance survives.)
     """
 
@@ -35,10 +35,10 @@ class WindowWithObject:
 
 @dataclass(frozen=True)
 class WindowAroundObject:
-    """A window of `size` (height, width), smaller where the picture is, with an object's box centre in it.
+    """A window of `size` (height, width), smaller where the image is, with an object's box centre in it.
 
     The object is drawn first, then the window among those around its centre, as detectron2's
-    `RandomCropWithInstance` does; anywhere where the picture has no object.
+    `RandomCropWithInstance` does; anywhere where the image has no object.
     """
 
     size: tuple[int, int]
@@ -59,11 +59,11 @@ class WindowAroundObject:
 
 @dataclass(frozen=True)
 class WindowWithCenter:
-    """A window of `size` (height, width), smaller where the picture is, with an object's box centre inside.
+    """A window of `size` (height, width), smaller where the image is, with an object's box centre inside.
 
-    Uniform over all windows that hold one strictly inside; over all windows where the picture has no object.
+    Uniform over all windows that hold one strictly inside; over all windows where the image has no object.
     Objects whose centre is cut off are no longer single objects to find: they leave `objects`. (SSD's rule
-    in EPSNet's released augmentation, whose search among windows never ends on some pictures.)
+    in EPSNet's released augmentation, whose search among windows never ends on some images.)
     """
 
     size: tuple[int, int]

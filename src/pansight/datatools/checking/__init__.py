@@ -1,4 +1,4 @@
-"""The doctor: what is wrong with a panoptic data set, file by file, and what can be mended."""
+"""The doctor: what is wrong with a panoptic data set, file by file, and what can be fixed."""
 
 from pansight.datatools.checking.doctor import check_files
 from pansight.datatools.checking.findings import Finding, Report, SelfScore

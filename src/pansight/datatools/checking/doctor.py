@@ -1,4 +1,4 @@
-"""The doctor of panoptic data: looks at every file of its sets, and mends what is safe to mend.
+"""The doctor of panoptic data: looks at every file of its sets, and fixes what is safe to fix.
 
 It reads the files themselves, not through a reader: a reader must refuse broken data, this must name it.
 """
@@ -26,7 +26,7 @@ from pansight.datatools.checking.limits import drops_too_much, joins_too_much, k
 from pansight.datatools.checking.locate import PanopticFiles, find_labels, find_pictures
 from pansight.datatools.checking.numbers import whole
 from pansight.datatools.checking.orphans import find_orphans
-from pansight.datatools.checking.output import mended_places
+from pansight.datatools.checking.output import fixed_places
 from pansight.datatools.checking.scoring import OwnScore, scoring_categories
 from pansight.datatools.checking.tables import check_table, doubted_flags, read_classes
 from pansight.datatools.checking.tally import Tally, compare_splits, why_nothing_counts
@@ -48,22 +48,22 @@ def check_files(
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
-    """Check panoptic sets (several: the splits of one data set), and mend them if told where to.
+    """Check panoptic sets (several: the splits of one data set), and fix them if told where to.
 
     `categories`: for a JSON that has none. `pictures`: whether the pictures are looked at, too; they are
-    decoded whole. `fix`: the folder to write mended copies of the JSON and the id pictures to; `in_place`:
+    decoded whole. `fix`: the folder to write fixed copies of the JSON and the id pictures to; `in_place`:
     write them over the originals. A set of which fixing would drop or make void too much is left as it is,
     and segments are not joined where that would join too many, or the table is doubted (`limits`), unless
     `force` says so. `progress` is called with (images done, images in all). In memory are the
     JSON files, what was found, and 16 bytes a picture.
 
-    Raises InputError when the mended files cannot be written; nothing is then.
+    Raises InputError when the fixed files cannot be written; nothing is then.
     """
     report = Report(str(location or (sets[0].json if sets else "")))
     opened = [_open(files, categories, pictures, force, report) for files in sets]
     subjects = [(files, subject) for files, subject in zip(sets, opened, strict=True) if subject is not None]
     homes = [(files.json, subject.labels_at) for files, subject in subjects]
-    with mended_places(homes, fix, in_place) as places:
+    with fixed_places(homes, fix, in_place) as places:
         for number, (_, subject) in enumerate(subjects):
             subject.places = places[number] if places is not None else None
         tallies = _examine_all(subjects, report, workers, force, progress)
@@ -224,7 +224,7 @@ def _gather(found: Examined, tally: Tally, whole_set: Examined) -> None:
             notes.add(kinds.PICTURE_REPEATED, f"shows the same as {twin}")
             whole_set.findings += notes.findings()
     whole_set.score.merge(found.score)
-    whole_set.mended_score.merge(found.mended_score)
+    whole_set.fixed_score.merge(found.fixed_score)
     whole_set.segments |= found.segments
     whole_set.sizes |= found.sizes
 
@@ -232,14 +232,14 @@ def _gather(found: Examined, tally: Tally, whole_set: Examined) -> None:
 def _conclude(
     subject: PanopticSet, tally: Tally, whole_set: Examined, held: bool, apart: bool, report: Report
 ) -> None:
-    """What only the whole set shows, its score, and its mended JSON."""
+    """What only the whole set shows, its score, and its fixed JSON."""
     notes = Notes(tally.file)
     tally.check(notes)
     check_used_ids(subject.classes, tally.segments, notes)
     check_street_ids(subject.classes, tally.labels, notes)
     check_places(subject.classes, tally.heights(), notes)
     note_losses(whole_set.losses, notes, held=held, apart=apart)
-    after = whole_set.score if held else whole_set.mended_score
+    after = whole_set.score if held else whole_set.fixed_score
     score = SelfScore(
         tally.file,
         whole_set.score.pq(),
@@ -252,9 +252,9 @@ def _conclude(
     if not score.perfect and (score.pq is not None or score.refused):
         quality = "nothing to score" if score.pq is None else f"PQ {100 * score.pq:.2f}"
         refused = f", {score.refused} images refused" if score.refused else ""
-        notes.add(kinds.SELF_SCORE, f"{quality}{refused}", fixable=score.perfect_mended)
+        notes.add(kinds.SELF_SCORE, f"{quality}{refused}", fixable=score.perfect_once_fixed)
     crowds_alone = bool(tally.segments) and tally.crowds.total() == tally.segments.total()
-    if subject.document.annotations and (score.mended_pq is None or crowds_alone):
+    if subject.document.annotations and (score.fixed_pq is None or crowds_alone):
         notes.add(kinds.NOTHING_COUNTS, why_nothing_counts(tally))
     report.add(notes.findings())
     if subject.places is not None and not held:

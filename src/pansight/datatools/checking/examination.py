@@ -1,4 +1,4 @@
-"""The examination of single images: everything that their own files say, and what mending makes of them."""
+"""The examination of single images: everything that their own files say, and what fixing makes of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,8 +14,8 @@ from pansight.datatools.checking import kinds
 from pansight.datatools.checking.confusion import label_of
 from pansight.datatools.checking.document import Document, Labelled
 from pansight.datatools.checking.findings import Finding, Notes
+from pansight.datatools.checking.fixing import Losses, count_losses, fix_annotation
 from pansight.datatools.checking.id_pictures import read_id_picture
-from pansight.datatools.checking.mending import Losses, count_losses, mend_annotation
 from pansight.datatools.checking.output import Places
 from pansight.datatools.checking.photos import check_photo
 from pansight.datatools.checking.scoring import OwnScore
@@ -29,9 +29,9 @@ from pansight.panoptic.regions import Regions, measure_regions
 class PanopticSet:
     """One set under examination: its JSON, its folders, and what its categories mean.
 
-    `shared` are id pictures that several annotations name: what mends one annotation would spoil the other.
+    `shared` are id pictures that several annotations name: what fixes one annotation would spoil the other.
     `pictures` is None when the pictures are not to be looked at, or were not found; `places` when nothing
-    is to be mended.
+    is to be fixed.
     """
 
     document: Document
@@ -53,10 +53,10 @@ class Photo(NamedTuple):
 
 @dataclass
 class Examined:
-    """What a run of images showed; `segments` and `sizes` are what the mended JSON says anew, by position."""
+    """What a run of images showed; `segments` and `sizes` are what the fixed JSON says anew, by position."""
 
     score: OwnScore
-    mended_score: OwnScore
+    fixed_score: OwnScore
     findings: list[Finding] = field(default_factory=list)
     seen: list[list[Seen]] = field(default_factory=list)
     photos: list[Photo] = field(default_factory=list)
@@ -72,7 +72,7 @@ class Examined:
 
 
 def examine(subject: PanopticSet, annotations: Sequence[Labelled]) -> Examined:
-    """Look at some images of a set, and mend them if the set has places for that."""
+    """Look at some images of a set, and fix them if the set has places for that."""
     result = Examined(OwnScore(subject.categories), OwnScore(subject.categories))
     for annotation in annotations:
         _examine_one(subject, annotation, result)
@@ -102,19 +102,19 @@ def _examine_one(subject: PanopticSet, annotation: Labelled, result: Examined) -
     if annotation.file_name in subject.shared:
         findings = [finding._replace(fixable=False) for finding in findings]
     result.findings += findings
-    mendable = ids is not None and any(finding.fixable for finding in findings)
-    if not mendable or ids is None:
-        result.mended_score.add(ids, annotation.segments)
+    fixable = ids is not None and any(finding.fixable for finding in findings)
+    if not fixable or ids is None:
+        result.fixed_score.add(ids, annotation.segments)
         result.losses += Losses(segments=len(rows), pixels=0 if ids is None else int(np.count_nonzero(ids)))
         if subject.places is not None and source is not None:
             subject.places.copy_labels(annotation.file_name, source)
         return
-    mended, fresh = mend_annotation(rows, ids, subject.classes)
-    result.losses += count_losses(rows, ids, mended, fresh, subject.classes)
-    result.mended_score.add(fresh, mended)
+    fixed, fresh = fix_annotation(rows, ids, subject.classes)
+    result.losses += count_losses(rows, ids, fixed, fresh, subject.classes)
+    result.fixed_score.add(fresh, fixed)
     if subject.places is None:
         return
-    result.segments[annotation.position] = mended
+    result.segments[annotation.position] = fixed
     if fresh is not ids or (picture is not None and picture.rewrite):
         subject.places.write_labels(annotation.file_name, fresh)
         result.rewritten += 1

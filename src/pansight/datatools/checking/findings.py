@@ -12,7 +12,7 @@ from pansight.datatools.checking.kinds import KINDS, Kind, Severity
 class Finding(NamedTuple):
     """One kind of problem in one file: what is wrong there, in one line, and in how many cases.
 
-    `fixable`: it can be mended safely; after a run that fixes, it was.
+    `fixable`: it can be fixed safely; after a run that fixes, it was.
     """
 
     kind: Kind
@@ -55,15 +55,15 @@ class SelfScore(NamedTuple):
     """The truth of one set scored against itself by the rules of the reference evaluator.
 
     `pq`, a fraction of 1, is None where nothing counts; `images` were scored, `refused` could not be.
-    `mended_pq` and `mended_refused` are the same for the set with what can be mended safely mended.
+    `fixed_pq` and `fixed_refused` are the same for the set with what can be fixed safely fixed.
     """
 
     file: str
     pq: float | None
     images: int
     refused: int
-    mended_pq: float | None = None
-    mended_refused: int = 0
+    fixed_pq: float | None = None
+    fixed_refused: int = 0
 
     @property
     def perfect(self) -> bool:
@@ -71,9 +71,9 @@ class SelfScore(NamedTuple):
         return self.refused == 0 and self.pq == 1.0
 
     @property
-    def perfect_mended(self) -> bool:
-        """The same of the mended set."""
-        return self.mended_refused == 0 and self.mended_pq == 1.0
+    def perfect_once_fixed(self) -> bool:
+        """The same of the fixed set."""
+        return self.fixed_refused == 0 and self.fixed_pq == 1.0
 
 
 @dataclass
@@ -81,7 +81,7 @@ class Report:
     """What the doctor found at `location`, and did.
 
     `images` and `segments`: how many were annotated; `scores`: one for each set. `fixed`: the folder that
-    the mended files were written to, `rewritten` how many id pictures of them differ from the old ones.
+    the fixed files were written to, `rewritten` how many id pictures of them differ from the old ones.
     """
 
     location: str
@@ -121,7 +121,7 @@ class Report:
         return files
 
     def remaining(self) -> list[Finding]:
-        """The problems that are still there: all of them, less what was mended if something was fixed."""
+        """The problems that are still there: all of them, less what was fixed if something was fixed."""
         return [finding for finding in self.findings if not (self.fixed and finding.fixable)]
 
     def worst(self) -> Severity | None:
@@ -146,7 +146,7 @@ class Report:
                     "severity": kind.severity.value,
                     "title": kind.title,
                     "remedy": kind.remedy,
-                    "mending": kind.mending or None,
+                    "fix": kind.fix or None,
                 }
                 for kind in self.counts()
             },

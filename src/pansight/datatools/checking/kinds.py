@@ -8,7 +8,7 @@ class Severity(Enum):
     """How bad a problem is.
 
     ERROR: training or evaluation fails, or answers wrongly. WARNING: everything runs, but what it learns or
-    says is probably not what was meant. NOTE: worth knowing, nothing to mend.
+    says is probably not what was meant. NOTE: worth knowing, nothing to fix.
     """
 
     ERROR = "error"
@@ -20,7 +20,7 @@ class Severity(Enum):
 class Kind:
     """One kind of problem.
 
-    `code` names it in files and tests, `title` in tables. `remedy` says what to do by hand; `mending`, where
+    `code` names it in files and tests, `title` in tables. `remedy` says what to do by hand; `fix`, where
     it is not empty, what fixing does in the cases that are safe.
     """
 
@@ -28,15 +28,15 @@ class Kind:
     severity: Severity
     title: str
     remedy: str
-    mending: str = ""
+    fix: str = ""
 
 
 KINDS: dict[str, Kind] = {}
 """All kinds by code, in the order of reports."""
 
 
-def _kind(code: str, severity: Severity, title: str, remedy: str, mending: str = "") -> Kind:
-    KINDS[code] = kind = Kind(code, severity, title, remedy, mending)
+def _kind(code: str, severity: Severity, title: str, remedy: str, fix: str = "") -> Kind:
+    KINDS[code] = kind = Kind(code, severity, title, remedy, fix)
     return kind
 
 
@@ -252,7 +252,7 @@ PICTURE_UNLABELLED = _kind(
 PICTURES_UNSEEN = _kind("pictures-unseen", _NOTE, "folder of the pictures not found", "name it with --images")
 
 # Everything together
-SAMPLE_BROKEN = _kind("sample-broken", _ERROR, "sample that cannot be read", "mend or replace its files")
+SAMPLE_BROKEN = _kind("sample-broken", _ERROR, "sample that cannot be read", "fix or replace its files")
 NOTHING_COUNTS = _kind(
     "nothing-counts",
     _ERROR,
@@ -269,8 +269,8 @@ SELF_SCORE = _kind(
     "self-score",
     _ERROR,
     "truth that does not score 100 against itself",
-    "mend what is listed above",
-    "scored again after the mending",
+    "fix what is listed above",
+    "scored again after the fix",
 )
 
 # Videos

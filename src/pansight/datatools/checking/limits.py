@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from pansight.datatools.checking import kinds
 from pansight.datatools.checking.findings import Notes
-from pansight.datatools.checking.mending import Losses
+from pansight.datatools.checking.fixing import Losses
 from pansight.datatools.checking.tables import Classes
 
 MOST_LOST = 0.02

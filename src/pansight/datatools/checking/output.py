@@ -1,4 +1,4 @@
-"""The mended files: gathered aside while the doctor works, and put in their places all at once."""
+"""The fixed files: gathered aside while the doctor works, and put in their places all at once."""
 
 import json
 import secrets
@@ -22,9 +22,9 @@ from pansight.panoptic.ids import ids_to_rgb
 
 @dataclass(frozen=True)
 class Places:
-    """Where the mended files of one set go: the JSON, the folder of its id pictures, and where they wait.
+    """Where the fixed files of one set go: the JSON, the folder of its id pictures, and where they wait.
 
-    `copies` says that id pictures which need no mending are copied, too: not when they stay where they are.
+    `copies` says that id pictures which need no fixing are copied, too: not when they stay where they are.
     """
 
     json: Path
@@ -104,17 +104,17 @@ class Places:
     def _waiting_place(self, name: str, part: str = "labels") -> Path:
         relative = PurePath(name)
         if relative.is_absolute() or ".." in relative.parts:
-            raise DataError(f"{name}: an id picture outside its folder cannot be mended; name it without ..")
+            raise DataError(f"{name}: an id picture outside its folder cannot be fixed; name it without ..")
         path = self.waiting / part / relative
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
 
 @contextmanager
-def mended_places(
+def fixed_places(
     sets: Sequence[tuple[Path, Path]], output: Path | None, in_place: bool
 ) -> Iterator[list[Places] | None]:
-    """Places for the mended files of the sets (JSON, folder of id pictures); None if none is to be mended.
+    """Places for the fixed files of the sets (JSON, folder of id pictures); None if none is to be fixed.
 
     Everything settles when the work ends well. When it does not, nothing has changed. Raises InputError when
     `output` holds such files already, or is where the originals are.
@@ -125,10 +125,10 @@ def mended_places(
     bases = [json_file.parent if output is None else output for json_file, _ in sets]
     for json_file, labels in sets:
         if in_place and not labels.is_dir():
-            raise InputError(f"{labels}: only a folder can be mended in place; unpack it, or use --fix")
+            raise InputError(f"{labels}: only a folder can be fixed in place; unpack it, or use --fix")
         if output is not None and (output / json_file.name).exists():
             raise InputError(f"{output / json_file.name} is there already; choose another folder to fix into")
-    token = f".mending-{secrets.token_hex(6)}"
+    token = f".fixing-{secrets.token_hex(6)}"
     made = [base for base in dict.fromkeys(bases) if not base.exists()]
     places = [
         Places(

@@ -13,10 +13,10 @@ from pansight.datatools.preparing.writing import (
     Outcome,
     is_hopeless,
     keep_sources,
-    make_folder,
     take_truth,
 )
 from pansight.errors import InputError
+from pansight.files import make_folder
 from pansight.formats.annotation.door import (
     CLASSES_FILE,
     AnnotationReader,
@@ -122,6 +122,7 @@ class ToolExport(Conversion):
         names, ids = tuple(source.names), tuple(source.image_ids)
         stems = (str(PurePosixPath(name).with_suffix("")) for name in png_names(names))
         pictures = tuple(Picture(*row) for row in zip(ids, names, stems, strict=True))
+        writer.plan(pictures)
         super().__init__(_Task(source, writer, pictures), len(names), workers)
         self._writer = writer
         make_folder(writer.folder)

@@ -20,12 +20,12 @@ from pansight.datatools.preparing.writing import (
     Outcome,
     is_hopeless,
     keep_sources,
-    make_folder,
     take_truth,
     write_json,
     write_png,
 )
 from pansight.errors import CategoryError, InputError
+from pansight.files import make_folder
 from pansight.formats.annotation.coco_instances import instance_rows
 from pansight.formats.annotation.losses import NO_STUFF, Lost
 from pansight.panoptic import PanopticMap, Segment

@@ -17,7 +17,7 @@ from pansight.datatools.preparing.lost_objects import Census, CountedSource, Cou
 from pansight.datatools.preparing.plan import Plan, TruthSource
 from pansight.datatools.preparing.workers import run_over
 from pansight.errors import DataError, InputError, PansightError
-from pansight.files import atomic_write
+from pansight.files import atomic_write, make_folder
 from pansight.formats.coco_files import read_ids
 from pansight.panoptic import PanopticMap
 from pansight.version import __version__
@@ -187,15 +187,6 @@ def keep_sources(source: TruthSource, *targets: Path) -> None:
     for target in targets:
         if target.resolve() in read:
             raise InputError(f"{target} would be overwritten while it is read; choose another folder")
-
-
-def make_folder(folder: Path) -> None:
-    """Make the folder and those above it. Raises InputError when that cannot be done."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"cannot make the folder {folder}: {reason}; choose another") from error
 
 
 def is_hopeless(error: InputError) -> bool:

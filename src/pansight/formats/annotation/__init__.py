@@ -5,19 +5,23 @@ from pathlib import Path
 from pansight.errors import InputError
 from pansight.formats.annotation.bdd100k import Bdd100kReader, Bdd100kWriter, is_bdd100k
 from pansight.formats.annotation.cvat import CvatReader, CvatWriter, is_cvat
+from pansight.formats.annotation.darwin import DarwinReader, DarwinWriter, is_darwin
 from pansight.formats.annotation.datumaro import DatumaroReader, DatumaroWriter, is_datumaro
 from pansight.formats.annotation.door import AnnotationFormat, AnnotationReader, AnnotationWriter, Picture
 from pansight.formats.annotation.fiftyone import FiftyOneReader, FiftyOneWriter, is_fiftyone
 from pansight.formats.annotation.huggingface import HuggingFaceReader, HuggingFaceWriter, is_huggingface
+from pansight.formats.annotation.huggingface_datasets import SavedReader, is_saved
 from pansight.formats.annotation.label_studio import LabelStudioReader, LabelStudioWriter, is_label_studio
 from pansight.formats.annotation.labelme import LabelmeReader, LabelmeWriter, is_labelme
 from pansight.formats.annotation.segments_ai import SegmentsAiReader, SegmentsAiWriter, is_segments_ai
 from pansight.formats.annotation.supervisely import SuperviselyReader, SuperviselyWriter, is_supervisely
+from pansight.formats.annotation.video import VIDEO_WRITERS
 from pansight.formats.annotation.voc import CvatMaskWriter, VocReader, VocWriter, is_cvat_mask, is_voc
 from pansight.formats.annotation.yolo import YoloReader, YoloWriter, is_yolo
 
 __all__ = [
     "FORMATS",
+    "VIDEO_WRITERS",
     "AnnotationFormat",
     "AnnotationReader",
     "AnnotationWriter",
@@ -25,6 +29,12 @@ __all__ = [
     "find_format",
     "recognised_format",
 ]
+
+
+def _huggingface(path: Path, images: Path | None = None) -> AnnotationReader:
+    """The reader of a folder with metadata.jsonl, or of what the package itself saved."""
+    return SavedReader(path, images) if is_saved(path) else HuggingFaceReader(path, images)
+
 
 _LISTED = (
     AnnotationFormat("cvat", "CVAT XML 1.1 for images", is_cvat, CvatReader, CvatWriter, ("cvat-xml",)),
@@ -59,9 +69,9 @@ _LISTED = (
     AnnotationFormat("fiftyone", "FiftyOneDataset", is_fiftyone, FiftyOneReader, FiftyOneWriter, ("51",)),
     AnnotationFormat(
         "huggingface",
-        "Hugging Face datasets (ImageFolder)",
-        is_huggingface,
-        HuggingFaceReader,
+        "Hugging Face datasets: an ImageFolder, what save_to_disk wrote, Parquet",
+        lambda path: is_huggingface(path) or is_saved(path),
+        _huggingface,
         HuggingFaceWriter,
         ("hf", "hf-datasets", "datasets"),
     ),
@@ -69,7 +79,17 @@ _LISTED = (
         "yolo", "YOLO polygons", is_yolo, YoloReader, YoloWriter, ("yolo-seg", "ultralytics", "yolov8")
     ),
     AnnotationFormat("voc", "PASCAL VOC", is_voc, VocReader, VocWriter, ("pascal-voc", "pascal")),
-    AnnotationFormat("bdd100k", "BDD100K bit masks", is_bdd100k, Bdd100kReader, Bdd100kWriter, ("bdd",)),
+    AnnotationFormat(
+        "bdd100k",
+        "BDD100K bit masks",
+        is_bdd100k,
+        Bdd100kReader,
+        Bdd100kWriter,
+        ("bdd", "bdd100k-bitmask", "bdd100k-bitmasks"),
+    ),
+    AnnotationFormat(
+        "v7", "V7 Darwin JSON 2.0", is_darwin, DarwinReader, DarwinWriter, ("darwin", "v7-darwin")
+    ),
     AnnotationFormat("labelme", "labelme JSON", is_labelme, LabelmeReader, LabelmeWriter),
 )
 

@@ -94,6 +94,9 @@ class AnnotationWriter(ABC):
         """Files that are written at the end, or that stand for all others."""
         return (self.folder / CLASSES_FILE,)
 
+    def plan(self, pictures: Sequence[Picture]) -> None:  # noqa: B027  (most formats need none)
+        """Told once, before anything is written, which images there will be, in order."""
+
     @abstractmethod
     def write(self, picture: Picture, panoptic: PanopticMap) -> Written:
         """Write one image. Raises InputError when that cannot be done."""

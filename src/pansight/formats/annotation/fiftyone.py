@@ -20,7 +20,9 @@ import numpy as np
 from jaxtyping import Bool, Shaped
 from PIL import Image
 
+from pansight.categories import Categories
 from pansight.errors import DataError
+from pansight.files import require_extra
 from pansight.formats.annotation.door import (
     AnnotationReader,
     AnnotationWriter,
@@ -34,7 +36,7 @@ from pansight.formats.annotation.door import (
 )
 from pansight.formats.annotation.id_maps import objects_in
 from pansight.formats.annotation.losses import NO_AREA, Lost
-from pansight.formats.annotation.objects import AnnotatedImage, AnnotatedObject, clipped, objects_of
+from pansight.formats.annotation.objects import AnnotatedImage, AnnotatedObject, clipped, objects_of, painted
 from pansight.formats.coco_files import is_crowd_flag
 from pansight.panoptic import PanopticMap
 
@@ -239,6 +241,80 @@ def sample_fields(panoptic: PanopticMap) -> dict[str, Any]:
     values = [0 if panoptic.categories[s.category].is_thing else s.category + 1 for s in panoptic.segments]
     kind = np.uint8 if len(panoptic.categories) < 256 else np.uint16
     return {"detections": detections, "segmentation": panoptic.paint(values).astype(kind)}
+
+
+def to_sample(panoptic: PanopticMap, filepath: str, things: str = _THINGS, stuff: str = _STUFF) -> Any:
+    """A `fiftyone.Sample` of an image with its map: Detections in `things`, a Segmentation in `stuff`.
+
+        dataset.add_samples([to_sample(panoptic, "street.jpg")])
+        dataset.mask_targets = {"semantic": mask_targets(panoptic.categories)}
+
+    Raises MissingExtraError where FiftyOne is not installed (`pip install fiftyone`).
+    """
+    fo = require_extra("fiftyone", "fiftyone")
+    fields = sample_fields(panoptic)
+    sample = fo.Sample(filepath=filepath)
+    sample[things] = fo.Detections(detections=[fo.Detection(**one) for one in fields["detections"]])
+    sample[stuff] = fo.Segmentation(mask=fields["segmentation"])
+    return sample
+
+
+def mask_targets(categories: Categories) -> dict[int, str]:
+    """What the values of the segmentation mean: 1 + the index of each stuff class."""
+    return {number: item.name for number, item in enumerate(categories, 1) if not item.is_thing}
+
+
+def from_sample(
+    sample: Mapping[str, Any] | Any,
+    categories: Categories,
+    height: int,
+    width: int,
+    things: str = _THINGS,
+    stuff: str = _STUFF,
+    targets: Mapping[int, str] | None = None,
+) -> PanopticMap:
+    """The map of a `fiftyone.Sample`, things over stuff, later detections over earlier ones.
+
+    `targets`: the class of each value of the segmentation, as in `dataset.mask_targets[stuff]`; by default
+    those of `mask_targets`. Raises DataError for masks that do not fit, or labels that `categories` lacks.
+    """
+    objects: list[AnnotatedObject] = []
+    semantic = _field(sample, stuff)
+    if semantic is not None and semantic.mask is not None:
+        values = np.asarray(semantic.mask).astype(np.int32)
+        if values.shape != (height, width):
+            raise DataError(f"{stuff}: its mask is {values.shape[::-1]}, the image is {width} x {height}")
+        names = mask_targets(categories) if targets is None else targets
+        present = set(np.unique(values).tolist())
+        rows = [(value, name) for value, name in names.items() if value in present]
+        objects += objects_in(values, rows, stuff).objects
+    found = _field(sample, things)
+    for position, one in enumerate(found.detections if found is not None else ()):
+        called = f"{things}, detection {position} ({one.label})"
+        if one.mask is None:
+            raise DataError(f"{called} has no mask; boxes are no panoptic labels")
+        mask = np.asarray(one.mask) > 0
+        left, top = round(one.bounding_box[0] * width), round(one.bounding_box[1] * height)
+        crowd = is_crowd_flag(getattr(one, "iscrowd", None))
+        objects.append(
+            AnnotatedObject(
+                one.label,
+                *clipped(mask, left, top, height, width),
+                is_crowd=crowd,
+                score=one.confidence,
+                order=1.0,
+                name=called,
+            )
+        )
+    return painted(AnnotatedImage("sample", height, width, tuple(objects)), categories).panoptic
+
+
+def _field(sample: Any, name: str) -> Any:
+    """A field of a sample, None where it has no such one."""
+    try:
+        return sample[name]
+    except KeyError:
+        return None
 
 
 def _first_field(samples: Sequence[Mapping[str, Any]], kind: str) -> str | None:

@@ -260,7 +260,8 @@ def _size(file: Path, content: dict[str, Any]) -> tuple[int, int]:
     picture = file.parent / named.replace("\\", "/") if isinstance(named, str) else file.with_suffix(".jpg")
     try:
         with Image.open(picture) as opened:
-            return opened.height, opened.width
+            turned = opened.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # labelme shows the upright image
+            return (opened.width, opened.height) if turned else (opened.height, opened.width)
     except BROKEN_PICTURE as error:
         raise DataError(
             f"{file}: says no imageHeight and imageWidth, and its picture {picture.name} cannot be read; "

@@ -19,6 +19,7 @@ JOINED_CROWD = "that are crowds of a class with another crowd, and became one wi
 JOINED_PARTS = "in several parts, which were joined by lines: this format has one polygon an object"
 NO_OBJECTS = "of classes that this format does not count; they became one segment a class"
 NOT_HELD = "whose class or number this format has no place for; they were left out"
+NO_TRACK = "that are told apart by no track here: their pixels kept the class, not the object"
 
 
 class Lost(NamedTuple):

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from pansight.merging import Form, best_first, best_in_place, keep_first
+from pansight.merging import Form, top_k_in_place, top_k_kept, top_k_sorted
 from pansight.merging.numbers import Number
 from pansight.merging.sizes import Sizes
 from pansight.models.dense_detection.config import DenseDetectionConfig
@@ -20,10 +20,10 @@ LOOKS = 16
 
 
 class Queries(NamedTuple):
-    """Boxes of b pictures, one row a box, those that are `kept` first; other rows hold anything."""
+    """Boxes of b images, one row a box, those that are `kept` first; other rows hold anything."""
 
     boxes: Float[Tensor, "b k 4"]
-    """x1, y1, x2, y2 in pixels of the network's input, clipped to the picture (to 0..width - 1)"""
+    """x1, y1, x2, y2 in pixels of the network's input, clipped to the image (to 0..width - 1)"""
     scores: Float[Tensor, "b k"]
     """class probability times centerness, 0..1, falling"""
     classes: Int[Tensor, "b k"]
@@ -33,12 +33,12 @@ class Queries(NamedTuple):
     kept: Bool[Tensor, "b k"]
 
     def rows(self, index: Int[Tensor, "b m"]) -> "Queries":
-        """These rows of each picture."""
+        """These rows of each image."""
         boxes = self.boxes.gather(1, index[..., None].expand(-1, -1, 4))
         return Queries(boxes, *(column.gather(1, index) for column in self[1:]))
 
     def first(self, count: int) -> "Queries":
-        """The first rows of each picture."""
+        """The first rows of each image."""
         return Queries(*(column[:, :count] for column in self))
 
 
@@ -68,7 +68,7 @@ def find_queries(outputs: DenseOutputs, sizes: Sizes, config: DenseDetectionConf
         kept = _within(part.scores, _survivors(part, config), config.detections)
         if look == count or _complete(part, kept, config.detections):
             part = part._replace(kept=kept)
-            return part.rows(keep_first(part.kept, form))
+            return part.rows(top_k_kept(part.kept, form))
         look = min(count, 2 * look)
 
 
@@ -90,14 +90,14 @@ def best_queries(
     total = sum(min(level[0].numel(), config.candidates_per_level) for level in outputs.class_logits)
     by_class = candidates.classes.to(torch.float32).sort(dim=1, stable=True).indices
     candidates = candidates.rows(by_class)
-    ranked = candidates.rows(best_first(candidates.scores, candidates.kept, looks))
+    ranked = candidates.rows(top_k_sorted(candidates.scores, candidates.kept, looks))
     same = ranked.classes[:, :, None] == ranked.classes[:, None]
     kept, first = bounded_suppress(overlaps_more(ranked.boxes, config.nms_threshold) & same, ranked.kept)
     kept, second = bounded_suppress(overlaps_more(ranked.boxes, config.duplicate_threshold), kept)
     found = kept.sum(1, dtype=torch.int32)
     rows = config.detections if budget is None else min(budget, config.detections)
     queries = ranked._replace(kept=kept)
-    queries = queries.rows(keep_first(kept, "fixed", rows))
+    queries = queries.rows(top_k_kept(kept, "fixed", rows))
     # levels were cut at as many, too
     unseen = (passing >= looks) & (found < config.detections) if looks < total else torch.zeros_like(first)
     return queries, unseen | first | second | (found.clamp(max=config.detections) > rows)
@@ -157,7 +157,7 @@ def _candidates_of_level(
         chosen = _best(scores, passing, most)
     else:
         passing = passing & (scores >= least)
-        chosen = best_in_place(torch.where(passing, scores, -1.0), most)
+        chosen = top_k_in_place(torch.where(passing, scores, -1.0), most)
     kept = passing.gather(1, chosen)
     cell = chosen // things
     centre = torch.stack((cell % width, cell.div(width, rounding_mode="floor")), dim=2) * stride + stride // 2

@@ -73,7 +73,7 @@ class DenseDetectionConfig(BaseModel):
     duplicate_threshold: float = Field(default=0.97, ge=0, le=1)
     """IoU among all classes"""
     detections: PositiveInt = 100
-    """query boxes a picture, at most (ties may exceed it)"""
+    """query boxes per image, at most (ties may exceed it)"""
     # inference: masks (Eq. 5-7) and merge
     location_probability: Literal["giou", "iou"] = "giou"
     """`giou`: the released code's, with its smoothing; `iou`: the paper's"""

@@ -23,7 +23,7 @@ def dense_boxes(outputs: DenseOutputs) -> Float[Tensor, "b p 4"]:
     """The box that each cell is part of; gradients reach the offsets.
 
     The level is that of the largest levelness, of equal ones the finest; the background's does not count.
-    Boxes are not clipped to the picture. The model must have levelness.
+    Boxes are not clipped to the image. The model must have levelness.
     """
     assert outputs.levelness is not None
     chosen = outputs.levelness[:, 1:].argmax(1)

@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pansight.models.dense_detection.commuted import TAPS, CommutedConv
 from pansight.models.dense_detection.config import DenseDetectionConfig
+from pansight.models.dense_detection.conv_per_level import TAPS, ConvPerLevel
 from pansight.models.dense_detection.outputs import STRIDES
 
 OFFSET_LIMIT = math.log(10_000)
@@ -55,7 +55,7 @@ def first_scales(config: DenseDetectionConfig) -> tuple[float, ...]:
 
 
 class PanopticHead(nn.Module):
-    """Towers, the three maps of every level, and the two maps of the whole picture.
+    """Towers, the three maps of every level, and the two maps of the whole image.
 
     Args:
         config: of the model.
@@ -133,16 +133,16 @@ class PanopticHead(nn.Module):
         semantics = self.cls_logits
         few = TAPS * self.categories <= 2 * self.class_channels
         if isinstance(semantics, nn.Conv2d) and few:
-            self.cls_logits = CommutedConv(semantics, len(STRIDES), plain_first=True)
+            self.cls_logits = ConvPerLevel(semantics, len(STRIDES), plain_first=True)
         if isinstance(self.levelness, nn.Conv2d):
-            self.levelness = CommutedConv(self.levelness, len(STRIDES), plain_first=False)
+            self.levelness = ConvPerLevel(self.levelness, len(STRIDES), plain_first=False)
 
 
 def across_levels(
     convolution: nn.Module, maps: tuple[Float[Tensor, "b _ _ _"], ...], size: tuple[int, ...]
 ) -> Float[Tensor, "b o h w"]:
     """Bring all maps to one size (bilinear), concatenate, convolve; or the same in another order."""
-    if isinstance(convolution, CommutedConv):
+    if isinstance(convolution, ConvPerLevel):
         return convolution(maps, size)
     resized = [F.interpolate(m, size=tuple(size), mode="bilinear", align_corners=False) for m in maps]
     return convolution(torch.cat(resized, dim=1))

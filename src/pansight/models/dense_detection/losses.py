@@ -33,26 +33,26 @@ from pansight.nn.losses import (
 )
 
 
-class Truth(NamedTuple):
+class DenseTruth(NamedTuple):
     """What a batch should say. Under weak supervision no instance mask went into it, only boxes."""
 
     things: list[Things]
-    """of each picture"""
+    """of each image"""
     levels: list[CellTarget]
-    """of each picture: the cells of P3..P7, laid end to end"""
+    """of each image: the cells of P3..P7, laid end to end"""
     dense: list[CellTarget] | None
-    """of each picture: the cells from which masks are made; None where nothing asks for them"""
+    """of each image: the cells from which masks are made; None where nothing asks for them"""
     semantics: Int[Tensor, "b h2 w2"]
     unknown: Bool[Tensor, "b h2 w2"] | None = None
     """pixels that nothing labels; None where everything is labelled"""
     impossible: Bool[Tensor, "b n"] | None = None
-    """of each picture and category, whether unlabelled pixels are certainly none of it"""
+    """of each image and category, whether unlabelled pixels are certainly none of it"""
 
 
 @torch.no_grad()
 def truth_of(
     targets: list[Target], outputs: DenseOutputs, channels: Int[Tensor, " n"], config: DenseDetectionConfig
-) -> Truth:
+) -> DenseTruth:
     """The targets of all losses, at the sizes of the outputs' maps.
 
     `channels` gives each category's thing channel, -1 for stuff.
@@ -74,7 +74,7 @@ def truth_of(
             for one, target in zip(found, targets, strict=True)
         ]
 
-    return Truth(
+    return DenseTruth(
         [truth.things for truth in boxed],
         assigned(level_grid),
         assigned(dense_grid) if config.levelness else None,
@@ -141,10 +141,13 @@ def detection_losses(
     foreground = torch.stack([truth.foreground for truth in truths])
     valid = torch.stack([truth.valid for truth in truths])
     count = mean_over_processes(foreground.sum().float())
-    wanted = torch.stack([truth.offsets for truth in truths])[foreground]
-    boxes = box_losses(end_to_end(outputs.offsets)[foreground], wanted, config.box_loss)
+    # all cells at once, background with boxes of one pixel and the weight 0: choosing rows would wait for the
+    # device to say how many there are
+    rows = foreground.flatten()
+    wanted = _where(rows, torch.stack([truth.offsets for truth in truths]))
+    boxes = box_losses(_where(rows, end_to_end(outputs.offsets)), wanted, config.box_loss)
     centerness = F.binary_cross_entropy_with_logits(
-        end_to_end(outputs.centerness)[foreground][:, 0], centerness_of(wanted), reduction="sum"
+        end_to_end(outputs.centerness).flatten(), centerness_of(wanted), weight=rows.float(), reduction="sum"
     )
     labels = torch.stack([truth.labels for truth in truths])
     one_hot = (labels[..., None] == torch.arange(logits.shape[2], device=labels.device)).float()
@@ -157,10 +160,15 @@ def detection_losses(
     if config.class_normalizer == "locations":
         normalizer = mean_over_processes(valid.sum().float())
     return {
-        "box": boxes.sum() / count,
+        "box": (boxes * rows).sum() / count,
         "centerness": centerness / count,
         "class": (focal * counted).sum() / normalizer,
     }
+
+
+def _where(rows: Bool[Tensor, " f"], offsets: Float[Tensor, "b p 4"]) -> Float[Tensor, "f 4"]:
+    """Offsets of the cells that count, and one pixel for the others."""
+    return torch.where(rows[:, None], offsets.flatten(0, 1), 1.0)
 
 
 def _open(truth: CellTarget) -> Bool[Tensor, " p"]:
@@ -197,7 +205,7 @@ def semantic_loss(
     factor = 8 // stride
     size = (logits.shape[2] * factor, logits.shape[3] * factor)
     enlarged = F.interpolate(at_least_float32(logits), size=size, mode="bilinear", align_corners=False)
-    # maps of ceil(side / 8) cells can reach beyond the picture
+    # maps of ceil(side / 8) cells can reach beyond the image
     height, width = labels.shape[1:]
     possible = None if impossible is None else ~impossible
     ground = None if unknown is None else unknown & (labels < 0)

@@ -45,9 +45,13 @@ def mask_loss(
     if config.mask_loss_score == "giou_sem":
         probability = class_probability(outputs).transpose(1, 2)[:, channels >= 0]
     terms = []
-    for picture, rows in enumerate(wanted):
-        if not bool(rows.any()):
+    # the host asks once for the whole batch how many queries count in each image; their masks are worked out
+    # image by image, for all at once would need every image's cells for every query
+    order = wanted.to(torch.uint8).argsort(dim=1, descending=True, stable=True)
+    for picture, number in enumerate(wanted.sum(1).tolist()):
+        if not number:
             continue
+        rows = order[picture, :number]
         owner = owners[picture][rows]
         query = queries.boxes[picture][rows]
         weight = pair_iou(query, things[picture].boxes[owner])

@@ -87,7 +87,7 @@ def _where_active(
     """The same, worked out only for pairs of a query and an active cell of its class."""
     batch, cells, things = probability.shape
     count = queries.kept.shape[1]
-    # active cells by picture and class, and where those of each begin
+    # active cells by image and class, and where those of each begin
     _, cell = active.flatten(0, 1).nonzero(as_tuple=True)
     numbers = active.sum(2).flatten()
     begin = numbers.cumsum(0) - numbers

@@ -1,13 +1,13 @@
 """Real-Time Panoptic Segmentation from Dense Detections (Hou, Li et al., CVPR 2020)."""
 
-from typing import Any, cast
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from pansight.categories import Categories
-from pansight.merging import Form, MergeSettings, settled
+from pansight.merging import Form, MergeSettings, calibrate_and_void
 from pansight.models.base import PanopticModel, Target
 from pansight.models.dense_detection.backbone import Backbone
 from pansight.models.dense_detection.candidates import find_queries
@@ -40,6 +40,8 @@ class DenseDetection(PanopticModel):
         super().__init__(categories, preprocess)
         self.config = config
         is_thing = torch.from_numpy(categories.is_thing.copy())
+        if not is_thing.any():
+            raise ValueError("dense detections need a category of things")
         self.backbone = Backbone(config)
         self.panoptic_head = PanopticHead(config, int(is_thing.sum()), len(categories))
         self.is_thing: Tensor
@@ -109,10 +111,10 @@ class DenseDetection(PanopticModel):
         settings: MergeSettings | None = None,
         form: Form = "pruned",
     ) -> PanopticBatch:
-        """Query boxes, their masks from the dense boxes, painted by falling score; stuff from semantics."""
+        """Query boxes, their masks from the dense boxes, merged by falling score; stuff from semantics."""
         settings = self.config.merge.replaced(settings)
         merged = merge_dense(outputs, sizes, self.config, settings, self.is_thing, form)
-        return settled(merged, settings)
+        return calibrate_and_void(merged, settings, form)
 
     def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
         """FCOS's rules, as the paper names none: biases learn at twice the rate and do not decay.
@@ -131,12 +133,17 @@ class DenseDetection(PanopticModel):
             for (rate, decay), parameters in groups.items()
         ]
 
-    def optimized(self) -> "DenseDetection":
-        """A copy for inference: norms folded, convolutions across levels done before enlarging.
+    def class_rows(self) -> dict[str, tuple[str, ...]]:
+        """Semantic logits of all categories, box classes of the things."""
+        names = self.categories.names
+        things = tuple(names[index] for index in self.categories.thing_indices)
+        layers = {"cls_logits": names, "box_cls_logits": things}
+        return {
+            f"panoptic_head.{layer}.{part}": rows
+            for layer, rows in layers.items()
+            for part in ("weight", "bias")
+        }
 
-        Agrees to float32 rounding.
-        """
-        model = cast(DenseDetection, super().optimized())
-        model.panoptic_head.fold()
-        model.requires_grad_(False)
-        return model
+    def fold(self) -> None:
+        """Convolutions across levels are done before upsampling."""
+        self.panoptic_head.fold()

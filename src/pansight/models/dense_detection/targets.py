@@ -28,7 +28,7 @@ class Cells(NamedTuple):
 
 
 class Things(NamedTuple):
-    """The things of one picture that are to be found; m of them. Nothing of their masks."""
+    """The things of one image that are to be found; m of them. Nothing of their masks."""
 
     boxes: Float[Tensor, "m 4"]
     """x1, y1, x2, y2 in pixels; x2 and y2 one beyond the last"""
@@ -37,7 +37,7 @@ class Things(NamedTuple):
 
 
 class BoxTarget(NamedTuple):
-    """The truth of one picture without any instance mask: all that weak supervision is given."""
+    """The truth of one image without any instance mask: all that weak supervision is given."""
 
     things: Things
     crowds: Float[Tensor, "c 4"]
@@ -46,7 +46,7 @@ class BoxTarget(NamedTuple):
 
 
 class CellTarget(NamedTuple):
-    """What the cells of one picture, or of several laid end to end, should say; p of them."""
+    """What the cells of one image, or of several laid end to end, should say; p of them."""
 
     owners: Int[Tensor, " p"]
     """row of Things that the cell is to find, BACKGROUND or IGNORED"""
@@ -109,7 +109,7 @@ def offsets_to(boxes: Float[Tensor, "*n 4"], cells: Cells) -> Float[Tensor, "*m 
 
 
 def find_things(target: Target, channels: Int[Tensor, " n"]) -> BoxTarget:
-    """The boxes of a picture's things; masks are read here and nowhere else under weak supervision.
+    """The boxes of an image's things; masks are read here and nowhere else under weak supervision.
 
     `channels` gives each category's thing channel, -1 for stuff.
     """
@@ -179,7 +179,7 @@ def _reach(boxes: Float[Tensor, "m 4"], cells: Cells) -> tuple[Bool[Tensor, "m p
 
 
 def beyond(cells: Cells, size: tuple[int, int]) -> Bool[Tensor, " p"]:
-    """Cells whose pixel is outside the true picture."""
+    """Cells whose pixel is outside the true image."""
     return (cells.y >= size[0]) | (cells.x >= size[1])
 
 

@@ -3,8 +3,8 @@
 Where training departs from the released code:
 
 - Groups stay groups after a crop; there, rows of stuff take their place, and they may become objects.
-- Pictures without things are trained on; there, they are dropped.
-- The scale is drawn for every picture, as the paper says; there, once a run.
+- Images without things are trained on; there, they are dropped.
+- The scale is drawn for every image, as the paper says; there, once a run.
 - Detection losses of a batch without a positive anchor are divided by 1; there, by 0.
 - Convolutions of the pyramid start from Xavier's distribution as all others do; there, on one GPU, from
   torch's default.

@@ -72,7 +72,7 @@ class EPSNetConfig(BaseModel):
     # inference: merge
     merge: EPSNetMergeSettings = EPSNetMergeSettings()
     other_without_things: bool = False
-    """whether 'other' stays void's rival in pictures without a detection, as the paper says, too"""
+    """whether 'other' stays void's rival in images without a detection, as the paper says, too"""
     # losses
     positive_iou: float = Field(default=0.5, ge=0, le=1)
     negative_iou: float = Field(default=0.4, ge=0, le=1)

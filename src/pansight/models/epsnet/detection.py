@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from pansight.merging import Form, best_first, keep_first
+from pansight.merging import Form, top_k_kept, top_k_sorted
 from pansight.merging.numbers import Number
 from pansight.models.epsnet.anchors import decode
 from pansight.models.epsnet.config import EPSNetConfig
@@ -76,7 +76,7 @@ def _detect_pruned(
     threshold: float,
 ) -> Detections:
     """Class by class, of as many anchors and entries as the data have."""
-    anchor = keep_first(above, "pruned")
+    anchor = top_k_kept(above, "pruned")
     rows = anchor[..., None]
     scores = probabilities.gather(1, rows.expand(-1, -1, probabilities.shape[2])).transpose(1, 2)
     allowed = above.gather(1, anchor)
@@ -117,7 +117,7 @@ def _detect_fixed(
     scores, passing = scores.flatten(1), passing.flatten(1)
     most = scores.shape[1]
     looks = most if budget is None else min(most, LOOKS * budget)
-    order = best_first(scores, passing, looks)
+    order = top_k_sorted(scores, passing, looks)
     present, ranked = passing.gather(1, order), scores.gather(1, order)
     classes = order.div(anchors, rounding_mode="floor")
     anchor = order - classes * anchors
@@ -136,7 +136,7 @@ def _detect_fixed(
     found = kept.sum(1, dtype=torch.int32)
     rows = min(config.detections, looks if budget is None else budget)
     unseen = (passing.sum(1, dtype=torch.int32) > looks) & (found < config.detections)
-    top = keep_first(kept, "fixed", rows)
+    top = top_k_kept(kept, "fixed", rows)
     return Detections(
         _rows(boxes, top),
         _rows(outputs.coefficients, anchor.gather(1, top)).float(),

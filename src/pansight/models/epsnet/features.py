@@ -10,7 +10,7 @@ from pansight.nn.fpn import FeaturePyramid
 from pansight.nn.naming import KeyNames
 from pansight.nn.resnet import ResNet, torchvision_names
 
-Maps = tuple[Float[Tensor, "b c _ _"], ...]
+Levels = tuple[Float[Tensor, "b c _ _"], ...]
 
 # stored deepest first
 PYRAMID_NAMES = {

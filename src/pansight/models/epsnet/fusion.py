@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pansight.models.epsnet.config import EPSNetConfig
-from pansight.models.epsnet.features import Maps
+from pansight.models.epsnet.features import Levels
 
 
 class CrossLayerAttention(nn.Module):
@@ -25,7 +25,7 @@ class CrossLayerAttention(nn.Module):
         self.value_conv = nn.Conv2d(channels, inner, 1)
         self.out_conv = nn.Conv2d(inner, channels, 1)
 
-    def forward(self, levels: Maps) -> Float[Tensor, "b c h w"]:
+    def forward(self, levels: Levels) -> Float[Tensor, "b c h w"]:
         """`levels`: P3, P4, P5, or more. No scaling by the root of the width, Eq. 6."""
         target = levels[0]
         query = _positions(self.query_conv(target))
@@ -56,7 +56,7 @@ class NormalFusion(nn.Module):
             _enlarging(channels, inner, groups, blocks) for blocks in (1, 2, 3)
         )
 
-    def forward(self, levels: Maps) -> Float[Tensor, "b d h w"]:
+    def forward(self, levels: Levels) -> Float[Tensor, "b d h w"]:
         size = levels[0].shape[2:]
         maps = [module(level) for module, level in zip(self.layer_modules, levels, strict=False)]
         total = maps[0]

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pansight.models.epsnet.config import EPSNetConfig
-from pansight.models.epsnet.features import Maps
+from pansight.models.epsnet.features import Levels
 from pansight.models.epsnet.outputs import ANCHORS
 
 
@@ -46,7 +46,7 @@ class InstanceHead(nn.Module):
         self.mask_layer = nn.Conv2d(channels, ANCHORS * config.prototypes, 3, padding=1)
 
     def forward(
-        self, levels: Maps
+        self, levels: Levels
     ) -> tuple[Float[Tensor, "b a 4"], Float[Tensor, "b a t1"], Float[Tensor, "b a k"]]:
         """Predictions of all levels, fine to coarse, cells row by row, three anchors a cell."""
         features = [self.upfeature(level) for level in levels]
@@ -76,7 +76,7 @@ class SemanticHead(nn.Sequential):
         self.classes = classes
 
     def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k s"]:
-        """The convolution is not padded; inputs below 3 x 3 (pictures below 257) repeat their border."""
+        """The convolution is not padded; inputs below 3 x 3 (images below 257) repeat their border."""
         # an exported graph meets inputs of either kind, so it always picks
         tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
         if tracing or min(input.shape[2:]) < 3:

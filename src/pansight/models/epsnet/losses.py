@@ -11,7 +11,7 @@ from pansight.models.epsnet.anchors import encode
 from pansight.models.epsnet.config import EPSNetConfig
 from pansight.models.epsnet.merge import assemble_masks
 from pansight.models.epsnet.outputs import EPSNetOutputs
-from pansight.models.epsnet.targets import UNLABELLED, Matching, Open, Truth, match
+from pansight.models.epsnet.targets import UNLABELLED, EPSNetTruth, Matching, Open, match
 from pansight.nn.losses import open_cross_entropy
 
 
@@ -24,13 +24,13 @@ class Terms(NamedTuple):
     semantic: Float[Tensor, ""]
 
 
-def epsnet_losses(outputs: EPSNetOutputs, truths: list[Truth], config: EPSNetConfig) -> Terms:
+def epsnet_losses(outputs: EPSNetOutputs, truths: list[EPSNetTruth], config: EPSNetConfig) -> Terms:
     """In float32. Detection terms are divided by the positive anchors of the whole batch, at least 1."""
     with torch.autocast(outputs.boxes.device.type, enabled=False):
         return _terms(EPSNetOutputs(*(part.float() for part in outputs)), truths, config)
 
 
-def _terms(outputs: EPSNetOutputs, truths: list[Truth], config: EPSNetConfig) -> Terms:
+def _terms(outputs: EPSNetOutputs, truths: list[EPSNetTruth], config: EPSNetConfig) -> Terms:
     matchings = [match(truth, outputs.anchors, config) for truth in truths]
     positives = max(1, sum(int((matching.labels > 0).sum()) for matching in matchings))
     terms: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
@@ -52,7 +52,9 @@ def _terms(outputs: EPSNetOutputs, truths: list[Truth], config: EPSNetConfig) ->
     )
 
 
-def _box_loss(outputs: EPSNetOutputs, picture: int, truth: Truth, matching: Matching) -> Float[Tensor, ""]:
+def _box_loss(
+    outputs: EPSNetOutputs, picture: int, truth: EPSNetTruth, matching: Matching
+) -> Float[Tensor, ""]:
     positive = matching.labels > 0
     if not len(truth.boxes):
         return outputs.boxes[picture].sum() * 0
@@ -96,7 +98,7 @@ def hard_negatives(
     """
     negative = matching.labels == 0
     wanted = min(config.negatives * int((matching.labels > 0).sum()), len(logits) - 1)
-    # no difference is below 0, so what is no negative comes last, and is taken out again
+    # no difference is below 0, so what is not a negative comes last, and is taken out again
     doubt = torch.where(negative, logits.logsumexp(1) - logits[:, 0], 0.0)
     if most is not None:
         doubt = torch.minimum(doubt, most)
@@ -106,7 +108,7 @@ def hard_negatives(
 
 
 def _mask_loss(
-    outputs: EPSNetOutputs, picture: int, truth: Truth, matching: Matching, config: EPSNetConfig
+    outputs: EPSNetOutputs, picture: int, truth: EPSNetTruth, matching: Matching, config: EPSNetConfig
 ) -> Float[Tensor, ""]:
     """Cross-entropy of pixels in the true box, by the box's area; at most `masks_to_train` anchors."""
     positive = (matching.labels > 0).nonzero()[:, 0]
@@ -130,8 +132,8 @@ def _mask_loss(
     return (entropy / areas).sum() * (count / len(positive))
 
 
-def _semantic_loss(outputs: EPSNetOutputs, picture: int, truth: Truth) -> Float[Tensor, ""]:
-    """Cross-entropy by pixel of the picture, labelled or not; the unlabelled add nothing."""
+def _semantic_loss(outputs: EPSNetOutputs, picture: int, truth: EPSNetTruth) -> Float[Tensor, ""]:
+    """Cross-entropy by pixel of the image, labelled or not; the unlabelled add nothing."""
     logits = outputs.semantic_logits[picture][None]
     size = truth.semantics.shape
     logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)

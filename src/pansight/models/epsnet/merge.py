@@ -4,7 +4,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from pansight.merging import Form, PriorityRule, SoftMasks, keep_first, merge_by_priority
+from pansight.merging import Form, PriorityRule, SoftMasks, merge_by_priority, top_k_kept
+from pansight.merging.room import renumber
 from pansight.merging.sizes import Sizes
 from pansight.models.epsnet.config import EPSNetConfig
 from pansight.models.epsnet.detection import Detections
@@ -51,13 +52,14 @@ def merge_epsnet(
     form: Form,
     *,
     direct: bool,
+    max_memory: int | None = None,
 ) -> PanopticBatch:
     """Masks of detections by falling score, then stuff where neither they nor 'other' are.
 
-    With `direct`, and where all pictures fill the input, maps are brought to the output's size at once, as in
+    With `direct`, and where all images fill the input, maps are brought to the output's size at once, as in
     the released code; else through the padded input's size.
     """
-    found = detections if form == "fixed" else detections.rows(keep_first(detections.kept, form))
+    found = detections if form == "fixed" else detections.rows(top_k_kept(detections.kept, form))
     allowed = found.kept & _has_area(found.boxes, sizes)
     values = assemble_masks(outputs.prototypes, found.coefficients, found.boxes)
     direct = direct and all(valid == sizes.padded for valid in sizes.valid)
@@ -67,7 +69,7 @@ def merge_epsnet(
     logits = outputs.semantic_logits
     # the two need not be of one size
     mask_sizes, logit_sizes = (_from_own(maps, sizes) if direct else sizes for maps in (values, logits))
-    labels, beneath = _semantics(logits, found.kept, logit_sizes, stuff_categories, config, form)
+    labels, beneath = _semantics(logits, found.kept, logit_sizes, stuff_categories, config, form, max_memory)
     merged = merge_by_priority(
         masks,
         labels,
@@ -78,6 +80,7 @@ def merge_epsnet(
         rows=config.detections,
         allowed=allowed,
         beneath=beneath,
+        max_memory=max_memory,
     )
     return merged if form == "pruned" else merged._replace(overflow=detections.overflow)
 
@@ -95,6 +98,7 @@ def _semantics(
     stuff_categories: Int[Tensor, " s2"],
     config: EPSNetConfig,
     form: Form,
+    max_memory: int | None,
 ) -> tuple[Int[Tensor, "b H W"], Int[Tensor, "b H W"]]:
     """Stuff category of each pixel, -1 where 'other' wins; and the same for pixels inside masks.
 
@@ -104,14 +108,17 @@ def _semantics(
     rival = logits[:, -1:]
     if not config.other_without_things:
         rival = torch.where(kept.any(1)[:, None, None, None], rival, logits[:, :1])
-    labels = label(torch.cat((rival, logits[:, 1:-1]), dim=1), sizes, OTHER_INSIDE, form)
+    labels = label(torch.cat((rival, logits[:, 1:-1]), dim=1), sizes, OTHER_INSIDE, form, max_memory)
     table = torch.cat((stuff_categories.new_full((1,), -1), stuff_categories)).to(torch.int32)
+    if form == "pruned":
+        tables = table.expand(len(logits), -1)
+        return renumber(tables, labels[0]), renumber(tables, labels[1])
     outside, within = (table.index_select(0, each.flatten()).view(each.shape) for each in labels)
     return outside, within
 
 
 def _has_area(boxes: Float[Tensor, "b n 4"], sizes: Sizes) -> Bool[Tensor, "b n"]:
-    """Whether a box, cut to the picture and to whole pixels of the output, has any."""
+    """Whether a box, cut to the image and to whole pixels of the output, has any."""
     output = sizes.output_on(boxes.device).to(boxes.dtype).flip(1)[:, None]
     # of boxes on a padded input: shares of the image inside it
     padded = sizes.padded_on(boxes.device).to(boxes.dtype).flip(0)

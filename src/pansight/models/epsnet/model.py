@@ -7,17 +7,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pansight.categories import Categories
-from pansight.merging import Form, MergeSettings, PriorityRule, settled
+from pansight.merging import Form, MergeSettings, PriorityRule, calibrate_and_void
 from pansight.models.base import PanopticModel, Target
+from pansight.models.channels import channels_of
 from pansight.models.epsnet.anchors import make_anchors
 from pansight.models.epsnet.config import EPSNetConfig
 from pansight.models.epsnet.detection import detect
-from pansight.models.epsnet.features import Maps, make_backbone, make_pyramid
+from pansight.models.epsnet.features import Levels, make_backbone, make_pyramid
 from pansight.models.epsnet.fusion import NormalFusion, make_fusion
 from pansight.models.epsnet.heads import InstanceHead, SemanticHead, make_protohead
 from pansight.models.epsnet.losses import epsnet_losses
 from pansight.models.epsnet.merge import merge_epsnet
-from pansight.models.epsnet.outputs import EPSNetOutputs
+from pansight.models.epsnet.outputs import ANCHORS, EPSNetOutputs
 from pansight.models.epsnet.targets import truth_of
 from pansight.models.preprocess import Preprocess, Sizes
 from pansight.panoptic import PanopticBatch
@@ -56,20 +57,9 @@ class EPSNet(PanopticModel):
         self.stuff_categories: Tensor
         self.thing_channels: Tensor
         self.stuff_channels: Tensor
-        thing_categories = torch.from_numpy(categories.thing_indices.copy())
-        stuff_categories = torch.from_numpy(categories.stuff_indices.copy())
-        thing_channels = torch.full((len(categories),), -1)
-        thing_channels[thing_categories] = torch.arange(things)
-        # all things are 'other', the last channel
-        stuff_channels = torch.full((len(categories),), semantic - 1)
-        stuff_channels[stuff_categories] = torch.arange(stuff) + 1
-        for name, tensor in (
-            ("thing_categories", thing_categories),
-            ("stuff_categories", stuff_categories),
-            ("thing_channels", thing_channels),
-            ("stuff_channels", stuff_channels),
-        ):
-            self.register_buffer(name, tensor, persistent=False)
+        # all things are 'other', the last channel; channel 0 is unlabelled
+        for name, table in channels_of(categories, 1, semantic - 1)._asdict().items():
+            self.register_buffer(name, table, persistent=False)
         for part in (self.fpn, fusion, self.proto_net, self.prediction_layers, self.semantic_seg_conv):
             for module in part.modules() if part is not None else ():
                 if isinstance(module, nn.Conv2d):
@@ -94,13 +84,13 @@ class EPSNet(PanopticModel):
             make_anchors(sizes, self.config, images.device),
         )
 
-    def _fused(self, levels: Maps) -> Float[Tensor, "b f h8 w8"]:
+    def _fused(self, levels: Levels) -> Float[Tensor, "b f h8 w8"]:
         if self.config.fusion == "attention":
             return self.CALayer(levels)
         return self.fusion_module(levels) if self.config.fusion == "normal" else levels[0]
 
     def _semantics(
-        self, levels: Maps, fused: Float[Tensor, "b f h8 w8"], prototypes: Float[Tensor, "b k hp wp"]
+        self, levels: Levels, fused: Float[Tensor, "b f h8 w8"], prototypes: Float[Tensor, "b k hp wp"]
     ) -> Float[Tensor, "b s hs ws"]:
         if self.config.semantic_head == "prototypes":
             coefficients = self.semantic_seg_conv(levels[-1])
@@ -119,7 +109,7 @@ class EPSNet(PanopticModel):
         settings: MergeSettings | None = None,
         form: Form = "pruned",
     ) -> PanopticBatch:
-        """Detections by score, their masks from prototypes, painted by falling score; then stuff."""
+        """Detections by score, their masks from prototypes, merged by falling score; then stuff."""
         config, settings = self.config, self.config.merge.replaced(settings)
         detections = detect(outputs, config, settings.object_threshold, form, settings.budget)
         rule = PriorityRule(settings.mask_threshold, False, settings.max_occlusion, settings.stuff_area)
@@ -132,10 +122,12 @@ class EPSNet(PanopticModel):
             rule,
             config,
             form,
-            # whether a picture fills its input is then a matter of the preprocessing; else it is chance
-            direct=self.preprocess.squash is not None or self.preprocess.divisor == 1,
+            # whether an image fills its input is then a matter of the preprocessing; else it is chance
+            direct=self.preprocess.fit is None
+            and (self.preprocess.squash is not None or self.preprocess.divisor == 1),
+            max_memory=settings.max_memory,
         )
-        return settled(merged, settings)
+        return calibrate_and_void(merged, settings, form)
 
     @torch.no_grad()
     def embeddings(
@@ -154,13 +146,27 @@ class EPSNet(PanopticModel):
             found.append(torch.where(same.any(1)[:, None], vectors, torch.zeros_like(vectors)))
         return torch.stack(found)
 
-    def optimized(self) -> "EPSNet":
-        """See PanopticModel; also without the keys' bias, which adds the same to all that is compared."""
-        model = super().optimized()
-        assert isinstance(model, EPSNet)
-        if model.config.fusion == "attention":
-            model.CALayer.key_conv.bias = None
-        return model
+    def class_rows(self) -> dict[str, tuple[str, ...]]:
+        """Classes of every anchor, background first; semantic classes, perhaps of every prototype."""
+        names = self.categories.names
+        things = ("(background)", *(names[index] for index in self.categories.thing_indices))
+        stuff = ("(unlabelled)", *(names[index] for index in self.categories.stuff_indices), "(other)")
+        anchors = tuple(f"anchor {anchor}: {name}" for anchor in range(ANCHORS) for name in things)
+        layer, semantic = "semantic_seg_conv.0", stuff
+        if self.config.semantic_head == "prototypes":
+            layer = "semantic_seg_conv.3"
+            count = self.config.prototypes
+            semantic = tuple(f"prototype {one}: {name}" for one in range(count) for name in stuff)
+        return {
+            f"{key}.{part}": rows
+            for key, rows in (("prediction_layers.0.conf_layer", anchors), (layer, semantic))
+            for part in ("weight", "bias")
+        }
+
+    def fold(self) -> None:
+        """The keys' bias goes: it adds the same to all that is compared."""
+        if self.config.fusion == "attention":
+            self.CALayer.key_conv.bias = None
 
     def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
         """One group: everything decays, biases and norms as well, as in the released code."""

@@ -5,14 +5,22 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from pansight.merging import Form
-from pansight.merging.semantics import running_argmax
+from pansight.merging.room import Room, room_for
+from pansight.merging.semantics import first_best, running_argmax
 from pansight.merging.sizes import Sizes
-from pansight.merging.tiles import Grid, bounds, grid_of, upsample, windows
+from pansight.merging.tiles import (
+    Canvas,
+    Grid,
+    bounds,
+    common,
+    grid_of,
+    least_by_tile,
+    patch_minima,
+    upsample,
+)
 from pansight.merging.upsampling import Upsampling
 
-# Floats that are worked on at a time: 1 MiB, for the cache.
-CHUNK_FLOATS = 1 << 18
-# Room for rounding in the interpolation, relative to the largest logit of a picture.
+# Room for rounding in the interpolation, relative to the largest logit of an image.
 SLACK = 1e-5
 
 Channels = Int[Tensor, "b H W"]
@@ -20,16 +28,20 @@ Channels = Int[Tensor, "b H W"]
 
 @torch.no_grad()
 def label(
-    logits: Float[Tensor, "b s h w"], sizes: Sizes, handicap: float, form: Form
+    logits: Float[Tensor, "b s h w"],
+    sizes: Sizes,
+    handicap: float,
+    form: Form,
+    max_memory: int | None = None,
 ) -> tuple[Channels, Channels]:
     """The channel whose upsampled logit is largest, and the same with `handicap` taken off channel 0's.
 
     Of equal logits the first channel has it. Both are one answer but where channel 0 wins the first.
 
-    Returns int32 channels; beyond a picture's own output anything.
+    Returns int32 channels; beyond an image's own output anything.
     """
     if form == "pruned":
-        return _label_pruned(logits, sizes, handicap)
+        return _label_pruned(logits, sizes, handicap, room_for(max_memory, sizes.pixels()))
     rival = Upsampling(sizes, outside=0.0)(logits[:, 0])
     if logits.shape[1] == 1:
         nothing = torch.zeros_like(rival, dtype=torch.int32)
@@ -40,83 +52,51 @@ def label(
 
 
 def _label_pruned(
-    logits: Float[Tensor, "b s h w"], sizes: Sizes, handicap: float
+    logits: Float[Tensor, "b s h w"], sizes: Sizes, handicap: float, room: Room
 ) -> tuple[Channels, Channels]:
-    """For CPUs: in each tile of the picture only channels that may win there are upsampled."""
-    height, width = (max(size[axis] for size in sizes.output) for axis in (0, 1))
-    full = torch.zeros(2, len(logits), height, width, dtype=torch.int32)
-    for picture, output in enumerate(sizes.output):
+    """For CPUs: in each tile of the image only channels that may win there are upsampled."""
+    found = []
+    for picture in range(len(logits)):
         maps = logits[picture].float().contiguous()
         grid = grid_of((maps.shape[1], maps.shape[2]), sizes, picture)
-        for answer, tiles in zip(full, _tiles(maps, grid, handicap), strict=True):
-            answer[picture, : output[0], : output[1]] = grid.assemble(tiles)
-    return full[0], full[1]
+        found.append(_tiles(maps, grid, handicap, room))
+    return common([one for one, _ in found], 0), common([other for _, other in found], 0)
 
 
-def _tiles(
-    maps: Float[Tensor, "s h w"], grid: Grid, handicap: float
-) -> tuple[Int[Tensor, "t p"], Int[Tensor, "t p"]]:
-    """Both answers for one picture's tiles; those that need equally many channels are done together."""
+def _tiles(maps: Float[Tensor, "s h w"], grid: Grid, handicap: float, room: Room) -> tuple[Canvas, Canvas]:
+    """Both answers for one image, tile by tile; those that need equally many channels are done together."""
     weaker = torch.cat((maps[:1] - handicap, maps[1:]))
     _, highest = bounds(maps, grid)
-    needed = highest >= _floor(weaker, grid) - SLACK * maps.abs().amax()
+    needed = highest >= least_by_tile(patch_minima(weaker, grid).amax(0), grid) - SLACK * maps.abs().amax()
     _, channel = needed.T.nonzero(as_tuple=True)
     numbers = needed.sum(0)
     begin = numbers.cumsum(0) - numbers
     pixels = grid.rows.tile * grid.columns.tile
     # what wins where one channel is needed; the other tiles are overwritten
     only = needed.to(torch.uint8).argmax(0).int()
-    # copies, for they are written to apart; of tiles with one pixel `contiguous` would give the same memory
-    answers = [only[:, None].repeat(1, pixels) for _ in range(2)]
+    answers = grid.canvas(only), grid.canvas(only)
     kinds = 2 * numbers + needed[0]
     for kind, tiles in enumerate(torch.split(kinds.argsort(stable=True), torch.bincount(kinds).tolist())):
         number, contested = kind // 2, kind % 2 == 1
         # none at all only where logits are no numbers
         if number < 2:
             continue
-        for part in torch.split(tiles, max(1, CHUNK_FLOATS // (number * pixels))):
+        for part in torch.split(tiles, max(1, room.chunk // (number * pixels))):
             channels = channel[begin[part] + torch.arange(number)[:, None]]
             values = upsample(maps, channels, part, grid).flatten(2)
             top, best = _first_best(values[int(contested) :], channels[int(contested) :])
             for answer, less in zip(answers, (0.0, handicap), strict=True):
                 won = torch.where(values[0] - less >= top, 0, best) if contested else best
-                answer.index_copy_(0, part, won)
-    return answers[0], answers[1]
-
-
-def _floor(maps: Float[Tensor, "s h w"], grid: Grid) -> Float[Tensor, " t"]:
-    """What the best channel surely has at every pixel of each tile.
-
-    A pixel mixes at most span x span source values, so at the place of each such patch some channel surely
-    has the smallest of its values there; the least of that over the patches of a tile's window is the answer.
-    """
-    span_y, span_x = grid.rows.span, grid.columns.span
-    least = maps
-    for _ in range(span_y - 1):
-        least = torch.minimum(least[:, :-1], least[:, 1:])
-    for _ in range(span_x - 1):
-        least = torch.minimum(least[:, :, :-1], least[:, :, 1:])
-    sure = least.amax(0)
-    sure = windows(sure.T, grid.rows.windows[:, : grid.rows.windows.shape[1] - span_y + 1]).amin(2)
-    sure = windows(sure.T, grid.columns.windows[:, : grid.columns.windows.shape[1] - span_x + 1]).amin(2)
-    return sure.flatten()
+                answer.write(part, won)
+    return answers
 
 
 def _first_best(
     values: Float[Tensor, "m t p"], channels: Int[Tensor, "m t"]
 ) -> tuple[Float[Tensor, "t p"], Int[Tensor, "t p"]]:
-    """The largest values, and the channel of the first of each. Overwrites `values`.
-
-    argmax, and comparisons that give truth values, are several times slower than arithmetic here. What is
-    below the largest has a negative difference to it, whose bits, too, are a negative number, -2^23 at most;
-    the difference of the largest itself is 0. So adding small ranks that fall with the channel singles out
-    the rank of the first.
-    """
-    number = len(values)
-    top = values.amax(0)
-    ranks = torch.arange(number, 0, -1, dtype=torch.int32)[:, None, None]
-    # other than 1..m only where values are no numbers
-    rank = values.sub_(top).view(torch.int32).add_(ranks).amax(0).clamp(1, number)
-    table = channels.flip(0).T.int().contiguous()
-    base = torch.arange(len(table), dtype=torch.int32)[:, None] * number - 1
-    return top, table.flatten().index_select(0, (rank + base).flatten()).view(rank.shape)
+    """The largest values, and the channel of the first of each."""
+    top, place = first_best(values[None])
+    # channels of a tile lie one behind the other in the table
+    table = channels.T.int().contiguous()
+    base = torch.arange(len(table), dtype=torch.int32)[:, None] * len(values)
+    return top[0], table.flatten().index_select(0, (place[0] + base).flatten()).view(place[0].shape)

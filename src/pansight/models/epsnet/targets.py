@@ -20,15 +20,15 @@ CERTAIN = 2.0
 
 
 class Open(NamedTuple):
-    """Unlabelled ground of a picture, and the channels that are certainly not there."""
+    """Unlabelled ground of an image, and the channels that are certainly not there."""
 
     ground: Bool[Tensor, "h w"]
     things: Bool[Tensor, " t"]
     semantics: Bool[Tensor, " s"]
 
 
-class Truth(NamedTuple):
-    """One picture's annotation in the method's terms."""
+class EPSNetTruth(NamedTuple):
+    """One image's annotation in the method's terms."""
 
     boxes: Float[Tensor, "n 4"]
     """x1, y1, x2, y2 of single objects, as shares of the input's sides"""
@@ -53,7 +53,9 @@ class Matching(NamedTuple):
     """background that lies mostly on unlabelled ground: only the complete things are certainly not there"""
 
 
-def truth_of(target: Target, thing_channels: Int[Tensor, " c"], stuff_channels: Int[Tensor, " c"]) -> Truth:
+def truth_of(
+    target: Target, thing_channels: Int[Tensor, " c"], stuff_channels: Int[Tensor, " c"]
+) -> EPSNetTruth:
     """The annotation; channels are by category, -1: none. In `stuff_channels` things have that of 'other'."""
     height, width = target.masks.shape[1:]
     things = thing_channels[target.categories]
@@ -65,7 +67,7 @@ def truth_of(target: Target, thing_channels: Int[Tensor, " c"], stuff_channels: 
         channels = stuff_channels[target.categories].to(torch.int16)[:, None, None]
         # masks never overlap: the largest of what covers a pixel is all there is
         semantics = torch.where(target.masks, channels, UNLABELLED).amax(0).long()
-    return Truth(
+    return EPSNetTruth(
         _shares(target.masks[single]),
         things[single],
         target.masks[single],
@@ -98,7 +100,7 @@ def _shares(masks: Bool[Tensor, "n h w"]) -> Float[Tensor, "n 4"]:
 
 
 @torch.no_grad()
-def match(truth: Truth, anchors: Float[Tensor, "a 4"], config: EPSNetConfig) -> Matching:
+def match(truth: EPSNetTruth, anchors: Float[Tensor, "a 4"], config: EPSNetConfig) -> Matching:
     """Objects for anchors by IoU; every object gets the anchor that fits it best.
 
     Of objects that share their best anchor the last one has it. Anchors on a group, most of whose area is

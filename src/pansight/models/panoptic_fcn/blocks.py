@@ -11,7 +11,7 @@ from pansight.nn.coordinates import coordinate_channels
 from pansight.nn.deform import ModulatedDeformConv2d
 
 KEPT_PLANES = 8
-"""map sizes of which a `PlaneConv` remembers the coordinates' part: more than a picture has levels"""
+"""map sizes of which a `PlaneConv` remembers the coordinates' part: more than an image has levels"""
 
 
 class GroupNormConv(nn.Conv2d):

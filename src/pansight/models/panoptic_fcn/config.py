@@ -73,7 +73,7 @@ class PanopticFCNConfig(BaseModel):
     stuff_threshold: float = Field(default=0.05, ge=0, le=1)
     """a region's mean probability must exceed it"""
     top: int = Field(default=100, ge=2)
-    """instances a picture at most; half as many peaks a level"""
+    """instances per image at most; half as many peaks a level"""
     # inference: kernel fusion
     similarity_threshold: float = Field(default=0.9, ge=-1, le=1)
     """cosine of two kernels from which they are one object's"""

@@ -1,4 +1,4 @@
-"""From pictures to the pyramid, and from the pyramid to the one map that kernels are convolved with."""
+"""From images to the pyramid, and from the pyramid to the one map that kernels are convolved with."""
 
 import torch
 from jaxtyping import Float
@@ -12,7 +12,7 @@ from pansight.nn.coordinates import coordinate_channels
 from pansight.nn.fpn import FeaturePyramid
 from pansight.nn.naming import KeyNames
 
-Maps = tuple[Float[Tensor, "b c _ _"], ...]
+Levels = tuple[Float[Tensor, "b c _ _"], ...]
 
 FPN_NAMES = {
     **{f"fpn.lateral.{level}": f"fpn_lateral{level + 2}" for level in range(4)},
@@ -37,7 +37,7 @@ class Backbone(nn.Module):
         KeyNames(FPN_NAMES).install(self)
         self.bottom_up.freeze(config.frozen_stages)
 
-    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Maps:
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Levels:
         return self.fpn(self.bottom_up(images))
 
 
@@ -62,7 +62,7 @@ class SemanticFPN(nn.Module):
             if isinstance(module, GroupNormConv):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, levels: Maps) -> Float[Tensor, "b c h4 w4"]:
+    def forward(self, levels: Levels) -> Float[Tensor, "b c h4 w4"]:
         """`levels`: P2..P5, each half as large as the one before."""
         p2, p3, p4, p5 = levels
         return self.p2(p2) + self.p3(p3) + self.p4(p4) + self.p5(p5)
@@ -78,7 +78,7 @@ class _Rectified(GroupNormConv):
         return F.relu(super().forward(input))
 
 
-def summed(levels: Maps) -> Float[Tensor, "b c h4 w4"]:
+def summed(levels: Levels) -> Float[Tensor, "b c h4 w4"]:
     """All levels enlarged to the first one's size, and added (the paper's "FPN-summed")."""
     size = levels[0].shape[2:]
     total = levels[0]

@@ -1,4 +1,4 @@
-"""Kernel fusion (Sec. 3.3): kernels that speak of one object, or of one class of stuff, become one."""
+"""Kernel fusion (Sec. 3.3): kernels of one object, or of one class of stuff, become one."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from pansight.merging import Form, keep_first
+from pansight.merging import Form, top_k_kept
 from pansight.models.panoptic_fcn.config import PanopticFCNConfig
 from pansight.models.panoptic_fcn.heads import Embedding
 from pansight.models.panoptic_fcn.positions import Peaks, Regions
@@ -38,7 +38,7 @@ def fuse_things(peaks: Peaks, embedding: Embedding, config: PanopticFCNConfig, f
     fusion is class-aware), itself included. Those that belong to themselves stay, with the mean of the
     kernels that belong to them. What belongs to a peak that does not stay is lost, as in the released code.
     """
-    chosen = keep_first(peaks.kept, form)
+    chosen = top_k_kept(peaks.kept, form)
     kept, classes, scores = (part.gather(1, chosen) for part in (peaks.kept, peaks.classes, peaks.scores))
     kernels = peaks.kernels.gather(1, chosen[..., None].expand(-1, -1, peaks.kernels.shape[2]))
     embedded = embedding(kernels)
@@ -49,7 +49,7 @@ def fuse_things(peaks: Peaks, embedding: Embedding, config: PanopticFCNConfig, f
     # members[b, i, j]: j belongs to i
     members = (first[:, None] == numbers[:, None]).to(embedded.dtype) * kept[:, None]
     fused = members @ embedded / members.sum(2, keepdim=True).clamp(min=1)
-    order = keep_first(stays, form)
+    order = top_k_kept(stays, form)
     rows = order[..., None].expand(-1, -1, fused.shape[2])
     return ThingKernels(
         fused.gather(1, rows), classes.gather(1, order), scores.gather(1, order), stays.gather(1, order)

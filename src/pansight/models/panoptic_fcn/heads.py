@@ -79,7 +79,7 @@ class KernelHead(nn.Module):
         return self.out_conv(self.kernel_head(with_coordinates(x) if self.coordinates else x))
 
     def fold(self, *embeddings: "Embedding") -> None:
-        """Leave the last convolution out; the embeddings do it, for what is read by `PatchReading`.
+        """Leave the last convolution out; the embeddings do it, for what is read by `PatchReader`.
 
         Where they do so already, all stays as it is.
         """
@@ -111,7 +111,7 @@ class Embedding(nn.Module):
 
     @torch.no_grad()
     def take_over(self, convolution: nn.Conv2d) -> None:
-        """Become the product of a 3x3 convolution and this, for what `PatchReading` reads of its input."""
+        """Become the product of a 3x3 convolution and this, for what `PatchReader` reads of its input."""
         assert convolution.bias is not None
         own = self.embed_extractor.weight.flatten(1).double()
         taps = torch.einsum("dc,ciyx->dyxi", own, convolution.weight.double()).flatten(1)

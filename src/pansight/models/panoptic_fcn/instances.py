@@ -1,4 +1,4 @@
-"""Instances at the pictures' own size, with boxes: what mask AP is measured on."""
+"""Instances at the images' own size, with boxes: what mask AP is measured on."""
 
 from typing import NamedTuple
 
@@ -7,15 +7,15 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from pansight.merging.numbers import Number
-from pansight.merging.semantics import CHUNK_FLOATS
+from pansight.merging.room import Room
 from pansight.merging.sizes import Sizes
 from pansight.merging.upsampling import interpolated
-from pansight.models.panoptic_fcn.merge import Instances
+from pansight.models.panoptic_fcn.merge import SoftInstances
 from pansight.nn.boxes import boxes_of
 
 
 class InstanceMasks(NamedTuple):
-    """One picture's instances, best first; masks may overlap."""
+    """One image's instances, best first; masks may overlap."""
 
     masks: Bool[Tensor, "n H W"]
     boxes: Float[Tensor, "n 4"]
@@ -27,12 +27,12 @@ class InstanceMasks(NamedTuple):
 
 
 def cut_instances(
-    instances: Instances, sizes: Sizes, thing_categories: Int[Tensor, " t"], threshold: Number
+    instances: SoftInstances, sizes: Sizes, thing_categories: Int[Tensor, " t"], threshold: Number
 ) -> list[InstanceMasks]:
-    """Enlarge probabilities to each picture's output, twice as the released code does, and cut them.
+    """Enlarge probabilities to each image's output, twice as the released code does, and cut them.
 
-    The one loop over pictures between network and result, and it reads each one's number of instances from
-    the device: pictures differ in output size and in how many masks they get, and the lists are on their way
+    The one loop over images between network and result, and it reads each one's number of instances from
+    the device: images differ in output size and in how many masks they get, and the lists are on their way
     to an evaluation on the host anyway. `PanopticFCN.merge` has no part in it.
     """
     results = []
@@ -41,7 +41,7 @@ def cut_instances(
         masks = torch.empty(int(kept.sum()), *output, dtype=torch.bool, device=kept.device)
         # few at a time: enlarged masks are large
         pixels = max(sizes.padded[0] * sizes.padded[1], output[0] * output[1])
-        part = max(1, CHUNK_FLOATS // pixels)
+        part = max(1, Room().semantics // pixels)
         parts = zip(instances.masks[picture][kept].split(part), masks.split(part), strict=True)
         for some, to in parts if len(masks) else ():
             to.copy_(interpolated(some[None], sizes.padded, valid, output)[0] > threshold)

@@ -11,6 +11,7 @@ from pansight.models.panoptic_fcn.config import PanopticFCNConfig
 from pansight.models.panoptic_fcn.heads import Embedding
 from pansight.models.panoptic_fcn.outputs import PanopticFCNOutputs
 from pansight.models.panoptic_fcn.targets import PictureTarget
+from pansight.nn.losses import at_least_float32, sigmoid_focal_loss, squared_dice_loss
 
 INSIDE = 0.1
 """share of a cell that an object must cover for a position in it"""
@@ -42,11 +43,8 @@ def panoptic_fcn_losses(
 
 
 def _wide(outputs: PanopticFCNOutputs) -> PanopticFCNOutputs:
-    def wide(x: Tensor) -> Tensor:
-        return x.to(torch.promote_types(x.dtype, torch.float32))
-
-    things, stuff, kernels = (tuple(wide(level) for level in levels) for levels in outputs[:3])
-    return PanopticFCNOutputs(things, stuff, kernels, wide(outputs.features))
+    things, stuff, kernels = (tuple(at_least_float32(level) for level in levels) for levels in outputs[:3])
+    return PanopticFCNOutputs(things, stuff, kernels, at_least_float32(outputs.features))
 
 
 def _losses(
@@ -63,8 +61,8 @@ def _losses(
     for number, (thing_logits, stuff_logits) in enumerate(zip(outputs.things, outputs.stuff, strict=True)):
         heatmaps = torch.stack([target.levels[number].heatmap for target in targets])
         scores = torch.stack([target.levels[number].scores for target in targets])
-        heat_terms = soft_focal_loss(thing_logits, heatmaps, config)
-        area_terms = soft_focal_loss(stuff_logits, scores, config)
+        heat_terms = sigmoid_focal_loss(thing_logits, heatmaps, config.focal_alpha, config.focal_gamma)
+        area_terms = sigmoid_focal_loss(stuff_logits, scores, config.focal_alpha, config.focal_gamma)
         for picture, target in enumerate(targets):
             if target.open is not None:
                 ground = target.open.at((thing_logits.shape[2], thing_logits.shape[3]))
@@ -89,30 +87,6 @@ def _told(
 ) -> Bool[Tensor, "c h w"]:
     """Where a map counts: not on unlabelled ground, but for what is there and for what certainly is not."""
     return ~ground | absent[:, None, None] | (wanted > 0)
-
-
-def soft_focal_loss(
-    logits: Float[Tensor, "*n"], targets: Float[Tensor, "*n"], config: PanopticFCNConfig
-) -> Float[Tensor, "*n"]:
-    """Focal loss (Lin et al., ICCV 2017) with soft targets, 0..1; one value an element."""
-    probability = logits.sigmoid()
-    right = probability * targets + (1 - probability) * (1 - targets)
-    balance = config.focal_alpha * targets + (1 - config.focal_alpha) * (1 - targets)
-    entropy = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
-    return balance * (1 - right) ** config.focal_gamma * entropy
-
-
-def dice(
-    masks: Float[Tensor, "m k p"], truth: Float[Tensor, "m p"], area: Float[Tensor, " m"]
-) -> Float[Tensor, "m k"]:
-    """1 - 2 sum(P Y) / (sum(P P) + sum(Y Y)) of k masks for each of m true ones (V-Net's squared form).
-
-    As products of matrices, for `masks` is the largest tensor of the losses: none of its size is made beside
-    it. `area` is sum(Y Y), which objects share that are the truth of several rows.
-    """
-    overlap = torch.einsum("mkp,mp->mk", masks, truth)
-    total = torch.einsum("mkp,mkp->mk", masks, masks) + area[:, None]
-    return 1 - 2 * overlap / total.clamp(min=EPSILON)
 
 
 def _thing_dice(
@@ -140,7 +114,7 @@ def _thing_dice(
     weight = torch.cat([F.pad(part, (0, k - part.shape[1])) for part in weights])
     masks = (embedding(kernel) @ outputs.features[picture].flatten(1)).sigmoid()
     truth, chosen = target.masks.to(masks.dtype).flatten(1), torch.cat(rows)
-    return (weight * dice(masks, truth[chosen], truth.square().sum(1)[chosen])).sum()
+    return (weight * squared_dice_loss(masks, truth[chosen], truth.square().sum(1)[chosen])).sum()
 
 
 def positions(
@@ -178,4 +152,4 @@ def _stuff_dice(
         ground = target.open.at((target.labels.shape[1], target.labels.shape[2])).flatten()
         told = ~ground | target.open.stuff[:, None]
         truth, masks = truth * told, masks * told[present]
-    return dice(masks[:, None], truth[present], truth.square().sum(1)[present]).sum()
+    return squared_dice_loss(masks[:, None], truth[present], truth.square().sum(1)[present]).sum()

@@ -1,4 +1,4 @@
-"""From the network's maps to panoptic maps (Sec. 3.3): find, fuse, make masks, rescore, paint."""
+"""From the network's maps to panoptic maps (Sec. 3.3): find, fuse, make masks, rescore, merge."""
 
 from typing import NamedTuple
 
@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from pansight.merging import Form, PriorityRule, SoftMasks, keep_first, merge_by_priority
+from pansight.merging import Form, PriorityRule, SoftMasks, merge_by_priority, top_k_kept
 from pansight.merging.numbers import Number
+from pansight.merging.room import renumber
 from pansight.merging.semantics import semantic_argmax
 from pansight.merging.sizes import Sizes
 from pansight.merging.upsampling import looked_up
@@ -15,7 +16,7 @@ from pansight.models.panoptic_fcn.fusion import StuffKernels, ThingKernels
 from pansight.panoptic import PanopticBatch
 
 
-class Instances(NamedTuple):
+class SoftInstances(NamedTuple):
     """Soft masks of things at a quarter of the padded input, in the order of their rescored scores."""
 
     masks: Float[Tensor, "b n h4 w4"]
@@ -35,7 +36,7 @@ def make_instances(
     most: int,
     form: Form,
     budget: int | None = None,
-) -> Instances:
+) -> SoftInstances:
     """Masks of fused kernels, rescored; those below `least` are dropped, and all but the `most` best.
 
     In the fixed form the first `budget` kernels alone become masks.
@@ -44,7 +45,7 @@ def make_instances(
     the pruned form.
     """
     worth = kernels.kept & (kernels.scores >= least)
-    chosen = keep_first(worth, form, budget)
+    chosen = top_k_kept(worth, form, budget)
     rows = chosen[..., None].expand(-1, -1, kernels.kernels.shape[2])
     weights = kernels.kernels.gather(1, rows)
     kept, classes, scores = (part.gather(1, chosen) for part in (worth, kernels.classes, kernels.scores))
@@ -55,7 +56,7 @@ def make_instances(
     order = torch.where(kept, scores, -1.0).sort(dim=1, descending=True, stable=True).indices[:, :most]
     kept, classes, scores = (part.gather(1, order) for part in (kept, classes, scores))
     masks = masks.gather(1, order[..., None, None].expand(-1, -1, *masks.shape[2:]))
-    return Instances(masks, classes, scores, kept)
+    return SoftInstances(masks, classes, scores, kept)
 
 
 def make_masks(
@@ -72,8 +73,9 @@ def semantic_labels(
     sizes: Sizes,
     things_as_stuff: bool,
     form: Form,
+    max_memory: int | None = None,
 ) -> Int[Tensor, "b H W"]:
-    """The most probable semantic class of each pixel, 0: things; -1 beyond a picture's own output.
+    """The most probable semantic class of each pixel, 0: things; -1 beyond an image's own output.
 
     Probabilities are enlarged, not logits, and classes without a kernel are 0 everywhere; where all are 0
     the answer is 0, too.
@@ -81,7 +83,7 @@ def semantic_labels(
     wanted = kernels.kept.clone()
     if things_as_stuff:
         wanted[:, 0] = True  # first of all, for it wins where nothing is
-    chosen = keep_first(wanted, form)
+    chosen = top_k_kept(wanted, form)
     there = kernels.kept.gather(1, chosen)
     weights = kernels.kernels.gather(1, chosen[..., None].expand(-1, -1, kernels.kernels.shape[2]))
     masks = make_masks(weights, features) * there[..., None, None]
@@ -89,19 +91,20 @@ def semantic_labels(
         masks = torch.cat((torch.zeros_like(masks[:, :1]), masks), dim=1)
         chosen = torch.cat((torch.zeros_like(chosen[:, :1]), chosen + 1), dim=1)
     # the first column is for what lies beyond
-    best = semantic_argmax(masks, sizes, form)
+    best = semantic_argmax(masks, sizes, form, max_memory)
     table = torch.cat((torch.full_like(chosen[:, :1], -1), chosen), dim=1).to(torch.int32)
-    return looked_up(table, best + 1)
+    return renumber(table, best.add_(1)) if form == "pruned" else looked_up(table, best + 1)
 
 
 def merge_panoptic_fcn(
-    instances: Instances,
+    instances: SoftInstances,
     labels: Int[Tensor, "b H W"],
     sizes: Sizes,
     thing_categories: Int[Tensor, " t"],
     stuff_categories: Int[Tensor, " s"],
     rule: PriorityRule,
     form: Form,
+    max_memory: int | None = None,
 ) -> PanopticBatch:
     """Things by falling score, then stuff; `labels` as `semantic_labels` gives them."""
     count = len(thing_categories) + len(stuff_categories)
@@ -114,4 +117,10 @@ def merge_panoptic_fcn(
         thing_categories[instances.classes],
         instances.kept,
     )
-    return merge_by_priority(masks, table[labels.clamp(min=0).long()], sizes, is_thing, rule, form)
+    # what lies beyond an image is void, too
+    labels = labels.clamp(min=0)
+    if form == "pruned":
+        named = renumber(table.expand(len(labels), -1), labels.to(torch.int32))
+    else:
+        named = table[labels.long()]
+    return merge_by_priority(masks, named, sizes, is_thing, rule, form, max_memory=max_memory)

@@ -1,26 +1,27 @@
 """Panoptic FCN (Li et al., Fully Convolutional Networks for Panoptic Segmentation, CVPR 2021)."""
 
-from typing import Any, cast
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from pansight.categories import Categories
-from pansight.merging import Form, MergeSettings, PriorityRule, settled
+from pansight.merging import Form, MergeSettings, PriorityRule, calibrate_and_void
 from pansight.models.base import PanopticModel, Target
+from pansight.models.channels import channels_of
 from pansight.models.embeddings import by_strength
 from pansight.models.panoptic_fcn.config import PanopticFCNConfig
 from pansight.models.panoptic_fcn.features import Backbone, FeatureEncoder, SemanticFPN, summed
 from pansight.models.panoptic_fcn.fusion import fuse_stuff, fuse_things
 from pansight.models.panoptic_fcn.heads import Embedding, KernelHead, PositionHead
 from pansight.models.panoptic_fcn.instances import InstanceMasks, cut_instances
+from pansight.models.panoptic_fcn.kernel_readers import KernelReader, PatchReader, PlainReader
 from pansight.models.panoptic_fcn.losses import panoptic_fcn_losses
 from pansight.models.panoptic_fcn.merge import make_instances, merge_panoptic_fcn, semantic_labels
 from pansight.models.panoptic_fcn.oracle import Oracle, true_peaks, true_regions
 from pansight.models.panoptic_fcn.outputs import FEATURE_STRIDE, PanopticFCNOutputs
 from pansight.models.panoptic_fcn.positions import Peaks, Regions, find_peaks, find_regions
-from pansight.models.panoptic_fcn.readings import PatchReading, PlainReading, Reading
 from pansight.models.panoptic_fcn.targets import PictureTarget, encode, open_of, truth_of
 from pansight.models.preprocess import Preprocess, Sizes
 from pansight.nn.deform import ModulatedDeformConv2d
@@ -53,25 +54,17 @@ class PanopticFCN(PanopticModel):
         self.position_head = PositionHead(config, things, stuff + config.things_as_stuff)
         self.kernel_head = KernelHead(config)
         self.feature_encoder = FeatureEncoder(config)
-        self.reading: Reading = PlainReading()
+        self.reader: KernelReader = PlainReader()
         self.thing_generator = Embedding(config.pyramid_channels, config.encoder_channels)
         self.stuff_generator = Embedding(config.pyramid_channels, config.encoder_channels)
         self.thing_categories: Tensor
         self.stuff_categories: Tensor
-        for name, indices in (
-            ("thing_categories", categories.thing_indices),
-            ("stuff_categories", categories.stuff_indices),
-        ):
-            self.register_buffer(name, torch.from_numpy(indices.copy()), persistent=False)
-        # channels by category: of the thing map (-1: none), and of the stuff map (-1: none)
-        thing_channels = torch.full((len(categories),), -1)
-        thing_channels[self.thing_categories] = torch.arange(things)
-        stuff_channels = torch.full((len(categories),), 0 if config.things_as_stuff else -1)
-        stuff_channels[self.stuff_categories] = torch.arange(stuff) + config.things_as_stuff
         self.thing_channels: Tensor
         self.stuff_channels: Tensor
-        self.register_buffer("thing_channels", thing_channels, persistent=False)
-        self.register_buffer("stuff_channels", stuff_channels, persistent=False)
+        # things as stuff are channel 0 of the stuff map
+        shared = int(config.things_as_stuff)
+        for name, table in channels_of(categories, shared, shared - 1)._asdict().items():
+            self.register_buffer(name, table, persistent=False)
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> PanopticFCNOutputs:
         """Run the network on normalised images whose sides are multiples of 32."""
@@ -97,7 +90,7 @@ class PanopticFCN(PanopticModel):
         )._asdict()
 
     def targets(self, outputs: PanopticFCNOutputs, targets: list[Target]) -> list[PictureTarget]:
-        """The truth of each picture as the losses want it."""
+        """The truth of each image as the losses want it."""
         sizes = [(level.shape[2], level.shape[3]) for level in outputs.things]
         quarter = outputs.features.shape[2:]
         padded = (quarter[0] * FEATURE_STRIDE, quarter[1] * FEATURE_STRIDE)
@@ -118,9 +111,9 @@ class PanopticFCN(PanopticModel):
         settings: MergeSettings | None = None,
         form: Form = "pruned",
     ) -> PanopticBatch:
-        """Positions to kernels, kernels to masks, masks to maps; only what can be painted is made."""
-        peaks = find_peaks(outputs, self.config, self.reading)
-        regions = find_regions(outputs, self.config, form, self.reading)
+        """Positions to kernels, kernels to masks, masks to maps; only what can become a segment is made."""
+        peaks = find_peaks(outputs, self.config, self.reader)
+        regions = find_regions(outputs, self.config, form, self.reader)
         return self.merge_found(peaks, regions, outputs.features, sizes, settings, form)
 
     def merge_found(
@@ -144,16 +137,17 @@ class PanopticFCN(PanopticModel):
         instances = make_instances(
             things, features, settings.mask_threshold, least, config.top, form, settings.budget
         )
-        labels = semantic_labels(stuff, features, sizes, config.things_as_stuff, form)
+        memory = settings.max_memory
+        labels = semantic_labels(stuff, features, sizes, config.things_as_stuff, form, memory)
         rule = PriorityRule(settings.mask_threshold, False, settings.max_occlusion, settings.stuff_area)
         merged = merge_panoptic_fcn(
-            instances, labels, sizes, self.thing_categories, self.stuff_categories, rule, form
+            instances, labels, sizes, self.thing_categories, self.stuff_categories, rule, form, memory
         )
         if form == "pruned":
-            return settled(merged, settings)
+            return calibrate_and_void(merged, settings, form)
         worth = things.kept & (things.scores >= least)
         merged = merged._replace(overflow=worth.sum(1, dtype=torch.int32) > settings.budget)
-        return settled(merged, settings)
+        return calibrate_and_void(merged, settings, form)
 
     @torch.no_grad()
     def instances(
@@ -163,8 +157,8 @@ class PanopticFCN(PanopticModel):
         settings: MergeSettings | None = None,
         form: Form = "pruned",
     ) -> list[InstanceMasks]:
-        """Every instance of each picture, down to `instance_threshold`, as mask AP wants them."""
-        peaks = find_peaks(outputs, self.config, self.reading)
+        """Every instance of each image, down to `instance_threshold`, as mask AP wants them."""
+        peaks = find_peaks(outputs, self.config, self.reader)
         config, threshold = self.config, self.config.merge.replaced(settings).mask_threshold
         things = fuse_things(peaks, self.thing_generator, config, form)
         instances = make_instances(
@@ -177,7 +171,7 @@ class PanopticFCN(PanopticModel):
         self, outputs: PanopticFCNOutputs, sizes: Sizes, form: Form = "pruned"
     ) -> Int[Tensor, "b H W"]:
         """The semantic map: 0 for all things, 1 + k for category `stuff_categories[k]`, -1 beyond."""
-        regions = find_regions(outputs, self.config, form, self.reading)
+        regions = find_regions(outputs, self.config, form, self.reader)
         stuff = fuse_stuff(regions, self.stuff_generator)
         return semantic_labels(stuff, outputs.features, sizes, self.config.things_as_stuff, form)
 
@@ -186,7 +180,7 @@ class PanopticFCN(PanopticModel):
         self, outputs: PanopticFCNOutputs, sizes: Sizes, batch: PanopticBatch
     ) -> Float[Tensor, "b s d"]:
         """The generated kernel of each thing, that of its strongest position; zeros of stuff."""
-        peaks = find_peaks(outputs, self.config, self.reading)
+        peaks = find_peaks(outputs, self.config, self.reader)
         kernels = self.thing_generator(peaks.kernels).float()
         kinds = torch.where(peaks.kept, self.thing_categories[peaks.classes], -2)
         return by_strength(batch, kernels, kinds, outputs.features, sizes)
@@ -203,27 +197,36 @@ class PanopticFCN(PanopticModel):
     ) -> PanopticBatch:
         """Like `merge`, but with true positions, or (`classes`) true positions and classes; see `oracle`."""
         encoded = self.targets(outputs, targets)
-        truth = Oracle(outputs, encoded, self.reading, classes, sure)
+        truth = Oracle(outputs, encoded, self.reader, classes, sure)
         return self.merge_found(true_peaks(truth), true_regions(truth), outputs.features, sizes)
 
-    def optimized(self) -> "PanopticFCN":
-        """A copy for inference that agrees to rounding; its `outputs.kernels` lack the last convolution.
+    def class_rows(self) -> dict[str, tuple[str, ...]]:
+        """The two maps of the position head; where there is a channel for all things, it comes first."""
+        names = self.categories.names
+        things = tuple(names[index] for index in self.categories.thing_indices)
+        stuff = tuple(names[index] for index in self.categories.stuff_indices)
+        if self.config.things_as_stuff:
+            stuff = ("(things)", *stuff)
+        return {
+            f"position_head.{layer}.{part}": rows
+            for layer, rows in (("out_inst", things), ("out_sem", stuff))
+            for part in ("weight", "bias")
+        }
 
-        Besides norms: both position maps by one convolution; the kernel head's last convolution and the
-        embeddings as one product, for what is read alone; coordinates' part of convolutions remembered.
-        Of a copy that is optimized already it makes an equal one.
+    def fold(self) -> None:
+        """Both position maps by one convolution; kernels are read before the kernel head's last convolution.
+
+        That convolution and the embeddings become one product, for what is read alone, so `outputs.kernels`
+        lack it; coordinates' part of convolutions is remembered. Of a copy that is optimized already
+        `optimized` makes an equal one.
         """
-        model = cast(PanopticFCN, super().optimized())
-        model.position_head.fold()
-        model.kernel_head.fold(model.thing_generator, model.stuff_generator)
-        model.feature_encoder.fold()
-        model.reading = PatchReading()
-        for module in model.modules():
+        self.position_head.fold()
+        self.kernel_head.fold(self.thing_generator, self.stuff_generator)
+        self.feature_encoder.fold()
+        self.reader = PatchReader()
+        for module in self.modules():
             if isinstance(module, ModulatedDeformConv2d):
                 module.pack()
-        model.requires_grad_(False)
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return model
 
     def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
         """The released rule: parameters of norms do not decay, biases do. Frozen stages are left out."""

@@ -1,6 +1,6 @@
 """What would be possible: positions, or positions and classes, from the truth in place of the position head.
 
-The paper's analysis of upper bounds has no published code, so this reading is ours. A thing is at the centre
+The paper's analysis of upper bounds has no published code, so the choices are ours. A thing is at the centre
 that the heat map of training has, on every level that training would use for its size; stuff is where
 training's regions are. The class is the position head's there (for a region the one of the largest mean
 probability), or the annotated one. Fusion, masks and merge are as ever.
@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from pansight.models.base import Target
+from pansight.models.panoptic_fcn.kernel_readers import KernelReader
 from pansight.models.panoptic_fcn.outputs import PanopticFCNOutputs
 from pansight.models.panoptic_fcn.positions import Peaks, Regions, region_scores, sorted_peaks
-from pansight.models.panoptic_fcn.readings import Reading
 from pansight.models.panoptic_fcn.targets import LevelTarget, PictureTarget
 from pansight.panoptic import PanopticMap
 
@@ -27,15 +27,15 @@ class Oracle(NamedTuple):
 
     outputs: PanopticFCNOutputs
     targets: list[PictureTarget]
-    reading: Reading
+    reader: KernelReader
     classes: bool
     """whether classes are true, too"""
     sure: bool = True
-    """whether true things score 1 (before their masks are judged) in place of the head's probability"""
+    """whether true things score 1 (before their masks are rescored) in place of the head's probability"""
 
 
 def true_target(truth: PanopticMap, valid: tuple[int, int], padded: tuple[int, int]) -> Target:
-    """A picture's truth as its network input has it: ids resized to `valid` (nearest) and padded."""
+    """An image's truth as its network input has it: ids resized to `valid` (nearest) and padded."""
     ids = truth.paint(range(1, len(truth.segments) + 1))
     rows, columns = (
         ((np.arange(new) + 0.5) * (old / new)).astype(np.int64)
@@ -66,7 +66,7 @@ def true_peaks(oracle: Oracle) -> Peaks:
         scores = at.gather(1, classes[:, None])[:, 0]
         if oracle.sure:
             scores = torch.ones_like(scores)
-        levels.append((oracle.reading.at(maps, cells), classes, scores, kept))
+        levels.append((oracle.reader.at(maps, cells), classes, scores, kept))
     return sorted_peaks(Peaks(*(torch.cat(parts, dim=1) for parts in zip(*levels, strict=True))))
 
 
@@ -85,7 +85,7 @@ def true_regions(oracle: Oracle) -> Regions:
         if not oracle.classes:
             regions = _relabelled(regions, probabilities)
         scores, there = region_scores(probabilities, regions)
-        levels.append((oracle.reading.over(maps, regions), scores, there))
+        levels.append((oracle.reader.over(maps, regions), scores, there))
     return Regions(*(torch.stack(parts, dim=1) for parts in zip(*levels, strict=True)))
 
 

@@ -9,13 +9,13 @@ from torch.nn import functional as F
 
 from pansight.merging import Form
 from pansight.models.panoptic_fcn.config import PanopticFCNConfig
+from pansight.models.panoptic_fcn.kernel_readers import KernelReader, PlainReader
 from pansight.models.panoptic_fcn.outputs import PanopticFCNOutputs
-from pansight.models.panoptic_fcn.readings import PlainReading, Reading
 
 POOLING = (3, 3, 3, 5, 5)
 """side of the mean that steadies the peaks of P3..P7"""
 
-PLAIN = PlainReading()
+PLAIN = PlainReader()
 
 
 class Peaks(NamedTuple):
@@ -40,12 +40,12 @@ class Regions(NamedTuple):
     kept: Bool[Tensor, "b l s"]
 
 
-def find_peaks(outputs: PanopticFCNOutputs, config: PanopticFCNConfig, reading: Reading = PLAIN) -> Peaks:
+def find_peaks(outputs: PanopticFCNOutputs, config: PanopticFCNConfig, reader: KernelReader = PLAIN) -> Peaks:
     """The best local maxima of every level that exceed `thing_threshold`, sorted by score."""
     levels = []
     for logits, maps, pooling in zip(outputs.things, outputs.kernels, POOLING, strict=True):
         scores, classes, cells = level_peaks(logits, pooling, config.top // 2)
-        levels.append((reading.at(maps, cells), classes, scores, scores > config.thing_threshold))
+        levels.append((reader.at(maps, cells), classes, scores, scores > config.thing_threshold))
     return sorted_peaks(Peaks(*(torch.cat(parts, dim=1) for parts in zip(*levels, strict=True))))
 
 
@@ -80,7 +80,7 @@ def level_peaks(
 
 
 def find_regions(
-    outputs: PanopticFCNOutputs, config: PanopticFCNConfig, form: Form, reading: Reading = PLAIN
+    outputs: PanopticFCNOutputs, config: PanopticFCNConfig, form: Form, reader: KernelReader = PLAIN
 ) -> Regions:
     """For every level and semantic class: where it is the most likely one, its mean kernel and score.
 
@@ -92,7 +92,7 @@ def find_regions(
         numbers = torch.arange(probabilities.shape[1], device=logits.device)[:, None, None]
         regions = probabilities.argmax(1, keepdim=True) == numbers
         scores, there = region_scores(probabilities, regions)
-        levels.append((read_present(maps, regions, there, reading, form), scores, there))
+        levels.append((read_present(maps, regions, there, reader, form), scores, there))
     kernels, scores, there = (torch.stack(parts, dim=1) for parts in zip(*levels, strict=True))
     return Regions(kernels, scores, there & (scores > config.stuff_threshold))
 
@@ -109,14 +109,14 @@ def read_present(
     maps: Float[Tensor, "b c h w"],
     regions: Bool[Tensor, "b s h w"],
     there: Bool[Tensor, "b s"],
-    reading: Reading,
+    reader: KernelReader,
     form: Form,
 ) -> Float[Tensor, "b s r"]:
     """What is read over all regions; empty ones are passed over in the pruned form."""
     if form == "fixed":
-        return reading.over(maps, regions)
+        return reader.over(maps, regions)
     present = there.any(0).nonzero()[:, 0]
-    read = reading.over(maps, regions[:, present])
+    read = reader.over(maps, regions[:, present])
     result = read.new_zeros(len(read), regions.shape[1], read.shape[2])
     result[:, present] = read
     return result

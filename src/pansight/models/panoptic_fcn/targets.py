@@ -11,7 +11,7 @@ from pansight.models.base import Target
 from pansight.models.panoptic_fcn.config import PanopticFCNConfig
 from pansight.models.panoptic_fcn.outputs import FEATURE_STRIDE
 from pansight.nn.boxes import boxes_of
-from pansight.nn.resampling import linear_taps
+from pansight.nn.resampling import linear_weights
 
 IGNORED = -1
 """semantic class of pixels that no annotation covers"""
@@ -20,8 +20,8 @@ PART = 16
 """masks that are worked on at a time, which bounds memory"""
 
 
-class Truth(NamedTuple):
-    """One picture's annotation in the method's terms, at its true size."""
+class PanopticFCNTruth(NamedTuple):
+    """One image's annotation in the method's terms, at its true size."""
 
     boxes: Float[Tensor, "n 4"]
     """x1, y1, x2, y2 in pixels, x2 and y2 one beyond the last; single objects alone, no groups"""
@@ -36,7 +36,7 @@ class Things(NamedTuple):
     """The objects of a level, m of n."""
 
     rows: Int[Tensor, " m"]
-    """their numbers among the picture's objects"""
+    """their numbers among the image's objects"""
     labels: Int[Tensor, " m"]
     centers: Int[Tensor, " m"]
     """cell of the centre, row by row; may be beyond the last one"""
@@ -50,7 +50,7 @@ class Stuff(NamedTuple):
 
 
 class Open(NamedTuple):
-    """Unlabelled ground of a picture, and the channels that are certainly not there."""
+    """Unlabelled ground of an image, and the channels that are certainly not there."""
 
     ground: Bool[Tensor, "h w"]
     """at the padded size"""
@@ -75,7 +75,7 @@ class LevelTarget(NamedTuple):
 
 
 class PictureTarget(NamedTuple):
-    """All levels of a picture, and the masks that their kernels should give (0..1)."""
+    """All levels of an image, and the masks that their kernels should give (0..1)."""
 
     levels: tuple[LevelTarget, ...]
     masks: Float[Tensor, "n h4 w4"]
@@ -88,7 +88,7 @@ def truth_of(
     target: Target,
     thing_channels: Int[Tensor, " c"],
     stuff_channels: Int[Tensor, " c"],
-) -> Truth:
+) -> PanopticFCNTruth:
     """The annotation without padding and groups; the channels are by category, negative where it has none."""
     height, width = target.size
     masks = target.masks[:, :height, :width]
@@ -101,7 +101,7 @@ def truth_of(
     if len(masks):
         for some, its in zip(masks.split(PART), numbers.split(PART), strict=True):
             semantics = torch.maximum(semantics, (some * its[:, None, None]).amax(0))
-    return Truth(boxes[single], things[single], masks[single], semantics.long() - 1)
+    return PanopticFCNTruth(boxes[single], things[single], masks[single], semantics.long() - 1)
 
 
 def open_of(
@@ -110,7 +110,7 @@ def open_of(
     stuff_channels: Int[Tensor, " c"],
     channels: tuple[int, int],
 ) -> Open | None:
-    """What the picture leaves open; a channel is certainly absent if all categories that share it are."""
+    """What the image leaves open; a channel is certainly absent if all categories that share it are."""
     if not target.partial:
         return None
     impossible = target.impossible(len(thing_channels))
@@ -124,13 +124,13 @@ def open_of(
 
 @torch.no_grad()
 def encode(
-    truth: Truth,
+    truth: PanopticFCNTruth,
     sizes: list[tuple[int, int]],
     padded: tuple[int, int],
     channels: tuple[int, int],
     config: PanopticFCNConfig,
 ) -> PictureTarget:
-    """Targets of one picture.
+    """Targets of one image.
 
     Args:
         sizes: height and width of P3..P7.
@@ -169,7 +169,7 @@ def encode(
 
 
 def quartered(
-    truth: Truth, quarter: tuple[int, int], classes: int
+    truth: PanopticFCNTruth, quarter: tuple[int, int], classes: int
 ) -> tuple[Float[Tensor, "n h4 w4"], Float[Tensor, "s h4 w4"]]:
     """Objects' masks and semantic classes at a quarter of the size, rounded; 0..1, and 0 beyond.
 
@@ -183,7 +183,7 @@ def quartered(
     height, width = (int(side / FEATURE_STRIDE + 0.5) for side in sides)
     if not (height and width):
         return masks, labels
-    rows, columns = linear_taps(sides[0], height), linear_taps(sides[1], width)
+    rows, columns = linear_weights(sides[0], height), linear_weights(sides[1], width)
     for i in range(2):
         y, wy = (torch.from_numpy(part[:, i]).to(device) for part in rows)
         seen, meant = truth.masks[:, y], truth.semantics[y]

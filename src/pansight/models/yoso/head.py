@@ -181,7 +181,7 @@ class Head(nn.Module):
 
 
 def apply_kernels(kernels: Rows, features: Float[Tensor, "b d h w"]) -> Float[Tensor, "b n h w"]:
-    """Mask logits: each kernel as a 1x1 convolution over its picture's features."""
+    """Mask logits: each kernel as a 1x1 convolution over its image's features."""
     return torch.bmm(kernels, features.flatten(2)).unflatten(2, features.shape[2:])
 
 

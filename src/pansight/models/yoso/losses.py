@@ -15,8 +15,8 @@ from pansight.nn.losses import dice_loss, mean_over_processes
 from pansight.nn.points import sample_points, uncertain_points
 
 
-class Truth(NamedTuple):
-    """One picture's segments without its crowd regions, which YOSO treats as background."""
+class YOSOTruth(NamedTuple):
+    """One image's segments without its crowd regions, which YOSO treats as background."""
 
     categories: Int[Tensor, " m"]
     masks: Float[Tensor, "m h w"]
@@ -24,28 +24,28 @@ class Truth(NamedTuple):
     """None where everything is labelled"""
 
 
-def truth_of(target: Target, is_thing: Bool[Tensor, " c"] | None = None) -> Truth:
+def truth_of(target: Target, is_thing: Bool[Tensor, " c"] | None = None) -> YOSOTruth:
     """Drop crowd segments; masks become floats for bilinear reading.
 
-    `is_thing` is of each category; only pictures with unlabelled ground need it.
+    `is_thing` is of each category; only images with unlabelled ground need it.
     """
     plain = ~target.crowd
     categories = target.categories[plain]
     masks = target.masks[plain].float()
     if not target.partial or is_thing is None:
-        return Truth(categories, masks)
+        return YOSOTruth(categories, masks)
     impossible = target.impossible(len(is_thing))
     # an object is labelled whole or not at all; stuff of the same kind may go on where nobody labelled
     bounded = is_thing | impossible
-    return Truth(categories, masks, Unknown(target.unknown().float(), impossible, bounded[categories]))
+    return YOSOTruth(categories, masks, Unknown(target.unknown().float(), impossible, bounded[categories]))
 
 
-def segment_weight(truth: Truth, balance: float) -> float:
+def segment_weight(truth: YOSOTruth, balance: float) -> float:
     """What each segment of an image counts."""
     return float(max(len(truth.categories), 1) ** -balance)
 
 
-def segment_count(truths: list[Truth], balance: float = 0.0) -> Float[Tensor, ""]:
+def segment_count(truths: list[YOSOTruth], balance: float = 0.0) -> Float[Tensor, ""]:
     """Segments a process, averaged over all processes, at least 1: the normaliser of the mask losses."""
     total = sum(len(t.categories) * segment_weight(t, balance) for t in truths)
     return mean_over_processes(torch.tensor(float(total), device=truths[0].masks.device))
@@ -53,7 +53,7 @@ def segment_count(truths: list[Truth], balance: float = 0.0) -> Float[Tensor, ""
 
 def class_loss(
     class_logits: Float[Tensor, "b n k"],
-    truths: list[Truth],
+    truths: list[YOSOTruth],
     pairs: list[Pairs],
     class_weights: Float[Tensor, " k"],
     mask_logits: Float[Tensor, "b n h w"],
@@ -95,9 +95,9 @@ def on_ground(
 
 
 def sample_truth(
-    truths: list[Truth], pairs: list[Pairs], points: Float[Tensor, "n p 2"]
+    truths: list[YOSOTruth], pairs: list[Pairs], points: Float[Tensor, "n p 2"]
 ) -> Float[Tensor, "n p"]:
-    """The truth of each pair at its own points; rows of `points` follow the pairs, picture by picture.
+    """The truth of each pair at its own points; rows of `points` follow the pairs, image by image.
 
     Where every segment has a proposal, points are put into the masks' order rather than full-size masks
     into the pairs' order.
@@ -116,7 +116,7 @@ def sample_truth(
 
 def mask_losses(
     mask_logits: Float[Tensor, "b n h w"],
-    truths: list[Truth],
+    truths: list[YOSOTruth],
     pairs: list[Pairs],
     count: Float[Tensor, ""],
     config: YOSOConfig,
@@ -147,7 +147,7 @@ def mask_losses(
 
 
 def point_weights(
-    truths: list[Truth], pairs: list[Pairs], points: Float[Tensor, "n p 2"]
+    truths: list[YOSOTruth], pairs: list[Pairs], points: Float[Tensor, "n p 2"]
 ) -> Float[Tensor, "n p"] | None:
     """How much each pair's points count: none on unlabelled ground unless its segment ends there."""
     if all(truth.unknown is None for truth in truths):
@@ -160,7 +160,7 @@ def point_weights(
         if truth.unknown is None:
             weights.append(own.new_ones(own.shape[:2]))
             continue
-        # one map for all points of a picture
+        # one map for all points of an image
         read = sample_points(truth.unknown.ground[None], own.reshape(1, -1, 2)).reshape(own.shape[:2])
         bounded = truth.unknown._replace(bounded=truth.unknown.bounded[segments])
         weights.append(bounded.weights(read))
@@ -174,9 +174,9 @@ def yoso_losses(
     config: YOSOConfig,
     is_thing: Bool[Tensor, " c"] | None = None,
 ) -> tuple[dict[str, Float[Tensor, ""]], list[list[Pairs]]]:
-    """All terms, already weighted, and the pairs of every stage and picture.
+    """All terms, already weighted, and the pairs of every stage and image.
 
-    Each stage is matched by itself. Random numbers are drawn stage by stage: one set of points a picture
+    Each stage is matched by itself. Random numbers are drawn stage by stage: one set of points per image
     for matching, then the candidates and the uniform points of the losses.
     """
     truths = [truth_of(target, is_thing) for target in targets]

@@ -16,7 +16,7 @@ Pairs = tuple[Int[Tensor, " _"], Int[Tensor, " _"]]
 
 
 class Unknown(NamedTuple):
-    """What a picture's unlabelled ground leaves open."""
+    """What an image's unlabelled ground leaves open."""
 
     ground: Float[Tensor, "h w"]
     """1 where nothing is labelled"""
@@ -69,7 +69,7 @@ def match(
     config: YOSOConfig,
     unknown: Unknown | None = None,
 ) -> Pairs:
-    """Cheapest one-to-one pairing in one picture.
+    """Cheapest one-to-one pairing in one image.
 
     Masks are compared at `config.points` uniform points shared by all of them. Stage 0 has no classes
     (`class_logits` None) and goes by masks alone. Points on `unknown` ground count for no segment that may go

@@ -1,7 +1,7 @@
 """YOSO: You Only Segment Once (Hu et al., CVPR 2023)."""
 
 import copy
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -12,10 +12,10 @@ from pansight.merging import (
     Candidates,
     Form,
     MergeSettings,
-    best_in_place,
-    keep_first,
+    calibrate_and_void,
     merge_by_argmax,
-    settled,
+    top_k_in_place,
+    top_k_kept,
 )
 from pansight.models.backbone import backbone_of
 from pansight.models.base import PanopticModel, Target
@@ -86,7 +86,7 @@ class YOSO(PanopticModel):
     def losses_and_pairs(
         self, outputs: YOSOOutputs, targets: list[Target]
     ) -> tuple[dict[str, Float[Tensor, ""]], list[Any]]:
-        """The losses, and for each stage and picture the matched (proposals, segments)."""
+        """The losses, and for each stage and image the matched (proposals, segments)."""
         stages = [*outputs.earlier, StagePrediction(outputs.class_logits, outputs.mask_logits)]
         return yoso_losses(stages, targets, self.yoso_head.criterion.empty_weight, self.config, self.is_thing)
 
@@ -104,10 +104,10 @@ class YOSO(PanopticModel):
         kept = (scores > settings.object_threshold) & (categories < len(self.categories))
         overflow = torch.zeros_like(kept[:, 0])
         if form == "pruned":
-            order = keep_first(kept, form)
+            order = top_k_kept(kept, form)
         else:
             overflow = kept.sum(1, dtype=torch.int32) > settings.budget
-            order = best_in_place(torch.where(kept, scores, -1.0), settings.budget)
+            order = top_k_in_place(torch.where(kept, scores, -1.0), settings.budget)
         kernels = outputs.kernels.gather(1, order[..., None].expand(-1, -1, outputs.kernels.shape[2]))
         candidates = Candidates(
             apply_kernels(kernels, outputs.features),
@@ -115,8 +115,9 @@ class YOSO(PanopticModel):
             categories.gather(1, order),
             kept.gather(1, order),
         )
-        merged = merge_by_argmax(candidates, sizes, self.is_thing, settings.keep_share, proposals, form)
-        return settled(merged._replace(overflow=overflow), settings)
+        rule = settings.keep_share, proposals, form, settings.max_memory
+        merged = merge_by_argmax(candidates, sizes, self.is_thing, *rule)
+        return calibrate_and_void(merged._replace(overflow=overflow), settings, form)
 
     @torch.no_grad()
     def embeddings(self, outputs: YOSOOutputs, sizes: Sizes, batch: PanopticBatch) -> Float[Tensor, "b s d"]:
@@ -155,17 +156,20 @@ class YOSO(PanopticModel):
             for (rate, decay), parameters in groups.items()
         ]
 
-    def optimized(self) -> "YOSO":
-        """A copy for inference: norms and biases folded, the map X never built (see Neck.defer).
+    def class_rows(self) -> dict[str, tuple[str, ...]]:
+        """Both layers of each refinement, "no object" last, and the losses' weights."""
+        rows = (*self.categories.names, "(no object)")
+        keys = [
+            f"mask_heads.{stage}.fc_cls.{part}" for stage in range(self.stages) for part in ("weight", "bias")
+        ]
+        return {f"yoso_head.{key}": rows for key in ("criterion.empty_weight", *keys)}
 
-        Agrees to float32 rounding; as masks are thresholded between stages, a logit within rounding of zero
-        may fall to the other side.
+    def fold(self) -> None:
+        """Biases folded, too, and the map X never built (see Neck.defer).
+
+        As masks are thresholded between stages, a logit within rounding of zero may fall to the other side.
         """
-        model = cast(YOSO, super().optimized())
-        for module in model.modules():
+        for module in self.modules():
             if isinstance(module, DeformableUpsample | FeaturePyramidAggregator):
                 module.fold()
-        model.yoso_head.deferred = model.yoso_neck.defer()
-        # folding makes new parameters
-        model.requires_grad_(False)
-        return model
+        self.yoso_head.deferred = self.yoso_neck.defer()

@@ -30,9 +30,14 @@ MERGE_PREFIX = "merge."
 """Outputs of a network cut that are constants: weights that the host's merge reads, once."""
 
 
+CONSTANT_SETTINGS = ("budget", "calibration", "void_below_each", "max_memory")
+"""Merge settings that a whole cut holds as constants: one shapes the graph, two belong to the weights, and
+one says how a host works."""
+
+
 def threshold_names(settings: MergeSettings) -> tuple[str, ...]:
-    """The settings that a whole cut takes as inputs: all but the budget, which shapes the graph."""
-    return tuple(name for name in type(settings).model_fields if name != "budget")
+    """The settings that a whole cut takes as inputs."""
+    return tuple(name for name in type(settings).model_fields if name not in CONSTANT_SETTINGS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,10 +130,11 @@ def _model_engine(
     from pansight.runtime.devices import choose_device
     from pansight.runtime.engines.torch_engine import TorchEngine
     from pansight.zoo import load_model
+    from pansight.zoo.hub import title_of
 
     where = choose_device(options.device)  # before the weights: they may have to be fetched
     model = load_model(name_or_path, weights=weights)
-    name = Path(os.fspath(name_or_path)).stem
+    name = title_of(name_or_path)
     if engine in CONVERTED:
         return importlib.import_module(_CONVERTER).converted(model, engine, name, options)
     plain = where.type == "cpu" and options.precision in (None, "float32") and options.form != "fixed"

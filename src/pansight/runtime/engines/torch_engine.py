@@ -232,7 +232,7 @@ class TorchEngine:
                     f"not enough memory for {len(frames)} x {width} x {height} pixels on {self.device}; "
                     "use a smaller --resize or --batch-size"
                 ) from error
-            # what is no number is no place to read at, either, and may end in an error half-way
+            # what is not a number is no place to read at, either, and may end in an error half-way
             if not _sound(self.model):
                 raise CheckpointError(_NOT_FINITE) from error
             raise
@@ -264,7 +264,7 @@ def _all_finite(outputs: Any) -> Bool[Tensor, ""]:
     """Whether the outputs hold no NaN and no infinity, as a tensor: nothing waits for it yet.
 
     A sum tells, because both survive additions; it is of single precision, for half could overflow. Nested
-    tuples count, too: masks between two stages decide by `> 0`, which hides what is no number.
+    tuples count, too: masks between two stages decide by `> 0`, which hides what is not a number.
     """
     sums = [t.sum(dtype=torch.float32) for t in _tensors(outputs) if t.is_floating_point()]
     return torch.stack(sums).isfinite().all()

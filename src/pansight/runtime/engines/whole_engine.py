@@ -10,7 +10,7 @@ import torch
 from pansight.errors import CheckpointError, InputError
 from pansight.merging import MergeSettings
 from pansight.panoptic import PanopticBatch
-from pansight.runtime.engines.artefact import threshold_names
+from pansight.runtime.engines.artefact import CONSTANT_SETTINGS, threshold_names
 from pansight.runtime.engines.network_engine import Session, preprocess_of
 from pansight.runtime.engines.opening import EngineOptions
 from pansight.runtime.engines.protocol import Rgb, Size
@@ -40,8 +40,11 @@ class WholeEngine:
             raise InputError("a whole export merges in the form fixed; export --cut network for pruned")
         own: MergeSettings = described.config.merge  # type: ignore[attr-defined]
         self.merge = own.replaced(options.merge)
-        if self.merge.budget != own.budget:
-            raise InputError(f"merge.budget is {own.budget} in this file; export it anew for another")
+        for name in CONSTANT_SETTINGS:
+            if getattr(self.merge, name) != getattr(own, name):
+                raise InputError(
+                    f"merge.{name} is {getattr(own, name)} in this file; export it anew for another"
+                )
         preprocess = preprocess_of(described, options)
         config = described.config.model_copy(update={"merge": self.merge})
         self.spec = replace(described.spec, preprocess=preprocess, config=config)

@@ -1,0 +1,79 @@
+"""The model as every worker has it: by name, or sent along where only the driver sees its files."""
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pansight.export.network import weights_digest
+from pansight.models.base import PanopticModel
+from pansight.runtime.engines.opening import RUNTIMES, EngineOptions, open_engine
+from pansight.runtime.images import MAX_PIXELS
+from pansight.runtime.segmenter import Resize, Segmenter
+
+
+@dataclass(frozen=True)
+class FleetModel:
+    """What `pansight.load` is told by each worker; see there.
+
+    `contents`: gives the bytes of files by path, for workers on other machines; None where they see the same
+    disks.
+    """
+
+    name: str
+    weights: str | None = None
+    engine: str = "auto"
+    resize: Resize = "paper"
+    merge: Mapping[str, Any] = field(default_factory=dict)
+    batch_size: int = 1
+    max_pixels: int = MAX_PIXELS
+    contents: Callable[[], dict[str, bytes]] | None = None
+
+    def files(self) -> dict[str, bytes]:
+        """The files that the name and the weights stand for: none for a model of the package or the zoo."""
+        found = [Path(one) for one in (self.name, self.weights) if one is not None and Path(one).is_file()]
+        found += [path.with_suffix(".bin") for path in found if path.suffix == ".xml"]
+        return {str(path): path.read_bytes() for path in found if path.is_file()}
+
+    def sent(self, contents: Callable[[], dict[str, bytes]]) -> "FleetModel":
+        """The model for workers that do not see these files."""
+        return replace(self, contents=contents)
+
+    def load(self, device: str, cores: int) -> Segmenter:
+        """The Segmenter of a worker, which has so many cores; others have the rest."""
+        torch.set_num_threads(cores)
+        if self.contents is None:
+            return self._load(self.name, self.weights, self.engine, device, cores)
+        with tempfile.TemporaryDirectory(prefix="pansight-") as folder:
+            here: dict[str, str] = {}
+            for path, content in self.contents().items():
+                here[path] = str(Path(folder) / Path(path).name)
+                Path(here[path]).write_bytes(content)
+            weights = None if self.weights is None else here.get(self.weights, self.weights)
+            return self._load(here.get(self.name, self.name), weights, self.engine, device, cores)
+
+    def checked(self) -> tuple[Segmenter, str]:
+        """A Segmenter on the driver, and a digest of all that decides what the model says.
+
+        Raises what `pansight.load` raises, before any worker is started.
+        """
+        artefact = any(Path(self.name).suffix.lower() in runtime.suffixes for runtime in RUNTIMES.values())
+        segmenter = self._load(self.name, self.weights, "auto" if artefact else "eager", "cpu")
+        model = getattr(segmenter.engine, "model", None)
+        if isinstance(model, PanopticModel):
+            return segmenter, weights_digest(model)
+        digest = hashlib.sha256()
+        for content in self.files().values():
+            digest.update(content)
+        return segmenter, digest.hexdigest()
+
+    def _load(
+        self, name: str, weights: str | None, engine: str, device: str, threads: int | None = None
+    ) -> Segmenter:
+        options = EngineOptions(device=device, resize=self.resize, merge=dict(self.merge), threads=threads)
+        opened = open_engine(name, engine, options, weights)
+        return Segmenter(opened, batch_size=self.batch_size, max_pixels=self.max_pixels)
