@@ -1,4 +1,4 @@
-"""A start for the recipe `photo-yoso`: an ImageNet backbone behind the decoder that `yoso-tiny` learned on scenes.
+"""A start for the recipe `photo-yoso`: an ImageNet backbone behind the decoder that `yoso-tiny` learned.
 
     python benchmarks/photo/align.py FOLDER/photos start.safetensors
 
