@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pansight.errors import InputError
 from pansight.export.conversion import SUFFIXES, Target, describe, write_artefact
 from pansight.export.quantise import feeds_of
 from pansight.export.scoring import samples_of, score_samples
-from pansight.export.support import Cell
+from pansight.export.support import Cell, require, support
 from pansight.export.verification import made_up_images, reference, verify
 from pansight.models.base import PanopticModel
 from pansight.panoptic import PanopticMap
@@ -143,6 +144,11 @@ def test_a_program_of_torch_runs_without_the_models_code(small_yoso: PanopticMod
 def test_fewer_bits_keep_the_quality(
     method: str, target: Target, precision: str, trained: Trained, validated: Validated, tmp_path: Path
 ) -> None:
+    cell = Cell(method, target, "network", precision)
+    if support(cell).status == "blocked":
+        with pytest.raises(InputError, match="leave the range of half precision"):
+            require(cell)
+        return
     model = trained(method)
     path = tmp_path / f"model{SUFFIXES[target]}"
     description = describe(model, target, name="tried", precision=precision)  # type: ignore[arg-type]
@@ -155,12 +161,13 @@ def test_fewer_bits_keep_the_quality(
     engine = open_engine(path)
     before = score_samples(reference(model, engine, EngineOptions()), samples)
     after = score_samples(engine, samples)
-    # of few samples PQ moves by more than of many
-    assert before.pq - after.pq <= (1.0 if VALIDATE else 4.0), (before, after)
+    # four images calibrate badly, and of few samples PQ moves by more than of many: a broken file loses all
+    bound = 1.0 if VALIDATE else {"float16": 2.0, "int8": 12.0}[precision]
+    assert before.pq - after.pq <= bound, (before, after)
     assert before.pq > 30
     if VALIDATE:
         words = f"PQ {before.pq:.2f} before, {after.pq:.2f} after, on {count} scenes"
-        validated(Cell(method, target, "network", precision), words)
+        validated(cell, words)
 
 
 def test_images_of_one_size_go_in_one_batch(small_yoso: PanopticModel, tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
-"""The matrix: every preset x {pruned, fixed, compiled at two sizes, exported with a dynamic batch, bfloat16}.
+"""The matrix: every preset x {pruned, fixed, exported with a dynamic batch, bfloat16}.
 
 Presets are run with few channels, few layers and four categories: what they are made of stays. The two forms
 of the merge are seen of every preset in both precisions. Graphs are seen of one preset of each structure:
-`EXCLUDED` names, for every other one, the preset that stands for it and why.
+`EXCLUDED` names, for every other one, the preset that stands for it and why. Compiling is tested
+beside each model and engine.
 """
 
 import functools
@@ -150,22 +151,6 @@ def test_both_forms_give_one_map_in_both_precisions(name: str) -> None:
         assert int((pruned.categories >= 0).sum()) > 0, precision
         # ties: values next to a threshold, which the two ways of upsampling round otherwise
         assert int((pruned.ids != fixed.ids).sum()) <= 3, precision
-
-
-@pytest.mark.parametrize("name", GRAPHS)
-def test_compiles_at_two_sizes(name: str) -> None:
-    cut = whole(name)
-
-    def run(batch: Tensor) -> tuple[Tensor, ...]:
-        size = batch.shape[1], batch.shape[2]
-        return cut.maps(batch, size, size)
-
-    torch._dynamo.reset()
-    # without code generation, whose correctness is torch's affair; a break in the graph is an error
-    function = torch.compile(run, backend="eager", fullgraph=True)
-    with torch.inference_mode():
-        for size in ((64, 96), (96, 128)):
-            assert same(function(images(1, *size)), run(images(1, *size))), size
 
 
 @pytest.mark.parametrize("name", GRAPHS)

@@ -18,9 +18,6 @@ from pansight.runtime.engines.artefact import KEY, Description
 
 OPSET = 20
 
-SINGLE = ("dcn", "conv2_offset", "offset_mask_conv", "normalise", "yoso_head")
-"""Parts of the names of nodes that half precision would spoil: places to read at, decisions of stages."""
-
 # fields of ONNX's ModelProto
 _PRODUCER, _PRODUCER_VERSION, _METADATA = 2, 3, 14
 
@@ -30,15 +27,13 @@ def write_onnx(
 ) -> None:
     """Write the file, whole or not at all; int8 is calibrated on `feeds`.
 
-    Raises InputError where it cannot be written, MissingExtraError for what int8 and float16 need.
+    Raises InputError where it cannot be written, MissingExtraError for what int8 needs.
     """
     with atomic_write(path) as temporary, tempfile.TemporaryDirectory() as folder:
         plain = temporary if description.precision == "float32" else Path(folder) / "float32.onnx"
         trace_onnx(cut, plain, description.size)
         if description.precision == "int8":
             quantise_onnx(plain, temporary, list(feeds), description.method)
-        elif description.precision == "float16":
-            _halve(plain, temporary)
         describe_onnx(temporary, description)
 
 
@@ -158,16 +153,6 @@ def _varint(value: int) -> bytes:
         parts.append(value & 127 | 128)
         value >>= 7
     return bytes([*parts, value])
-
-
-def _halve(source: Path, target: Path) -> None:
-    """Half precision inside, single at both ends; where to read, and what decides, stays single."""
-    onnx = require_extra("onnx", "export")
-    float16 = require_extra("onnxruntime.transformers.float16", "onnx")
-    model = onnx.load(str(source))
-    single = [node.name for node in model.graph.node if any(part in node.name for part in SINGLE)]
-    half = float16.convert_float_to_float16(model, keep_io_types=True, node_block_list=single)
-    onnx.save(half, str(target))
 
 
 @contextmanager

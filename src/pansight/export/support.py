@@ -76,6 +76,8 @@ def _blocked(cell: Cell) -> str:
         return "torch's own quantisation is slower here than the float network; use openvino or onnx"
     if precision == "int8" and target == "tensorrt":
         return "calibration needs the GPU; quantise with --to onnx and build from that"
+    if precision == "float16" and target == "onnx":
+        return "values of YOSO leave the range of half precision in ONNX Runtime; use --to openvino"
     if precision == "float16" and target == "torch":
         return "half precision is chosen when the file is run, not in it"
     return ""
