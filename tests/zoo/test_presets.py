@@ -126,7 +126,7 @@ def test_yoso_tiny_is_small() -> None:
 
 def test_embedded_models_are_listed_first_as_their_files_say() -> None:
     header = read_header(yoso_tiny())
-    first, spec = available()[:2]
+    first, _, spec = available()[:3]
     assert (first.name, first.embedded) == ("panoptic-fcn-photo", "panoptic-fcn-photo.safetensors")
     assert (spec.name, spec.embedded) == ("yoso-tiny", "yoso-tiny.safetensors")
     assert (spec.config, spec.preprocess) == (header.config, header.preprocess)

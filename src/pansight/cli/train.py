@@ -145,7 +145,8 @@ def train(
         raise InputError(f"give a recipe ({recipe}) or --model; a recipe starts from a model with --weights")
     folder = _folder(recipe, output, model, data)
     # A scheduler that starts a job again starts it with the command of the first time.
-    resume = (resume or restarted()) and not (recipe is not None and not (folder / "config.yaml").is_file())
+    there = (folder / "config.yaml").is_file()
+    resume = (resume and (recipe is None or there)) or (restarted() and there)
     named = recipe
     if resume:
         recipe = str(folder / "config.yaml")
@@ -170,7 +171,7 @@ def train(
         "workers": workers,
         "device": device,
         "precision": None if precision is None else f"'{precision}'",
-        "model.start": weights,
+        "model.start": None if weights is None else json.dumps(weights),
         "validation.patience": patience,
         "profile": True if profile else None,
         "devices": devices,
@@ -178,7 +179,10 @@ def train(
         **listed,
     }
     changes = [f"{key}={value}" for key, value in shortcuts.items() if value is not None]
-    given = [*([f"data.map={class_map}"] if class_map is not None else []), *(settings or [])]
+    given = [
+        *([f"data.map={json.dumps(str(class_map))}"] if class_map is not None else []),
+        *(settings or []),
+    ]
     sources = None
     if fresh and model is not None and data is not None:
         from pansight.cli.train_trials import fine_tuned
@@ -243,9 +247,12 @@ def _device(name: str | None) -> str:
 
 def _count(text: str) -> int:
     try:
-        return int(text)
+        size = int(text)
     except ValueError:
         raise InputError(f"--batch-size {text}: give a number, or auto") from None
+    if size < 1:
+        raise InputError(f"--batch-size {text}: give a number from 1, or auto")
+    return size
 
 
 def _folder(recipe: str | None, output: Path | None, model: str | None, data: str | None) -> Path:

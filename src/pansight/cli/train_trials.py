@@ -38,6 +38,8 @@ def fine_tuned(
     options = [*changes, *given]
     content = fine_tuning(model, data, batch_size=batch_size)
     config = make_config(with_options(content, options))
+    if config.batch_size != content["batch_size"]:  # by --set, which goes before everything
+        content = fine_tuning(model, data, batch_size=config.batch_size)
     sources = open_sources(config)
     # synthetic scenes never end; a thousand of them stand for a data set
     images = 1000 if isinstance(config.data, SceneData) else len(sources.training)
@@ -47,8 +49,8 @@ def fine_tuned(
         size, line = find_batch_size(config, sources)
         typer.echo(f"{prefix}{line}")
         content = fine_tuning(model, data, batch_size=size)
-    wanted = next((int(one.partition("=")[2]) for one in reversed(options) if one.startswith("steps=")), None)
-    content = scaled(content, images, steps=wanted)
+    wanted = config.steps if any(one.startswith("steps=") for one in options) else None
+    content = scaled({**content, "accumulate": config.accumulate}, images, steps=wanted)
     config = make_config(with_options(content, options))
     typer.echo(f"{prefix}{rule(config.model_dump(mode='json'), images)}")
     return config, sources

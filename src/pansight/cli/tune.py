@@ -87,6 +87,8 @@ def tune(
         panoptic=panoptic,
         categories=None if scenes else loaded.categories,
     )
+    if dataset.categories != loaded.categories:
+        raise InputError(f"{data} has other categories than {model}; tune it on data of its own categories")
     indices = spread(len(dataset), limit)
     if len(indices) < 2:
         raise InputError(

@@ -83,7 +83,7 @@ def scaled(content: dict[str, Any], images: int, *, steps: int | None = None) ->
 
 def rule(content: dict[str, Any], images: int) -> str:
     """What was chosen, and from what, in one line."""
-    steps, batch = content["steps"], content["batch_size"]
+    steps, batch = content["steps"], content["batch_size"] * content.get("accumulate", 1)
     passes = steps * batch / max(images, 1)
     return (
         f"fine-tuning on {images} images: {steps} steps of {batch} ({passes:.1f} passes), rate "

@@ -22,6 +22,7 @@ from pansight.models.preprocess import Preprocess
 from pansight.training.batch import TrainingBatch
 from pansight.training.config import TrainConfig
 from pansight.training.folder import REPLAY
+from pansight.training.freezing import Frozen
 from pansight.training.recipes import make_config
 from pansight.zoo.methods import construct, find_method
 from pansight.zoo.strict import load_strictly
@@ -112,7 +113,10 @@ def read_replay(path: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise CheckpointError(f"{path} cannot be read ({str(error).splitlines()[0]})") from error
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise CheckpointError(
+            f"{path} cannot be read ({reason}); give the replay-step-*.pt that a training named"
+        ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"{path} is no replay; give the replay-step-*.pt that a training named")
     return content
@@ -128,6 +132,7 @@ def replay(path: Path, device: str = "cpu") -> Iterator[str]:
     config = make_config(json.loads(content["training"]))
     model = _model(path, content).to(device)
     model.train()
+    Frozen(model, config.freeze).hold()
     if config.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     passes = content["passes"]
