@@ -35,8 +35,8 @@ def weights(small_config: YOSOConfig, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="session")
 def segmenter(weights: Path) -> Segmenter:
-    """That model, as a worker has it."""
-    return load(weights, engine="torch", device="cpu", batch_size=2)
+    """That model, as a worker has it, an image at a time: a batch of another size rounds otherwise."""
+    return load(weights, engine="torch", device="cpu", batch_size=1)
 
 
 @pytest.fixture(scope="session")

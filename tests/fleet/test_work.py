@@ -76,7 +76,10 @@ def test_results_are_those_of_one_process(
         panoptic = segmenter(input)
         assert (ids_of(store, row) == panoptic.ids).all()
         _, annotation = panoptic.to_coco(1, "")
-        assert row.segments == annotation["segments_info"]
+        # a batch of another size rounds scores otherwise
+        for one, other in zip(row.segments, annotation["segments_info"], strict=True):
+            assert {**one, "score": 0} == {**other, "score": 0}
+            assert one["score"] == pytest.approx(other["score"], abs=1e-5)
         assert (row.width, row.height) == (panoptic.width, panoptic.height)
         assert row.void == pytest.approx((panoptic.ids == 0).mean())
 
