@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from pansight.categories import Categories
+from pansight.cli.convert_sources import TOOLS
 from pansight.cli.data_convert import FORMAT_NAMES
-from pansight.cli.predict import TOOLS
 from pansight.data.coco import CocoPanoptic
 from pansight.formats.annotation import FORMATS, VIDEO_WRITERS
 from pansight.panoptic import PanopticMap

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
 
 from pansight.categories import Categories, Category
-from pansight.export.whole import ShapedCut, WholeCut
+from pansight.export.whole import WholeCut
 from pansight.merging import MergeSettings
 from pansight.models.base import PanopticModel
 from pansight.models.preprocess import Preprocess, Sizes
-from pansight.runtime.engines.program_engine import canvas
 from pansight.runtime.engines.torch_engine import Network
 from pansight.zoo.methods import construct, find_method
 from pansight.zoo.presets import released
@@ -151,6 +151,33 @@ def test_both_forms_give_one_map_in_both_precisions(name: str) -> None:
         assert int((pruned.categories >= 0).sum()) > 0, precision
         # ties: values next to a threshold, which the two ways of upsampling round otherwise
         assert int((pruned.ids != fixed.ids).sum()) <= 3, precision
+
+
+class ShapedCut(nn.Module):
+    """A whole cut whose sizes are those of two tensors, of which nothing else is read.
+
+    `torch.export` follows shapes of inputs through a graph, and does not follow numbers inside tensors.
+    """
+
+    def __init__(self, cut: WholeCut) -> None:
+        super().__init__()
+        self.cut = cut
+
+    def forward(
+        self,
+        images: UInt8[Tensor, "b h w 3"] | Float[Tensor, "b h w 3"],
+        valid: UInt8[Tensor, "vh vw"],
+        output: UInt8[Tensor, "oh ow"],
+        *thresholds: Float[Tensor, ""],
+    ) -> tuple[Tensor, ...]:
+        """See WholeCut."""
+        sizes = (valid.shape[0], valid.shape[1]), (output.shape[0], output.shape[1])
+        return self.cut.maps(images, *sizes, thresholds)
+
+
+def canvas(height: int, width: int) -> Tensor:
+    """A tensor that has nothing but a size."""
+    return torch.zeros(1, 1, dtype=torch.uint8).expand(height, width)
 
 
 @pytest.mark.parametrize("name", GRAPHS)

@@ -10,7 +10,7 @@ import torch
 from pansight.errors import InputError, MissingExtraError
 from pansight.models.base import PanopticModel
 from pansight.runtime.engines.network_engine import NetworkEngine
-from pansight.runtime.engines.opening import CONVERTED, RUNTIMES, TORCH_MODES, EngineOptions, open_engine
+from pansight.runtime.engines.opening import CONVERTED, TORCH_MODES, EngineOptions, open_engine, runtime_of
 from pansight.runtime.engines.protocol import Engine
 from pansight.runtime.engines.torch_engine import Precision, TorchEngine
 from pansight.runtime.engines.whole_engine import WholeEngine
@@ -42,7 +42,7 @@ class Subject:
     @property
     def is_artefact(self) -> bool:
         """Whether `model` is an exported file."""
-        return any(Path(self.model).suffix in runtime.suffixes for runtime in RUNTIMES.values())
+        return runtime_of(self.model) is not None
 
     @property
     def is_rival(self) -> bool:

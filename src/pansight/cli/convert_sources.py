@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pansight.cli.datasets import open_from_options
-from pansight.errors import DataError, InputError
+from pansight.errors import InputError
 
 if TYPE_CHECKING:
     from pansight.datatools.preparing.plan import TruthSource
@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 PANOPTIC = ("coco-panoptic", "panoptic", "coco")
 INSTANCES = ("coco-instances", "instances")
+TOOLS = (
+    "coco-instances, cvat, cvat-mask, label-studio, labelme, datumaro, supervisely, segments-ai, v7, yolo, "
+    "voc, bdd100k, huggingface, fiftyone"
+)
+"""The formats of annotation tools, for help texts; a test holds it equal to those there are."""
 
 
 @dataclass(frozen=True)
@@ -97,14 +102,12 @@ def _is_of_videos(source: Path) -> bool:
 
 def _panoptic_in(source: Path, options: SourceOptions) -> Opened | None:
     """The data set with panoptic labels in a folder, None where there is none."""
-    from pansight.data.opening import dataset_splits
+    from pansight.data.opening import UnknownLayoutError, dataset_splits
 
     try:
         dataset_splits(source, panoptic=options.panoptic)
-    except DataError as error:
-        if "no data set that is known" in str(error) or "COCO instances" in str(error):
-            return None
-        raise
+    except UnknownLayoutError:
+        return None
     return _data_set(source, options)
 
 

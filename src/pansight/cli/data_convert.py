@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pansight.cli.convert_sources import INSTANCES, PANOPTIC, SourceOptions, open_source
+from pansight.cli.convert_sources import INSTANCES, PANOPTIC, TOOLS, SourceOptions, open_source
 from pansight.cli.converting import WorkersOption, run_conversion
 from pansight.cli.datasets import ImagesOption, KindOption, PanopticOption, SplitOption
 from pansight.cli.threads import share_cores
@@ -15,10 +15,7 @@ from pansight.errors import InputError
 if TYPE_CHECKING:
     from pansight.datatools.preparing.plan import TruthSource
 
-FORMAT_NAMES = (
-    "coco-panoptic, coco-instances, cvat, cvat-mask, label-studio, labelme, datumaro, supervisely, "
-    "segments-ai, v7, yolo, voc, bdd100k, huggingface, fiftyone, kitti-step, cityscapes-vps, vipseg"
-)
+FORMAT_NAMES = f"coco-panoptic, {TOOLS}, kitti-step, cityscapes-vps, vipseg"
 """What --from and --to may be called, for their help; a test holds it equal to the formats there are."""
 
 

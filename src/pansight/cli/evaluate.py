@@ -1,6 +1,5 @@
 """`pansight evaluate`: how good predictions are, of any tool from files, or of a model on a data set."""
 
-import os
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -23,7 +22,6 @@ from pansight.cli.evaluate_options import (
 )
 from pansight.cli.evaluate_output import Measures, Output, finish
 from pansight.cli.model_options import (
-    DEFAULT_ENGINE,
     batch_size_option,
     device_option,
     engine_option,
@@ -366,10 +364,9 @@ def evaluate(
         fleet_model = FleetModel(
             model or str(weights),
             str(weights) if model and weights else None,
-            os.environ.get(DEFAULT_ENGINE) or "auto",
-            as_resize(resize),
-            merge,
-            batch_size,
+            resize=as_resize(resize),
+            merge=merge,
+            batch_size=batch_size,
         )
         done = score_model(lambda make_job: run(make_job=make_job), fleet_model, device, ray_address, workers)
     else:

@@ -11,8 +11,6 @@ ENGINE_HELP = (
     "What runs the network: auto (the fastest that is installed), torch, eager (not folded), compiled (by "
     "torch.compile), onnxruntime, openvino. With ray, workers share the work, on this machine or a cluster."
 )
-DEFAULT_ENGINE = "PANSIGHT_ENGINE"
-"""Environment variable with what `auto` stands for; workers on other machines are told."""
 
 
 def engine_option(panel: str | None = None) -> Any:

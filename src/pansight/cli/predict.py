@@ -1,17 +1,15 @@
 """`pansight predict`: images to panoptic maps, in files."""
 
-import os
 import time
 import warnings
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pansight.cli.convert_sources import INSTANCES, PANOPTIC
+from pansight.cli.convert_sources import INSTANCES, PANOPTIC, TOOLS
 from pansight.cli.model_options import (
-    DEFAULT_ENGINE,
     batch_size_option,
     device_option,
     engine_option,
@@ -34,12 +32,6 @@ if TYPE_CHECKING:
     from pansight.formats.annotation import AnnotationWriter
     from pansight.runtime.segmenter import Resize, Segmenter
     from pansight.runtime.writing import Job, MapWriter
-
-TOOLS = (
-    "coco-instances, cvat, cvat-mask, label-studio, labelme, datumaro, supervisely, segments-ai, v7, yolo, "
-    "voc, bdd100k, huggingface, fiftyone"
-)
-"""The formats of annotation tools that are written."""
 
 DEFAULT_MODEL = "panoptic-fcn-photo"
 
@@ -221,6 +213,7 @@ def predict(
         "max-frames": max_frames, "no-smooth": None if smooth else True,
     }  # fmt: skip
     merge = merge_settings(settings, object_threshold, void_below)
+    name = str(model or weights or DEFAULT_MODEL)
     fleet = FleetOptions(ray_address, workers, worker_cores, shard_size, shards, retry_failed)
     if engine == RAY:
         for option, value in video_options.items():
@@ -235,13 +228,12 @@ def predict(
             format,
             device,
             FleetModel(
-                str(model or weights or DEFAULT_MODEL),
+                name,
                 str(weights) if model and weights else None,
-                os.environ.get(DEFAULT_ENGINE) or "auto",
-                as_resize(resize),
-                merge,
-                batch_size,
-                max_pixels,
+                resize=as_resize(resize),
+                merge=merge,
+                batch_size=batch_size,
+                max_pixels=max_pixels,
             ),
             fleet,
         )
@@ -249,6 +241,15 @@ def predict(
     if fleet.given():
         raise InputError(f"{fleet.given()[0]} is with --engine ray alone; see --help")
     output_folder, format = Path(output), format or "overlay"
+    told: dict[str, Any] = {
+        "weights": weights if model else None,
+        "engine": engine,
+        "device": device,
+        "resize": as_resize(resize),
+        "merge": merge,
+        "batch_size": batch_size,
+        "max_pixels": max_pixels,
+    }
     if track or fps or mjpeg or policy or any(is_video(one) for one in inputs):
         from pansight.cli.predict_video import VideoOptions, predict_videos
 
@@ -259,16 +260,8 @@ def predict(
                 track=track, smooth=smooth, fps=fps, policy=policy, rle=rle,
                 mjpeg=mjpeg, give_up=give_up, max_frames=max_frames,
             ),
-            str(model or weights or DEFAULT_MODEL),
-            {
-                "weights": weights if model else None,
-                "engine": engine,
-                "device": device,
-                "resize": as_resize(resize),
-                "merge": merge,
-                "batch_size": batch_size,
-                "max_pixels": max_pixels,
-            },
+            name,
+            told,
         )  # fmt: skip
         return
     for option, value in video_options.items():
@@ -288,21 +281,11 @@ def predict(
         format = Format.COCO.value
     writer_of = None if format in tuple(Format) else _tool_writer(format)
     make_folder(output_folder)
-    name: str | Path = model or weights or DEFAULT_MODEL
-    segmenter = load(
-        name,
-        weights=weights if model else None,
-        engine=engine,
-        device=device,
-        resize=as_resize(resize),
-        merge=merge,
-        batch_size=batch_size,
-        max_pixels=max_pixels,
-    )
+    segmenter = load(name, **told)
     jobs = make_jobs(pictures)
     tool = None if writer_of is None else writer_of(output_folder, segmenter.categories)
     shown = Format(format) if writer_of is None else Format.COCO
-    writer = MapWriter(output_folder, shown, jobs, segmenter.categories, str(name), tool)
+    writer = MapWriter(output_folder, shown, jobs, segmenter.categories, name, tool)
     # Pillow's remarks on odd files name no file; what matters comes as an error.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     started = time.perf_counter()

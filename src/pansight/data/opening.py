@@ -44,6 +44,10 @@ __all__ = [
 PathLike = str | os.PathLike[str]
 
 
+class UnknownLayoutError(DataError):
+    """A folder in which no data set with panoptic labels is recognised."""
+
+
 class Kind(NamedTuple):
     """A kind of data set: its splits in a folder, none if it is not there, and what it is known by."""
 
@@ -190,9 +194,9 @@ def _splits(path: Path, kind: str | None, places: Places) -> tuple[str, Splits]:
     if not found:
         instances = find_instances(path)
         if instances:
-            raise DataError(instances_advice(instances[0]))
+            raise UnknownLayoutError(instances_advice(instances[0]))
         layouts = "; ".join(f"{name} ({known.layout})" for name, known in DETECTED.items())
-        raise DataError(f"{path}: no data set that is known is in it; known are {layouts}")
+        raise UnknownLayoutError(f"{path}: no data set that is known is in it; known are {layouts}")
     if len(found) > 1:
         raise DataError(f"{path}: could be {' or '.join(found)}; say which with --kind")
     return next(iter(found.items()))

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 from pansight.errors import InputError
 from pansight.export.network import NetworkCut, weights_digest
 from pansight.export.quantise import Feeds
+from pansight.export.support import Cell, require
 from pansight.export.whole import WholeCut
 from pansight.models.base import PanopticModel
 from pansight.nn.deform import Lowering
@@ -86,6 +87,7 @@ def write_artefact(
             f"the merge of {model.method} chooses among as many candidates as its input has cells: give the "
             "size of the input (--size 512x800), or export the network cut"
         )
+    require(Cell(model.method, target, description.cut, description.precision))
     lowering: Lowering = description.lowering  # type: ignore[assignment]
     kind = NetworkCut if description.cut == "network" else WholeCut
     cut = kind(model.optimized(), description.preprocess, lowering)
@@ -100,6 +102,7 @@ def write_artefact(
     elif target == "torch":
         from pansight.export.torch_target import write_program
 
+        assert isinstance(cut, NetworkCut), "other cuts are blocked, see pansight.export.support"
         write_program(cut, description, path)
     else:
         from pansight.export.tensorrt_target import write_tensorrt

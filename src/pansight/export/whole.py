@@ -115,28 +115,6 @@ class WholeCut(nn.Module):
         )
 
 
-class ShapedCut(nn.Module):
-    """A whole cut whose sizes are those of two tensors, of which nothing else is read.
-
-    `torch.export` follows shapes of inputs through a graph, and does not follow numbers inside tensors.
-    """
-
-    def __init__(self, cut: WholeCut) -> None:
-        super().__init__()
-        self.cut = cut
-
-    def forward(
-        self,
-        images: UInt8[Tensor, "b h w 3"] | Float[Tensor, "b h w 3"],
-        valid: UInt8[Tensor, "vh vw"],
-        output: UInt8[Tensor, "oh ow"],
-        *thresholds: Float[Tensor, ""],
-    ) -> tuple[Tensor, ...]:
-        """See WholeCut."""
-        sizes = (valid.shape[0], valid.shape[1]), (output.shape[0], output.shape[1])
-        return self.cut.maps(images, *sizes, thresholds)
-
-
 def _pair(size: Int[Tensor, "2"]) -> tuple[int, int]:
     # numbers that a graph only learns when it is run
     return size[0], size[1]  # type: ignore[return-value]

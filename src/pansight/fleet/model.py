@@ -1,6 +1,7 @@
 """The model as every worker has it: by name, or sent along where only the driver sees its files."""
 
 import hashlib
+import os
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ import torch
 
 from pansight.export.network import weights_digest
 from pansight.models.base import PanopticModel
-from pansight.runtime.engines.opening import RUNTIMES, EngineOptions, open_engine
+from pansight.runtime.engines.opening import DEFAULT_VARIABLE, EngineOptions, open_engine, runtime_of
 from pansight.runtime.images import MAX_PIXELS
 from pansight.runtime.segmenter import Resize, Segmenter
 
@@ -20,13 +21,14 @@ from pansight.runtime.segmenter import Resize, Segmenter
 class FleetModel:
     """What `pansight.load` is told by each worker; see there.
 
+    `engine`: by default what `auto` stands for here, which workers on other machines do not know.
     `contents`: gives the bytes of files by path, for workers on other machines; None where they see the same
     disks.
     """
 
     name: str
     weights: str | None = None
-    engine: str = "auto"
+    engine: str = field(default_factory=lambda: os.environ.get(DEFAULT_VARIABLE) or "auto")
     resize: Resize = "paper"
     merge: Mapping[str, Any] = field(default_factory=dict)
     batch_size: int = 1
@@ -61,8 +63,9 @@ class FleetModel:
 
         Raises what `pansight.load` raises, before any worker is started.
         """
-        artefact = any(Path(self.name).suffix.lower() in runtime.suffixes for runtime in RUNTIMES.values())
-        segmenter = self._load(self.name, self.weights, "auto" if artefact else "eager", "cpu")
+        segmenter = self._load(
+            self.name, self.weights, "eager" if runtime_of(self.name) is None else "auto", "cpu"
+        )
         model = getattr(segmenter.engine, "model", None)
         if isinstance(model, PanopticModel):
             return segmenter, weights_digest(model)

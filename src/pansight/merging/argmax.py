@@ -12,11 +12,10 @@ from torch import Tensor
 from pansight.merging.argmax_fixed import winners_fixed
 from pansight.merging.argmax_pruned import winners_pruned
 from pansight.merging.numbers import Number
-from pansight.merging.room import renumber, room_for
+from pansight.merging.room import by_table, room_for
 from pansight.merging.settings import Form
 from pansight.merging.shares import Share, reaches
 from pansight.merging.sizes import Sizes
-from pansight.merging.upsampling import looked_up
 from pansight.merging.winners import Winners
 from pansight.panoptic import PanopticBatch
 
@@ -96,7 +95,7 @@ def _assemble(
     ids = torch.where(accepted, opens.cumsum(1, dtype=torch.int32).gather(1, first.long()), 0)
     # even codes are void, odd ones their mask's id
     table = torch.stack((torch.zeros_like(ids), ids), dim=2).flatten(1)
-    maps = renumber(table, winners.codes) if form == "pruned" else looked_up(table, winners.codes)
+    maps = by_table(table, winners.codes, form)
     # each row of the segment table gathers from the few masks that belong to it
     belongs = (
         torch.arange(1, max(rows, count) + 1, device=ids.device, dtype=torch.int32)[:, None] == ids[:, None]

@@ -4,9 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pansight.merging.room import renumber
+from pansight.merging.room import by_table
 from pansight.merging.settings import Form, MergeSettings
-from pansight.merging.upsampling import looked_up
 from pansight.panoptic import PanopticBatch
 
 _EDGE = 1e-6
@@ -47,7 +46,7 @@ def calibrate_and_void(batch: PanopticBatch, settings: MergeSettings, form: Form
     rows = torch.cat((torch.zeros_like(kept[:, :1]), kept), dim=1).to(torch.int32)
     table = rows * torch.arange(rows.shape[1], dtype=torch.int32, device=rows.device)
     return batch._replace(
-        ids=renumber(table, batch.ids) if form == "pruned" else looked_up(table, batch.ids),
+        ids=by_table(table, batch.ids, form),
         categories=torch.where(kept, batch.categories, torch.full_like(batch.categories, -1)),
         scores=scores,
         areas=torch.where(kept, batch.areas, torch.zeros_like(batch.areas)),

@@ -14,12 +14,12 @@ from pansight.merging.numbers import Number
 from pansight.merging.priority_fixed import owners_fixed
 from pansight.merging.priority_pruned import owners_pruned
 from pansight.merging.priority_rule import Cut, Stack
-from pansight.merging.room import bands, counted, renumber, room_for
+from pansight.merging.room import bands, by_table, counted, room_for
 from pansight.merging.settings import Form
 from pansight.merging.shares import Share
 from pansight.merging.sizes import Sizes
 from pansight.merging.top_k import top_k_kept, top_k_sorted
-from pansight.merging.upsampling import histogram, looked_up
+from pansight.merging.upsampling import histogram
 from pansight.panoptic import PanopticBatch
 
 
@@ -170,7 +170,7 @@ def _fill(
     stuff = ~is_thing & (areas[:, masks + 1 :] >= stuff_area) & there[:, masks + 1 :]
     opens = torch.cat((accepted & there[:, :masks], torch.zeros_like(stuff[:, :1]), stuff), dim=1)
     ids = torch.where(opens, opens.cumsum(1, dtype=torch.int32), 0)
-    maps = renumber(ids, codes) if form == "pruned" else looked_up(ids, codes)
+    maps = by_table(ids, codes, form)
     # each row of the segment table is looked for among what has become a segment
     # by arithmetic: exporters take a shape that they can infer for that of the example
     kinds = torch.arange(-1, len(is_thing), device=device, dtype=torch.int32) + torch.zeros_like(ids[:, :1])

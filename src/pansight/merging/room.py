@@ -8,6 +8,8 @@ from jaxtyping import Int
 from torch import Tensor
 
 from pansight.errors import InputError
+from pansight.merging.settings import Form
+from pansight.merging.upsampling import looked_up
 
 # Pixels of a map that are looked up or counted at a time.
 BAND = 1 << 20
@@ -66,6 +68,11 @@ def bands(maps: Int[Tensor, "b h w"]) -> Iterator[tuple[int, slice]]:
     for image in range(maps.shape[0]):
         for first in range(0, maps.shape[1], rows):
             yield image, slice(first, first + rows)
+
+
+def by_table(table: Int[Tensor, "b n"], codes: Int[Tensor, "b h w"], form: Form) -> Int[Tensor, "b h w"]:
+    """What each image's table says of its codes; in the pruned form in the codes' own memory."""
+    return renumber(table, codes) if form == "pruned" else looked_up(table, codes)
 
 
 def renumber(table: Int[Tensor, "b n"], codes: Int[Tensor, "b h w"]) -> Int[Tensor, "b h w"]:

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pansight.nn.conv import ConvNorm, FrozenBatchNorm2d, Norm, norm_scale_shift
-from pansight.nn.features import Backbone, InputScale, Pyramid
-from pansight.nn.inverted import InvertedBottleneck
+from pansight.nn.features import InputScale, Pyramid
+from pansight.nn.inverted import InvertedBackbone, InvertedBottleneck
 
 EPS = 1e-3
 """of the norms; many channels are dead (variance 0), where it is all that they are divided by"""
@@ -110,7 +110,7 @@ def same_padding(side: int, kernel: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
-class EfficientNetLite(Backbone):
+class EfficientNetLite(InvertedBackbone):
     """Stem and blocks of an EfficientNet-Lite, without the head that classifies.
 
     The features are linear (nothing follows the last projection of a stage), so they have both signs. With
@@ -157,20 +157,8 @@ class EfficientNetLite(Backbone):
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = MOMENTUM
 
-    def parts(self) -> tuple[nn.Module, ...]:
-        """Stem, and the blocks up to each feature: what can be frozen from the front on."""
-        starts = [0, *self._ends[:-1]]
-        return self.stem, *(
-            nn.ModuleList(self.blocks[start:end]) for start, end in zip(starts, self._ends, strict=True)
-        )
-
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Pyramid:
-        x = F.relu6(self.stem(images), inplace=True)
-        features = []
-        for number, block in enumerate(self.blocks, 1):
-            x = block(x)
-            if number in self._ends:
-                features.append(x)
+        features = self.tapped(images)
         if not self.raw:
             features = [feature * (1 / rms) for feature, rms in zip(features, RMS, strict=True)]
         return Pyramid(*features)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pansight.nn.conv import Norm
+from pansight.nn.features import Backbone
 
 
 class InvertedBottleneck(nn.Module):
@@ -36,3 +37,32 @@ class InvertedBottleneck(nn.Module):
         y = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
         y = self.project(F.relu6(self.depthwise(y), inplace=True))
         return x + y if self.residual else y
+
+
+class InvertedBackbone(Backbone):
+    """A stem and one row of such blocks, some of which end with a feature.
+
+    Whoever inherits makes `stem` and `blocks`, and says in `_ends` how many blocks there are up to each
+    feature.
+    """
+
+    stem: nn.Module
+    blocks: nn.ModuleList
+    _ends: list[int]
+
+    def parts(self) -> tuple[nn.Module, ...]:
+        """Stem, and the blocks up to each feature: what can be frozen from the front on."""
+        starts = [0, *self._ends[:-1]]
+        return self.stem, *(
+            nn.ModuleList(self.blocks[start:end]) for start, end in zip(starts, self._ends, strict=True)
+        )
+
+    def tapped(self, images: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b _ _ _"]]:
+        """The features as the blocks give them."""
+        x = F.relu6(self.stem(images), inplace=True)
+        features = []
+        for number, block in enumerate(self.blocks, 1):
+            x = block(x)
+            if number in self._ends:
+                features.append(x)
+        return features

@@ -10,11 +10,10 @@ from typing import NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from pansight.nn.conv import ConvNorm, Norm
-from pansight.nn.features import Backbone, Pyramid
-from pansight.nn.inverted import InvertedBottleneck
+from pansight.nn.features import Pyramid
+from pansight.nn.inverted import InvertedBackbone, InvertedBottleneck
 
 NAME = "mobilenet_v2"
 
@@ -43,7 +42,7 @@ TAPPED = (1, 2, 4, 6)
 STEM = 32
 
 
-class MobileNetV2(Backbone):
+class MobileNetV2(InvertedBackbone):
     """Stem and blocks at width 1, without the head that classifies; its features are linear.
 
     Args:
@@ -71,21 +70,8 @@ class MobileNetV2(Backbone):
         self.blocks = nn.ModuleList(blocks)
         self.channels: tuple[int, ...] = tuple(STAGES[number].channels for number in TAPPED)
 
-    def parts(self) -> tuple[nn.Module, ...]:
-        """Stem, and the blocks up to each feature: what can be frozen from the front on."""
-        starts = [0, *self._ends[:-1]]
-        return self.stem, *(
-            nn.ModuleList(self.blocks[start:end]) for start, end in zip(starts, self._ends, strict=True)
-        )
-
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Pyramid:
-        x = F.relu6(self.stem(images), inplace=True)
-        features = []
-        for number, block in enumerate(self.blocks, 1):
-            x = block(x)
-            if number in self._ends:
-                features.append(x)
-        return Pyramid(*features)
+        return Pyramid(*self.tapped(images))
 
 
 _RENAMES = (

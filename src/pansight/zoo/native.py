@@ -69,10 +69,15 @@ def save_native(
         key: (_halved(tensor, key, vectors) if dtype == "float16" else tensor).detach().cpu().contiguous()
         for key, tensor in unwrapped(model.state_dict()).items()
     }
+    write_tensors(path, state, metadata)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file, whole or not at all. Raises InputError when it cannot be written."""
     with atomic_write(path) as temporary:
         mode = temporary.stat().st_mode
         try:
-            save_file(state, temporary, metadata)
+            save_file(dict(tensors), temporary, dict(metadata))
             temporary.chmod(mode)  # safetensors makes files that nobody else may read
         except SafetensorError as error:
             raise InputError(

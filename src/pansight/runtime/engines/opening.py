@@ -69,6 +69,18 @@ RUNTIMES: dict[str, Runtime] = {
 }
 """Runtimes by the name that `engine=` has for them. A file with one of its suffixes is opened by it."""
 
+
+def runtime_of(name_or_path: str | os.PathLike[str]) -> str | None:
+    """The name of the runtime that an artefact of this name is for; None: it is no artefact.
+
+    Example:
+        >>> runtime_of("street.onnx"), runtime_of("yoso-tiny")
+        ('onnxruntime', None)
+    """
+    suffix = Path(os.fspath(name_or_path)).suffix.lower()
+    return next((name for name, runtime in RUNTIMES.items() if suffix in runtime.suffixes), None)
+
+
 CONVERTED = ("onnxruntime", "openvino")
 """those that named models are converted for"""
 
@@ -106,14 +118,13 @@ def open_engine(
     options = options or EngineOptions()
     if engine not in engine_names():
         raise InputError(f"engine {engine!r} is unknown; use {', '.join(engine_names())}")
-    suffix = Path(os.fspath(name_or_path)).suffix.lower()
-    for name, runtime in RUNTIMES.items():
-        if suffix in runtime.suffixes:
-            if engine not in ("auto", name):
-                raise InputError(f"{name_or_path} is run by {name}, not by {engine}; leave out the engine")
-            if weights is not None:
-                raise InputError(f"{name_or_path} holds its weights; leave out {os.fspath(weights)}")
-            return runtime.open(Path(name_or_path), options)
+    name = runtime_of(name_or_path)
+    if name is not None:
+        if engine not in ("auto", name):
+            raise InputError(f"{name_or_path} is run by {name}, not by {engine}; leave out the engine")
+        if weights is not None:
+            raise InputError(f"{name_or_path} holds its weights; leave out {os.fspath(weights)}")
+        return RUNTIMES[name].open(Path(name_or_path), options)
     if engine == "auto":
         engine = os.environ.get(DEFAULT_VARIABLE) or "auto"
         if engine not in engine_names():

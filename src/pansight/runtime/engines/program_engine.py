@@ -6,17 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
 from torch import Tensor
 
 from pansight.errors import CheckpointError, InputError
 from pansight.runtime.engines.artefact import KEY, MERGE_PREFIX, Description
 from pansight.zoo.reasons import first_line
-
-
-def canvas(height: int, width: int) -> UInt8[Tensor, "h w"]:
-    """A tensor that has nothing but a size: programs of whole models take sizes so. One byte of memory."""
-    return torch.zeros(1, 1, dtype=torch.uint8).expand(height, width)
 
 
 class ProgramSession:
@@ -55,9 +49,6 @@ class ProgramSession:
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """See Session."""
         inputs = {name: torch.from_numpy(np.asarray(value)) for name, value in feeds.items()}
-        if self.description.cut == "whole":
-            for name in ("valid", "output"):
-                inputs[name] = canvas(*(int(side) for side in feeds[name]))
         found = self._run(inputs)
         return {name: value.numpy() for name, value in found.items() if not name.startswith(MERGE_PREFIX)}
 

@@ -155,8 +155,6 @@ class Search:
                     worth = self._quality(trial, inside)
                     if worth > best + WORTH:
                         settings, best, changed = trial, worth, True
-                    elif worth < best - 0.02:
-                        continue
             if not changed:
                 break
         return settings

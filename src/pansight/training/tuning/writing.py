@@ -5,16 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import save_file
-
-from pansight.errors import InputError
-from pansight.files import atomic_write
 from pansight.merging import MergeSettings
 from pansight.zoo.header import read_header, read_metadata
-from pansight.zoo.native import read_tensors, save_native
+from pansight.zoo.native import read_tensors, save_native, write_tensors
 from pansight.zoo.presets import EMBEDDED, embedded_path, names
-from pansight.zoo.reasons import first_line
 from pansight.zoo.registry import load_model
 
 
@@ -36,16 +30,7 @@ def write_settings(model: str, output: Path, settings: MergeSettings, notes: Map
         "config": config.model_dump_json(),
         "extra": json.dumps({**header.extra, "tuned": dict(notes)}),
     }
-    tensors = read_tensors(source)
-    with atomic_write(output) as temporary:
-        mode = temporary.stat().st_mode
-        try:
-            save_file(tensors, temporary, metadata)
-            temporary.chmod(mode)  # safetensors makes files that nobody else may read
-        except SafetensorError as error:
-            raise InputError(
-                f"cannot write {output}: {first_line(error)}; free space or choose another --output"
-            ) from error
+    write_tensors(output, read_tensors(source), metadata)
 
 
 def _is_native(path: Path) -> bool:
