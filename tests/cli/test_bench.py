@@ -108,7 +108,7 @@ def test_refusals(pansight: Callable[..., Any], small_weights: Path) -> None:
         (("--engine", "caffe"), "engine 'caffe' is unknown"),
         (("--precision", "int4"), "torch has no int4 engine"),
         (("--size", "wide"), "write HEIGHTxWIDTH"),
-        (("--random-weights",), "is no named model"),
+        (("--random-weights",), "is not a named model"),
         (("--engine", "onnxruntime", "--precision", "int8"), "export one, and give"),
     ):
         run = pansight("bench", "--model", small_weights, *arguments)

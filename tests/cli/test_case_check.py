@@ -27,7 +27,7 @@ def segments(path: Path) -> list[list[int]]:
 @pytest.mark.parametrize(
     ("case", "words"),
     [
-        ("A1b_zero_ids", "the id pictures are void: 15 of 15 listed segments have no pixels"),
+        ("A1b_zero_ids", "the panoptic PNGs are void: 15 of 15 listed segments have no pixels"),
         ("H7_wrong_masks", "15 of 15 listed segments have no pixels, and 15 ids"),
     ],
 )

@@ -244,7 +244,7 @@ def test_absolute_names_and_addresses_get_a_hint(
     ("form", "words"),
     [
         ("instances", "nothing was written: instances.json is written at the end"),
-        ("semantic", "1 pictures are in"),
+        ("semantic", "1 images are in"),
     ],
 )
 def test_ctrl_c_tells_what_is_kept(

@@ -144,4 +144,4 @@ def test_raw_layouts_are_checked_whole(
     run = pansight("data", "check", place, "--json", tmp_path / "report.json", "-j", 1)
     scores = json.loads((tmp_path / "report.json").read_text())["scores"]
     assert [score["pq"] for score in scores] == [1.0] * len(scores) and len(scores) >= 2
-    assert run.code == 1 and "the same picture twice" in run.out  # the dummies are all alike
+    assert run.code == 1 and "the same image twice" in run.out  # the dummies are all alike

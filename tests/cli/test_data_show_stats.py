@@ -69,13 +69,13 @@ def test_show_of_a_category(pansight: Callable[..., Any], tmp_path: Path, few: P
 
 def test_stats(pansight: Callable[..., Any], tmp_path: Path, few: Path) -> None:
     run = pansight("data", "stats", few, "--json", tmp_path / "s.json", "--plot", tmp_path / "s.png", "-j", 1)
-    assert run.code == 0 and "6 images" in run.out and "picture sizes: 64 x 48 (6)" in run.out
+    assert run.code == 0 and "6 images" in run.out and "image sizes: 64 x 48 (6)" in run.out
     content = json.loads((tmp_path / "s.json").read_text())
     pixels = sum(one["pixels"] for one in content["classes"].values())
     assert pixels == round((1 - content["void_share"]) * 6 * 48 * 64)
     with Image.open(tmp_path / "s.png") as plot:
         assert plot.width > 300
-    assert "dog    thing         2         2" in run.out and "without any segment: sea" in run.out
+    assert "dog    thing         2       2" in run.out and "without any segment: sea" in run.out
 
 
 def test_broken_samples_are_named_and_the_rest_is_shown(

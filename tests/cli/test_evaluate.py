@@ -275,7 +275,7 @@ def test_the_page(pansight: Callable[..., Any], files: tuple[Path, Path], tmp_pa
     ("options", "message"),
     [
         (["TRUTH"], "give TRUTH.json and PREDICTIONS.json"),
-        (["TRUTH", "PREDICTIONS", "--match", "color"], "--match color is no way"),
+        (["TRUTH", "PREDICTIONS", "--match", "color"], "--match color is unknown"),
         (["TRUTH", "PREDICTIONS", "--data", "scenes"], "--data is only with --model"),
         (["TRUTH", "PREDICTIONS", "--limit", "3"], "--limit is only with --model"),
         (["TRUTH", "PREDICTIONS", "--device", "cpu"], "--device is only with --model"),

@@ -33,7 +33,7 @@ def test_two_models_of_one_name(pansight: Pansight, small_weights: Path) -> None
 def test_a_name_that_is_no_name(pansight: Pansight, small_weights: Path) -> None:
     run = pansight("serve", "--port", 0, "--model", f"a/b={small_weights}")
     assert run.code == 2
-    assert "'a/b' is no name for a model" in run.err
+    assert "'a/b' is not a valid model name" in run.err
 
 
 def test_a_port_that_is_taken(pansight: Pansight) -> None:

@@ -66,7 +66,7 @@ def said(data: AdeChallenge | AdeFull, index: int = 0) -> list[tuple[str, int]]:
 def test_objects_of_the_challenge(tmp_path: Path) -> None:
     data = open_dataset(write_challenge(tmp_path))
     assert isinstance(data, AdeChallenge)
-    # The person at the right is no object: void. Car 3 and car 1 are two, person 1 and car 1 too.
+    # The person at the right is not an object: void. Car 3 and car 1 are two, person 1 and car 1 too.
     assert said(data) == [("car", 1), ("car", 2), ("person", 2), ("person", 3), ("wall", 10)]
     sample = data[0]
     assert sample.panoptic.ids[2, 4] == 0 and sample.panoptic.ids[1, 1] == 0

@@ -109,7 +109,7 @@ def test_a_parquet_manifest_with_addresses(tmp_path: Path) -> None:
     [
         ("list.csv", b"label\n1\n", "no column of images"),
         ("list.jsonl", b'{"image": 3}\n', "line 1 names no image"),
-        ("list.jsonl", b"{\n", "line 1 is no JSON"),
+        ("list.jsonl", b"{\n", "line 1 is not valid JSON"),
         ("list.parquet", b"PAR", "no Parquet file"),
         ("list.txt", b"\xff\xfe\n", "cannot be read"),
     ],

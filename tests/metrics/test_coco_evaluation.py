@@ -145,14 +145,14 @@ def test_every_problem_is_listed_by_file(write_set: WriteSet, tmp_path: Path, ex
         f"{prediction}: no prediction for image 9 (there is one for '9': number and text are different ids)",
         f"{truth}: annotation 9 has no image_id",
         f"{p / '1.png'} (image 1 of prediction.json): segment 5 has category_id 9999, which {truth} does",
-        f"{p / '2.png'} (image 2 of prediction.json): id 5 is in the picture but not in segments_info",
-        f"{p / '2.png'} (image 2 of prediction.json): id 6 is in segments_info but not in the picture",
+        f"{p / '2.png'} (image 2 of prediction.json): id 5 is in the PNG but not in segments_info",
+        f"{p / '2.png'} (image 2 of prediction.json): id 6 is in segments_info but not in the PNG",
         f"{p / '3.png'}: no such file",
         f"{p / '4.png'}: an image of mode P holds no segment ids; save it as 8-bit RGB",
         f"{t / '5.png'}: cannot be read",
         f"{t / '5.png'} (image 5 of truth.json): segment 5 lacks iscrowd",
         f"{p / '6.png'} (image 6 of prediction.json): the prediction is 4 x 9 pixels, the truth 4 x 2",
-        f"{p / '6.png'} (image 6 of prediction.json): ids 5, 7 are in segments_info but not in the picture",
+        f"{p / '6.png'} (image 6 of prediction.json): ids 5, 7 are in segments_info but not in the PNG",
         f"{t / '7.png'}: cannot be read",
     ]
     missing = [start for start in expected if not any(line.startswith(start) for line in found)]
@@ -167,7 +167,7 @@ def test_broken_categories_do_not_hide_other_problems(write_set: WriteSet) -> No
     found = problems_of(truth, prediction)
     assert len(found) == 2
     assert found[0].startswith(f"{truth}: ") and "isthing" in found[0]
-    assert found[1].endswith("id 7 is in the picture but not in segments_info")
+    assert found[1].endswith("id 7 is in the PNG but not in segments_info")
 
 
 def test_unreadable_json_files_are_both_told(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_a_missing_folder_is_one_problem(write_set: WriteSet, tmp_path: Path) ->
     truth = write_set("truth", {1: (IDS, TRUE), 2: (IDS, TRUE)})
     prediction = write_set("prediction", {1: (IDS, PREDICTED), 2: (IDS, [{"id": 5}])})
     (problem, other) = problems_of(truth, prediction, None, tmp_path / "elsewhere")
-    start = f"{tmp_path / 'elsewhere' / '1.png'}: no such file, and 1 more: there is no folder"
+    start = f"{tmp_path / 'elsewhere' / '1.png'}: no such file, and 1 more: the folder"
     assert problem.startswith(f"{start} {tmp_path / 'elsewhere'};")
     assert "segment 5 lacks category_id" in other
 

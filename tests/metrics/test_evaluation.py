@@ -149,8 +149,8 @@ def test_a_bad_picture_counts_nowhere(categories: Categories, make_pair: MakePai
     assert caught.value.problems == [
         "truth of d: segment 1 lacks iscrowd",
         f"d.png: segment 8 has category_id 77, which {categories.name} does not have",
-        "d.png: id 7 is in the picture but not in segments_info",
-        "d.png: id 8 is in segments_info but not in the picture",
+        "d.png: id 7 is in the PNG but not in segments_info",
+        "d.png: id 8 is in segments_info but not in the PNG",
     ]
     assert form(evaluation.compute()) == before
 

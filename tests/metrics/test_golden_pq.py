@@ -55,7 +55,7 @@ PROBLEMS = {
     "m14_pred_png_mode_I16": ["pred/000001.png.*mode I;16 "],
     "m16_empty_ground_truth": ["gt.json.*nothing to score"],
     "m18_many_problems": [
-        "pred/000002.png.*4242 is in the picture",
+        "pred/000002.png.*4242 is in the PNG",
         "pred/000002.png.*55 is in segments_info",
         "pred/000003.png.*segment 6 has category_id 9999",
     ],

@@ -27,7 +27,7 @@ ABSENT = pytest.param(
 FORMS = {"v11_three_forms": ("flat", "vipseg", "cityscapes_vps")}
 
 PROBLEMS = {
-    "m01_png_id_not_listed": ["pred/m/00000002.png: id 13 is in the picture"],
+    "m01_png_id_not_listed": ["pred/m/00000002.png: id 13 is in the PNG"],
     "m02_listed_id_not_in_png": ["pred/m/00000003.png: id 99 is in segments_info"],
     "m03_unknown_category": ["pred/m/00000001.png: segment 13 has category_id 77"],
     "m08_missing_video": [f"no prediction for frame '0000000{n}' of video 'n'" for n in (1, 2, 3)],

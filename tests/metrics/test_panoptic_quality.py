@@ -103,7 +103,7 @@ def test_rule_1_the_listed_area_enters_the_union_in_exact_mode_only(categories: 
         for result in (listed, measured):
             assert (
                 result.warnings[0]
-                == f"wrong area: truth: segment 1 has area {area} in the JSON, 10 in the picture"
+                == f"wrong area: truth: segment 1 has area {area} in the JSON, 10 in the PNG"
             )
 
 
@@ -157,7 +157,7 @@ def test_rule_3_true_ids_that_are_not_listed(categories: Categories) -> None:
     assert counts(exact, CAR) == (0, 1, 0, 0.0)
     sane = score(categories, (truth, listed), prediction, exact=False)
     assert counts(sane, CAR) == (0, 0, 0, 0.0)
-    assert "unlisted id: truth: id 77 is in the picture but not in segments_info" in exact.warnings
+    assert "unlisted id: truth: id 77 is in the PNG but not in segments_info" in exact.warnings
 
 
 def test_rule_3_listed_true_segments_without_pixels(categories: Categories) -> None:
@@ -166,7 +166,7 @@ def test_rule_3_listed_true_segments_without_pixels(categories: Categories) -> N
     assert counts(score(categories, truth, prediction, exact=True), PERSON) == (1, 0, 1, 1.0)
     sane = score(categories, truth, prediction, exact=False)
     assert counts(sane, PERSON) == (1, 0, 0, 1.0)
-    assert "no pixels: truth: id 5 is in segments_info but not in the picture" in sane.warnings
+    assert "no pixels: truth: id 5 is in segments_info but not in the PNG" in sane.warnings
 
 
 @both
@@ -235,8 +235,8 @@ def test_rule_7_all_problems_of_an_image_at_once(categories: Categories, exact: 
         "p.png: segment 5 lacks category_id",
         "p.png: segment '7' has an id that is not a whole number",
         "p.png: segment 3 has category_id 9999, which custom does not have",
-        "p.png: id 4 is in the picture but not in segments_info",
-        "p.png: id 6 is in segments_info but not in the picture",
+        "p.png: id 4 is in the PNG but not in segments_info",
+        "p.png: id 6 is in segments_info but not in the PNG",
     ]
     assert str(caught.value).splitlines()[1:] == [f"  {problem}" for problem in caught.value.problems]
     assert quality.images == 0 and not quality.counted and quality.compute().warnings == ()
@@ -251,7 +251,7 @@ def test_rule_7_sizes_that_differ(categories: Categories, exact: bool) -> None:
         )
     assert caught.value.problems == [
         "p: the prediction is 4 x 1 pixels, the truth 5 x 1; predict at the size of the truth",
-        "p: id 9 is in the picture but not in segments_info",
+        "p: id 9 is in the PNG but not in segments_info",
     ]
 
 

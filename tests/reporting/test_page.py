@@ -88,7 +88,7 @@ def test_everything_is_told(parsed: Strict, report: Report) -> None:
     assert f"{100 * whole.pq:.1f}" in parsed.text
     for words in (
         "5 of 6 true segments were found",
-        "This evaluation was stopped: it covers 2 pictures of 7.",
+        "This evaluation was stopped: it covers 2 images of 7.",
         "1 category occurs neither in truth nor in prediction",
         "boundary PQ",
         "mask AP",

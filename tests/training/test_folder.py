@@ -56,7 +56,7 @@ def test_a_device_that_is_not_there_is_said_before_the_folder_is_made(
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
-    with pytest.raises(PansightError, match=f"there is no device {device} here; use --device") as caught:
+    with pytest.raises(PansightError, match=f"no device {device} on this machine; use --device") as caught:
         train(tiny(device=device), tmp_path / "run", sources=sources, console=quiet())
     assert "\n" not in str(caught.value) and not (tmp_path / "run").exists()
 

@@ -144,7 +144,7 @@ def test_a_licence_that_nobody_stated(hub: Any, weights: bytes, caplog: pytest.L
         ("hf:nobody/nothing", "does not exist, or is private; check the name"),
         ("hf:user/empty", "holds no model.safetensors; name the file"),
         ("hf:user/gated", "consent to its terms"),
-        ("hf:user/empty@v9", "there is no such revision"),
+        ("hf:user/empty@v9", "no such revision"),
     ],
 )
 def test_what_cannot_be_had_is_one_line(hub: Any, name: str, said: str) -> None:

@@ -63,7 +63,7 @@ class Subject:
         if not self.random:
             return load_model(self.model)
         if self.model not in names():
-            raise InputError(f"{self.model} is no named model; weights are drawn for those alone")
+            raise InputError(f"{self.model} is not a named model; leave out --random-weights")
         torch.manual_seed(SEED)
         return build(preset(self.model)).eval()
 
@@ -130,7 +130,7 @@ def as_rule(text: str) -> Any:
         return text
     if text.isdigit() and int(text):
         return int(text)
-    raise InputError(f"--resize {text} is no rule; use paper, none or a short side in pixels, such as 512")
+    raise InputError(f"--resize {text} is not a rule; use paper, none or a short side in pixels, such as 512")
 
 
 def precision_of(engine: Engine) -> str:

@@ -86,7 +86,7 @@ def _print(statistics: "Statistics", console: "Console") -> None:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, show_edge=False)
     for column in (
-        "class", "", "segments", "pictures", "pixels", "mean size", "small", "medium", "large", "crowd",
+        "class", "", "segments", "images", "pixels", "mean size", "small", "medium", "large", "crowd",
     ):  # fmt: skip
         table.add_column(column, justify="left" if column in ("class", "") else "right")
     rows = sorted(statistics.classes(), key=lambda one: (not one.is_thing, -one.pixels))
@@ -122,4 +122,4 @@ def _print(statistics: "Statistics", console: "Console") -> None:
     sizes = statistics.sizes.most_common(4)
     listed = ", ".join(f"{width} x {height} ({count:,})" for (width, height), count in sizes)
     others = len(statistics.sizes) - len(sizes)
-    console.print(f"picture sizes: {listed}{f' and {others} other sizes' if others > 0 else ''}")
+    console.print(f"image sizes: {listed}{f' and {others} other sizes' if others > 0 else ''}")

@@ -47,7 +47,7 @@ def demo(
 
     Writes overlays and a sheet: image, prediction, truth. The scenes go through yoso-tiny, which knows
     nothing else; your images through panoptic-fcn-photo, a small model of photographs: what it makes of
-    them is no measure of the methods here.
+    them does not compare the methods.
     """
     from rich.console import Console
 
@@ -144,7 +144,7 @@ def _write(
             draw.overlay(sample.image, panoptic),
             draw.overlay(sample.image, sample.panoptic),
         ]
-    titles = ["picture", "prediction", "truth"] * len(samples)
+    titles = ["image", "prediction", "truth"] * len(samples)
     save_picture(sheet_path(writer.folder), draw.contact_sheet(cells, columns=3, titles=titles))
 
 

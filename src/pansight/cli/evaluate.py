@@ -261,9 +261,9 @@ def evaluate(
                 "give TRUTH.json and PREDICTIONS.json, or --model NAME and --data LOCATION; see --help"
             )
         if match not in ("id", "file-name"):
-            raise InputError(f"--match {match} is no way to pair images; use id or file-name")
+            raise InputError(f"--match {match} is unknown; use id or file-name")
         if match_categories not in ("id", "name"):
-            raise InputError(f"--match-categories {match_categories} is no way to do it; use id or name")
+            raise InputError(f"--match-categories {match_categories} is unknown; use id or name")
         output.check(inputs=(truth, predictions))
         if video:
             _refuse(

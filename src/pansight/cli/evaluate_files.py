@@ -97,7 +97,7 @@ class FilesJob(NamedTuple):
             views=lambda name: _views(found[name], paired.categories, images),
             planned=len(paired.pairs) if stopped else None,
             segments=evaluation.segments,
-            facts=(("pictures", f"{count}, in {seconds:.1f} s ({each:.1f} ms each, reading included)"),),
+            facts=(("images", f"{count}, in {seconds:.1f} s ({each:.1f} ms each, reading included)"),),
         )
 
     def _score(self, paired: Paired, measures: Measures) -> tuple[Evaluation, list[str], bool]:

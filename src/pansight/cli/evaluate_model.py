@@ -82,7 +82,7 @@ def run_model(
     done = job.evaluation.images
     if not done:
         raise DataError(f"{printable(location)}: no sample could be scored; see the lines above")
-    facts = [("pictures", f"{done} of {len(dataset)}, in {seconds:.1f} s on {segmenter.device}")]
+    facts = [("images", f"{done} of {len(dataset)}, in {seconds:.1f} s on {segmenter.device}")]
     model, reading, scoring = (
         f"{1000 * spent / done:.1f}" for spent in (job.seconds.segment, job.seconds.read, job.seconds.score)
     )

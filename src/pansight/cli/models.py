@@ -144,7 +144,7 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
         console.print(f"{_raised(number).strip()} panoptic quality by the {source}", markup=False)
     console.print()
     console.print("input: short side and longest side, in pixels")
-    console.print("use one by its name: pansight predict --model NAME picture.jpg")
+    console.print("use one by its name: pansight predict --model NAME street.jpg")
 
 
 def _raised(number: int) -> str:

@@ -23,7 +23,7 @@ RAY = "ray"
 """The value of --engine."""
 
 _LINE_EVERY = 30.0
-"""Seconds between two lines that say how far it is, where there is no terminal to draw a bar on."""
+"""Seconds between two lines of progress, where there is no terminal to draw a bar on."""
 
 _SHOWN = 20
 """So many failures are named; the index holds all."""

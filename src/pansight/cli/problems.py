@@ -14,7 +14,7 @@ _SHOWN = 5
 _PLACE = re.compile(r"^.*? \(image .*? of [^)]*\): |^.*?: ")
 _PARTICULARS = re.compile(r"'[^']*'|\"[^\"]*\"|\S*[/\\]\S*|\d+")
 
-_FIXABLE = re.compile(r"lacks iscrowd|in the picture but not in|in segments_info but not in")
+_FIXABLE = re.compile(r"lacks iscrowd|in the PNG but not in|in segments_info but not in")
 
 
 def in_short(problems: Sequence[str]) -> list[str]:

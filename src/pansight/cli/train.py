@@ -151,7 +151,7 @@ def train(
     if resume:
         recipe = str(folder / "config.yaml")
         if not Path(recipe).is_file():
-            raise InputError(f"nothing to resume: there is no {recipe}; name the training's --output")
+            raise InputError(f"nothing to resume: {recipe} does not exist; give the training's --output")
     fresh = model is not None and not resume
     if recipe is None and not options and not fresh:
         raise InputError(

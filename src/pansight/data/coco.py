@@ -120,7 +120,7 @@ class CocoPanoptic:
 
     @property
     def segment_counts(self) -> tuple[Int64[np.ndarray, "n"], Int64[np.ndarray, "n"]]:
-        """Segments of each category that are no crowds, and those that are, as the JSON lists them."""
+        """Segments of each category that are not crowds, and those that are, as the JSON lists them."""
         length = len(self.categories)
         single, crowd = (
             np.bincount(self._categories[self._crowd == flag], minlength=length) for flag in (False, True)

@@ -36,7 +36,7 @@ class Entry:
 
 
 class LabelFiles(ABC):
-    """Pictures with files of labels as a lazy sequence, in the order of the files' names.
+    """Images with files of labels as a lazy sequence, in the order of the files' names.
 
     Labels are read when a sample is asked for. Images may be missing as long as only `truth` is.
     """

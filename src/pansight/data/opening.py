@@ -107,7 +107,7 @@ def open_dataset(
         categories: the set to use; the classes of the data set are found in it by name
             (`class_names`).
 
-    Raises DataError, naming what exists, when there is no such kind, split or file, DataProblemsError with
+    Raises DataError, naming what exists, when no such kind, split or file exists, DataProblemsError with
     everything that is wrong in a file, or with all classes that `categories` does not have.
 
         >>> scenes = open_dataset("scenes")

@@ -1,4 +1,4 @@
-"""A sheet of samples: pictures with their labels drawn in, and one legend for all."""
+"""A sheet of samples: images with their labels drawn in, and one legend for all."""
 
 import random
 from collections import Counter
@@ -20,7 +20,7 @@ _MOST = 60
 """So many categories are in the legend, those with the most pixels."""
 
 _TALLEST = 1.25
-"""Pictures are made no higher than this many times the width of their place."""
+"""Images are made no higher than this many times the width of their place."""
 
 
 def choose_samples(
@@ -61,7 +61,7 @@ def draw_sheet(
 ) -> tuple[UInt8[np.ndarray, "h w 3"] | None, list[str]]:
     """Draw the chosen samples, `width` pixels wide each, with one legend.
 
-    `beside`: each picture beside its labels, not under them. Gives the RGB sheet, None when no sample can be
+    `beside`: each image beside its labels, not under them. Gives the RGB sheet, None when no sample can be
     read, and a line for each sample that cannot.
     """
     cells: list[UInt8[np.ndarray, "h w 3"]] = []

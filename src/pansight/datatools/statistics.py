@@ -1,4 +1,4 @@
-"""What is in a data set: segments, pictures, pixels and sizes of every class, counted in one pass."""
+"""What is in a data set: segments, images, pixels and sizes of every class, counted in one pass."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -22,7 +22,7 @@ _SEGMENTS, _PICTURES, _PIXELS, _SMALL, _MEDIUM, _LARGE, _CROWD = range(7)
 
 
 class ClassStatistics(NamedTuple):
-    """One class: its segments (crowds not among them), the pictures and pixels that it has, crowds included.
+    """One class: its segments (crowds not among them), the images and pixels that it has, crowds included.
 
     `small`, `medium`, `large`: segments by area; `crowd`: regions of objects not told apart.
     """
@@ -62,7 +62,7 @@ class Statistics:
         self.counts = np.zeros((7, len(self.categories)), dtype=np.int64)
 
     def update(self, truth: PanopticMap) -> None:
-        """Count one picture."""
+        """Count one image."""
         rows = [(one.category, one.area, one.is_crowd) for one in truth.segments]
         category, area, crowd = np.array(rows, dtype=np.int64).reshape(-1, 3).T
         crowd = crowd.astype(np.bool_)
@@ -134,9 +134,9 @@ class Statistics:
 def gather_statistics(
     source: PanopticDataset, *, workers: int = 1, progress: Callable[[int, int], None] | None = None
 ) -> Statistics:
-    """Count a whole data set; its pictures stay closed, only the truth is read.
+    """Count a whole data set; its images stay closed, only the truth is read.
 
-    `progress` is called with (pictures done, pictures in all). Raises DataError, naming the file, at the
+    `progress` is called with (images done, images in all). Raises DataError, naming the file, at the
     first sample that cannot be read: the doctor (`pansight data check`) lists them all.
     """
     total = len(source)

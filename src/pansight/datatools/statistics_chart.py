@@ -1,4 +1,4 @@
-"""The statistics of a data set as a picture of bars."""
+"""The statistics of a data set as a bar chart."""
 
 import numpy as np
 from jaxtyping import UInt8
@@ -14,7 +14,7 @@ _MOST = 40
 
 
 def statistics_chart(statistics: Statistics) -> UInt8[np.ndarray, "h w 3"]:
-    """An RGB picture: share of pixels, number of segments and of pictures of every class that occurs."""
+    """An RGB image: share of pixels, number of segments and of images of every class that occurs."""
     names = short_names(statistics.categories)
     rows = [
         (one, name, as_color(color))
@@ -34,7 +34,7 @@ def statistics_chart(statistics: Statistics) -> UInt8[np.ndarray, "h w 3"]:
     for title, values, texts in (
         ("share of pixels", shares, [f"{share:.2%}" for share in shares]),
         ("segments (log scale)", segments, [f"{count:,}" for count in segments]),
-        ("pictures", pictures, [f"{count:,}" for count in pictures]),
+        ("images", pictures, [f"{count:,}" for count in pictures]),
     ):
         bars = [
             Bar(name, float(value), text, color)

@@ -32,7 +32,7 @@ def bar_chart(
     """An RGB image of horizontal bars, from the top, the longest `length` pixels; `size` is the font size.
 
     `logarithmic`: lengths are those of log(1 + value), for values that differ by orders of magnitude.
-    Raises InputError when there is no bar, or a value is negative or not finite.
+    Raises InputError when there are no bars, or a value is negative or not finite.
     """
     if not bars:
         raise InputError("a bar chart needs at least one bar")

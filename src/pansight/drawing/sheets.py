@@ -18,7 +18,7 @@ def side_by_side(
 ) -> UInt8[np.ndarray, "h w 3"]:
     """One row of RGB images (uint8 [h, w, 3], of any sizes, at least one), aligned at the top, with titles.
 
-    Raises InputError when there is no image, one is not RGB, or there is not one title per image.
+    Raises InputError when there are no images, one is not RGB, or there is not one title per image.
     """
     return contact_sheet(images, columns=max(len(images), 1), titles=titles)
 
@@ -34,7 +34,7 @@ def contact_sheet(
 
     `columns` defaults to what makes the grid about square. With `width` (pixels) every image is first
     scaled to that width, its aspect kept. Titles too long for their image are cut. Raises InputError
-    when there is no image, one is not RGB, there is not one title per image, or a number is below 1.
+    when there are no images, one is not RGB, there is not one title per image, or a number is below 1.
     """
     if not len(images):
         raise InputError("a sheet needs at least one image")

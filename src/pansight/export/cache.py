@@ -67,7 +67,7 @@ def fastest(model: PanopticModel, name: str, options: EngineOptions) -> Engine |
     except (CheckpointError, OSError) as error:
         _tell(f"{name}: no faster engine could be prepared ({first_line(error)}); torch runs it")
     except InputError as error:
-        # what the user asked for and no engine can do is no matter of the cache
+        # a request that no engine can fulfil does not concern the cache
         if not str(error).startswith("cannot write"):
             raise
         _tell(f"{name}: no faster engine could be prepared ({first_line(error)}); torch runs it")

@@ -75,7 +75,7 @@ def noise(preprocess: Preprocess, batch: int, size: tuple[int, int] | None) -> P
     height, width = size or example_size(preprocess)
     values = np.random.default_rng(0).integers(0, 256, (batch, 3, height, width), dtype=np.uint8)
     pixels = torch.from_numpy(values)
-    # images that are resized without rounding are no bytes
+    # images that are resized without rounding are not bytes
     return pixels if preprocess.resample == "antialias" else pixels.float()
 
 

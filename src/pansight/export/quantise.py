@@ -49,7 +49,7 @@ def quantise_openvino(model: Any, feeds: list[Feeds], method: str) -> Any:
         nncf.Dataset(feeds),
         subset_size=len(feeds),
         preset=nncf.QuantizationPreset.MIXED,
-        # the names are the graph's own; what is no operation that NNCF quantises may be among them
+        # the names are the graph's own; some may not be operations that NNCF quantises
         ignored_scope=nncf.IgnoredScope(names=kept, validate=False),
     )
 

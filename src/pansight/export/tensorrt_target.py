@@ -1,4 +1,4 @@
-"""TensorRT: an engine built from the ONNX graph, free of plugins. Nobody has run it here: there is no GPU.
+"""TensorRT: an engine built from the ONNX graph, free of plugins. Not run here, for want of a GPU.
 
 The same by NVIDIA's own tool, from a file of `pansight export MODEL --to onnx --lowering gather`:
 

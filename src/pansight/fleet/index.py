@@ -79,7 +79,7 @@ class PartName(NamedTuple):
 
 
 def part_name(text: str) -> PartName | None:
-    """From the name of a file; None for a file that is no part."""
+    """From the name of a file; None for a file that is not a part."""
     stem, _, ending = text.partition(".")
     numbers = stem.split("-")
     if ending != "parquet" or numbers[0] != "part" or not all(one.isdigit() for one in numbers[1:]):

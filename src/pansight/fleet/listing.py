@@ -103,7 +103,7 @@ class Listing:
 
 
 def kind_of(name: str) -> Kind:
-    """What a file is by its name; what is no container is taken for an image."""
+    """What a file is by its name; anything that is not a container is taken for an image."""
     lower = name.lower()
     if lower.endswith(".zip"):
         return "zip"

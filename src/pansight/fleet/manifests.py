@@ -74,7 +74,7 @@ def _json_lines(text: Iterable[str], name: str) -> Iterator[str]:
         try:
             row = json.loads(line)
         except ValueError as error:
-            raise InputError(f"{name}: line {number} is no JSON ({error}); correct it") from error
+            raise InputError(f"{name}: line {number} is not valid JSON ({error}); correct it") from error
         if isinstance(row, str):
             yield row
             continue

@@ -22,7 +22,7 @@ from pansight.panoptic.coco import is_crowd_flag as is_crowd_flag
 BROKEN_PICTURE = (
     OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
-"""What Pillow raises for files that are no images, or damaged ones."""
+"""What Pillow raises for files that are not images, or are damaged."""
 
 
 def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ _FINER = 5
 """How much finer than pixels the grid is on which polygons are drawn."""
 
 _MOST_STEPS = 1 << 26
-"""Steps along an outline: more only comes of coordinates that are no pixels."""
+"""Steps along an outline: more come only from coordinates that are not pixels."""
 
 
 def decode_segmentation(segmentation: Any, height: int, width: int) -> Bool[np.ndarray, "h w"]:

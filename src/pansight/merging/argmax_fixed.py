@@ -47,7 +47,7 @@ def winners_fixed(
         codes = torch.maximum(codes, code.mul_(best.neg_().add_(higher).sign_()))
         best = higher
     assert codes is not None
-    # out of range only where logits are no numbers
+    # out of range only where logits are NaN
     numbers = codes.to(torch.int32).clamp(0, 2 * masks - 1)
     if inside is not None:
         numbers = numbers * inside.to(torch.int32)

@@ -151,7 +151,7 @@ def _decide(
         best = best.to(torch.int32)
     rank = torch.arange(2 * number, 0, -2, dtype=best.dtype)[:, None, None, None]
     top = (best * (solid + rank)).amax(0).flatten(1).int()
-    # ranks to codes: 2 and 3 belong to the last mask; 0 and 1 appear only where values are no numbers
+    # ranks to codes: 2 and 3 belong to the last mask; 0 and 1 appear only where values are NaN
     falling = masks.flip(0)
     table = torch.stack((2 * falling, 2 * falling + 1), 1).flatten(0, 1).int()
     table = torch.cat((torch.zeros_like(table[:2]), table)).T.contiguous()

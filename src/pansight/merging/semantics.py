@@ -56,7 +56,7 @@ def running_argmax(
     inside = upsample.inside(logits.device)
     if inside is not None:
         channels = (channels + 1) * inside - 1
-    # out of range only where logits are no numbers
+    # out of range only where logits are NaN
     return best, channels.to(torch.int32).clamp(-1, logits.shape[1] - 1)
 
 
@@ -101,7 +101,7 @@ def first_best(
     """The largest of each pixel's values and the place of the first that is equal to it.
 
     argmax is many times slower on a CPU than arithmetic on small integers: ranks that fall with the place
-    single the first one out. Where all values are no numbers the place is n - 1.
+    single the first one out. Where all values are NaN the place is n - 1.
 
     Example:
         >>> first_best(torch.tensor([[[1.0, 0.5], [1.0, 2.0]]]))[1].tolist()

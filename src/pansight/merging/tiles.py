@@ -29,7 +29,7 @@ class Grid(NamedTuple):
 
 
 class Canvas:
-    """An image that is written tile by tile, in place: there is no second one of its size."""
+    """An image that is written tile by tile, in place: no second buffer of its size exists."""
 
     def __init__(self, grid: Grid, code: "Int[Tensor, ' t'] | int") -> None:
         rows, columns = grid.rows, grid.columns

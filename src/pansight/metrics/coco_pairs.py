@@ -241,7 +241,7 @@ def _plain(name: str) -> str:
 
 
 def _without_folder(pairs: list[Pair], side: str, folder: Path, problems: list[str]) -> list[Pair]:
-    """The pairs; that there is no folder of the images of a side is one problem and not thousands."""
+    """The pairs; a missing folder of PNGs is one problem, not thousands."""
     if folder.is_dir():
         return pairs
     lost = [getattr(pair, side) for pair in pairs]
@@ -249,7 +249,7 @@ def _without_folder(pairs: list[Pair], side: str, folder: Path, problems: list[s
     if lost:
         more = f", and {len(lost) - 1} more" if len(lost) > 1 else ""
         problems.append(
-            f"{lost[0].picture}: no such file{more}: there is no folder {folder}; "
+            f"{lost[0].picture}: no such file{more}: the folder {folder} does not exist; "
             "check the path, or say where the panoptic PNGs are"
         )
     return [

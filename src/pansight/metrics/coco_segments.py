@@ -90,18 +90,16 @@ def check_pixels_of_truth(truth: SegmentTable, overlaps: Overlaps, name: str, re
     row = rows_of(truth.ids, overlaps.truth_ids)
     unlisted = overlaps.truth_ids[(row < 0) & (overlaps.truth_ids != 0)]
     if len(unlisted):
-        remarks.add("unlisted id", f"{name}: {_ids(unlisted)} in the picture but not in segments_info")
+        remarks.add("unlisted id", f"{name}: {_ids(unlisted)} in the PNG but not in segments_info")
     areas = areas_of(truth, overlaps)
     for index in np.flatnonzero(~np.isnan(truth.areas) & (truth.areas != areas) & (areas > 0)):
         remarks.add(
             "wrong area",
             f"{name}: segment {truth.ids[index]} has area {truth.areas[index]:g} "
-            f"in the JSON, {areas[index]:g} in the picture",
+            f"in the JSON, {areas[index]:g} in the PNG",
         )
     if (areas == 0).any():
-        remarks.add(
-            "no pixels", f"{name}: {_ids(truth.ids[areas == 0])} in segments_info but not in the picture"
-        )
+        remarks.add("no pixels", f"{name}: {_ids(truth.ids[areas == 0])} in segments_info but not in the PNG")
     if (truth.ids == 0).any():
         remarks.add("id 0 listed", f"{name}: id 0 is void, yet segments_info lists it")
 
@@ -113,10 +111,10 @@ def check_pixels_of_prediction(
     found = overlaps.prediction_ids
     unlisted = found[(rows_of(prediction.ids, found) < 0) & (found != 0)]
     if len(unlisted):
-        problems.append(f"{name}: {_ids(unlisted)} in the picture but not in segments_info")
+        problems.append(f"{name}: {_ids(unlisted)} in the PNG but not in segments_info")
     empty = prediction.ids[rows_of(found, prediction.ids) < 0]
     if len(empty):
-        problems.append(f"{name}: {_ids(empty)} in segments_info but not in the picture")
+        problems.append(f"{name}: {_ids(empty)} in segments_info but not in the PNG")
     if (prediction.ids == 0).any():
         remarks.add("id 0 listed", f"{name}: id 0 is void, yet segments_info lists it")
 

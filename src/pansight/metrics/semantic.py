@@ -18,7 +18,7 @@ class SemanticResult:
     predicted void. Pixels that are void in the truth count nowhere; void that is predicted elsewhere counts
     against its true class. Crowd regions count as their class. `ious`: by contiguous index, None for classes
     that occur in neither. `mean_iou` (mIoU) is their mean, `accuracy` the share of right pixels; None where
-    there is no pixel to judge.
+    there are no pixels to evaluate.
     """
 
     categories: Categories

@@ -40,7 +40,7 @@ def segments_info(segments: Sequence[Segment], categories: Categories) -> list[d
     rows = []
     for segment in segments:
         row: dict[str, Any] = {
-            # numbers of NumPy are no numbers to the json module
+            # the json module does not accept NumPy's numbers
             "id": int(segment.id),
             "category_id": int(categories[segment.category].dataset_id),
             "area": int(segment.area),

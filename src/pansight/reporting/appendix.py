@@ -6,9 +6,9 @@ from pansight.reporting.published import Published, sources_of
 from pansight.reporting.report import Report
 
 _WORDS = (
-    ("segment", "one region of a picture: an object of a thing category, or all of one kind of stuff"),
+    ("segment", "one region of an image: an object of a thing category, or all of one kind of stuff"),
     ("things", "what can be counted: people, cars. Each object is a segment of its own"),
-    ("stuff", "what cannot: sky, road. All of a kind in a picture is one segment"),
+    ("stuff", "what cannot: sky, road. All of a kind in an image is one segment"),
     ("IoU", "intersection over union: the pixels that two regions share, of all that either has"),
     ("match", "prediction and truth of one category with an IoU above 0.5; no segment can have two"),
     ("SQ", "segmentation quality: the mean IoU of the matches. How exact are outlines of what is found?"),
@@ -36,14 +36,14 @@ def _published(report: Report) -> Html:
     sources = sources_of(report.published)
     rows = [_row(report.subject, "this evaluation", whole, things, stuff, own=True)]
     rows += [_published_row(row, 1 + sources.index(row.source)) for row in report.published]
-    heads = ("result", "setting", "PQ", "PQ things", "PQ stuff", "pictures a second", "source")
+    heads = ("result", "setting", "PQ", "PQ things", "PQ stuff", "images a second", "source")
     return element(
         "section",
         element("h2", "Published figures beside it"),
         element(
             "p",
             "What papers and authors report on the data set with these categories. Compare only what was "
-            "scored on the same pictures: most figures are of the whole validation set.",
+            "scored on the same images: most figures are of the whole validation set.",
             class_="quiet",
         ),
         table(heads, rows, left=("setting",)),

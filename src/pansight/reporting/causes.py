@@ -6,7 +6,7 @@ from pansight.metrics.losses import CAUSES as KEYS
 
 
 class Cause(NamedTuple):
-    """`key` is the metric's name of it, `color` RGB, in pictures and on the page."""
+    """`key` is the metric's name of it, `color` RGB, in images and on the page."""
 
     key: str
     title: str

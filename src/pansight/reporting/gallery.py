@@ -1,4 +1,4 @@
-"""The section of the pictures on which most was lost: the truth beside the prediction, and what is wrong."""
+"""The section on the images where most was lost: the truth beside the prediction, and what is wrong."""
 
 import base64
 import io
@@ -15,18 +15,18 @@ from pansight.reporting.parts import figure, keyed
 from pansight.reporting.report import LostPicture, Panel, Report
 
 _WIDEST = 720
-"""Longest side of an embedded picture, in pixels: enough to see, small enough to send the page by mail."""
+"""Longest side of an embedded image, in pixels: enough to see, small enough to send the page by mail."""
 
 
 def gallery(report: Report) -> Html:
-    """The section; nothing where there is no picture."""
+    """The section; nothing where there are no images."""
     if not report.pictures:
         return EMPTY
     rows = {row.name: row for row in report.result.worst}
     legend = [keyed(cause.key, cause.title.lower()) for cause in CAUSES]
     return element(
         "section",
-        element("h2", "Pictures that lost most"),
+        element("h2", "Images that lost the most"),
         element(
             "p",
             "Each with the prediction beside the truth. In the last view gray is agreement; colours show "
@@ -65,7 +65,7 @@ def _entry(picture: LostPicture, row: WorstPicture | None) -> Html:
         element(
             "div",
             element("h3", picture.name),
-            EMPTY if row is None else element("b", f"PQ of this picture {figure(row.pq)}"),
+            EMPTY if row is None else element("b", f"PQ of this image {figure(row.pq)}"),
             class_="head",
         ),
         element("p", "; ".join(words) or "every segment was found, with inexact outlines", class_="small"),

@@ -16,7 +16,7 @@ def sizes(report: Report) -> Html:
     small, large = (f"{bound:,.0f}" for bound in (bounds.medium_from, bounds.large_from))
     if bounds.relative:
         small, large = (f"{bound:.2%}" for bound in (bounds.medium_from, bounds.large_from))
-    unit = "of the picture" if bounds.relative else "pixels"
+    unit = "of the image" if bounds.relative else "pixels"
     words = (f"below {small} {unit}", f"{small} to {large} {unit}", f"{large} {unit} and more")
     rows = []
     for name, span, quality in zip(SIZES, words, (result.small, result.medium, result.large), strict=True):

@@ -1,4 +1,4 @@
-"""What went wrong in one picture: every pixel told, every segment counted."""
+"""What went wrong in one image: every pixel told, every segment counted."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _RAGGED = next(number for number, cause in enumerate(CAUSES) if cause.key == "ra
 
 @dataclass(frozen=True)
 class Mistakes:
-    """The mistakes of one picture.
+    """The mistakes of one image.
 
     `picture`: gray, RGB, with the colour of the cause (`CAUSES`) wherever truth and prediction differ.
     `missed`, `false`: names of the categories of such segments with their number, the most frequent first.
@@ -38,7 +38,7 @@ def find_mistakes(
     Without an image the ground is plain. Void and crowd regions of the truth count for nothing, as in the
     metric. Raises InputError when the maps differ in size, CategoryError when they do in categories.
     """
-    judged = judge_maps(prediction, truth, truth.categories, "this picture", False, Remarks())
+    judged = judge_maps(prediction, truth, truth.categories, "this image", False, Remarks())
     kinds = _kinds(judged, prediction, truth)
     palette = np.array([(0, 0, 0), *(cause.color for cause in CAUSES)], dtype=np.uint8)
     picture = _ground(image, truth)

@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else: no script, no font, no picture from elsewhere."""
+"""The report as one HTML file that needs nothing else: no script, no font, no image from elsewhere."""
 
 import os
 from importlib import resources
@@ -67,7 +67,7 @@ _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 def _title(report: Report, title: str) -> list[Html]:
     quality = report.result.panoptic
     counted = sum(one.counted for one in quality.classes)
-    images = "1 picture" if quality.images == 1 else f"{quality.images:,} pictures"
+    images = "1 image" if quality.images == 1 else f"{quality.images:,} images"
     notice = EMPTY
     if report.planned is not None:
         notice = element(

@@ -14,7 +14,7 @@ class Published:
     """One published result on a data set; panoptic quality and its parts in per cent, None where not told.
 
     `data`: coco, cityscapes, ade20k or mapillary. `size`: input as the source says it, short side and longest
-    side, or one side. `fps`: pictures a second at batch 1 on `hardware`. `own`: said of the very model that
+    side, or one side. `fps`: images a second at batch 1 on `hardware`. `own`: said of the very model that
     was scored.
     """
 

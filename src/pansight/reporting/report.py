@@ -1,4 +1,4 @@
-"""What a report tells: the score, pictures of what went wrong, what others reach, how it was made."""
+"""What a report tells: the score, images of what went wrong, what others reach, how it was made."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from pansight.reporting.published import Published
 
 @dataclass(frozen=True)
 class Panel:
-    """One view of a picture: RGB pixels and what they are."""
+    """One view of an image: RGB pixels and what they are."""
 
     caption: str
     pixels: UInt8[np.ndarray, "h w 3"]
@@ -22,7 +22,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class LostPicture:
-    """A picture on which much was lost: its views, and the segments missed and false by category."""
+    """An image on which much was lost: its views, and the segments missed and false by category."""
 
     name: str
     panels: tuple[Panel, ...]
@@ -36,7 +36,7 @@ class Report:
 
     `subject`: what was scored; `data`: on what. `pictures`: views of those of `result.worst` that could be
     had, in its order. `published`: figures to stand beside. `problems`: samples that could not be used, a
-    line each. `facts`: how it was made, as names and values. `planned`: pictures that there are, where an
+    line each. `facts`: how it was made, as names and values. `planned`: images that there are, where an
     evaluation was stopped before all of them were scored; None where it was not.
     """
 
@@ -53,7 +53,7 @@ class Report:
 def lost_picture(
     name: str, image: UInt8[np.ndarray, "h w 3"] | None, prediction: PanopticMap, truth: PanopticMap
 ) -> LostPicture:
-    """The views of one picture: prediction, truth, itself if it is there, and where they differ.
+    """The views of one image: prediction, truth, itself if it is there, and where they differ.
 
     `image` is RGB of the maps' size. Raises InputError when the maps differ in size or the image has another.
     """
@@ -63,6 +63,6 @@ def lost_picture(
     mistakes = find_mistakes(image, prediction, truth)
     panels = [Panel("prediction", overlay(ground, prediction)), Panel("truth", overlay(ground, truth))]
     if image is not None:
-        panels.append(Panel("the picture", image))
+        panels.append(Panel("the image", image))
     panels.append(Panel("where they differ", mistakes.picture))
     return LostPicture(name, tuple(panels), mistakes.missed, mistakes.false)

@@ -80,13 +80,13 @@ def groups(report: Report) -> Html:
         element(
             "p",
             "Things can be counted (people, cars), stuff cannot (sky, road). A segment is one thing, or all "
-            "stuff of a kind in a picture. The figure of a group is the mean over its categories, frequent "
+            "stuff of a kind in an image. The figure of a group is the mean over its categories, frequent "
             "or rare.",
             class_="quiet small",
         ),
         element(
             "p",
-            "The interval tells how far chance in the choice of pictures may have moved the figure.",
+            "The interval tells how far the chance choice of images may have moved the figure.",
             class_="quiet small",
         )
         if intervals

@@ -25,7 +25,7 @@ def choose_device(name: str | torch.device | None = None) -> torch.device:
         "mps": torch.backends.mps.is_available(),
     }
     if not there.get(device.type, True):
-        raise DeviceError(f"there is no device {device} here; use --device auto or cpu (device='cpu')")
+        raise DeviceError(f"no device {device} on this machine; use --device auto or cpu (device='cpu')")
     return device
 
 

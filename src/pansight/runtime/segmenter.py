@@ -35,7 +35,7 @@ Resize: TypeAlias = Literal["paper", "none"] | int
 (of models that squash images, the side of the square)."""
 
 Pictures: TypeAlias = list[Any] | tuple[Any, ...]
-"""Several of Picture; not a `Sequence`, for a path is one, too."""
+"""Several of `Picture`; not a `Sequence`, for a path is one, too."""
 
 _log = logging.getLogger(__name__)
 

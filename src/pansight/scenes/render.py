@@ -14,7 +14,7 @@ from pansight.scenes.world import View, World
 def render(
     world: World, height: int, width: int, frame: int = 0
 ) -> tuple[UInt8[np.ndarray, "{height} {width} 3"], UInt8[np.ndarray, "{height} {width}"]]:
-    """Picture (RGB) and codes of a world, `frame` frames after its beginning.
+    """Image (RGB) and codes of a world, `frame` frames after its beginning.
 
     The world must have been sampled for this size. Codes index `code_names(world)`: the same in all frames.
     """

@@ -83,7 +83,7 @@ def _parts(text: str, known: Sequence[str]) -> tuple[str, str]:
     name, equals, source = text.partition("=")
     if equals and name and source and not Path(text).exists():
         if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
-            raise InputError(f"{name!r} is no name for a model; use letters, digits, '-', '_' and '.'")
+            raise InputError(f"{name!r} is not a valid model name; use letters, digits, '-', '_' and '.'")
         return name, source
     from pansight.zoo.hub import title_of
 

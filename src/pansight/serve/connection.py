@@ -72,7 +72,7 @@ class PatientConnection(H11Protocol):
             self._lingering = self.loop.call_later(_LINGER, self.transport.close)
 
     def send_400_response(self, msg: str) -> None:
-        """One line of JSON for what is no HTTP; 431 where it is too much of it."""
+        """One line of JSON for anything that is not HTTP; 431 where the headers are too long."""
         error = sys.exc_info()[1]
         status = getattr(error, "error_status_hint", 400) or 400
         if status == 431:

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of bodies and answers that are no JSON models, with examples."""
+"""What the OpenAPI document says about bodies and answers that are not JSON models, with examples."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +42,7 @@ ERRORS: dict[str, Any] = {
         (
             "422",
             "A damaged image.",
-            "the picture: damaged or cut short (image file is truncated); replace it",
+            "the image: damaged or cut short (image file is truncated); replace it",
         ),
         (
             "429",

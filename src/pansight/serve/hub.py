@@ -112,7 +112,7 @@ class Hub:
         raise Refusal(404, f"no model {name!r} here; choose one of {names}")
 
     def settings(self, model: ServedModel, asked: Mapping[str, str]) -> MergeSettings:
-        """Thresholds from query parameters. Refuses with 400 what is no number, out of range or unknown."""
+        """Thresholds from query parameters. 400 for a value that is not a number, out of range or unknown."""
         try:
             return model.checked(asked)
         except InputError as error:

@@ -54,7 +54,7 @@ def read_request(body: bytes, header_length: str | None, max_pixels: int, most_i
     try:
         request = json.loads(text)
     except (ValueError, RecursionError):
-        raise bad_request("the body is no JSON; see the Open Inference Protocol v2") from None
+        raise bad_request("the body is not valid JSON; see the Open Inference Protocol v2") from None
     if not isinstance(request, dict):
         raise bad_request("the request must be a JSON object with inputs")
     parameters = _object(request, "parameters")
@@ -160,7 +160,7 @@ def _files(data: object, content: bytes | None) -> list[bytes]:
     try:
         return [base64.b64decode(one, validate=True) for one in data]
     except (binascii.Error, ValueError):
-        raise bad_request("data of image is no base64") from None
+        raise bad_request("data of image is not base64") from None
 
 
 def _wanted(request: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, bool]:

@@ -12,7 +12,7 @@ from pansight.serve.served import ServedModel
 from pansight.serve.uploads import decode, image_bytes, read_body
 
 _OWN = ("model", "format", "keep", "token")
-"""Query parameters that are no thresholds."""
+"""Query parameters that are not thresholds."""
 
 
 def segment_routes(hub: Hub) -> APIRouter:

@@ -105,5 +105,5 @@ def _from_folder(folder: Path) -> dict[str, bytes]:
 def _complete(files: dict[str, bytes], source: Path) -> dict[str, bytes]:
     missing = [name for name in FILES if name not in files]
     if missing:
-        raise InputError(f"{source}: has no {missing[0]}, so it is no onnxruntime-web {VERSION}; {_REMEDY}")
+        raise InputError(f"{source}: has no {missing[0]}, so it is not onnxruntime-web {VERSION}; {_REMEDY}")
     return files

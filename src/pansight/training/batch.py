@@ -14,7 +14,7 @@ from pansight.models.preprocess import Preprocess
 
 
 class Example(NamedTuple):
-    """One augmented picture and its truth, on the host."""
+    """One augmented image and its truth, on the host."""
 
     image: UInt8[np.ndarray, "h w 3"]
     rows: Int32[np.ndarray, "h w"]
@@ -54,24 +54,24 @@ def make_example(sample: Sample, transform: Transform, generator: np.random.Gene
 
 
 class TrainingBatch(NamedTuple):
-    """Pictures of one pass, padded at the bottom and the right to one size; tables padded at the end."""
+    """Images of one pass, padded at the bottom and the right to one size; tables padded at the end."""
 
     images: UInt8[Tensor, "b 3 h w"]
     sizes: Int64[Tensor, "b 2"]
-    """height and width of each picture inside the padded one"""
+    """height and width of each image inside the padded one"""
     rows: Int32[Tensor, "b h w"]
     categories: Int64[Tensor, "b s"]
     """-1: no segment"""
     crowd: Bool[Tensor, "b s"]
     complete: Bool[Tensor, "b k"] | None = None
-    """see `Target.complete`; None where every picture is labelled whole"""
+    """see `Target.complete`; None where every image is labelled whole"""
     missed: tuple[tuple[int, str], ...] = ()
     """images that could not be read and were replaced: index and reason"""
     names: tuple[str, ...] = ()
     """file of each image, as the data set lists it"""
 
     def targets(self) -> list[Target]:
-        """The truth of each picture as masks, made on the batch's device."""
+        """The truth of each image as masks, made on the batch's device."""
         counts = (self.categories >= 0).sum(1).tolist()
         return [
             Target(
@@ -93,7 +93,7 @@ class TrainingBatch(NamedTuple):
         ]
 
     def inputs(self, preprocess: Preprocess) -> Float[Tensor, "b 3 h w"]:
-        """Normalised pictures with 0 beyond their borders."""
+        """Normalised images with 0 beyond their borders."""
         images = preprocess.normalise(self.images)
         padded = list(images.shape[2:])
         for image, (height, width) in zip(images, self.sizes.tolist(), strict=True):

@@ -93,7 +93,7 @@ def start_from(model: PanopticModel, name_or_path: str) -> TakenOver | None:
 
 
 def _same_reading(source: PanopticModel, model: PanopticModel, name: str) -> None:
-    """What shapes do not tell: how pictures are normalised, and in which convolution strides are."""
+    """What shapes do not show: how images are normalised, and which convolutions carry the strides."""
     if source.method != model.method:
         raise CheckpointError(f"{name} is a {source.method}, the model a {model.method}; start from its kind")
     changes = [
@@ -106,7 +106,9 @@ def _same_reading(source: PanopticModel, model: PanopticModel, name: str) -> Non
         changes.append(f"model.config.stride_in_1x1={str(strides).lower()}")
     if changes:
         settings = " ".join(f"--set '{change}'" for change in changes)
-        raise CheckpointError(f"{name} learned with other pictures or strides; add {settings}")
+        raise CheckpointError(
+            f"{name} was trained with another normalisation or other strides; add {settings}"
+        )
 
 
 def _written(value: str | tuple[float, ...]) -> str:

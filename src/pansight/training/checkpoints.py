@@ -146,7 +146,7 @@ def read_checkpoint(path: Path, *, mapped: bool = False) -> dict[str, Any]:
         raise CheckpointError(f"{path} cannot be read ({reason}); resume from another checkpoint") from error
     parts = {"state_dict", "global_step", "optimizer_states"}
     if not isinstance(checkpoint, dict) or not parts <= checkpoint.keys():
-        raise CheckpointError(f"{path} is no training checkpoint; give the {LAST} of a training")
+        raise CheckpointError(f"{path} is not a training checkpoint; give the {LAST} of a training")
     return checkpoint
 
 

@@ -38,7 +38,7 @@ def detect(environment: Mapping[str, str] | None = None) -> Place | None:
     process a pod unless LOCAL_WORLD_SIZE says otherwise, and the pod's number from RANK or
     JOB_COMPLETION_INDEX.
 
-    Raises InputError for variables that are no numbers, or contradict each other.
+    Raises InputError for variables that are not numbers, or contradict each other.
 
     Example:
         >>> detect({"RANK": "3", "WORLD_SIZE": "4", "MASTER_ADDR": "trainer-0", "MASTER_PORT": "29500"}).rank
@@ -202,5 +202,5 @@ def _number(found: Mapping[str, str], name: str, otherwise: int | None = None) -
         return int(text or "")
     except ValueError:
         raise InputError(
-            f"the environment says {name}={text}, which is no number; unset or correct it"
+            f"the environment says {name}={text}, which is not a number; unset or correct it"
         ) from None

@@ -36,7 +36,7 @@ class _Section(BaseModel):
 
 
 class Augmentation(_Section):
-    """What is done to a picture and its ids before training on them."""
+    """What is done to an image and its ids before training on them."""
 
     kind: Literal["none", "flip", "lsj", "crop", "sides", "window", "squash", "photo"] = "none"
     """`lsj`: YOSO's for COCO; `crop`: YOSO's for Cityscapes, ADE20K and Mapillary; `sides`: detectron2's, of
@@ -61,7 +61,7 @@ class Augmentation(_Section):
     longest: PositiveInt = 2560
     """bound on the long side of `sides`, and before `crop`"""
     pad: bool = False
-    """whether `crop` fills smaller pictures up to `size`"""
+    """whether `crop` fills smaller images up to `size`"""
 
     @model_validator(mode="after")
     def _consistent(self) -> "Augmentation":
@@ -75,16 +75,16 @@ class SceneData(_Section):
 
     kind: Literal["scenes"] = "scenes"
     size: Size = (192, 256)
-    """height and width of the pictures"""
+    """height and width of the images"""
     early_size: Size | None = None
-    """smaller pictures to begin with: a cheap way through the time when little is known yet"""
+    """smaller images to begin with: a cheap way through the time when little is known yet"""
     early_steps: NonNegativeInt = 0
     """steps (of one process) with `early_size`"""
     augmentation: Augmentation = Augmentation()
 
 
 class DataOnDisk(_Section):
-    """Pictures and labels of a data set, as published or in the COCO panoptic format."""
+    """Images and labels of a data set, as published or in the COCO panoptic format."""
 
     kind: Literal["dataset", "coco-panoptic"] = "dataset"
     """`coco-panoptic` is an older word for the same"""
@@ -95,7 +95,7 @@ class DataOnDisk(_Section):
     layout: str | None = None
     """which of them, as --kind of `pansight evaluate` has it; None: found out from what lies in the folder"""
     images: Path | None = None
-    """folder or .zip of the pictures of all splits, where they do not lie in `folder`"""
+    """folder or .zip of the images of all splits, where they do not lie in `folder`"""
     train_split: str = "train"
     """split to train on"""
     validation_split: str = "val"
@@ -103,13 +103,13 @@ class DataOnDisk(_Section):
     train_json: Path | None = None
     """or name the parts one by one: COCO panoptic annotations to train on"""
     train_images: Path | None = None
-    """folder or .zip of the pictures"""
+    """folder or .zip of the images"""
     train_masks: Path | None = None
     """folder or .zip of the PNG files that hold the segment ids; None: beside the JSON and named like it"""
     validation_json: Path | None = None
     """annotations to validate with; None: no validation"""
     validation_images: Path | None = None
-    """folder or .zip of their pictures"""
+    """folder or .zip of their images"""
     validation_masks: Path | None = None
     """folder or .zip of their PNG files; None: beside the JSON and named like it"""
     held_out: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -188,7 +188,7 @@ Data = Annotated[
 
 def _known_method(name: str) -> str:
     if name not in METHODS:
-        raise ValueError(f"there is no method {name!r}; choose {', '.join(METHODS)}")
+        raise ValueError(f"no method {name!r}; choose one of {', '.join(METHODS)}")
     return name
 
 
@@ -202,7 +202,7 @@ class ModelChoice(_Section):
     config: dict[str, Any] = Field(default_factory=dict)
     """fields of the method's configuration that differ from the preset's or from the defaults"""
     preprocess: Preprocess | None = None
-    """how the model wants its pictures; None: the preset's, or pictures as they are"""
+    """how the model wants its images; None: the preset's, or images as they are"""
     start: str | None = None
     """weights to start from, a file or a name of the zoo; class layers start anew if categories differ; or
     ImageNet weights for the backbone: efficientnet-lite0 (of the installed package), or
@@ -253,14 +253,14 @@ class Optimizer(_Section):
 
 
 class Validation(_Section):
-    """Panoptic quality on pictures that are not trained on."""
+    """Panoptic quality on images that are not trained on."""
 
     every: NonNegativeInt = 1000
     """steps between validations; 0: none"""
     pictures: NonNegativeInt = 100
     """how many, from the front of the data set; 0: all, or 100 scenes"""
     batch_size: PositiveInt = 8
-    """pictures of one size go through the network together"""
+    """images of one size go through the network together"""
     patience: NonNegativeInt = 0
     """validations in a row without a better PQ after which training ends early; 0: it never does"""
     samples: NonNegativeInt = 4
@@ -277,7 +277,7 @@ class TrainConfig(_Section):
     steps: PositiveInt = 10_000
     """optimizer steps in all"""
     batch_size: PositiveInt = 16
-    """pictures a process in one pass"""
+    """images a process in one pass"""
     accumulate: PositiveInt = 1
     """passes whose gradients make one step"""
     seed: NonNegativeInt = 0
@@ -302,7 +302,7 @@ class TrainConfig(_Section):
     profile: bool = False
     """measure the shares of data, forward, loss, backward and optimizer, and say them in the end"""
     channels_last: bool = False
-    """memory layout of pictures and convolutions"""
+    """memory layout of images and convolutions"""
     log_every: PositiveInt = 50
     """steps a row in the log"""
     checkpoint_every: PositiveInt = 500
@@ -325,7 +325,7 @@ def one_line(error: ValidationError) -> str:
     """All that pydantic found, in one line, each with the name of the option."""
     parts = []
     for problem in error.errors():
-        # the kind of data, which pydantic puts into the path, is no option
+        # the kind of data, which pydantic puts into the path, is not an option
         place = ".".join(str(part) for part in problem["loc"] if part not in ("scenes", "dataset", "mixture"))
         message = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":

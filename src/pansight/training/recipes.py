@@ -36,7 +36,7 @@ def read_recipe(name: str) -> dict[str, Any]:
             )
         data = yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{name} is no YAML: {' '.join(str(error).split())}; correct it") from error
+        raise InputError(f"{name} is not valid YAML: {' '.join(str(error).split())}; correct it") from error
     except OSError as error:
         raise InputError(f"cannot read {name}: {error.strerror or error}") from error
     if data is None:
@@ -59,7 +59,7 @@ def with_options(data: Mapping[str, Any], options: Iterable[str]) -> dict[str, A
         try:
             parsed = yaml.safe_load(value)
         except yaml.YAMLError as error:
-            raise InputError(f"--set {option}: {value!r} is no YAML value; put it in quotes") from error
+            raise InputError(f"--set {option}: {value!r} is not a YAML value; put it in quotes") from error
         keys = key.split(".")
         _assign(result, ["model", "config", *keys] if keys[0] == "merge" else keys, parsed)
     return result

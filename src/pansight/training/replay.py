@@ -118,7 +118,7 @@ def read_replay(path: Path) -> dict[str, Any]:
             f"{path} cannot be read ({reason}); give the replay-step-*.pt that a training named"
         ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise CheckpointError(f"{path} is no replay; give the replay-step-*.pt that a training named")
+        raise CheckpointError(f"{path} is not a replay file; give the replay-step-*.pt that a training named")
     return content
 
 

@@ -83,7 +83,7 @@ def _on_disk(data: DataOnDisk) -> Sources:
     validation = _validation(data, training.categories)
     if validation is None:
         training, validation = hold_out(training, data.held_out)
-    # What keeps every picture from being read, such as a wrong folder, shows before the model is built.
+    # What keeps every image from being read, such as a wrong folder, shows before the model is built.
     for samples in filter(None, (training, validation)):
         _look(samples)
     return Sources(training, validation, training.categories)

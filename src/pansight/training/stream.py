@@ -23,7 +23,7 @@ Key = tuple[int, int]
 
 @runtime_checkable
 class Samples(Protocol):
-    """Labelled pictures that can be asked for one by one."""
+    """Labelled images that can be asked for one by one."""
 
     def __len__(self) -> int: ...
 
@@ -59,7 +59,7 @@ class ExampleStream:
     def __init__(self, samples: Samples, transform: Transform, seed: int) -> None:
         """Raises DataError when there are no samples."""
         if len(samples) == 0:
-            raise DataError("the data set to train on has no pictures; give another")
+            raise DataError("the data set to train on has no images; give another")
         self.samples = samples
         self.transform = transform
         self.seed = seed

@@ -109,7 +109,7 @@ def summary(result: PanopticQualityResult) -> dict[str, float]:
 class Validation(StepCallback):
     """Measures panoptic quality every so many steps and after the last; tells when it is the best so far.
 
-    Every process measures a share of the pictures; the counts are exact, whatever the shares.
+    Every process measures a share of the images; the counts are exact, whatever the shares.
     """
 
     def __init__(

@@ -38,7 +38,7 @@ def open_container(location: Location, silence: float = _NETWORK_SECONDS) -> "av
     options = {"fflags": "+genpts+discardcorrupt", "analyzeduration": "1000000"}
     scheme = location.address.split("://", 1)[0].lower()
     if scheme in ("rtsp", "rtsps"):
-        # over UDP lost packets are lost; over TCP a picture is whole or late
+        # over UDP lost packets are lost; over TCP a frame is whole or late
         options |= {"rtsp_transport": "tcp", "timeout": str(int(silence * 1e6))}
     return package.open(location.address, mode="r", options=options, timeout=(2 * silence, silence))
 

@@ -15,7 +15,7 @@ SCALES = (1.0, 0.85, 0.7, 0.55, 0.4)
 """Of the input's short side, step by step."""
 
 _STEADY = 8
-"""Frames over budget in a row before a step down: one slow frame is no reason."""
+"""Frames over budget in a row before a step down: one slow frame is not enough."""
 
 _ROOM = 0.8
 """Share of the budget that the next higher step must be expected to need at most."""
@@ -45,7 +45,7 @@ class Adjustable(DetailedEngine, Protocol):
 
     @property
     def stages(self) -> int | None:
-        """How many refinements the model has that can be left out; None: it is no such model."""
+        """How many refinements the model has that can be left out; None: it has none."""
 
 
 class Governor:

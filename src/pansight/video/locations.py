@@ -74,7 +74,7 @@ def is_video(argument: str) -> bool:
     if argument == "-" or (argument.isascii() and argument.isdigit() and not Path(argument).exists()):
         return True
     if _SCHEME.match(argument):
-        # a photograph's address is no stream: `predict` says to download it
+        # the address of a photograph is not a stream: `predict` says to download it
         path = urlsplit(argument).path
         return not (argument.lower().startswith("http") and Path(path).suffix.lower() in _PHOTOGRAPHS)
     suffix = Path(argument).suffix.lower()

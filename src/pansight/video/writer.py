@@ -175,7 +175,7 @@ class VideoWriter:
 
 
 class _Sound:
-    """The first sound of a file, packet by packet, copied as far as the picture has come."""
+    """The first sound of a file, packet by packet, copied as far as the video has got."""
 
     def __init__(self, package: Any, output: Any, path: Path) -> None:
         self._av, self._output = package, output

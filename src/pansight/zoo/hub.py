@@ -56,7 +56,7 @@ def parse_hub_name(name: str | os.PathLike[str]) -> HubName:
         >>> parse_hub_name("hf:someone/street-model@v2")
         HubName(repository='someone/street-model', revision='v2', file='model.safetensors')
 
-    Raises InputError for what is no such name.
+    Raises InputError for anything that is not such a name.
     """
     text = os.fspath(name).replace("\\", "/")  # a Path on Windows
     match = _NAME.fullmatch(text)
@@ -81,8 +81,8 @@ def fetch_from_hub(name: str | os.PathLike[str]) -> Path:
     """The file behind the name, in the Hub's cache; downloaded when it is not there or has changed.
 
     Says the licence that the model card gives, once, when a file is fetched. Raises MissingExtraError (an
-    InstallationError) without huggingface_hub, InputError for what is no such name, DownloadError when there
-    is no such model or file, it may not be read, or nothing can be reached and nothing is cached.
+    InstallationError) without huggingface_hub, InputError for anything that is not such a name, DownloadError when the
+    model or file does not exist or may not be read, or nothing can be reached and nothing is cached.
     """
     wanted = parse_hub_name(name)
     hub = require_extra("huggingface_hub", "hub")
@@ -110,7 +110,7 @@ def _download(hub: Any, wanted: HubName, file: str, options: dict[str, Any]) -> 
             f"{place} does not exist, or is private; check the name, or run: hf auth login"
         ) from error
     except errors.RevisionNotFoundError as error:
-        raise DownloadError(f"{place}: there is no such revision; check the part behind @") from error
+        raise DownloadError(f"{place}: no such revision; check the part after @") from error
     except errors.LocalEntryNotFoundError as error:
         raise DownloadError(
             f"{place}/{file} cannot be fetched and is not in the cache; check the network, "

@@ -136,10 +136,10 @@ def test_label_maps_give_stuff(tmp_path: Path, offset: int) -> None:
     assert named(data.truth(0)) == [("sky", 57, False), ("road", 12, False), ("car", 48, False)]
     values[7, 7] = 99
     Image.fromarray(values).save(maps / "a.png")
-    with pytest.raises(DataError, match=r"a\.png: the values 99 are no category of"):
+    with pytest.raises(DataError, match=r"a\.png: the values 99 are not categories of"):
         data.truth(0)
     Image.fromarray(values[:5]).save(maps / "a.png")
-    with pytest.raises(DataError, match="the map is 12 x 5 pixels, its picture 12 x 10"):
+    with pytest.raises(DataError, match="the map is 12 x 5 pixels, its image 12 x 10"):
         data.truth(0)
     Image.new("RGB", (12, 10)).save(maps / "a.png")
     with pytest.raises(DataError, match="no map of labels"):
@@ -148,7 +148,7 @@ def test_label_maps_give_stuff(tmp_path: Path, offset: int) -> None:
     with pytest.raises(DataError, match="cannot be read"):
         data.truth(0)
     (maps / "a.png").unlink()
-    with pytest.raises(DataError, match="no such file; every picture needs its label map"):
+    with pytest.raises(DataError, match="no such file; every image needs its label map"):
         data.truth(0)
     with pytest.raises(DataError, match="do not say what their values mean"):
         CocoMerge(things, maps)

@@ -47,7 +47,7 @@ def test_names_are_different_and_stay_below_the_folder(names: list[str]) -> None
 def test_two_pictures_with_one_id_are_refused(make_truths: Callable[..., Any]) -> None:
     truths = make_truths(3)
     truths.image_ids = [1, 2, 1]
-    with pytest.raises(DataError, match="two pictures have the id 1"):
+    with pytest.raises(DataError, match="two images have the id 1"):
         plan_panoptic(truths, Path("out"), "x")
 
 

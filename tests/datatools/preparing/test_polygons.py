@@ -147,11 +147,11 @@ def test_files_can_be_skipped(tmp_path: Path) -> None:
         (shape("car", [[0, 0], [1, 1]]), "a polygon of 2 points, 3 are needed"),
         (shape("car", None), "no list of points"),
         (shape("car", [[0, 0], [1, float("nan")], [2, 2]]), "no list of points"),
-        (shape("car", [[0, 0], [1, 1e12], [2, 2]]), "has corners that are no numbers, or lie far out"),
+        (shape("car", [[0, 0], [1, 1e12], [2, 2]]), "has corners that are not numbers, or lie far out"),
         (shape("car", [[0, 0], [5, 5]], "ellipse"), "has the shape_type 'ellipse', which labelme does not"),
         ({**shape("car", [[0, 0], [5, 5]]), "shape_type": ["line"]}, "has the shape_type"),
-        (shape("car", [[0, 0], [5, 5]], "mask"), "a mask whose picture cannot be read"),
-        (shape("car", [[0, 0], [5, 5]], "mask", mask="AAAA"), "a mask whose picture cannot be read"),
+        (shape("car", [[0, 0], [5, 5]], "mask"), "a mask whose image cannot be read"),
+        (shape("car", [[0, 0], [5, 5]], "mask", mask="AAAA"), "a mask whose image cannot be read"),
     ],
 )
 def test_a_broken_shape_is_told_by_file_and_number(tmp_path: Path, broken: Any, fault: str) -> None:
@@ -167,7 +167,7 @@ def test_a_broken_shape_is_told_by_file_and_number(tmp_path: Path, broken: Any, 
         ("[]", 'no list "shapes"'),
         (
             '{"shapes": [], "imageHeight": 1000000000000, "imageWidth": 2}',
-            "says that its picture is 2 x 1000000000000 pixels",
+            "says that its image is 2 x 1000000000000 pixels",
         ),
         ('{"shapes": []}', "says no imageHeight and imageWidth"),
     ],

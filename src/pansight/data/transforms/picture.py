@@ -55,7 +55,7 @@ def generator_for(numbers: Iterable[int]) -> np.random.Generator:
 
 
 def resize(labelled: Labelled, height: int, width: int, *, antialias: bool = True) -> Labelled:
-    """Picture by antialiased bilinear filter, ids by nearest neighbour (both Pillow's), to height x width.
+    """Image by antialiased bilinear filter, ids by nearest neighbour (both Pillow's), to height x width.
 
     Without `antialias` a pixel of the image mixes the four nearest ones, in float32, and is rounded once.
     """

@@ -20,16 +20,16 @@ STREET_LABELS = (
 """The labels of Cityscapes by label id (cityscapesScripts, helpers/labels.py)."""
 
 _VOID_LABELS = 7
-"""The labels of lower ids are no categories: nothing is evaluated there, and no segment written."""
+"""Labels with lower ids are not categories: nothing is evaluated there, and no segment is written."""
 
 _TRAIN_IDS = 19
 
 _HIGH = ("sky", "ceiling")
 _LOW = ("road", "floor", "sidewalk", "pavement", "ground", "grass")
-"""Words in the names of what lies above, and below, in nearly any picture."""
+"""Words in the names of what lies above, and below, in nearly any image."""
 
 _ENOUGH = 5
-"""Pictures that a category must occur in before its place says anything."""
+"""Images that a category must occur in before its place says anything."""
 
 
 def check_table_ids(classes: Classes, notes: Notes) -> None:
@@ -117,7 +117,7 @@ def label_of(segment_id: int) -> int:
 def check_places(classes: Classes, heights: Mapping[int, tuple[float, int]], notes: Notes) -> None:
     """Look for sky below the road.
 
-    `heights`: for each category the mean height of its pixels (0 top, 1 bottom) and the pictures that it
+    `heights`: for each category the mean height of its pixels (0 top, 1 bottom) and the images that it
     occurs in.
     """
     above, below = _found(classes, heights, _HIGH), _found(classes, heights, _LOW)

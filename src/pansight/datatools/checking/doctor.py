@@ -50,12 +50,12 @@ def check_files(
 ) -> Report:
     """Check panoptic sets (several: the splits of one data set), and fix them if told where to.
 
-    `categories`: for a JSON that has none. `pictures`: whether the pictures are looked at, too; they are
-    decoded whole. `fix`: the folder to write fixed copies of the JSON and the id pictures to; `in_place`:
+    `categories`: for a JSON that has none. `pictures`: whether the images are looked at, too; they are
+    decoded whole. `fix`: the folder to write fixed copies of the JSON and the panoptic PNGs to; `in_place`:
     write them over the originals. A set of which fixing would drop or make void too much is left as it is,
     and segments are not joined where that would join too many, or the table is doubted (`limits`), unless
     `force` says so. `progress` is called with (images done, images in all). In memory are the
-    JSON files, what was found, and 16 bytes a picture.
+    JSON files, what was found, and 16 bytes an image.
 
     Raises InputError when the fixed files cannot be written; nothing is then.
     """
@@ -97,7 +97,7 @@ def _open(
     )
     folder = find_pictures(files, document, labels_at, notes) if pictures else None
     if pictures and folder is None:
-        notes.add(kinds.PICTURES_UNSEEN, "no folder near it holds the pictures")
+        notes.add(kinds.PICTURES_UNSEEN, "no folder near it holds the images")
     crowds, singles = _listed_categories(document.annotations)
     only_crowds = {id: count for id, count in crowds.items() if not singles[id] and not classes.is_stuff(id)}
     for id, count in only_crowds.items():

@@ -15,7 +15,7 @@ from pansight.formats.coco_files import is_instances_file
 
 
 class ListedImage(NamedTuple):
-    """An entry of `images`: its position, the picture's file, and its size where that is given."""
+    """An entry of `images`: its position, the image's file, and its size where that is given."""
 
     position: int
     file_name: str | None
@@ -42,7 +42,7 @@ class Document:
     annotations: list[Labelled]
 
     def picture_name(self, annotation: Labelled) -> str:
-        """The picture of an annotation, as the file names it; like its id picture where it does not."""
+        """The image file of an annotation, as listed; where it is not listed, named like its panoptic PNG."""
         listed = (self.images or {}).get(annotation.image_id)
         return annotation.file_name if listed is None or listed.file_name is None else listed.file_name
 
@@ -107,7 +107,7 @@ def _strange_numbers(value: Any, place: str) -> Iterator[str]:
 
 def _read_images(rows: Any, notes: Notes) -> dict[Hashable, ListedImage] | None:
     if not isinstance(rows, list) or not rows:
-        notes.add(kinds.LIST_MISSING, "no images: pictures are looked for by the names of the id pictures")
+        notes.add(kinds.LIST_MISSING, "no list of images: files are looked for by the panoptic PNGs' names")
         return None
     images: dict[Hashable, ListedImage] = {}
     files: dict[str, Hashable] = {}
@@ -124,9 +124,7 @@ def _read_images(rows: Any, notes: Notes) -> dict[Hashable, ListedImage] | None:
             notes.add(kinds.ANNOTATION_MALFORMED, f"image {image_id!r} has no file_name")
             name = None
         elif name in files:
-            notes.add(
-                kinds.FILE_REPEATED, f"{name} is the picture of images {files[name]!r} and {image_id!r}"
-            )
+            notes.add(kinds.FILE_REPEATED, f"{name} is the file of images {files[name]!r} and {image_id!r}")
         else:
             files[name] = image_id
         size = []
@@ -146,7 +144,7 @@ def _read_annotations(rows: list[Any], notes: Notes) -> Iterator[Labelled]:
     for position, row in enumerate(rows):
         where = f"annotations[{position}]"
         if not isinstance(row, dict):
-            notes.add(kinds.ANNOTATION_MALFORMED, f"{where} is no object")
+            notes.add(kinds.ANNOTATION_MALFORMED, f"{where} is not an object")
             continue
         missing = [
             key
@@ -166,7 +164,7 @@ def _read_annotations(rows: list[Any], notes: Notes) -> Iterator[Labelled]:
                 kinds.IMAGE_REPEATED, f"image {image_id!r} is annotated twice ({seen[image_id]}, {name})"
             )
         elif name in files:
-            notes.add(kinds.FILE_REPEATED, f"{name} is the id picture of {files[name]!r} and {image_id!r}")
+            notes.add(kinds.FILE_REPEATED, f"{name} is the panoptic PNG of {files[name]!r} and {image_id!r}")
         seen.setdefault(image_id, name)
         files.setdefault(name, image_id)
         yield Labelled(position, image_id, name, row["segments_info"])

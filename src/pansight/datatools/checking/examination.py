@@ -29,8 +29,8 @@ from pansight.panoptic.regions import Regions, measure_regions
 class PanopticSet:
     """One set under examination: its JSON, its folders, and what its categories mean.
 
-    `shared` are id pictures that several annotations name: what fixes one annotation would spoil the other.
-    `pictures` is None when the pictures are not to be looked at, or were not found; `places` when nothing
+    `shared` are panoptic PNGs that several annotations name: what fixes one annotation would spoil the other.
+    `pictures` is None when the images are not to be looked at, or were not found; `places` when nothing
     is to be fixed.
     """
 
@@ -45,7 +45,7 @@ class PanopticSet:
 
 
 class Photo(NamedTuple):
-    """A picture that could be read: its file and the digest of its pixels."""
+    """An image that could be read: its file and the digest of its pixels."""
 
     file: str
     digest: bytes
@@ -125,7 +125,7 @@ def _examine_one(subject: PanopticSet, annotation: Labelled, result: Examined) -
 def _examine_photo(
     subject: PanopticSet, annotation: Labelled, labels: tuple[int, int] | None, result: Examined
 ) -> tuple[int, int] | None:
-    """Check the picture that belongs to the labels; its width and height, if there is one."""
+    """Check the image that belongs to the labels; its width and height, if there is one."""
     if subject.pictures is None:
         return None
     name = subject.document.picture_name(annotation)
@@ -150,14 +150,15 @@ def _check_size(
     notes: Notes,
     result: Examined,
 ) -> None:
-    """Hold the listed size against the size of the labels; the picture decides who is right."""
+    """Compare the listed size with the size of the labels; the image decides which is right."""
     listed = (subject.document.images or {}).get(annotation.image_id)
     if listed is None or size is None or listed.width is None or listed.height is None:
         return
     if (listed.width, listed.height) != size:
         notes.add(
             kinds.LABELS_SIZE,
-            f"the id picture is {size[0]} x {size[1]} pixels, the JSON says {listed.width} x {listed.height}",
+            f"the panoptic PNG is {size[0]} x {size[1]} pixels, "
+            f"the JSON says {listed.width} x {listed.height}",
             fixable=shown == size,
         )
     # What is written as "640" passes here, and is written as 640.

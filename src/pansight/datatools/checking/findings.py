@@ -81,7 +81,7 @@ class Report:
     """What the doctor found at `location`, and did.
 
     `images` and `segments`: how many were annotated; `scores`: one for each set. `fixed`: the folder that
-    the fixed files were written to, `rewritten` how many id pictures of them differ from the old ones.
+    the fixed files were written to, `rewritten` how many panoptic PNGs of them differ from the old ones.
     """
 
     location: str

@@ -1,4 +1,4 @@
-"""The PNG of segment ids of one picture, read even where it is stored in a way that readers must refuse."""
+"""The panoptic PNG of one image, read even where it is stored in a way that readers must refuse."""
 
 import io
 from collections.abc import Set
@@ -20,14 +20,14 @@ _LOSSY = ("JPEG", "MPO", "JPEG2000")
 
 
 class IdPicture(NamedTuple):
-    """The ids of a picture, and whether its file must be written anew to hold them properly."""
+    """The ids of a panoptic PNG, and whether its file must be written anew to hold them properly."""
 
     ids: Int32[np.ndarray, "h w"]
     rewrite: bool
 
 
 def read_id_picture(source: Source | None, listed: Set[int], notes: Notes) -> IdPicture | None:
-    """Read an id picture; None when it holds no ids. `listed`: the ids that it should hold."""
+    """Read a panoptic PNG; None when it holds no ids. `listed`: the ids that it should hold."""
     if source is None:
         notes.add(kinds.LABELS_MISSING, "no such file")
         return None
@@ -69,7 +69,7 @@ def _restored(
 ) -> Int32[np.ndarray, "h w"] | None:
     """The ids in the right order of channels where they were written in another one; None where they fit.
 
-    Taken for such only if all that the picture holds is listed then, and nothing of it as it stands.
+    Taken for such only if all that the PNG holds is listed then, and nothing of it as it stands.
     """
     found = set(np.unique(ids).tolist()) - {0}
     if not found or not listed:

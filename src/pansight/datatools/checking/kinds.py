@@ -48,7 +48,7 @@ NOT_FINITE = _kind(
     "not-finite", _ERROR, "NaN or infinity in the JSON", "write finite numbers", "measured again or left out"
 )
 LIST_MISSING = _kind(
-    "list-missing", _NOTE, "JSON without a list", "add it, or name pictures and categories when opening"
+    "list-missing", _NOTE, "JSON without a list", "add it, or name images and categories when opening"
 )
 ANNOTATION_MALFORMED = _kind(
     "annotation-malformed",
@@ -86,7 +86,7 @@ CATEGORY_UNTRAINED = _kind(
     "category-untrained",
     _WARNING,
     "category that occurs in validation only",
-    "add training pictures of it, or drop it",
+    "add training images of it, or drop it",
 )
 CATEGORY_DIFFERS = _kind(
     "category-differs", _ERROR, "category that differs between the splits", "use one table for all splits"
@@ -110,13 +110,13 @@ LABEL_IDS = _kind(
     "write category ids of the table that the JSON declares",
 )
 LABELS_ODD = _kind(
-    "labels-odd", _WARNING, "labels that lie where they cannot", "look at the pictures: are the ids shifted?"
+    "labels-odd", _WARNING, "labels that lie where they cannot", "look at the images: are the ids shifted?"
 )
 THING_SINGLE = _kind(
     "thing-single",
     _WARNING,
-    "thing that never occurs twice in a picture",
-    "look at the pictures: are objects told apart?",
+    "thing that never occurs twice in an image",
+    "look at the images: are objects told apart?",
 )
 
 # Segments in the JSON
@@ -142,7 +142,7 @@ ID_RANGE = _kind(
     _ERROR,
     "segment id that three bytes cannot hold",
     "use ids below 16777216",
-    "given the id in its picture, or dropped",
+    "given the id in its panoptic PNG, or dropped",
 )
 ID_REPEATED = _kind(
     "id-repeated",
@@ -160,55 +160,58 @@ CROWD_STUFF = _kind(
 CROWD_REPEATED = _kind(
     "crowd-repeated",
     _WARNING,
-    "several crowds of one category in a picture",
+    "several crowds of one category in an image",
     "make them one: the reference evaluator sees only the last",
     "made one segment",
 )
 STUFF_REPEATED = _kind(
     "stuff-repeated",
     _WARNING,
-    "several segments of one stuff category in a picture",
+    "several segments of one stuff category in an image",
     "make them one, or the category a thing",
     "made one segment",
 )
 
-# The id pictures
-LABELS_MISSING = _kind("labels-missing", _ERROR, "id picture missing", "restore the file")
-LABELS_BROKEN = _kind("labels-broken", _ERROR, "id picture damaged", "replace the file")
+# The panoptic PNGs
+LABELS_MISSING = _kind("labels-missing", _ERROR, "panoptic PNG missing", "restore the file")
+LABELS_BROKEN = _kind("labels-broken", _ERROR, "panoptic PNG damaged", "replace the file")
 LABELS_MODE = _kind(
     "labels-mode",
     _ERROR,
-    "id picture that is not 8-bit RGB",
+    "panoptic PNG that is not 8-bit RGB",
     "save it as RGB, id = R + 256 G + 65536 B",
     "written as RGB, where its values are the listed ids",
 )
 LABELS_ALPHA = _kind(
-    "labels-alpha", _WARNING, "id picture with an alpha channel", "save it as RGB", "written as RGB"
+    "labels-alpha", _WARNING, "panoptic PNG with an alpha channel", "save it as RGB", "written as RGB"
 )
 LABELS_LOSSY = _kind(
-    "labels-lossy", _ERROR, "id picture stored as JPEG or the like", "export it anew as PNG: ids are damaged"
+    "labels-lossy",
+    _ERROR,
+    "panoptic PNG stored as JPEG or the like",
+    "export it again as PNG: its ids are damaged",
 )
 LABELS_SIZE = _kind(
     "labels-size",
     _ERROR,
-    "id picture of another size than listed",
-    "correct the size, or the picture",
-    "listed anew, where picture and id picture agree",
+    "panoptic PNG of another size than listed",
+    "correct the size, or the image",
+    "listed anew, where image and panoptic PNG agree",
 )
 LABELS_ORPHAN = _kind(
-    "labels-orphan", _WARNING, "id picture that no annotation names", "annotate it or remove it"
+    "labels-orphan", _WARNING, "panoptic PNG that no annotation names", "annotate it or remove it"
 )
 LABELS_SWAPPED = _kind(
     "labels-swapped",
     _ERROR,
-    "id picture with its channels in another order",
+    "panoptic PNG with its channels in another order",
     "save it as RGB, id = R + 256 G + 65536 B; OpenCV writes BGR",
     "ids restored, nothing lost",
 )
 LABELS_FOREIGN = _kind(
     "labels-foreign",
     _ERROR,
-    "id pictures that do not belong to the JSON",
+    "panoptic PNGs that do not belong to the JSON",
     "name the folder that was written with this JSON (--panoptic)",
 )
 PIXELS_UNLISTED = _kind(
@@ -225,31 +228,29 @@ BOX_WRONG = _kind(
     "write [x, y, width, height], tight",
     "measured again",
 )
-IMAGE_EMPTY = _kind("image-empty", _WARNING, "picture without any segment", "label it or leave it out")
+IMAGE_EMPTY = _kind("image-empty", _WARNING, "image without any segment", "label it or leave it out")
 
-# The pictures
-PICTURE_MISSING = _kind("picture-missing", _ERROR, "picture missing", "restore the file")
-PICTURE_BROKEN = _kind("picture-broken", _ERROR, "picture damaged", "replace the file")
+# The images
+PICTURE_MISSING = _kind("picture-missing", _ERROR, "image missing", "restore the file")
+PICTURE_BROKEN = _kind("picture-broken", _ERROR, "image damaged", "replace the file")
 PICTURE_SIZE = _kind(
     "picture-size",
     _ERROR,
-    "picture of another size than its labels",
-    "take the picture that was labelled",
+    "image of another size than its labels",
+    "take the image that was labelled",
 )
 PICTURE_ROTATED = _kind(
     "picture-rotated",
     _WARNING,
-    "picture turned by its EXIF data",
+    "image turned by its EXIF data",
     "store it upright: tools differ on what they show",
 )
-PICTURE_REPEATED = _kind("picture-repeated", _WARNING, "the same picture twice in a set", "keep one of them")
-PICTURE_LEAKED = _kind(
-    "picture-leaked", _ERROR, "the same picture in two splits", "remove it from one of them"
-)
+PICTURE_REPEATED = _kind("picture-repeated", _WARNING, "the same image twice in a set", "keep one of them")
+PICTURE_LEAKED = _kind("picture-leaked", _ERROR, "the same image in two splits", "remove it from one of them")
 PICTURE_UNLABELLED = _kind(
-    "picture-unlabelled", _WARNING, "picture that nothing names", "label it or remove it"
+    "picture-unlabelled", _WARNING, "image that nothing names", "label it or remove it"
 )
-PICTURES_UNSEEN = _kind("pictures-unseen", _NOTE, "folder of the pictures not found", "name it with --images")
+PICTURES_UNSEEN = _kind("pictures-unseen", _NOTE, "folder of the images not found", "name it with --images")
 
 # Everything together
 SAMPLE_BROKEN = _kind("sample-broken", _ERROR, "sample that cannot be read", "fix or replace its files")

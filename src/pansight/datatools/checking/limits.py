@@ -14,7 +14,7 @@ _FEW = 3
 """So many segments may go even of a small set, of which a single one is more than that share ..."""
 
 _FEW_SHARE = 0.25
-"""... as long as they are no more than this share, or a single one and not the last."""
+"""... as long as they are at most this share, or a single one and not the last."""
 
 
 def drops_too_much(losses: Losses) -> bool:
@@ -37,20 +37,21 @@ def keep_apart(classes: Classes) -> Classes:
 
 
 def note_losses(losses: Losses, notes: Notes, *, held: bool, apart: bool) -> None:
-    """Say in one line that JSON and id pictures do not belong together, and what was not fixed, and why.
+    """Say in one line that JSON and panoptic PNGs do not belong together, and what was not fixed, and why.
 
     `held`: nothing of the set is fixed; `apart`: nothing is joined.
     """
     if losses.absent > _FEW_SHARE * losses.segments and losses.absent > 1 and not losses.pixels:
         notes.add(
             kinds.LABELS_FOREIGN,
-            f"the id pictures are void: {losses.absent} of {losses.segments} listed segments have no pixels",
+            f"the panoptic PNGs are void: {losses.absent} of {losses.segments} listed segments "
+            "have no pixels",
         )
     elif losses.absent > 0.5 * losses.segments and losses.strange:
         notes.add(
             kinds.LABELS_FOREIGN,
             f"{losses.absent} of {losses.segments} listed segments have no pixels, and {losses.strange} ids "
-            "in the id pictures are not listed: they are numbered otherwise",
+            "in the panoptic PNGs are not listed: they are numbered otherwise",
         )
     if held:
         notes.add(

@@ -1,4 +1,4 @@
-"""Where the files of a COCO panoptic set lie: JSON, id pictures and pictures, as people arrange them."""
+"""Where the files of a COCO panoptic set lie: JSON, panoptic PNGs and images, as people arrange them."""
 
 import os
 import re
@@ -19,7 +19,7 @@ _SPLIT = re.compile(r"(?<![A-Za-z])(?:train|val|test)(?:ing|idation)?(?![A-Za-z]
 
 
 class PanopticFiles(NamedTuple):
-    """A panoptic JSON, and the folders that were named for its id pictures and its pictures."""
+    """A panoptic JSON, and the folders that were named for its panoptic PNGs and its images."""
 
     json: Path
     panoptic: Path | None = None
@@ -70,7 +70,7 @@ def find_panoptic_files(
 
 
 def find_labels(files: PanopticFiles, names: Sequence[str], notes: Notes) -> tuple[Path, Folder | None]:
-    """The folder or archive of the id pictures: the one named, else beside the JSON, where some of them lie.
+    """The folder or archive of the panoptic PNGs: the one named, else one next to the JSON.
 
     None in place of the folder where nothing is. Archives that cannot be read are noted.
     """
@@ -85,7 +85,7 @@ def find_labels(files: PanopticFiles, names: Sequence[str], notes: Notes) -> tup
 
 
 def find_pictures(files: PanopticFiles, document: Document, labels: Path, notes: Notes) -> Folder | None:
-    """The folder or archive of the pictures: the one named, else where some of the listed ones lie.
+    """The folder or archive of the images: the one named, else where some of the listed ones lie.
 
     None where nothing is. Archives that cannot be read are noted. Raises DataError when the one named does
     not exist.

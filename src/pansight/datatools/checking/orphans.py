@@ -13,7 +13,7 @@ from pansight.datatools.checking.locate import PanopticFiles, find_panoptic_file
 
 
 def find_orphans(subjects: Sequence[tuple[PanopticFiles, PanopticSet]]) -> Iterator[Notes]:
-    """Pictures and id pictures that no checked set names, in folders that belong to checked sets alone.
+    """Images and panoptic PNGs that no checked set names, in folders that belong to checked sets alone.
 
     Only folders on disk are looked into, and only files with the endings of those that are named.
     """
@@ -42,7 +42,7 @@ def find_orphans(subjects: Sequence[tuple[PanopticFiles, PanopticSet]]) -> Itera
 
 
 def _files(subject: PanopticSet) -> Iterator[tuple[Kind, Path]]:
-    """The id pictures and pictures that the annotations name; of pictures those that exist."""
+    """The panoptic PNGs and images that the annotations name; of images those that exist."""
     for annotation in subject.document.annotations:
         yield kinds.LABELS_ORPHAN, subject.labels_at / annotation.file_name
         if subject.pictures is not None:

@@ -22,9 +22,9 @@ from pansight.panoptic.ids import ids_to_rgb
 
 @dataclass(frozen=True)
 class Places:
-    """Where the fixed files of one set go: the JSON, the folder of its id pictures, and where they wait.
+    """Where the fixed files of one set go: the JSON, the folder of its panoptic PNGs, and where they wait.
 
-    `copies` says that id pictures which need no fixing are copied, too: not when they stay where they are.
+    `copies` says that panoptic PNGs which need no fixing are copied, too: not when they stay where they are.
     """
 
     json: Path
@@ -47,7 +47,7 @@ class Places:
         (self.waiting / "given-up").mkdir(parents=True)
 
     def write_labels(self, name: str, ids: Int32[np.ndarray, "h w"]) -> None:
-        """Write an id picture anew."""
+        """Write a panoptic PNG anew."""
         path = self._waiting_place(name)
         try:
             Image.fromarray(ids_to_rgb(ids)).save(path, format="PNG")
@@ -55,7 +55,7 @@ class Places:
             raise InputError(f"cannot write {path}: {error.strerror or error}; free space") from error
 
     def copy_labels(self, name: str, source: Source) -> None:
-        """Take over an id picture as it is."""
+        """Take over a panoptic PNG as it is."""
         if not self.copies:
             return
         path = self._waiting_place(name)
@@ -104,7 +104,7 @@ class Places:
     def _waiting_place(self, name: str, part: str = "labels") -> Path:
         relative = PurePath(name)
         if relative.is_absolute() or ".." in relative.parts:
-            raise DataError(f"{name}: an id picture outside its folder cannot be fixed; name it without ..")
+            raise DataError(f"{name}: a panoptic PNG outside its folder cannot be fixed; name it without ..")
         path = self.waiting / part / relative
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
@@ -114,7 +114,7 @@ class Places:
 def fixed_places(
     sets: Sequence[tuple[Path, Path]], output: Path | None, in_place: bool
 ) -> Iterator[list[Places] | None]:
-    """Places for the fixed files of the sets (JSON, folder of id pictures); None if none is to be fixed.
+    """Places for the fixed files of the sets (JSON, folder of panoptic PNGs); None if none is to be fixed.
 
     Everything settles when the work ends well. When it does not, nothing has changed. Raises InputError when
     `output` holds such files already, or is where the originals are.

@@ -1,4 +1,4 @@
-"""The pictures themselves: there, whole, of the size of their labels, and each only once."""
+"""The images themselves: there, whole, of the size of their labels, and each only once."""
 
 import hashlib
 import io
@@ -21,10 +21,10 @@ _EXIF_ORIENTATION = 0x0112
 def check_photo(
     source: Source, labels: tuple[int, int] | None, notes: Notes
 ) -> tuple[tuple[int, int] | None, bytes]:
-    """Decode a picture whole, which alone shows that it is; `labels`: the width and height of its labels.
+    """Decode an image whole, which alone shows that it is; `labels`: the width and height of its labels.
 
     Gives the width and height at which it fits its labels, or else as stored, and the digest of its pixels,
-    empty where it cannot be read. Pictures with equal digests show the same, however they are compressed.
+    empty where it cannot be read. Images with equal digests show the same, however they are compressed.
     """
     try:
         with Image.open(io.BytesIO(source.read_bytes())) as stored:
@@ -46,13 +46,13 @@ def check_photo(
     if labels is not None and labels != size:
         notes.add(
             kinds.PICTURE_SIZE,
-            f"the picture is {size[0]} x {size[1]} pixels, its labels {labels[0]} x {labels[1]}",
+            f"the image is {size[0]} x {size[1]} pixels, its labels {labels[0]} x {labels[1]}",
         )
     return size, digest(pixels)
 
 
 def digest(pixels: np.ndarray) -> bytes:
-    """A fingerprint of a picture's pixels."""
+    """A fingerprint of an image's pixels."""
     mark = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)
     mark.update(np.ascontiguousarray(pixels).data)
     return mark.digest()

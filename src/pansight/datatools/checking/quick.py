@@ -1,4 +1,4 @@
-"""The quick part of the doctor: what a panoptic JSON says, its pictures left closed."""
+"""The quick part of the doctor: what a panoptic JSON says, its images left closed."""
 
 import os
 
@@ -10,7 +10,7 @@ from pansight.datatools.checking.tables import check_table, read_classes
 
 
 def check_json(path: str | os.PathLike[str], categories: Categories | None = None) -> list[Finding]:
-    """What is wrong with the types, flags and lists of a panoptic JSON, without opening a picture.
+    """What is wrong with the types, flags and lists of a panoptic JSON, without opening an image.
 
     `categories`: for a JSON that has none. It takes seconds where all of `check_files` takes minutes:
 

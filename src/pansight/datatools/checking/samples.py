@@ -36,7 +36,7 @@ def check_samples(
 ) -> Report:
     """Check a data set through its reader: every sample is read, counted, and scored against itself.
 
-    `pictures`: whether the pictures are decoded, too. `progress` is called with (samples done, samples in
+    `pictures`: whether the images are decoded, too. `progress` is called with (samples done, samples in
     all). What a reader computes by itself (areas, boxes) cannot be wrong and is not checked.
     """
     report = Report(location, images=len(source))

@@ -1,4 +1,4 @@
-"""One annotation: what its `segments_info` says, held against the pixels of its id picture."""
+"""One annotation: what its `segments_info` says, compared with the pixels of its panoptic PNG."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ def read_rows(segments: list[Any], classes: Classes, notes: Notes) -> list[Row]:
     rows = []
     for position, source in enumerate(segments):
         if not isinstance(source, dict):
-            notes.add(kinds.SEGMENT_MALFORMED, f"segment {position} is no object", fixable=True)
+            notes.add(kinds.SEGMENT_MALFORMED, f"segment {position} is not an object", fixable=True)
             rows.append(Row(source, None, None, False))
             continue
         id, category = whole(source.get("id")), whole(source.get("category_id"))
@@ -59,9 +59,9 @@ def read_rows(segments: list[Any], classes: Classes, notes: Notes) -> list[Row]:
 
 
 def check_rows(rows: list[Row], classes: Classes, regions: Regions | None, void: int, notes: Notes) -> None:
-    """Check the rows against each other and, where the id picture could be read, against its pixels.
+    """Check the rows against each other and, where the panoptic PNG could be read, against its pixels.
 
-    `regions`: what is in the id picture; `void`: the number of its pixels with id 0.
+    `regions`: what is in the panoptic PNG; `void`: the number of its pixels with id 0.
     """
     present = {} if regions is None else {id: n for n, id in enumerate(regions.ids.tolist())}
     by_id: dict[int, list[Row]] = {}

@@ -72,7 +72,7 @@ def read_classes(rows: Any, notes: Notes, given: Categories | None = None) -> Cl
     classes = Classes(declared=True)
     for position, row in enumerate(rows):
         if not isinstance(row, dict):
-            notes.add(kinds.CATEGORY_MALFORMED, f"categories[{position}] is no object")
+            notes.add(kinds.CATEGORY_MALFORMED, f"categories[{position}] is not an object")
             continue
         id, thing, name = whole(row.get("id")), whole(row.get("isthing"), flag=True), row.get("name")
         faults = [f"{key} {number.fault}" for key, number in (("id", id), ("isthing", thing)) if number.fault]

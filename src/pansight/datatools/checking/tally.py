@@ -1,4 +1,4 @@
-"""What only all pictures together show: categories never used, things never told apart, twins."""
+"""What shows only across all images: categories never used, things never told apart, duplicates."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -10,10 +10,10 @@ from pansight.datatools.checking.findings import Notes
 from pansight.datatools.checking.tables import Classes
 
 _ENOUGH = 20
-"""So many pictures must show a thing before it is odd that none shows two."""
+"""A thing must be in at least this many images before it is odd that none has two of it."""
 
 _ENOUGH_TRAINING = 50
-"""So many pictures must a training set have before a category that it lacks is no accident of a sample."""
+"""A training set smaller than this may lack a category by chance."""
 
 
 class Seen(NamedTuple):
@@ -28,7 +28,7 @@ class Seen(NamedTuple):
 
 @dataclass
 class Tally:
-    """Counts over the pictures of one set; a few numbers a category, and 16 bytes a picture."""
+    """Counts over the images of one set; a few numbers a category, and 16 bytes an image."""
 
     file: str
     split: str
@@ -44,7 +44,7 @@ class Tally:
     digests: dict[bytes, str] = field(default_factory=dict)
 
     def add(self, segments: Iterable[Seen]) -> None:
-        """Count the segments of one picture."""
+        """Count the segments of one image."""
         self.images += 1
         alone: Counter[int] = Counter()
         for one in segments:
@@ -59,15 +59,15 @@ class Tally:
             self.repeats[category] += count > 1
 
     def add_picture(self, digest: bytes, file: str) -> str | None:
-        """Remember a picture; the file of an equal one where there was one before."""
+        """Remember an image; the file of an equal one where there was one before."""
         return None if (first := self.digests.setdefault(digest, file)) == file else first
 
     def heights(self) -> dict[int, tuple[float, int]]:
-        """The mean height and the pictures of each category."""
+        """The mean height and the images of each category."""
         return {id: (self.height_sums[id] / max(self.pixels[id], 1), n) for id, n in self.pictures.items()}
 
     def check(self, notes: Notes) -> None:
-        """Note categories without segments, and things of which no picture shows two."""
+        """Note categories without segments, and things of which no image shows two."""
         unused = [repr(name) for id, name in self.classes.names.items() if not self.segments[id]]
         for name in unused:
             notes.add(kinds.CATEGORY_UNUSED, name)
@@ -75,12 +75,12 @@ class Tally:
             thing = self.classes.declared and self.classes.things.get(id, False)
             if thing and count >= _ENOUGH and not self.repeats[id] and not self.crowds[id]:
                 notes.add(
-                    kinds.THING_SINGLE, f"{self.classes.name(id)!r}: one segment in each of {count} pictures"
+                    kinds.THING_SINGLE, f"{self.classes.name(id)!r}: one segment in each of {count} images"
                 )
 
 
 def compare_splits(tallies: list[Tally]) -> list[Notes]:
-    """Hold the splits of one data set against each other: their tables, their categories, their pictures."""
+    """Compare the splits of one data set: their tables, their categories, their images."""
     gathered = []
     training = [tally for tally in tallies if tally.split == "train"]
     first: dict[bytes, tuple[str, str]] = {}

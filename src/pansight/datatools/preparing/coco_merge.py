@@ -68,8 +68,8 @@ class CocoMerge:
         are what; one may be left out, it is the rest. A category without annotations that others name as
         their supercategory (Roboflow's root) is left out.
         `boxes`: fill the box of an object without a mask. `crowds`: False takes all objects for single ones.
-        `stuff_values`: the contiguous category of each value of the maps, where they are no data-set ids.
-        A map is called like its picture with the ending .png, and its values are category ids less
+        `stuff_values`: the contiguous category of each value of the maps, where they are not data-set ids.
+        A map is called like its image with the ending .png, and its values are category ids less
         `stuff_offset` (COCO's stuff_*_pixelmaps: 0; its stuffthingmaps: 1); 0 (without offset), 255 and the
         ids of things are void.
 
@@ -162,7 +162,7 @@ class _Flags(NamedTuple):
 
 @dataclass(frozen=True)
 class _CocoFile:
-    """A COCO JSON of things or stuff: its classes by id, (name, height, width) of pictures, annotations.
+    """A COCO JSON of things or stuff: its classes by id, (name, height, width) of images, annotations.
 
     Every class has `isthing`, as the file or the user says.
     """
@@ -221,7 +221,7 @@ class _CocoFile:
         width: int,
         lost: list[Lost],
     ) -> list[tuple[Layer, str]]:
-        """The regions of a picture in the order of painting, and how messages call them."""
+        """The regions of an image in the order of painting, and how messages call them."""
         layers = []
         for position, row in enumerate(json.loads(self.annotations.get(image_id, b"[]"))):
             named = f"image {image_id!r}, annotation {row.get('id', position)}"
@@ -330,7 +330,7 @@ def _pictures(path: Path, rows: Any, problems: list[str]) -> dict[int | str, tup
 
 
 def _by_picture(path: Path, content: dict[str, Any], problems: list[str]) -> dict[int | str, bytes]:
-    """The annotations of each picture, as JSON text."""
+    """The annotations of each image, as JSON text."""
     listed = content.get("images")
     ids = [row.get("id") for row in listed if isinstance(row, dict)] if isinstance(listed, list) else []
     known = {id for id in ids if isinstance(id, int | str)}

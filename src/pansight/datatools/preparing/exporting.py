@@ -59,7 +59,7 @@ class Export(Conversion):
         """
         if form is Form.CITYSCAPES and not all(0 < id < 65 for id in source.categories.dataset_ids.tolist()):
             raise CategoryError(
-                f"the ids of {source.categories.name} are no Cityscapes labelIds (1..64); "
+                f"the ids of {source.categories.name} are not Cityscapes labelIds (1..64); "
                 "open the data with --categories cityscapes or a JSON with such ids"
             )
         keep_sources(source, folder, folder / "instances.json", folder / "classes.json")
@@ -82,7 +82,7 @@ class Export(Conversion):
     def when_stopped(self) -> str:
         if self.form is Form.INSTANCES:
             return "nothing was written: instances.json is written at the end"
-        return f"{self.written} pictures are in {self.folder}; the same command writes all of them anew"
+        return f"{self.written} images are in {self.folder}; the same command writes all of them anew"
 
     def _instances(self) -> dict[str, Any]:
         annotations = [row for _, rows in self.rows for row in rows]
@@ -164,7 +164,7 @@ def _is_counted(panoptic: PanopticMap, segment: Segment) -> bool:
 
 
 def _stems(names: Sequence[str]) -> list[str]:
-    """Where a sample's files go; Cityscapes' own pictures lose the part that says what they are."""
+    """Where a sample's files go; Cityscapes' own images lose the part that says what they are."""
     stems = [str(PurePosixPath(name).with_suffix("")) for name in png_names(names)]
     shorter = [stem.removesuffix("_leftImg8bit").removesuffix("_gtFine") for stem in stems]
     return shorter if len(set(shorter)) == len(shorter) else stems

@@ -22,9 +22,9 @@ _COCO_OTHER = 183
 
 @dataclass(frozen=True)
 class LabelMaps:
-    """A folder of PNG files, gray or palette, 8 or 16 bits, named like the pictures with the ending .png.
+    """A folder of PNG files, gray or palette, 8 or 16 bits, named like the images with the ending .png.
 
-    A map lies where its picture would, or directly in the folder.
+    A map lies where its image would, or directly in the folder.
     A pixel's value is a category id less `offset`. Void is 0 where there is no offset, 255, COCO's "other",
     and every thing: those of `categories`, and the ids `things`. Or `values` says which contiguous category
     each value is; then 255, or in maps of 16 bits 65535, is void if it does not say otherwise.
@@ -37,7 +37,7 @@ class LabelMaps:
     values: Mapping[int, int] | None = None
 
     def read(self, picture: str, height: int, width: int) -> PanopticMap:
-        """The stuff of a picture, every category one segment, its id 1 + the contiguous index.
+        """The stuff of an image, every category one segment, its id 1 + the contiguous index.
 
         Raises DataError when the map is missing, broken, of another size, or holds other values.
         """
@@ -45,8 +45,8 @@ class LabelMaps:
         values = _read_values(path)
         if values.shape != (height, width):
             raise DataError(
-                f"{path}: the map is {values.shape[1]} x {values.shape[0]} pixels, its picture {width} x "
-                f"{height}; take the map of this picture"
+                f"{path}: the map is {values.shape[1]} x {values.shape[0]} pixels, its image {width} x "
+                f"{height}; take the map of this image"
             )
         table: list[tuple[int, int]] = []
         unknown = []
@@ -61,13 +61,13 @@ class LabelMaps:
         if unknown:
             more = f" and {len(unknown) - 8} more" if len(unknown) > 8 else ""
             raise DataError(
-                f"{path}: the values {', '.join(map(str, unknown[:8]))}{more} are no category of "
+                f"{path}: the values {', '.join(map(str, unknown[:8]))}{more} are not categories of "
                 f"{self.categories.name}; give the categories, or the offset, that the maps were made with"
             )
         return PanopticMap.from_table(lookup[values], table, self.categories)
 
     def _path(self, picture: str) -> Path:
-        """Where the map of a picture lies: with its folders, under its name alone, or with both endings."""
+        """Where the map of an image lies: with its folders, under its name alone, or with both endings."""
         named = Path(PurePosixPath(picture.replace("\\", "/")))
         places = [named.with_suffix(".png"), Path(f"{named}.png"), Path(named.with_suffix(".png").name)]
         usable = [self.folder / place for place in places if not place.is_absolute()]
@@ -90,7 +90,7 @@ def _read_values(path: Path) -> Int64[np.ndarray, "h w"]:
         with Image.open(path) as picture:
             values: Shaped[np.ndarray, "..."] = np.asarray(picture)
     except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file; every picture needs its label map") from error
+        raise DataError(f"{path}: no such file; every image needs its label map") from error
     except BROKEN_PICTURE as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise DataError(f"{path}: cannot be read ({reason}); replace the file") from error

@@ -34,7 +34,7 @@ def paint_layers(
 ) -> PanopticMap:
     """Paint `layers` in order over `ground` (void by default); ids are counted on from those of `ground`.
 
-    What is wholly painted over is no segment any more. One mask is held at a time.
+    A region that is wholly covered is no longer a segment. One mask is held at a time.
     """
     ids: Int32[np.ndarray, "h w"] = np.full((height, width), VOID, np.int32)
     table: list[tuple[int, int, float | None, bool]] = []

@@ -1,4 +1,4 @@
-"""What will be written for each picture of a data set, and how it will be called."""
+"""What will be written for each image of a data set, and how it will be called."""
 
 import re
 import unicodedata
@@ -21,7 +21,7 @@ _NO_NAME = re.compile(r"[:\0\ud800-\udc7f\udd00-\udfff]")
 class TruthSource(Protocol):
     """What can be prepared: any data set, or anything else that knows a panoptic map by number.
 
-    `names`: the picture file of each sample; `image_ids`: its id, unique. Has to survive pickling.
+    `names`: the image file of each sample; `image_ids`: its id, unique. Has to survive pickling.
     """
 
     @property
@@ -36,7 +36,7 @@ class TruthSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A sample in the files to be written: its id, its picture, and the picture of its ids."""
+    """A sample in the files to be written: its id, its image, and its panoptic PNG."""
 
     image_id: int | str
     image: str
@@ -64,19 +64,19 @@ class Plan:
 
     @property
     def pictures(self) -> Path:
-        """The folder of the id pictures."""
+        """The folder of the panoptic PNGs."""
         return self.folder / self.name
 
 
 def plan_panoptic(source: TruthSource, folder: Path, name: str) -> Plan:
-    """The usual files: every id picture is called like its picture, with the ending .png.
+    """The usual files: every panoptic PNG is called like its image, with the ending .png.
 
     Raises DataError when two samples share an id.
     """
     ids = list(source.image_ids)
     doubled = [id for id, times in Counter(ids).items() if times > 1]
     if doubled:
-        raise DataError(f"two pictures have the id {doubled[0]!r}; give every picture its own")
+        raise DataError(f"two images have the id {doubled[0]!r}; give every image its own")
     entries = map(Entry, ids, source.names, png_names(source.names))
     return Plan(folder, name, tuple(entries), source.categories)
 
@@ -88,8 +88,8 @@ def plan_cityscapes(
 
     If no `name` is given they are called cityscapes_panoptic_SPLIT, with `train_ids`
     cityscapes_panoptic_SPLIT_trainId, and there the category ids are trainIds, not labelIds. The official
-    names of pictures have `gtFine` in them, though the picture files have not. Raises CategoryError for other
-    categories than the 19 evaluated ones.
+    file names listed under images contain `gtFine`, though the image files' own names do not. Raises
+    CategoryError for other categories than the 19 evaluated ones.
     """
     official = Categories.builtin("cityscapes")
     if source.categories.names != official.names:
@@ -105,9 +105,9 @@ def plan_cityscapes(
 
 
 def png_names(names: Sequence[str]) -> list[str]:
-    """A different name of a PNG for each picture file, relative and below the folder where it will lie.
+    """A different name of a PNG for each image file, relative and below the folder where it will lie.
 
-    It is the picture's own with the ending .png (a/b.jpg is a/b.png); where that would make two alike,
+    It is the image's own with the ending .png (a/b.jpg is a/b.png); where that would make two alike,
     whatever the letter case, the old ending stays (b.jpg.png), and where that does not help, a number is
     added.
     """

@@ -26,7 +26,7 @@ _task: Callable[[int], Any] | None = None
 
 
 def default_workers() -> int:
-    """A worker for each processor that this process may use, at most 8: each holds a picture or two."""
+    """A worker for each processor that this process may use, at most 8: each holds an image or two."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(available, 8)
 

@@ -103,7 +103,7 @@ class Conversion(ABC):
 class Preparation(Conversion):
     """Writes the files of a plan: COCO panoptic.
 
-    Id pictures that lie there already are kept when the ids of every pixel are those of the source.
+    Panoptic PNGs that are already there are kept when every pixel's id is that of the source.
     """
 
     def __init__(self, source: TruthSource, plan: Plan, workers: int = 1) -> None:
@@ -195,7 +195,7 @@ def is_hopeless(error: InputError) -> bool:
 
 
 def _holds(path: Path, truth: PanopticMap) -> bool:
-    """Whether the file is an id picture of exactly this map."""
+    """Whether the file is a panoptic PNG of exactly this map."""
     if not os.path.isfile(path):  # noqa: PTH113  (no error for names that are too long)
         return False
     try:

@@ -28,7 +28,7 @@ def decode_brush(rle: Sequence[int], height: int, width: int, threshold: int = 0
     try:
         content = bytes(rle)
     except (TypeError, ValueError):
-        raise DataError("has an rle that is no list of bytes 0..255") from None
+        raise DataError("has an rle that is not a list of bytes 0..255") from None
     values = _unpacked(content, count)
     alpha: Bool[np.ndarray, "h w"] = values.reshape(height, width, _CHANNELS)[..., 3] > threshold
     return alpha

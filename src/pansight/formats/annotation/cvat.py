@@ -50,7 +50,7 @@ class CvatReader(AnnotationReader):
     """The images of an annotations.xml; see the module."""
 
     def __init__(self, path: Path, images: Path | None = None) -> None:
-        """Raises DataError when it is no XML of CVAT, or one of a video."""
+        """Raises DataError when it is not CVAT's XML for images, such as that for video."""
         self.where = path / "annotations.xml" if path.is_dir() else path
         try:
             root = ElementTree.parse(self.where).getroot()

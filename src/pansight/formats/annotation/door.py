@@ -181,7 +181,7 @@ def load_json(path: Path) -> Any:
 
 
 def peek_json(path: Path) -> Any:
-    """The content of a JSON file, or None where it is no such file."""
+    """The content of a JSON file, or None where it is not such a file."""
     try:
         return load_json(path) if path.suffix.lower() == ".json" and path.is_file() else None
     except DataError:

@@ -292,7 +292,7 @@ def from_sample(
     for position, one in enumerate(found.detections if found is not None else ()):
         called = f"{things}, detection {position} ({one.label})"
         if one.mask is None:
-            raise DataError(f"{called} has no mask; boxes are no panoptic labels")
+            raise DataError(f"{called} has no mask; boxes are not panoptic labels")
         mask = np.asarray(one.mask) > 0
         left, top = round(one.bounding_box[0] * width), round(one.bounding_box[1] * height)
         crowd = is_crowd_flag(getattr(one, "iscrowd", None))

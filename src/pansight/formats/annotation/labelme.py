@@ -205,7 +205,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 class _Pictures:
-    """Where the pictures of labelme files lie: beside them, where they say, or elsewhere below the folder.
+    """Where the images of labelme files lie: beside them, where they say, or elsewhere below the folder.
 
     `elsewhere`: the folder of those that lie outside of `folder`, when all do that do not lie in it.
     """
@@ -216,7 +216,7 @@ class _Pictures:
         self.elsewhere: Path | None = None
 
     def name(self, file: Path) -> str:
-        """The picture of a file relative to the folder; if it lies outside, as if it lay beside the file."""
+        """The image of a file relative to the folder; if it lies outside, as if it lay beside the file."""
         for suffix in _PICTURES:
             if file.with_suffix(suffix).is_file():
                 return file.with_suffix(suffix).relative_to(self._folder).as_posix()
@@ -240,7 +240,7 @@ class _Pictures:
         return file.with_name(base).relative_to(self._folder).as_posix()
 
     def _all(self) -> dict[str, list[Path]]:
-        """Every picture below the folder, by its name."""
+        """Every image below the folder, by its name."""
         if self._below is None:
             self._below = {}
             for path in sorted(self._folder.rglob("*")):
@@ -250,11 +250,11 @@ class _Pictures:
 
 
 def _size(file: Path, content: dict[str, Any]) -> tuple[int, int]:
-    """Height and width: those that the file says, else those of its picture."""
+    """Height and width: those that the file says, else those of its image."""
     height, width = content.get("imageHeight"), content.get("imageWidth")
     if isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0:
         if not is_picture_size(height, width):
-            raise DataError(f"{file}: says that its picture is {width} x {height} pixels; correct it")
+            raise DataError(f"{file}: says that its image is {width} x {height} pixels; correct it")
         return height, width
     named = content.get("imagePath")
     picture = file.parent / named.replace("\\", "/") if isinstance(named, str) else file.with_suffix(".jpg")
@@ -264,8 +264,8 @@ def _size(file: Path, content: dict[str, Any]) -> tuple[int, int]:
             return (opened.width, opened.height) if turned else (opened.height, opened.width)
     except BROKEN_PICTURE as error:
         raise DataError(
-            f"{file}: says no imageHeight and imageWidth, and its picture {picture.name} cannot be read; "
-            "put the picture there"
+            f"{file}: says no imageHeight and imageWidth, and its image {picture.name} cannot be read; "
+            "put the image there"
         ) from error
 
 
@@ -330,7 +330,7 @@ def _pasted(
         with Image.open(io.BytesIO(base64.b64decode(shape["mask"], validate=True))) as opened:
             small: Bool[np.ndarray, "rows columns"] = np.asarray(opened.convert("L")) > 0
     except (KeyError, TypeError, binascii.Error, *BROKEN_PICTURE) as error:
-        raise DataError(f"{where} is a mask whose picture cannot be read; draw it again") from error
+        raise DataError(f"{where} is a mask whose image cannot be read; draw it again") from error
     left, top = (int(side) for side in np.round(points.min(axis=0)))
     right, bottom = (int(side) for side in np.round(points.max(axis=0)))
     # Before labelme 6.3 the corners could be dragged without the pixels.

@@ -20,7 +20,7 @@ MOST_PIXELS = 1 << 30
 """More than any image has; a larger product of height and width is a mistake in the file."""
 
 VOID_LABELS = ("__ignore__", "_background_", "background", "void", "ignore")
-"""Labels whose objects make pixels void, where they are no class; the first two are labelme's own."""
+"""Labels whose objects make pixels void, where they are not a class; the first two are labelme's own."""
 
 
 @dataclass(frozen=True, eq=False)

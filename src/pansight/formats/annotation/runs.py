@@ -30,7 +30,7 @@ def from_row_runs(runs: Sequence[float], height: int, width: int) -> Bool[np.nda
     """The mask of such lengths. Raises DataError, to be put behind a name, when they do not add up."""
     lengths = np.asarray(runs, np.float64)
     if lengths.ndim != 1 or not np.isfinite(lengths).all() or (lengths < 0).any():
-        raise DataError("has run lengths that are no whole numbers from 0")
+        raise DataError("has run lengths that are not whole numbers from 0")
     if int(lengths.sum()) != height * width:
         raise DataError(f"has run lengths for {int(lengths.sum())} of {height * width} pixels")
     values = (np.arange(len(lengths)) & 1).astype(np.bool_)
@@ -41,7 +41,7 @@ def drawn_polygon(rings: Sequence[Float64[np.ndarray, "n 2"]], height: int, widt
     """The pixels of an outer ring without the holes, outlines included; corners are pixel indices.
 
     The outline of a hole belongs to the object, as OpenCV and Pillow draw it. Raises DataError, in words
-    that fit behind a name, for corners that are no numbers or lie far away.
+    that fit behind a name, for corners that are not numbers or lie far outside.
     """
     outer = _window(rings[0], height, width)
     if outer is None:
@@ -89,7 +89,7 @@ def drawn_circle(centre: Float64[np.ndarray, "2"], radius: float, height: int, w
 def _window(ring: Float64[np.ndarray, "n 2"], height: int, width: int) -> tuple[int, int, int, int] | None:
     """Left, top, right, bottom of what has to be drawn; None where nothing of it can be in the image."""
     if not np.isfinite(ring).all() or np.abs(ring).max(initial=0) > _FARTHEST:
-        raise DataError("has corners that are no numbers, or lie far out of the image")
+        raise DataError("has corners that are not numbers, or lie far outside the image")
     left, top = (int(side) for side in np.floor(ring.min(axis=0)))
     right, bottom = (int(side) + 2 for side in np.ceil(ring.max(axis=0)))
     if right <= 0 or bottom <= 0 or left >= width or top >= height:

@@ -54,7 +54,7 @@ class SegmentsAiReader(AnnotationReader):
     keeps_ids = True
 
     def __init__(self, path: Path, images: Path | None = None, labelset: str | None = None) -> None:
-        """Raises DataError when it is no release of Segments.ai with categories."""
+        """Raises DataError when it is not a release of Segments.ai with categories."""
         found = _release_file(path)
         if found is None:
             raise DataError(f"{path}: no release JSON of Segments.ai in it; download the release file")

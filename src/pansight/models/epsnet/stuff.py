@@ -78,7 +78,7 @@ def _tiles(maps: Float[Tensor, "s h w"], grid: Grid, handicap: float, room: Room
     kinds = 2 * numbers + needed[0]
     for kind, tiles in enumerate(torch.split(kinds.argsort(stable=True), torch.bincount(kinds).tolist())):
         number, contested = kind // 2, kind % 2 == 1
-        # none at all only where logits are no numbers
+        # none at all only where logits are NaN
         if number < 2:
             continue
         for part in torch.split(tiles, max(1, room.chunk // (number * pixels))):

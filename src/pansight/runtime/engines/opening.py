@@ -71,7 +71,7 @@ RUNTIMES: dict[str, Runtime] = {
 
 
 def runtime_of(name_or_path: str | os.PathLike[str]) -> str | None:
-    """The name of the runtime that an artefact of this name is for; None: it is no artefact.
+    """The name of the runtime that an artefact of this name is for; None: it is not an artefact.
 
     Example:
         >>> runtime_of("street.onnx"), runtime_of("yoso-tiny")
@@ -85,7 +85,7 @@ CONVERTED = ("onnxruntime", "openvino")
 """those that named models are converted for"""
 
 DEFAULT_VARIABLE = "PANSIGHT_ENGINE"
-"""environment variable: what `auto` stands for, for models that are no artefacts"""
+"""environment variable: what `auto` stands for, for models that are not artefacts"""
 
 _CONVERTER = "pansight.export.cache"
 """The room above this one that makes artefacts of models, asked only when one is wanted."""

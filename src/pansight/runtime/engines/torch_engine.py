@@ -232,7 +232,7 @@ class TorchEngine:
                     f"not enough memory for {len(frames)} x {width} x {height} pixels on {self.device}; "
                     "use a smaller --resize or --batch-size"
                 ) from error
-            # what is not a number is no place to read at, either, and may end in an error half-way
+            # NaN is not a valid sampling position either, and may raise an error half-way
             if not _sound(self.model):
                 raise CheckpointError(_NOT_FINITE) from error
             raise

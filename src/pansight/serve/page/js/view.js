@@ -155,7 +155,7 @@ export class View {
     context.putImageData(pixels, left, top);
   }
 
-  /** Image and map as one picture. */
+  /** Image and map in one. */
   async composite() {
     const canvas = new OffscreenCanvas(this.image.width, this.image.height);
     const context = canvas.getContext("2d");
