@@ -13,7 +13,7 @@ from pansight.errors import InputError, MissingExtraError
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path beside `path`; move it there on success, remove it on any failure.
+    """Give a temporary path next to `path`; move it there on success, remove it on any failure.
 
     The temporary name keeps the suffix of `path`, because writers such as Pillow choose the format by it.
     Parent folders are made. Raises InputError, naming `path`, when the folder cannot be written or the

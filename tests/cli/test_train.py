@@ -173,7 +173,7 @@ def test_fine_tuning_as_users_do_it(labels: Path, tmp_path: Path) -> None:
     held_out = hold_out(_Names(), 0.1)[1]
     training = 12 - (0 if held_out is None else len(held_out))
     assert f"fine-tuning on {training} images: 2 steps of 2" in output
-    assert "class rows kept from yoso-tiny: Person, sky (2 of 3); begun anew: tree" in output
+    assert "class rows kept from yoso-tiny: Person, sky (2 of 3); newly initialised: tree" in output
     assert "frozen: " in output
     assert "profile of 0 passes" in output
     model = load_model(folder / "final.safetensors")

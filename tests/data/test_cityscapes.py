@@ -122,7 +122,7 @@ def test_labels_without_pictures(tmp_path: Path) -> None:
     ):
         data[0]
     shutil.rmtree(tmp_path / "leftImg8bit")
-    with pytest.raises(DataError, match=r"has no images beside its labels; name their folder"):
+    with pytest.raises(DataError, match=r"has no images next to its labels; name their folder"):
         opened(tmp_path)[0]
 
 

@@ -70,7 +70,7 @@ def test_start_with_other_categories_keeps_the_rows_of_equal_names(tmp_path: Pat
     same = [name for name in others.names if name in SCENES.names]
     assert {"person", "car", "motorcycle"} <= set(same)
     (line,) = said
-    assert f"{', '.join(same)} ({len(same)} of {count})" in line and "begun anew: bicycle" in line
+    assert f"{', '.join(same)} ({len(same)} of {count})" in line and "newly initialised: bicycle" in line
     rows = model.class_rows()
     assert len(rows) == 5
     for key, tensor in model.state_dict().items():

@@ -200,7 +200,7 @@ def test_a_damaged_file_is_set_aside_and_fetched_anew(
     fetch(server.file(sha256=published), tmp_path)
     assert path.read_bytes() == server.content
     assert path.with_name("weights.pth.damaged").read_bytes() == bad
-    assert f"{path} is damaged; it is now weights.pth.damaged, and downloaded anew" in caplog.messages
+    assert f"{path} is damaged; it is now weights.pth.damaged, and is downloaded again" in caplog.messages
 
 
 def test_a_file_put_there_by_hand_is_taken_and_watched_from_then_on(server: Any, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def _row(found: Benchmark, row: Row) -> dict[str, Any]:
 
 
 def as_markdown(found: Benchmark) -> str:
-    """Tables to read: ours, with the papers' figures beside, and how it was measured."""
+    """Tables to read: ours, with the papers' figures for comparison, and how it was measured."""
     machine = found.machine
     lines = [
         f"# Latency, {machine['processor']}, {found.rows[0].threads} threads",

@@ -1,4 +1,4 @@
-"""What this machine can do at best, measured beside what is benchmarked: a matrix product and a copy."""
+"""What this machine can do at best, measured alongside what is benchmarked: a matrix product and a copy."""
 
 import time
 

@@ -36,7 +36,7 @@ def show(
         ),
     ] = None,
     side_by_side: Annotated[
-        bool, typer.Option("--side-by-side", help="Each image beside its labels, not under them.")
+        bool, typer.Option("--side-by-side", help="Each image next to its labels, not above them.")
     ] = False,
     width: Annotated[int, typer.Option(min=32, max=4096, help="Width of each image, in pixels.")] = 480,
 ) -> None:

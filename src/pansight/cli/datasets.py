@@ -1,4 +1,4 @@
-"""How every verb that opens a data set is told which: the same options everywhere."""
+"""The options that name a data set, the same for every verb that opens one."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -38,7 +38,7 @@ def demo(
     count: Annotated[int, typer.Option(min=1, help="How many synthetic scenes.")] = 6,
     seed: Annotated[
         int,
-        typer.Option(min=1, help="Which series of scenes; 0 is not to be had, the model was trained on it."),
+        typer.Option(min=1, help="Seed of the scenes, from 1: the model was trained on those of seed 0."),
     ] = 2023,
     engine: Annotated[str, engine_option()] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...")] = "auto",

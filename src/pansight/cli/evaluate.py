@@ -65,7 +65,7 @@ def evaluate(
     truth_masks: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of the truth's PNG; by default beside TRUTH.json and named like it.",
+            help="Folder of the truth's PNGs; by default next to TRUTH.json, with its name.",
             show_default=False,
             rich_help_panel=_FILES,
         ),
@@ -73,7 +73,7 @@ def evaluate(
     prediction_masks: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of the predictions' PNG; by default beside PREDICTIONS.json.",
+            help="Folder of the predictions' PNGs; by default next to PREDICTIONS.json.",
             show_default=False,
             rich_help_panel=_FILES,
         ),
@@ -107,7 +107,7 @@ def evaluate(
         int | None,
         typer.Option(
             min=1,
-            help="So many files are read and scored at once; with --engine ray workers, by default one "
+            help="Files read and scored at once; with --engine ray the workers, by default one "
             "a core or a GPU.",
             show_default="1",
             rich_help_panel=_FILES,
@@ -162,7 +162,7 @@ def evaluate(
         int | None,
         typer.Option(
             min=1,
-            help="So many samples, spread evenly over the data set.",
+            help="Number of samples, spread evenly over the data set; all by default.",
             show_default=False,
             rich_help_panel=_MODEL,
         ),
@@ -201,7 +201,7 @@ def evaluate(
         bool,
         typer.Option(
             "--ap",
-            help="Mask AP of the things as well: of the model's own instances where it finds some beside its "
+            help="Mask AP of the things as well: of the model's own instances where it has some besides its "
             "maps, else of segments; left out where predictions have no `score`.",
             rich_help_panel=_MEASURED,
         ),

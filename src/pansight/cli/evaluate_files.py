@@ -29,7 +29,7 @@ from pansight.reporting.report import LostPicture, lost_picture
 from pansight.runtime.inputs import printable
 
 _FEW = 4
-"""So many workers are threads, which start at once; more are processes, which do not wait for each other."""
+"""Up to this many workers are threads, which start at once; more are processes, free of each other's lock."""
 
 
 class FilesJob(NamedTuple):

@@ -86,7 +86,7 @@ def run_model(
     model, reading, scoring = (
         f"{1000 * spent / done:.1f}" for spent in (job.seconds.segment, job.seconds.read, job.seconds.score)
     )
-    times = f"model {model}, and beside it on the processor: reading {reading}, scoring {scoring}"
+    times = f"model {model}, and, in parallel on the processor, reading {reading}, scoring {scoring}"
     facts.append(("ms per image", times))
     print(f"{done} of {len(dataset)} images in {seconds:.1f} s; ms per image: {times}")
     if shared is not None:

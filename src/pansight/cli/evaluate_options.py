@@ -21,7 +21,7 @@ ClassesOption = Annotated[
 CompareOption = Annotated[
     bool,
     typer.Option(
-        "--compare", help="The papers' published figures on this data set beside.", rich_help_panel=SHOWN
+        "--compare", help="Show the papers' published figures on this data set, too.", rich_help_panel=SHOWN
     ),
 ]
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pansight.reporting.report import LostPicture
 
 _FEW = 5
-"""So many remarks are printed; files hold all."""
+"""Remarks printed; files hold all."""
 
 _WIDE = 90
 """Columns of a terminal that shows a line a category unasked."""
@@ -148,7 +148,7 @@ def finish(done: Finished, output: Output) -> None:
 
 
 def _published(done: Finished, output: Output) -> "tuple[Published, ...]":
-    """Figures to stand beside, those of the model itself first."""
+    """Figures to compare with, those of the model itself first."""
     from pansight.reporting.published import data_set_of, published_figures
 
     if not output.compare and output.report is None:

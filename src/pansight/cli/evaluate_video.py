@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pansight.metrics.video_evaluation import VideoResult
 
 _FEW = 5
-"""So many remarks are printed; the JSON holds all."""
+"""Remarks printed; the JSON holds all."""
 
 
 def run_video(

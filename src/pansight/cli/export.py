@@ -18,7 +18,7 @@ CALIBRATION = 64
 """images that int8 is calibrated on"""
 
 HALF_TOLERANCE = 0.02
-"""Share of pixels that may differ in half precision, where there is no PQ to judge by."""
+"""Share of pixels that may differ in half precision, where no PQ is measured."""
 
 SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2", "tensorrt": ".engine"}
 
@@ -116,7 +116,7 @@ def export(
 ) -> None:
     """Write a model as a file for another runtime, with all that it takes to use it inside.
 
-    `pansight predict --model FILE` runs it. Unless told not to, the file is run beside torch before it is
+    `pansight predict --model FILE` runs it. Unless told not to, the file is compared with torch before it is
     kept, and refused when its maps are others.
     """
     if list_support:
@@ -227,7 +227,7 @@ def _verified(
 
 
 def _truth(calibrate: str | None, model: Any) -> str:
-    """What int8 is judged on without --data: the labels of what it is calibrated on, else scenes.
+    """What int8 is checked on without --data: the labels of what it is calibrated on, else scenes.
 
     Raises InputError where there is neither.
     """
@@ -240,7 +240,7 @@ def _truth(calibrate: str | None, model: Any) -> str:
         if model.categories == Categories.builtin("scenes"):
             return "scenes"
         raise InputError(
-            f"int8 is judged by PQ, and {calibrate} has no labels: give --data, or --no-verify to go without"
+            f"int8 is checked by PQ, and {calibrate} has no labels: give --data, or --no-verify to skip it"
         ) from None
     assert calibrate is not None
     return calibrate

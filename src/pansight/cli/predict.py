@@ -148,7 +148,10 @@ def predict(
     max_frames: Annotated[
         int | None,
         typer.Option(
-            min=1, help="End after so many frames, of all videos.", show_default=False, rich_help_panel=_VIDEO
+            min=1,
+            help="Stop after this many frames, over all videos.",
+            show_default=False,
+            rich_help_panel=_VIDEO,
         ),
     ] = None,
     workers: Annotated[

@@ -26,7 +26,7 @@ _LINE_EVERY = 30.0
 """Seconds between two lines of progress, where there is no terminal to draw a bar on."""
 
 _SHOWN = 20
-"""So many failures are named; the index holds all."""
+"""Failures that are named; the index holds all."""
 
 
 @dataclass(frozen=True)

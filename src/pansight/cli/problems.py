@@ -9,7 +9,7 @@ from pathlib import Path
 from pansight.errors import DataProblemsError
 
 _SHOWN = 5
-"""So many problems of a kind are shown."""
+"""Problems of a kind that are shown."""
 
 _PLACE = re.compile(r"^.*? \(image .*? of [^)]*\): |^.*?: ")
 _PARTICULARS = re.compile(r"'[^']*'|\"[^\"]*\"|\S*[/\\]\S*|\d+")

@@ -16,7 +16,7 @@ def tolerate_any_text() -> None:
     Pipes on Windows speak cp1252, and an ASCII locale nothing but ASCII.
     """
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # whoever replaced it knows what it takes
+        if hasattr(stream, "reconfigure"):  # a replacement stream knows what it takes
             stream.reconfigure(errors="backslashreplace")
 
 

@@ -86,7 +86,7 @@ def train(
     ] = None,
     patience: Annotated[
         int | None,
-        typer.Option(help="End early after so many validations in a row without a better PQ; 0: never."),
+        typer.Option(help="Stop early after this many validations in a row without a better PQ; 0: never."),
     ] = None,
     dry_run: Annotated[
         bool,
@@ -103,7 +103,7 @@ def train(
         typer.Option(
             "--log",
             metavar="tensorboard|wandb|mlflow|csv",
-            help="Where figures go beside the CSV files. May be given several times.",
+            help="Where figures go besides the CSV files; may be given several times.",
         ),
     ] = None,
     profile: Annotated[

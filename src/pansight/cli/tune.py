@@ -27,7 +27,7 @@ def tune(
         typer.Option(
             "--output",
             "-o",
-            help="Checkpoint to write; if not given, a file that is tuned is itself written anew, a model of "
+            help="Checkpoint to write; if not given, a file is overwritten with its tuned self, a model of "
             "the zoo becomes NAME-tuned.safetensors.",
             show_default=False,
         ),
@@ -92,7 +92,7 @@ def tune(
     indices = spread(len(dataset), limit)
     if len(indices) < 2:
         raise InputError(
-            f"{data} has {len(indices)} images; settings are chosen on some and judged on others"
+            f"{data} has {len(indices)} images; settings are chosen on some and evaluated on others"
         )
     chosen = choose_device(device)
     start = loaded.merge_settings

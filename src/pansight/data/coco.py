@@ -60,7 +60,7 @@ class CocoPanoptic:
         """Open the JSON file `annotations` with the images in the folder or archive `images`.
 
         `images`: None where only the truth is wanted; samples then raise DataError.
-        `panoptic`: the folder or archive of the panoptic PNGs; by default beside the JSON and named like it.
+        `panoptic`: the folder or archive of the panoptic PNGs; by default next to the JSON, with its name.
         `categories`: the set to use; by default that of the JSON. Given both, those categories of the
         JSON that have segments are found in `categories` by name, see `class_names`.
         `own_categories`: what the ids of a JSON without categories mean; by default those of `categories`.

@@ -120,7 +120,7 @@ class LabelFiles(ABC):
     def _picture(self, entry: Entry) -> Source:
         if self.images is None:
             raise DataError(
-                f"{entry.pictures[0]}: {self.where} has no images beside its labels; name their folder "
+                f"{entry.pictures[0]}: {self.where} has no images next to its labels; name their folder "
                 "(--images)"
             )
         for name in entry.pictures:

@@ -98,7 +98,7 @@ def read_classes(config: Path | None, version: str) -> MapillaryClasses:
         if version != "v1.2":
             raise DataError(
                 f"the classes of Mapillary Vistas {version} are listed in config_{version}.json; "
-                "put it beside the folders of the splits"
+                "put it next to the folders of the splits"
             )
         own = Categories.builtin("mapillary")
         return MapillaryClasses(own, (*range(len(own)), -1))

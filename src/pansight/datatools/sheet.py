@@ -17,7 +17,7 @@ from pansight.errors import DataError, InputError
 from pansight.panoptic import PanopticMap
 
 _MOST = 60
-"""So many categories are in the legend, those with the most pixels."""
+"""Most categories in the legend, those with the most pixels."""
 
 _TALLEST = 1.25
 """Images are made no higher than this many times the width of their place."""

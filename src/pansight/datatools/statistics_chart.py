@@ -10,7 +10,7 @@ from pansight.drawing.shades import as_color
 from pansight.drawing.sheets import side_by_side
 
 _MOST = 40
-"""So many classes are drawn, those with the most pixels; the others are left out."""
+"""Most classes drawn, those with the most pixels; the others are left out."""
 
 
 def statistics_chart(statistics: Statistics) -> UInt8[np.ndarray, "h w 3"]:

@@ -71,7 +71,7 @@ def write_artefact(
     path: Path,
     feeds: Sequence[Feeds] = (),
 ) -> None:
-    """Write the artefact: whole or not at all.
+    """Write the artefact atomically.
 
     `feeds` are inputs to calibrate int8 on (see `pansight.export.quantise`). Raises InputError for what is
     not supported, MissingExtraError for what is not installed.

@@ -25,7 +25,7 @@ _PRODUCER, _PRODUCER_VERSION, _METADATA = 2, 3, 14
 def write_onnx(
     cut: NetworkCut | WholeCut, description: Description, path: Path, feeds: Sequence[Feeds] = ()
 ) -> None:
-    """Write the file, whole or not at all; int8 is calibrated on `feeds`.
+    """Write the file atomically; int8 is calibrated on `feeds`.
 
     Raises InputError where it cannot be written, MissingExtraError for what int8 needs.
     """

@@ -13,14 +13,14 @@ from pansight.runtime.translation import translate
 
 
 class Score(NamedTuple):
-    """PQ in per cent, over so many samples."""
+    """PQ in per cent, and the number of samples it is over."""
 
     pq: float
     samples: int
 
 
 def samples_of(location: str, limit: int) -> list[Sample]:
-    """So many samples, spread evenly over the data set (`scenes` makes unseen ones)."""
+    """At most `limit` samples, spread evenly over the data set (`scenes` makes unseen ones)."""
     dataset = open_dataset(location)
     count = min(limit, len(dataset))
     places = [round(number * (len(dataset) - 1) / max(1, count - 1)) for number in range(count)]

@@ -87,5 +87,5 @@ def _unverified(cell: Cell) -> str:
     if cell.target == "tensorrt":
         return "unverified: needs an NVIDIA GPU"
     if cell.precision == "int8":
-        return "judged by PQ on your data before it is kept; not run in the tests yet"
+        return "evaluated by PQ on your data before it is kept; not run in the tests yet"
     return "compared with torch before it is kept; not run in the tests yet"

@@ -11,7 +11,7 @@ from pansight.runtime.engines.artefact import KEY, Description
 
 
 def write_program(cut: NetworkCut, description: Description, path: Path) -> None:
-    """Write the program, whole or not at all; batch, and height and width without `size`, are free.
+    """Write the program atomically; batch, and height and width without `size`, are free.
 
     Raises InputError where it cannot be written.
     """

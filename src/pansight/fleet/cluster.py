@@ -1,4 +1,4 @@
-"""The cluster: Ray Data hands items to workers, and their answers back, whoever dies in between.
+"""The cluster: Ray Data hands items to workers, and their answers back, whichever worker dies in between.
 
 Only this module knows Ray. A worker is an actor with its own model; Ray starts one that died anew, and gives
 what it was at to it or to another. Items and answers are small: a number of a shard, counts. What is large
@@ -71,7 +71,7 @@ class Cluster:
         return "cuda" if self.gpus else "cpu"
 
     def share(self, value: Any) -> Callable[[], Any]:
-        """Keep a large value in the cluster, once a machine; what comes back gives it to whoever has it."""
+        """Keep a large value in the cluster, once per machine; returns a handle to it."""
         import ray
 
         return partial(ray.get, ray.put(value))

@@ -126,7 +126,7 @@ def schema() -> Any:
 
 
 def write_part(store: Store, name: PartName, rows: Sequence[Row]) -> None:
-    """Write a part; it is there whole or not at all."""
+    """Write a part atomically."""
     import pyarrow as pa
     from pyarrow.parquet import write_table
 
@@ -208,4 +208,4 @@ def _without_none(segment: dict[str, Any]) -> dict[str, Any]:
 
 def _damaged(store: Store, name: PartName, error: Exception) -> InputError:
     place = f"{store.address}/{FOLDER}/{name}"
-    return InputError(f"{place}: damaged ({error}); remove it, and the next call makes it anew")
+    return InputError(f"{place}: damaged ({error}); remove it, and the next call writes it again")

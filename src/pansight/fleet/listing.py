@@ -129,7 +129,7 @@ def _is_hidden(match: str, pattern: str) -> bool:
 def _is_folder(system: Any, path: str) -> bool:
     try:
         return bool(system.isdir(path))
-    except Exception:  # no access, or no such bucket: whoever opens the file says so
+    except Exception:  # no access, or no such bucket: opening the file reports it
         return False
 
 

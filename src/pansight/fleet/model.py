@@ -19,7 +19,7 @@ from pansight.runtime.segmenter import Resize, Segmenter
 
 @dataclass(frozen=True)
 class FleetModel:
-    """What `pansight.load` is told by each worker; see there.
+    """The arguments of `pansight.load` in each worker; see there.
 
     `engine`: by default what `auto` stands for here, which workers on other machines do not know.
     `contents`: gives the bytes of files by path, for workers on other machines; None where they see the same
@@ -46,7 +46,7 @@ class FleetModel:
         return replace(self, contents=contents)
 
     def load(self, device: str, cores: int) -> Segmenter:
-        """The Segmenter of a worker, which has so many cores; others have the rest."""
+        """The Segmenter of a worker that has `cores` cores; others have the rest."""
         torch.set_num_threads(cores)
         if self.contents is None:
             return self._load(self.name, self.weights, self.engine, device, cores)

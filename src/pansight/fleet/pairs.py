@@ -17,8 +17,8 @@ def score_pairs_on(
 ) -> Generator[Share[ScorerType], None, None]:
     """As `score_pairs`, by the workers of a cluster, who must see the files under the same paths.
 
-    Shares come in order, each once, whoever died in between: the answer is that of one process. `start` must
-    be picklable.
+    Shares come in order, each once, whichever worker died in between: the answer is that of one process.
+    `start` must be picklable.
     """
     shares = (list(pairs[first : first + _SHARE]) for first in range(0, len(pairs), _SHARE))
     yield from cluster.run(_PairScorer, (start,), shares, ordered=True)

@@ -1,7 +1,7 @@
 """The plan: which inputs form which shard. It is written before work begins, and only ever added to.
 
 A shard is what one worker does in one go, and what is lost at most when it dies. As an input is in one shard,
-and a shard has one file of results, an input has one result, whoever writes it and how often.
+and a shard has one file of results, an input has one result, whichever worker writes it and however often.
 """
 
 import threading
@@ -20,7 +20,7 @@ LARGEST_SHARD = 256
 """Images in a shard, at most, unless asked for more."""
 
 _SHARDS_PER_WORKER = 16
-"""So many shards at least should each worker find in a small archive, so that all end together."""
+"""Fewest shards per worker in a small archive, so that all workers end together."""
 
 _SMALLEST_SHARD = 8
 

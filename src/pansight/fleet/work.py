@@ -31,7 +31,7 @@ from pansight.runtime.segmenter import Segmenter
 from pansight.runtime.stream import Segmented
 
 _TOLD = 20
-"""So many failures of a shard are told by name; the index holds all."""
+"""Failures of a shard that are named; the index holds all."""
 
 _DEADLY = (
     "{}: every worker that read it was killed, "

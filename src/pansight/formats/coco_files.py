@@ -55,7 +55,7 @@ def is_instances_file(content: dict[str, Any]) -> bool:
 
 
 def picture_folder(json_path: str | os.PathLike[str], folder: str | os.PathLike[str] | None) -> Path:
-    """The folder of the panoptic PNGs: `folder`, by default beside the JSON and named like it."""
+    """The folder of the panoptic PNGs: `folder`, by default next to the JSON, with its name."""
     return Path(folder) if folder is not None else Path(json_path).with_suffix("")
 
 

@@ -90,7 +90,7 @@ def read_stream(file: IO[bytes] | io.BytesIO, name: str, policy: Policy) -> UInt
 def open_header(file: IO[bytes] | io.BytesIO) -> Image.Image:
     """Read the header alone, as `Image.open` does, but for Pillow's limit of pixels.
 
-    That limit is a variable of the whole process. Whoever lifts it for one file lifts it for all threads, so
+    That limit is a variable of the whole process. Lifting it for one file lifts it for all threads, so
     the formats are asked directly here, and the policy has a limit of its own.
     """
     start = file.read(16)

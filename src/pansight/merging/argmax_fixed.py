@@ -1,6 +1,6 @@
 """The argmax merge's winners with operations of fixed shape: for accelerators, compiled and exported graphs.
 
-One mask after another is upsampled and held against the best so far, so that one mask in full size exists at
+One mask after another is upsampled and compared with the best so far, so that one mask in full size exists at
 a time. Arithmetic on floats alone decides: comparisons that make truth values, and choices by them, are ten
 times slower on a CPU. All of it is exact.
 """

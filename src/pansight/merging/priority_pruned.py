@@ -3,7 +3,7 @@
 Interpolation never leaves the range of the values that it mixes, so the smallest and largest value in a
 tile's window say of most masks that the tile has none of them or is full of them. Where that leaves a
 question, pixels are looked at, and at once put together to runs: neighbours in a row that the same masks
-cover. There are few of those, so the rounds of judging cost little.
+cover. There are few of those, so the extra rounds cost little.
 """
 
 from typing import NamedTuple

@@ -19,7 +19,7 @@ from pansight.errors import InputError
 Form: TypeAlias = Literal["pruned", "fixed"]
 """`pruned`: looks at the data and does work only for masks and tiles that can matter; for hosts. `fixed`: no
 shape depends on the data and nothing waits for the host; for accelerators, compiled and exported graphs.
-Whoever builds an engine chooses; both give the same maps but for ties."""
+Chosen when an engine is built; both give the same maps but for ties."""
 
 _Settings = TypeVar("_Settings", bound="MergeSettings")
 

@@ -2,11 +2,11 @@
 
 The rules are those of the official evaluation (pycocotools, `COCOeval` with `iouType="segm"`): thresholds
 0.50:0.05:0.95 of IoU, at most 100 detections of a class an image, 101 recall points, crowds excuse. Segments
-of one map do not overlap, hence no two of them contest a partner at an IoU above 0.5; at 0.5 exactly, two may
-be the halves of one, and the rules of precedence apply. So matching loops over nothing. Instances that
+of one map do not overlap, so no two of them compete for a partner at an IoU above 0.5; at 0.5 exactly, two
+may be the halves of one, and the rules of precedence apply. So matching loops over nothing. Instances that
 overlap are matched one after the other, see `instance_matching`.
 
-Areas are counted in the maps. Void does not count in the union, nor does it excuse: masks know none.
+Areas are counted in the maps. Void neither counts in the union nor excuses a prediction: masks have none.
 """
 
 from dataclasses import dataclass

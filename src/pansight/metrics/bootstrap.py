@@ -51,7 +51,7 @@ class QualityIntervals:
 
 @dataclass(frozen=True, slots=True)
 class IntervalsResult:
-    """Bootstrap intervals at a level of `confidence`, from so many `samples`.
+    """Bootstrap intervals at a level of `confidence`, from `samples` samples.
 
     `all`, `things`, `stuff`: None where no class of the group counts. `classes`: PQ of each category by
     contiguous index, None where it does not count. A sample without any segment of a class or group says

@@ -105,7 +105,7 @@ class BoundaryQuality:
         self._counts.merge(other._counts)
 
     def compute(self, images: int) -> PanopticQualityResult:
-        """Boundary PQ of all segments so far, of so many images."""
+        """Boundary PQ of all segments in the `images` seen so far."""
         return self._counts.quality(self.categories, images)
 
 

@@ -110,7 +110,7 @@ def score_pairs(
     Each worker has one pair of images in memory. `workers` are threads, which start at once and scale to a
     few cores, as decoding and counting let others run. With `processes`, they are processes, which take
     seconds to start (a script that asks for them needs the usual `if __name__ == "__main__"`; `start` and
-    the scorers must be picklable) and scale further. Whoever stops iterating stops them.
+    the scorers must be picklable) and scale further. Ending the iteration stops them.
 
     Raises InputError when `workers` is below 1, DataError when a process was killed.
     """

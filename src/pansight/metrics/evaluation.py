@@ -75,11 +75,11 @@ class Evaluation:
 
     - `exact`: the rules of the reference implementation to the letter; see `PanopticQuality`.
     - `boundary`: Boundary PQ as well.
-    - `bootstrap`: so many samples for confidence intervals; 0 for none. `seed`: of their generator.
+    - `bootstrap`: samples for confidence intervals; 0 for none. `seed`: of their generator.
     - `average_precision`: COCO mask AP of the things; None, and a remark, where a predicted one has no score.
     - `instances`: with `average_precision`, that of the instances that `update` is given: they may overlap,
       and be more than those in the map, as papers score instance segmentation.
-    - `keep_worst`: so many of the worst images are remembered, by name.
+    - `keep_worst`: how many of the worst images are remembered, by name.
     - `sizes`: where small ends and large begins.
     - `segments`: keep a row for each segment, in the attribute of that name.
 

@@ -119,7 +119,7 @@ class JudgedImage:
         return self.prediction.categories[self.false_rows]
 
     def tally(self, classes: int) -> Tally:
-        """What counts in this image, by class, of so many."""
+        """What counts in this image, by class."""
         # Sums of floats depend on their order, and the numbering of segments is to change nothing.
         order = np.argsort(self.matches.ious)
         found = self.found_classes[order]

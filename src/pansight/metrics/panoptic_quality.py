@@ -124,7 +124,7 @@ class PanopticQuality:
     def from_state(cls, categories: Categories, state: Mapping[str, Any]) -> "PanopticQuality":
         """The accumulator whose `state` this is. `categories` are those that it had.
 
-        Raises InputError when the state is not one of so many categories.
+        Raises InputError when the state has another number of categories.
         """
         try:
             quality = cls(categories, exact=bool(state["exact"]))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 EXAMPLES = 20
-"""So many remarks of one kind are kept in full; the others are counted."""
+"""Remarks of one kind kept in full; the others are counted."""
 
 
 class EvaluationWarning(UserWarning):

@@ -36,7 +36,7 @@ class SizeBounds:
             )
 
     def of(self, areas: Int64[np.ndarray, "n"], pixels: int) -> Int64[np.ndarray, "n"]:
-        """0, 1 or 2 (small, medium, large) for each area, in an image of so many pixels."""
+        """0, 1 or 2 (small, medium, large) for each area, in an image of `pixels` pixels."""
         scale = float(pixels) if self.relative else 1.0
         bounds = np.array([self.medium_from * scale, self.large_from * scale])
         return np.searchsorted(bounds, areas, side="right").astype(np.int64, copy=False)
@@ -101,7 +101,7 @@ class SizeQuality:
         self._counts.merge(other._counts)
 
     def compute(self, images: int) -> SizesResult:
-        """The quality by size of all segments so far, of so many images."""
+        """The quality by size of all segments in the `images` seen so far."""
         bins = len(self.categories)
         small, medium, large = (
             self._counts.quality(self.categories, images, first=size * bins) for size in range(len(SIZES))

@@ -34,7 +34,7 @@ Missing = Literal["error", "void"]
 class VideoResult:
     """The answer of an evaluation of videos; fractions of 1.
 
-    `vpq`: the quality by window length, None where no clip has so many frames. `tracking`: STQ over all
+    `vpq`: the quality by window length, None where no clip has that many frames. `tracking`: STQ over all
     clips; `clips`: of each. `tracking_vipseg`: STQ as VIPSeg's own script counts (exact mode alone).
     """
 

@@ -103,7 +103,7 @@ class PanopticModel(nn.Module, ABC):
 
     @abstractmethod
     def class_rows(self) -> dict[str, tuple[str, ...]]:
-        """Of each tensor that grows with the categories, by key: what each row of its first axis speaks of.
+        """Of each tensor that grows with the categories, by key: what each row of its first axis stands for.
 
         A row is labelled with the name of its category, in front of it perhaps what tells several rows of one
         category apart, as in "anchor 2: car"; or, where it is of none, with words in brackets: "(no object)".

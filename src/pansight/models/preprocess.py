@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, PositiveInt
 from pansight.errors import InputError
 from pansight.panoptic.sizes import Sizes as Sizes
 
-# Whoever lists the models wants to know how large their images are: torch comes with the first tensor.
+# Listing the models needs their image sizes without torch, which is imported with the first tensor.
 if TYPE_CHECKING:
     import torch
     from torch import Tensor

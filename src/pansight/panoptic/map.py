@@ -135,7 +135,7 @@ class PanopticMap:
         return result
 
     def masks(self, ids: Iterable[int] | None = None) -> Bool[np.ndarray, "n h w"]:
-        """Masks of the given segments, or of all in order; n x h x w bytes, made anew on every call."""
+        """Masks of the given segments, or of all in order; n x h x w bytes, made afresh on every call."""
         wanted = [segment.id for segment in self.segments] if ids is None else [int(id) for id in ids]
         result = np.empty((len(wanted), *self.ids.shape), dtype=np.bool_)
         for mask, id in zip(result, wanted, strict=True):
@@ -206,7 +206,7 @@ class PanopticMap:
     ) -> "PanopticMap":
         """Read a COCO-panoptic image, uint8 RGB or RGBA [h, w, 3 or 4], and its annotation.
 
-        Pixels count: areas and boxes of the annotation are ignored and measured anew, and segments without
+        Pixels count: areas and boxes of the annotation are ignored and measured again, and segments without
         pixels are left out. Ids in the image that the annotation does not list are an error, or void if
         `unlisted` says so.
 

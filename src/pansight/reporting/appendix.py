@@ -39,7 +39,7 @@ def _published(report: Report) -> Html:
     heads = ("result", "setting", "PQ", "PQ things", "PQ stuff", "images a second", "source")
     return element(
         "section",
-        element("h2", "Published figures beside it"),
+        element("h2", "Published figures for comparison"),
         element(
             "p",
             "What papers and authors report on the data set with these categories. Compare only what was "

@@ -29,7 +29,7 @@ def gallery(report: Report) -> Html:
         element("h2", "Images that lost the most"),
         element(
             "p",
-            "Each with the prediction beside the truth. In the last view gray is agreement; colours show "
+            "Each with the prediction next to the truth. In the last view gray is agreement; colours show "
             "what was lost, and to which cause:",
             class_="quiet",
         ),

@@ -1,4 +1,4 @@
-"""The papers' own figures, to stand beside a score on the same data set."""
+"""The papers' own figures, for comparison with a score on the same data set."""
 
 import json
 from collections.abc import Iterable

@@ -35,7 +35,7 @@ class Report:
     """Everything that the page says.
 
     `subject`: what was scored; `data`: on what. `pictures`: views of those of `result.worst` that could be
-    had, in its order. `published`: figures to stand beside. `problems`: samples that could not be used, a
+    had, in its order. `published`: figures to compare with. `problems`: samples that could not be used, a
     line each. `facts`: how it was made, as names and values. `planned`: images that there are, where an
     evaluation was stopped before all of them were scored; None where it was not.
     """

@@ -52,7 +52,7 @@ def counterparts(
     labelling: Labelling | None = None,
     unmatched: Unmatched = "leave-out",
 ) -> Counterparts:
-    """Work out which categories of a model are held against which of a data set.
+    """Work out which categories of a model are compared with which of a data set.
 
     Args:
         model, data: their categories.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pansight.files import printable as printable
 
-# Light on purpose: a mistyped path is told before torch is even imported.
+# Light on purpose: a mistyped path is reported before torch is even imported.
 
 SUFFIXES = frozenset(
     (

@@ -31,7 +31,7 @@ def segment_files(
 
     An image that cannot be read or segmented is an outcome like any other, and spoils no other of its batch.
     What cannot be written ends it all with an InputError: the next would not fit on the disk either. So do
-    damaged weights and a device without memory. Whoever stops iterating waits for the batch in the network
+    damaged weights and a device without memory. Ending the iteration waits for the batch in the network
     and for the files being written, no longer.
     """
 

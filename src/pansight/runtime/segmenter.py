@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 _Frame = TypeVar("_Frame")
 _Found = TypeVar("_Found")
 
-_NOT_FINITE = "the network's output is not finite; its weights are damaged, fetch or train them anew"
+_NOT_FINITE = "the network's output is not finite; its weights are damaged, fetch or train them again"
 
 _KINDS: dict[str, tuple[str, str]] = {
     "instances": ("instance", "take the things of its maps, segmenter(image).things()"),
@@ -106,7 +106,7 @@ class Segmenter:
     @overload
     def predict(self, pictures: Pictures) -> list[PanopticMap]: ...
     def predict(self, pictures: Picture | Pictures) -> PanopticMap | list[PanopticMap]:
-        """Segment one image, or a list of them; what an image can be is told by `read_image`.
+        """Segment one image, or a list of them; see `read_image` for what an image can be.
 
         The map has the size of the image, that of the upright one where a file or Pillow image says by EXIF
         that it lies on its side. Calling the Segmenter does the same.
@@ -141,7 +141,7 @@ class Segmenter:
     @overload
     def semantics(self, pictures: Pictures) -> list[SemanticMap]: ...
     def semantics(self, pictures: Picture | Pictures) -> SemanticMap | list[SemanticMap]:
-        """The model's semantic map (height x width), made before things are painted, of one image or each.
+        """The model's semantic map (height x width), before the merge pastes things, of one image or each.
 
         Contiguous indices of stuff categories, -1 where the model sees something else: a thing, for its
         semantic map does not tell those apart, or nothing. Things and stuff together are
@@ -199,7 +199,7 @@ class Segmenter:
     ) -> Generator[Segmented[_Frame], None, None]:
         """Segment frame after frame of any iterable: a list of files, a generator, a camera.
 
-        Reading, network and whoever iterates work at the same time, a bounded number of frames apart.
+        Reading, network and the consumer work at the same time, a bounded number of frames apart.
         Results come in order. A frame that cannot be used is a result with an `error`, and the next one
         follows; damaged weights, a device without memory and errors of the iterable itself are raised.
         Closing the iterator, or leaving it, stops its threads.

@@ -1,6 +1,6 @@
 """The one loop over frames: reading, network and what follows overlap; order is kept; queues are bounded.
 
-    frames -> feeder -> readers -> network -> followers -> whoever iterates
+    frames -> feeder -> readers -> network -> followers -> consumer
      (any iterable)   (threads)   (one thread) (threads)
 
 Prediction of files, evaluation, validation during training, video and the server stand on it.
@@ -48,7 +48,7 @@ class Segmented(Generic[_Frame]):
         frame: what was given.
         content: what was read: RGB pixels, or a record with them; None where there is an error.
         panoptic: the map, of the image's size; None where there is an error.
-        instances: what the model found beside the map, where it was asked for.
+        instances: what the model found besides the map, where requested.
         embeddings: a vector a segment of the map, in their order, where they were asked for; zeros where a
             segment has none.
         error: why there is no map. Its message names the frame.

@@ -75,7 +75,7 @@ class _Row(NamedTuple):
 
 
 class MapWriter:
-    """Writes maps into a folder, from any number of threads; every file appears whole or not at all.
+    """Writes maps into a folder, from any number of threads; every file is written atomically.
 
     `overlay`: overlays/NAME.jpg (.png where a side exceeds what JPEG can hold). `coco`: predictions/NAME.png,
     id = R + 256 G + 65536 B, and predictions.json with the data set's category ids, scores kept. As a context
@@ -179,7 +179,7 @@ class MapWriter:
                     self._save_table()
 
     def _save_table(self) -> None:
-        """Rows as they are now; whoever calls holds `_saving`, and nobody waits meanwhile."""
+        """Rows as they are now; the caller holds `_saving`, and nobody waits meanwhile."""
         started = time.monotonic()
         if self._tool is not None:
             with self._lock:

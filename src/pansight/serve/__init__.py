@@ -1,5 +1,5 @@
 """Panoptic segmentation over HTTP and WebSocket, and the page that shows it.
 
 `pansight serve` is the way in; `pansight.serve.application.build_application` makes the same thing as an ASGI
-application, for whoever has a server of their own (see deploy/). Needs the extra `serve`.
+application, for those with a server of their own (see deploy/). Needs the extra `serve`.
 """

@@ -27,8 +27,8 @@ class Batcher(Generic[Item, Answer]):
     """Gathers items into batches for a function that runs in one thread of its own.
 
     A batch is started when it is full, or when its first item has waited `longest_wait` seconds; while one
-    runs, the next gathers. Items of different `key` never share a batch. Whoever stops waiting (a cancelled
-    `submit`) leaves the queue. `submit` refuses with 429 when `capacity` items wait already.
+    runs, the next gathers. Items of different `key` never share a batch. A caller that stops waiting (a
+    cancelled `submit`) leaves the queue. `submit` refuses with 429 when `capacity` items wait already.
     """
 
     def __init__(

@@ -22,7 +22,7 @@ def bad_request(message: str) -> Refusal:
 
 
 def busy(message: str, seconds: float) -> Refusal:
-    """429: come back in so many seconds, at least one."""
+    """429: come back after `seconds`, at least one."""
     return Refusal(429, message, {"Retry-After": str(max(1, math.ceil(seconds)))})
 
 

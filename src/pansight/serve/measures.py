@@ -1,4 +1,4 @@
-"""What Prometheus is told. Labels are routes and models that exist here, never what a client typed."""
+"""Metrics for Prometheus. Labels are routes and models that exist here, never what a client typed."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 

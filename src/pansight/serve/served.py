@@ -106,7 +106,7 @@ class ServedModel:
 
     @property
     def categories(self) -> Categories:
-        """What its maps speak of."""
+        """The categories of its maps."""
         return self.engine.spec.categories
 
     def shape(self, image: Rgb) -> tuple[int, int]:

@@ -48,8 +48,8 @@ def write_static(
 ) -> int:
     """Write the page, models (name and model), samples and onnxruntime-web into a folder; returns its bytes.
 
-    `runtime`: see `runtime_files`. `tell` is told of each step. Files of an earlier run are replaced; others
-    stay.
+    `runtime`: see `runtime_files`. `tell` is called with each step. Files of an earlier run are replaced;
+    others stay.
 
     Raises InputError when the folder cannot be written or onnxruntime-web cannot be had.
     """
@@ -99,7 +99,7 @@ def describe_local(name: str, model: PanopticModel, graph: str, check: str) -> d
 
 
 def check_of(model: PanopticModel) -> dict[str, Any]:
-    """An image and Python's map of it, by which a browser's backends are judged."""
+    """An image and Python's map of it, by which a browser's backends are checked."""
     image = render_scene(*_CHECK_SCENE, *_CHECK_SIZE).image
     panoptic = Segmenter(TorchEngine(model, device="cpu"))(image)
     if len(panoptic.segments) > _LARGEST_ROWS:

@@ -65,8 +65,8 @@ def image_bytes(body: bytes, content_type: str) -> bytes:
 
 
 def decode(content: bytes, max_pixels: int) -> Rgb:
-    """The image, upright RGB. Refuses more than `max_pixels` with 413, anything that is not an image of a known
-    format with 415, a damaged image with 422."""
+    """The image, upright RGB. Refuses more than `max_pixels` with 413, anything that is not an image of a
+    known format with 415, a damaged image with 422."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd files that Pillow reads all the same
         try:

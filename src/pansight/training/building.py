@@ -22,9 +22,9 @@ from pansight.zoo.strict import compare
 def build_model(
     choice: ModelChoice, categories: Categories, say: Callable[[str], object] | None = None
 ) -> PanopticModel:
-    """A model for `categories` with fresh weights, or those that it is told to start from.
+    """A model for `categories` with fresh weights, or those that the configuration starts from.
 
-    `say` is told, in a line, which rows of the class layers were kept where the start has other categories.
+    `say` receives a line on which rows of the class layers were kept where the start has other categories.
 
     Raises InputError for configuration fields at fault, CheckpointError for weights that do not fit.
     """

@@ -1,4 +1,4 @@
-"""Checkpoints to resume from: written whole or not at all, by step and when the system asks to stop."""
+"""Checkpoints to resume from: written atomically, by step and when the system asks to stop."""
 
 import errno
 import os
@@ -151,7 +151,7 @@ def read_checkpoint(path: Path, *, mapped: bool = False) -> dict[str, Any]:
 
 
 class Checkpoints(StepCallback):
-    """Saves `last.ckpt` every so many steps, after the last, and when a signal asks to stop.
+    """Saves `last.ckpt` at regular steps, after the last, and when a signal asks to stop.
 
     Inside `catching_interrupts`, Ctrl-C, SIGTERM and SIGUSR1 let the running step end, save and raise
     TrainingInterruptedError; a second Ctrl-C stops at once. When a checkpoint cannot be written, training

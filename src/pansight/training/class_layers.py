@@ -1,4 +1,4 @@
-"""Weights of other categories: rows of equal names go over, the others begin anew."""
+"""Weights of other categories: rows of equal names are copied, the others start from scratch."""
 
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ class TakenOver(NamedTuple):
         kept = (
             f"class rows kept from {source}: {', '.join(self.kept) or 'none'} ({len(self.kept)} of {total})"
         )
-        return f"{kept}; begun anew: {', '.join(self.fresh)}" if self.fresh else kept
+        return f"{kept}; newly initialised: {', '.join(self.fresh)}" if self.fresh else kept
 
 
 def plain(name: str) -> str:

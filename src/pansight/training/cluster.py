@@ -81,7 +81,7 @@ class Cluster(ClusterEnvironment):
 
     @property
     def creates_processes_externally(self) -> bool:
-        """Nothing is left to be started."""
+        """The launcher starts all processes."""
         return True
 
     @property
@@ -96,7 +96,7 @@ class Cluster(ClusterEnvironment):
 
     @staticmethod
     def detect() -> bool:
-        """It is made by whoever knows."""
+        """The launcher creates it."""
         return False
 
     def world_size(self) -> int:

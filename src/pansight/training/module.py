@@ -31,9 +31,9 @@ REMEDY = (
 
 
 EARLIER = 100
-"""losses before the present one that it is held against"""
+"""previous losses that the present one is compared with"""
 FEW = 20
-"""so many of them must be there"""
+"""fewest of them to compare with"""
 
 CATEGORIES = "categories"
 """key of a checkpoint: the names and kinds that its model tells apart"""

@@ -211,7 +211,7 @@ def _same_classes(path: Path, learned: list[list[Any]] | None, model: PanopticMo
     was, becomes = (_class_at(table, place) for table in (before, now))
     raise CheckpointError(
         f"{path} learned other classes: number {place} was {was}, and is {becomes} in the data now; resume "
-        "with the same data and categories, or start anew in another --output with --weights"
+        "with the same data and categories, or start over in another --output with --weights"
     )
 
 

@@ -77,7 +77,7 @@ Look = Callable[[Sample, PanopticMap], object]
 def measure(
     segmenter: Segmenter, samples: Iterable[Sample | PansightError], look: Look | None = None
 ) -> PanopticQuality:
-    """Panoptic quality of a model's maps, at the original sizes, held against the truth.
+    """Panoptic quality of a model's maps, at the original sizes, against the truth.
 
     `look` is shown every sample and the model's map of it. Raises the first error among the samples, and what
     the network cannot take.
@@ -107,7 +107,7 @@ def summary(result: PanopticQualityResult) -> dict[str, float]:
 
 
 class Validation(StepCallback):
-    """Measures panoptic quality every so many steps and after the last; tells when it is the best so far.
+    """Measures panoptic quality at regular steps and after the last; says when it is the best so far.
 
     Every process measures a share of the images; the counts are exact, whatever the shares.
     """

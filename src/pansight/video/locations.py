@@ -56,7 +56,7 @@ class Location:
 
     @property
     def is_live(self) -> bool:
-        """Whether frames come when they come, and are to be had but once."""
+        """Whether frames arrive at their own pace and only once."""
         return self.kind in ("camera", "stream")
 
     @property
@@ -89,7 +89,7 @@ def locate(argument: str) -> Location:
     `-`: standard input; a number: a camera; an address with a scheme (rtsp://, http://, udp:// ...): a
     stream; a folder, or a quoted pattern of images: their frames, sorted by name; else a file.
 
-    Raises InputError, in one line that shows no password, where there is nothing to be had.
+    Raises InputError, in one line that shows no password, where there is nothing to read.
     """
     if argument == "-":
         return Location("stdin", "-", "stdin")
@@ -150,5 +150,5 @@ def _moves(path: Path) -> bool:
     try:
         with Image.open(path) as image:
             return bool(getattr(image, "is_animated", False))
-    except Exception:  # whatever is wrong with it is told by whoever reads it
+    except Exception:  # the reader reports whatever is wrong with it
         return False

@@ -1,6 +1,6 @@
 """From sources to sinks: decoding, network, tracking, drawing and writing overlap, in bounded memory.
 
-sources -> mixer -> Segmenter.stream -> trackers -> drawing, sinks -> whoever iterates
+sources -> mixer -> Segmenter.stream -> trackers -> drawing, sinks -> consumer
 (a thread each)     (network thread)    (a thread)   (the caller's)
 """
 

@@ -186,7 +186,7 @@ class Source:
             if self.counts.decoded > before:
                 attempt, quiet_since = 0, time.monotonic()
             limit = self.options.give_up
-            if not self.counts.decoded:  # a mistyped address is told sooner than a lost camera
+            if not self.counts.decoded:  # a mistyped address is reported sooner than a lost camera
                 limit = min(limit, self.options.give_up_first)
             if time.monotonic() - quiet_since > limit:
                 raise InputError(
@@ -230,10 +230,10 @@ class Source:
 
 
 class Mixer:
-    """Frames of several sources as one iterable: whoever has one is asked in turn, nobody waits for another.
+    """Frames of several sources as one iterable: those with a frame ready take turns, none waits for another.
 
-    With a `limit`, so many frames may be on their way at once, until `done` is called for each: so no frame
-    grows old in a queue while newer ones could be had.
+    With a `limit`, at most that many frames are in flight at once, until `done` is called for each: so no
+    frame grows old in a queue while newer ones could be had.
 
     A source that fails ends alone; its `error` says why.
     """
@@ -278,7 +278,7 @@ class Mixer:
                 return
 
     def limit(self, credits: int) -> None:
-        """Let no more than so many frames be on their way; to be called before the first is asked for."""
+        """Let at most `credits` frames be in flight; to be called before the first is asked for."""
         self._credits = credits
 
     def done(self) -> None:

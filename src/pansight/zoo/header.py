@@ -21,7 +21,7 @@ from pansight.zoo.reasons import first_line, first_problem
 FORMAT = "pansight"
 FORMAT_VERSION = 1
 
-REMEDY = "fetch or write the file anew"
+REMEDY = "fetch or write the file again"
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,8 +81,8 @@ def fetch_from_hub(name: str | os.PathLike[str]) -> Path:
     """The file behind the name, in the Hub's cache; downloaded when it is not there or has changed.
 
     Says the licence that the model card gives, once, when a file is fetched. Raises MissingExtraError (an
-    InstallationError) without huggingface_hub, InputError for anything that is not such a name, DownloadError when the
-    model or file does not exist or may not be read, or nothing can be reached and nothing is cached.
+    InstallationError) without huggingface_hub, InputError for anything that is not such a name, DownloadError
+    when the model or file does not exist or may not be read, or nothing can be reached and nothing is cached.
     """
     wanted = parse_hub_name(name)
     hub = require_extra("huggingface_hub", "hub")

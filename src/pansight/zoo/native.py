@@ -33,7 +33,7 @@ def save_native(
     vectors: bool = False,
     extra: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the model and all that it takes to use it: one file, whole or not at all.
+    """Write the model and all that it takes to use it: one file, written atomically.
 
     `float16` halves the file: tensors with more than one axis are rounded to half precision (relative error
     at most 2**-11), norms and biases only with `vectors`, running statistics never; loading gives float32
@@ -73,7 +73,7 @@ def save_native(
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write a safetensors file, whole or not at all. Raises InputError when it cannot be written."""
+    """Write a safetensors file atomically. Raises InputError when it cannot be written."""
     with atomic_write(path) as temporary:
         mode = temporary.stat().st_mode
         try:

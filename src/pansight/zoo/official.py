@@ -90,7 +90,7 @@ def _refuse_checkpoint(content: Any, path: Path) -> None:
     remedy = (
         f"use {path.with_name(beside[0])}"
         if beside
-        else "go on with the training (pansight train --resume), which writes best.safetensors beside it"
+        else "go on with the training (pansight train --resume), which writes best.safetensors next to it"
     )
     raise CheckpointError(f"{path} is a training checkpoint, to resume from, not weights; {remedy}")
 
@@ -108,14 +108,14 @@ def _as_tensor(value: object) -> Tensor | None:
 
 
 def _read(path: Path) -> Any:
-    """What a weights file holds; its kind is told by its first bytes, not by its name."""
+    """What a weights file holds; recognised by its first bytes, not by its name."""
     try:
         with path.open("rb") as file:
             start = file.read(512)
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {first_line(error)}; check the path") from error
     if not start:
-        raise CheckpointError(f"{path} is empty; fetch it anew")
+        raise CheckpointError(f"{path} is empty; fetch it again")
     if start[8:9] == b"{":
         return read_tensors(path)
     if start.lstrip()[:1] == b"<":
@@ -136,7 +136,7 @@ def _read(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         raise CheckpointError(_unpickling_message(path, str(error))) from error
     except Exception as error:  # a damaged pickle can fail in any way
-        raise CheckpointError(f"cannot read {path} as weights ({_brief(error)}); fetch it anew") from error
+        raise CheckpointError(f"cannot read {path} as weights ({_brief(error)}); fetch it again") from error
 
 
 def _unpickling_message(path: Path, text: str) -> str:
@@ -146,7 +146,7 @@ def _unpickling_message(path: Path, text: str) -> str:
             f"{path} asks for {named[1]}, which is not needed for weights and was not run; "
             "use a file with nothing but weights"
         )
-    return f"{path} is not a weights file, or a damaged one; fetch it anew"
+    return f"{path} is not a weights file, or a damaged one; fetch it again"
 
 
 def _brief(error: Exception) -> str:

@@ -28,7 +28,7 @@ def torch_container(pickle: bytes, path: str) -> io.BytesIO:
     try:
         content = to_protocol_2(pickle)
     except (ValueError, KeyError) as error:
-        raise CheckpointError(f"{path} is not a weights file, or a damaged one; fetch it anew") from error
+        raise CheckpointError(f"{path} is not a weights file, or a damaged one; fetch it again") from error
     container = io.BytesIO()
     with zipfile.ZipFile(container, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr("archive/data.pkl", content)

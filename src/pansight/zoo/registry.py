@@ -38,8 +38,8 @@ def load_model(
 
     Args:
         name_or_path: the name of a model (weights ship with the package, or are downloaded at first use); or
-            the path of a native file, which describes itself, or of a released one, whose model is told by
-            the shapes of its tensors; or `hf:USER/MODEL`, such a file on the Hugging Face Hub (see
+            the path of a native file, which describes itself, or of a released one, whose model is recognised
+            by the shapes of its tensors; or `hf:USER/MODEL`, such a file on the Hugging Face Hub (see
             `pansight.zoo.hub`). A name goes before a file of that name.
         weights: with a name: a file, native or released, or `hf:USER/MODEL`, in place of the model's own. A
             native file must be of the same architecture; its categories, temperature and thresholds are
@@ -113,5 +113,5 @@ def is_native(path: Path) -> bool:
         with path.open("rb") as file:
             start = file.read(9)
     except OSError:
-        return False  # whoever reads it says so
+        return False  # the reader says so
     return start[8:] == b"{" and read_metadata(path).get("format") == FORMAT

@@ -15,7 +15,7 @@ from pansight.version import __version__
 from pansight.zoo.reasons import first_line
 
 Report = Callable[[int, int | None], None]
-"""is told the bytes that are there, and how many there will be if that is known"""
+"""called with the bytes received so far, and the total if it is known"""
 
 PASSING = {408, 425, 429, 500, 502, 503, 504}
 """HTTP answers after which another try may succeed"""

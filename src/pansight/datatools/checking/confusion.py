@@ -83,7 +83,7 @@ def check_street_ids(classes: Classes, pairs: Mapping[tuple[int, int], int], not
 
     `pairs`: how many segments have each (label in the segment id, category id), see `label_of`. The tools
     number segments by labels whatever numbering the categories have (cityscapesScripts,
-    createPanopticImgs.py), so the two can be held against each other.
+    createPanopticImgs.py), so the two can be compared.
     """
     street = set(STREET_LABELS)
     total = sum(pairs.values())

@@ -26,7 +26,7 @@ class Notes:
     """Gathers what is wrong with one file, case by case; cases of one kind become one finding."""
 
     SHOWN = 4
-    """So many cases are told in full, the others counted."""
+    """Cases listed in full; the others are counted."""
 
     def __init__(self, file: str | os.PathLike[str]) -> None:
         self.file = str(file)

@@ -196,7 +196,7 @@ LABELS_SIZE = _kind(
     _ERROR,
     "panoptic PNG of another size than listed",
     "correct the size, or the image",
-    "listed anew, where image and panoptic PNG agree",
+    "size corrected, where image and panoptic PNG agree",
 )
 LABELS_ORPHAN = _kind(
     "labels-orphan", _WARNING, "panoptic PNG that no annotation names", "annotate it or remove it"

@@ -11,7 +11,7 @@ MOST_LOST = 0.02
 """Share of a set's segments, or of its labelled pixels, that a fix may drop, join or make void."""
 
 _FEW = 3
-"""So many segments may go even of a small set, of which a single one is more than that share ..."""
+"""Even of a small set, where a single segment exceeds that share, this many may go ..."""
 
 _FEW_SHARE = 0.25
 """... as long as they are at most this share, or a single one and not the last."""

@@ -9,7 +9,7 @@ from pansight.datatools.checking.findings import Notes
 from pansight.datatools.checking.numbers import whole
 
 _SAME_TABLE = 0.8
-"""A table is that of a known data set when so many of its names are."""
+"""Share of a table's names that must be a known data set's for it to count as that data set's table."""
 
 
 @dataclass

@@ -29,7 +29,7 @@ from pansight.panoptic import PanopticMap
 
 
 class AnnotatedSource:
-    """What a reader of a tool's files gives, painted in the order of the tool; see `TruthSource`."""
+    """What a reader of a tool's files gives, drawn in the order of the tool; see `TruthSource`."""
 
     def __init__(self, reader: AnnotationReader, categories: Categories) -> None:
         self.reader = reader
@@ -131,7 +131,7 @@ class ToolExport(Conversion):
         return self._writer.save(self.rows)
 
     def when_stopped(self) -> str:
-        return f"{self.written} images are in {self._writer.folder}; the same command writes all of them anew"
+        return f"{self.written} images are in {self._writer.folder}; the same command rewrites them all"
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def find_hidden(layers: list[tuple[Layer, str]], painted: PanopticMap) -> list[L
     """The objects that have pixels of their own, none of which is seen."""
     if not layers:
         return []
-    # What is seen: painted once more, each layer with its own number.
+    # What is seen: drawn once more, each layer with its own number.
     seen = np.zeros((painted.height, painted.width), dtype=np.int32)
     for number, (layer, _) in enumerate(layers, start=1):
         seen[layer.mask] = number

@@ -221,7 +221,7 @@ class _CocoFile:
         width: int,
         lost: list[Lost],
     ) -> list[tuple[Layer, str]]:
-        """The regions of an image in the order of painting, and how messages call them."""
+        """The regions of an image in drawing order, and their names in messages."""
         layers = []
         for position, row in enumerate(json.loads(self.annotations.get(image_id, b"[]"))):
             named = f"image {image_id!r}, annotation {row.get('id', position)}"

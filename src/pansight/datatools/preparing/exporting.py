@@ -82,7 +82,7 @@ class Export(Conversion):
     def when_stopped(self) -> str:
         if self.form is Form.INSTANCES:
             return "nothing was written: instances.json is written at the end"
-        return f"{self.written} images are in {self.folder}; the same command writes all of them anew"
+        return f"{self.written} images are in {self.folder}; the same command rewrites them all"
 
     def _instances(self) -> dict[str, Any]:
         annotations = [row for _, rows in self.rows for row in rows]

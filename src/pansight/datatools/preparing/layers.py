@@ -1,4 +1,4 @@
-"""Regions that overlap to one id a pixel: painted one over the other, so that the last one is seen."""
+"""Overlapping regions to one id per pixel: drawn one over the other, so that the last one shows."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from pansight.panoptic import VOID, PanopticMap
 
 
 class Layer(NamedTuple):
-    """A region to paint. Layers with the same `key` are one segment; `category` None makes pixels void."""
+    """A region to draw. Layers with the same `key` are one segment; `category` None makes pixels void."""
 
     mask: Bool[np.ndarray, "h w"]
     category: int | None

@@ -17,7 +17,7 @@ from pansight.formats.annotation.losses import (
 from pansight.panoptic import PanopticMap
 
 _NAMED = 5
-"""So many objects of a kind are named, the others counted."""
+"""Objects of a kind that are named; the others are counted."""
 
 _GONE = (NO_MASK, NO_PIXELS, HIDDEN, NO_AREA)
 _REMEDIES = {

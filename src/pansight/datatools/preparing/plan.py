@@ -21,7 +21,7 @@ _NO_NAME = re.compile(r"[:\0\ud800-\udc7f\udd00-\udfff]")
 class TruthSource(Protocol):
     """What can be prepared: any data set, or anything else that knows a panoptic map by number.
 
-    `names`: the image file of each sample; `image_ids`: its id, unique. Has to survive pickling.
+    `names`: the image file of each sample; `image_ids`: its id, unique. Must be picklable.
     """
 
     @property

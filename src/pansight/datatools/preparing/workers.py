@@ -35,7 +35,7 @@ def run_over(task: Callable[[int], _Result], count: int, workers: int) -> Genera
     """Give `task(0)`, ..., `task(count - 1)` in order, worked out by `workers` processes (1: by this one).
 
     The processes start at this call, not at the first result, so that it can stand before threads are
-    started. Whoever stops iterating waits for no more than the tasks being worked on; Ctrl-C reaches only
+    started. Ending the iteration waits only for the tasks in progress; Ctrl-C reaches only
     this process. An exception of a task is raised at its turn. Raises PansightError when a process is killed.
     """
     if workers <= 1 or count <= 1:

@@ -175,7 +175,7 @@ def write_png(path: Path, pixels: UInt8[np.ndarray, "..."] | UInt16[np.ndarray, 
 
 
 def write_json(path: Path, content: Any, **style: Any) -> Path:
-    """Write a JSON file, whole or not at all. Raises InputError when that cannot be done."""
+    """Write a JSON file atomically. Raises InputError when that cannot be done."""
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(content, **style), encoding="ascii")
     return path

@@ -81,7 +81,7 @@ class Written(NamedTuple):
 class AnnotationWriter(ABC):
     """Writes maps in a tool's format: `write` for each image, in any process or thread, then `save`.
 
-    Every file appears whole or not at all. Has to survive pickling.
+    Every file is written atomically. Must be picklable.
     """
 
     def __init__(self, folder: Path, categories: Categories) -> None:
@@ -189,14 +189,14 @@ def peek_json(path: Path) -> Any:
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Write a text file, whole or not at all."""
+    """Write a text file atomically."""
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
     return path
 
 
 def write_image(path: Path, pixels: Shaped[np.ndarray, "..."] | Image.Image) -> Path:
-    """Write a PNG, whole or not at all."""
+    """Write a PNG atomically."""
     with atomic_write(path) as temporary:
         image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
         image.save(temporary, format="PNG")

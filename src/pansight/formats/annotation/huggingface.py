@@ -80,7 +80,7 @@ class HuggingFaceReader(AnnotationReader):
             raise DataError(f"{self.where}: cannot be read ({error}); check the file") from error
         own = self.where.with_name("classes.json")
         if not own.is_file():
-            raise DataError(f"{self.where}: category ids have no names; put a classes.json beside it")
+            raise DataError(f"{self.where}: category ids have no names; put a classes.json next to it")
         self._names = {c.dataset_id: c.name for c in Categories.from_file(own)}
         self.classes = [
             ClassRow(c.name, c.is_thing, c.dataset_id, c.color) for c in Categories.from_file(own)

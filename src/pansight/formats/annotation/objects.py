@@ -110,7 +110,7 @@ class Painted(NamedTuple):
 def painted(image: AnnotatedImage, categories: Categories, *, keep_ids: bool = False) -> Painted:
     """Paint the objects over each other, so that the last one is seen.
 
-    All shapes of a stuff class are one segment. Ids are 1, 2, 3 ... in the order of painting, or, with
+    All shapes of a stuff class are one segment. Ids are 1, 2, 3 ... in drawing order, or, with
     `keep_ids`, the objects' own where every segment has one. Raises DataError, naming the object, when
     `categories` does not have its label.
     """

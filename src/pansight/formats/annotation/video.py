@@ -62,7 +62,7 @@ def _clip_and_frame(picture: Picture) -> tuple[str, str]:
 
 
 def _numbered(name: str, count: int, letters: int) -> str:
-    """A name that is a number of so many digits at most, as it is; for others the count."""
+    """A name that is a number of at most `letters` digits, as it is; for others the count."""
     return f"{int(name) if name.isascii() and name.isdigit() and len(name) <= letters else count:0{letters}d}"
 
 

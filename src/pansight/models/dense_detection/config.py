@@ -95,7 +95,7 @@ class DenseDetectionConfig(BaseModel):
     hard_share: float = Field(default=0.3, gt=0, le=1)
     """share of the worst pixels that the semantic loss takes"""
     semantic_stride: Literal[1, 2, 4, 8] = 1
-    """one pixel in so many, along both sides, is compared in the semantic loss"""
+    """stride, along both sides, of the pixels compared in the semantic loss"""
     semantic_weight: NonNegativeFloat = 1.0
     mask_weight: NonNegativeFloat = 1.0
     mask_loss_score: Literal["iou", "giou_sem"] = "iou"

@@ -166,7 +166,7 @@ def _suppressed(
     over = overlaps_more(boxes, config.nms_threshold)
     if config.nms == "exact":
         return suppress(over, present)
-    # YOLACT's Fast NMS: whoever ranks higher suppresses, suppressed or not
+    # YOLACT's Fast NMS: a higher-ranked box suppresses, suppressed itself or not
     return present & ~(over & present[:, :, None]).any(1)
 
 

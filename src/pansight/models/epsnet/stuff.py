@@ -77,16 +77,16 @@ def _tiles(maps: Float[Tensor, "s h w"], grid: Grid, handicap: float, room: Room
     answers = grid.canvas(only), grid.canvas(only)
     kinds = 2 * numbers + needed[0]
     for kind, tiles in enumerate(torch.split(kinds.argsort(stable=True), torch.bincount(kinds).tolist())):
-        number, contested = kind // 2, kind % 2 == 1
+        number, competing = kind // 2, kind % 2 == 1
         # none at all only where logits are NaN
         if number < 2:
             continue
         for part in torch.split(tiles, max(1, room.chunk // (number * pixels))):
             channels = channel[begin[part] + torch.arange(number)[:, None]]
             values = upsample(maps, channels, part, grid).flatten(2)
-            top, best = _first_best(values[int(contested) :], channels[int(contested) :])
+            top, best = _first_best(values[int(competing) :], channels[int(competing) :])
             for answer, less in zip(answers, (0.0, handicap), strict=True):
-                won = torch.where(values[0] - less >= top, 0, best) if contested else best
+                won = torch.where(values[0] - less >= top, 0, best) if competing else best
                 answer.write(part, won)
     return answers
 

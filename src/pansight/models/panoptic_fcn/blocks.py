@@ -129,7 +129,7 @@ class PlaneConv(nn.Module):
         if plane is None:
             if len(known) >= KEPT_PLANES:
                 known = {}
-            # whoever comes next may want more than the half precision of an autocast region
+            # the next operation may need more than the half precision of an autocast region
             with torch.autocast(x.device.type, enabled=False):
                 plane = self._worked_out(x)
             # another dictionary, not a change of this one: threads may share the model

@@ -35,7 +35,8 @@ def truth_of(target: Target, is_thing: Bool[Tensor, " c"] | None = None) -> YOSO
     if not target.partial or is_thing is None:
         return YOSOTruth(categories, masks)
     impossible = target.impossible(len(is_thing))
-    # an object is labelled whole or not at all; stuff of the same kind may go on where nobody labelled
+    # an object is either labelled whole or not labelled; stuff of the same kind may go on where nobody
+    # labelled
     bounded = is_thing | impossible
     return YOSOTruth(categories, masks, Unknown(target.unknown().float(), impossible, bounded[categories]))
 

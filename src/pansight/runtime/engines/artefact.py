@@ -128,8 +128,8 @@ class Description:
                 pq=content.get("pq"),
             )
         except ValidationError as error:
-            raise CheckpointError(f"{path}: {first_problem(error)}; export it anew") from error
+            raise CheckpointError(f"{path}: {first_problem(error)}; export it again") from error
         except (KeyError, TypeError, ValueError, CategoryError) as error:
             raise CheckpointError(
-                f"{path} has a damaged description ({first_line(error)}); export it anew"
+                f"{path} has a damaged description ({first_line(error)}); export it again"
             ) from error

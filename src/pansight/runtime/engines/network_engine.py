@@ -20,7 +20,7 @@ from pansight.runtime.engines.opening import EngineOptions
 from pansight.runtime.engines.protocol import Answers, Output, Rgb, Size
 from pansight.zoo.methods import construct
 
-_NOT_FINITE = "the network's output is not finite; the file or its weights are damaged, export it anew"
+_NOT_FINITE = "the network's output is not finite; the file or its weights are damaged, export it again"
 
 
 @runtime_checkable
@@ -68,7 +68,7 @@ class NetworkEngine:
 
     @property
     def outputs(self) -> frozenset[Output]:
-        """What the model can give beside its map."""
+        """What the model can give besides its map."""
         return outputs_of(self.model)
 
     def __call__(self, frames: Sequence[Rgb], sizes: Sequence[Size] | None = None) -> PanopticBatch:
@@ -160,5 +160,5 @@ def merging_model(described: Description, constants: Mapping[str, Tensor]) -> Pa
         else:
             parameter.data = value
     if wrong:
-        raise CheckpointError(f"{described.name}: {sorted(wrong)[0]} does not fit; export it anew")
+        raise CheckpointError(f"{described.name}: {sorted(wrong)[0]} does not fit; export it again")
     return model.eval().requires_grad_(False)

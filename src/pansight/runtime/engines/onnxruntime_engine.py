@@ -35,12 +35,12 @@ class OnnxRuntimeSession:
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads or usable_cores()
         options.log_severity_level = 3
-        # a thread that spins keeps a core from whoever decodes the next image
+        # a spinning thread keeps a core from the thread that decodes the next image
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its classes are many, and none of them public
-            raise CheckpointError(f"{path} cannot be run ({first_line(error)}); export it anew") from error
+            raise CheckpointError(f"{path} cannot be run ({first_line(error)}); export it again") from error
         properties = self._session.get_modelmeta().custom_metadata_map
         self.description = Description.from_json(properties.get(KEY), path)
         names = [output.name for output in self._session.get_outputs()]

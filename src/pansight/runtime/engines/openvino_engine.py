@@ -55,7 +55,7 @@ class OpenVINOSession:
                 },
             )
         except RuntimeError as error:
-            raise CheckpointError(f"{path} cannot be run ({first_line(error)}); export it anew") from error
+            raise CheckpointError(f"{path} cannot be run ({first_line(error)}); export it again") from error
         self._local = threading.local()
 
     def constants(self) -> dict[str, Tensor]:

@@ -32,7 +32,7 @@ class ProgramSession:
         except CheckpointError:
             raise
         except Exception as error:  # damaged archives raise what they like
-            raise CheckpointError(f"{path} cannot be run ({first_line(error)}); export it anew") from error
+            raise CheckpointError(f"{path} cannot be run ({first_line(error)}); export it again") from error
         self._names = extra["outputs"].split(",")
         self._inputs = extra["inputs"].split(",")
         self._constants: dict[str, Tensor] = {}

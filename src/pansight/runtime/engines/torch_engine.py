@@ -30,8 +30,8 @@ weights; results change by rounding alone. `compiled`: folded, and compiled by t
 Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
 """Of the network. The merge works in float32 whatever it is."""
 
-_DAMAGED = "not all weights are finite numbers; they are damaged, fetch or train them anew"
-_NOT_FINITE = "the network's output is not finite; its weights are damaged, fetch or train them anew"
+_DAMAGED = "not all weights are finite numbers; they are damaged, fetch or train them again"
+_NOT_FINITE = "the network's output is not finite; its weights are damaged, fetch or train them again"
 _OVERFLOW = "the network's output leaves the range of float16; use precision bfloat16 or float32"
 
 
@@ -144,7 +144,7 @@ class TorchEngine:
 
     @property
     def outputs(self) -> frozenset[Output]:
-        """What the model can give beside its map."""
+        """What the model can give besides its map."""
         return outputs_of(self.model)
 
     def __call__(self, frames: Sequence[Rgb], sizes: Sequence[Size] | None = None) -> PanopticBatch:
@@ -181,7 +181,8 @@ class TorchEngine:
     def run(self, frames: Sequence[Rgb], sizes: Sequence[Size] | None = None) -> tuple[Any, Sizes]:
         """The network alone: its outputs in float32, and the sizes that `merge_outputs` needs.
 
-        For whoever merges more than once, with other settings. Waits for the device; raises as a call does.
+        For callers that merge more than once, with other settings. Waits for the device; raises as a call
+        does.
         """
         with self._blame(frames):
             outputs, padded, finite = self._run_network(frames, sizes)
@@ -213,7 +214,7 @@ class TorchEngine:
         batch = self.merge_outputs(outputs, sizes)
         if self._device.type == "cpu":
             return batch
-        # nobody waits for the answer yet; whoever brings the batch to the host sees it
+        # nobody waits for the answer yet; it shows when the batch is brought to the host
         return batch._replace(scores=torch.where(finite, batch.scores, torch.nan))
 
     def _not_finite(self) -> str:
@@ -221,7 +222,7 @@ class TorchEngine:
 
     @contextmanager
     def _blame(self, frames: Sequence[Rgb]) -> Iterator[None]:
-        """Turn torch's errors into those of whoever can act on them."""
+        """Turn torch's errors into errors that the caller can act on."""
         try:
             yield
         except RuntimeError as error:

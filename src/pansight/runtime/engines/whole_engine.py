@@ -15,7 +15,7 @@ from pansight.runtime.engines.network_engine import Session, preprocess_of
 from pansight.runtime.engines.opening import EngineOptions
 from pansight.runtime.engines.protocol import Rgb, Size
 
-_NOT_FINITE = "the graph's scores are not finite; the file or its weights are damaged, export it anew"
+_NOT_FINITE = "the graph's scores are not finite; the file or its weights are damaged, export it again"
 
 
 class WholeEngine:
@@ -43,7 +43,7 @@ class WholeEngine:
         for name in CONSTANT_SETTINGS:
             if getattr(self.merge, name) != getattr(own, name):
                 raise InputError(
-                    f"merge.{name} is {getattr(own, name)} in this file; export it anew for another"
+                    f"merge.{name} is {getattr(own, name)} in this file; export it again with another value"
                 )
         preprocess = preprocess_of(described, options)
         config = described.config.model_copy(update={"merge": self.merge})

@@ -1,4 +1,4 @@
-"""What settings are worth: the segments of every image, judged, and panoptic quality of any of the images."""
+"""What settings are worth: the matched segments of every image, and the panoptic quality of any subset."""
 
 from typing import Any, NamedTuple
 

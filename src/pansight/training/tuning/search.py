@@ -70,7 +70,7 @@ class Search:
     """Looks for settings with the greatest panoptic quality.
 
     Args:
-        evaluate: judges all images under some settings; called once for each.
+        evaluate: evaluates all images under some settings; called once for each.
         start: the settings as they are.
         images: how many there are.
         folds: parts of the cross-validation.

@@ -76,7 +76,7 @@ class CocoSink:
         self._table.add(self._video, image, annotation)
 
     def close(self) -> None:
-        """The table is closed by whoever made it, when all videos are done."""
+        """The table's owner closes it, when all videos are done."""
 
 
 def _spool() -> IO[str]:

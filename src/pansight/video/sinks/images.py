@@ -20,4 +20,4 @@ class FramesSink:
         save_picture(self._folder / f"{result.index:06d}.jpg", result.drawn)
 
     def close(self) -> None:
-        """Nothing is left to do: each image is whole when it appears."""
+        """Nothing to do: each image is complete when it appears."""

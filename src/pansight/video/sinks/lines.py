@@ -1,4 +1,4 @@
-"""JSON lines: one object a frame, whole as soon as it is there, for whoever reads along."""
+"""JSON lines: one object a frame, complete as soon as it is written, for readers that follow the file."""
 
 import json
 from pathlib import Path

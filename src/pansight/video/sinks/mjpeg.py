@@ -116,4 +116,4 @@ class MjpegSink:
         self._server.show(self._name, content.getvalue())
 
     def close(self) -> None:
-        """The server is closed by whoever made it."""
+        """The server's owner closes it."""
