@@ -211,7 +211,7 @@ def test_labelme_files_beside_a_folder_of_images(pansight: Pansight, tmp_path: P
     assert (run.code, run.err) == (0, "")
     assert converted(tmp_path / "whole").names == ("img/p1.jpg", "img/p2.jpg")
     run = pansight("data", "convert", case / "json", tmp_path / "part", *classes)
-    assert run.code == 0 and f"the images lie in {case / 'img'}: name it with --images" in run.out
+    assert run.code == 0 and f"the images are in {case / 'img'}: give it with --images" in run.out
     assert converted(tmp_path / "part").names == ("p1.jpg", "p2.jpg")
     stats = pansight("data", "show", tmp_path / "part" / "panoptic.json", "--images", case / "img",
                      "-o", tmp_path / "sheet.png")  # fmt: skip

@@ -159,4 +159,4 @@ def test_missing_sizes_are_the_only_complaint(pansight: Pansight, copied: Callab
 
 def test_addresses_are_no_files(pansight: Pansight) -> None:
     run = pansight("predict", "https://example.com/a.jpg")
-    assert run.code == 2 and "https://example.com/a.jpg: addresses are not read; download it" in run.err
+    assert run.code == 2 and "https://example.com/a.jpg: URLs are not read; download it" in run.err

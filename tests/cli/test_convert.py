@@ -131,7 +131,7 @@ def test_a_card_with_measured_quality_and_times(tmp_path: Path, small_weights: P
     assert 0 <= result.metric_value <= 100
     assert "On scenes, 3 images" in text and "95 %" in text
     assert re.search(r"64 x 86 pixels \(height x width\): \d+ ms, quartiles \d+ and \d+ of 20 calls", text)
-    assert card.data.license == "unknown" and "Not stated. Ask the maker" in text
+    assert card.data.license == "unknown" and "Not stated. Ask the author" in text
     assert read_header(folder / "model.safetensors").extra["pq_source"].startswith("3 images of scenes")
 
 

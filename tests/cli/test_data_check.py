@@ -78,7 +78,10 @@ def test_warnings_and_errors_have_their_exit_codes(
     run = check("--json", tmp_path / "report.json")
     lines = run.out.splitlines()
     at = lines.index(str(tmp_path / "set" / "panoptic_val" / "0.png"))
-    assert lines[at + 1] == "  error: area unlike the pixels: segment 2: 7, pixels 108 [fixable with --fix]"
+    assert (
+        lines[at + 1]
+        == "  error: area that differs from the pixels: segment 2: 7, pixels 108 [fixable with --fix]"
+    )
     assert run.code == 2 and "[x, y, width, height]" in run.out
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["worst"] == "error" and report["counts"]["area-wrong"] == 1
@@ -111,7 +114,7 @@ def test_only_some_files_are_listed(check: Callable[..., Any], content: dict[str
     for image in range(2):
         row(content, image, 0)["area"] = 3
     run = check("--limit", 1)
-    assert "... and 2 more files" in run.out and "area unlike the pixels (area-wrong)" in run.out
+    assert "... and 2 more files" in run.out and "area that differs from the pixels (area-wrong)" in run.out
     assert "more files" not in check("--limit", 0).out
 
 

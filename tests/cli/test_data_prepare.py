@@ -92,7 +92,7 @@ def test_ctrl_c_keeps_what_was_done(
     monkeypatch.setattr(Image.Image, "save", save)
     run = pansight("data", "prepare", source, tmp_path / "out", "-j", 1)
     assert run.code == 130
-    assert "stopped by Ctrl-C; what was finished is kept, the same command goes on from there" in run.err
+    assert "stopped by Ctrl-C; finished work is kept, the same command continues from there" in run.err
     files = sorted(path.name for path in (tmp_path / "out" / "panoptic_val").iterdir())
     assert files == ["0.png", "1.png", "2.png"]
     assert not (tmp_path / "out" / "panoptic_val.json").exists()
@@ -116,7 +116,7 @@ def test_a_full_disk_is_told_once(
     assert run.code == 1
     (line,) = run.failed
     assert "2.png: No space left on device; free space" in line
-    assert "stopped, for the next would fail too" in run.err
+    assert "stopped, because the next would fail, too" in run.err
     assert not (tmp_path / "out" / "panoptic_val.json").exists()
 
 
@@ -135,7 +135,7 @@ def test_the_source_is_not_written_over(pansight: Pansight, source: Path, tmp_pa
 def test_train_ids_are_for_cityscapes(pansight: Pansight, source: Path, tmp_path: Path) -> None:
     run = pansight("data", "prepare", source, tmp_path / "out", "--train-ids")
     assert run.code == 2
-    assert "--train-ids is for Cityscapes" in run.err and len(run.err.splitlines()) == 1
+    assert "--train-ids is only for Cityscapes" in run.err and len(run.err.splitlines()) == 1
 
 
 @pytest.mark.slow

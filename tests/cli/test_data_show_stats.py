@@ -43,7 +43,7 @@ def test_pictures_need_a_format(
 ) -> None:
     run = pansight("data", options[0], few, options[1], tmp_path / "sheet.nonsense")
     assert run.code == 2
-    assert run.err.endswith("sheet.nonsense: .nonsense is not a format of images; call it .png or .jpg\n")
+    assert run.err.endswith("sheet.nonsense: .nonsense is not an image format; use .png or .jpg\n")
 
 
 def test_show(pansight: Callable[..., Any], tmp_path: Path, few: Path) -> None:

@@ -108,7 +108,7 @@ def test_check_fetches_tries_and_counts(
         none = pansight("models", "absent", "--check")
         server.shutdown()
     digest = hashlib.sha256((site / "good.pth").read_bytes()).hexdigest()
-    assert some.code == 1 and "1 of 3 files are well" in some.out
+    assert some.code == 1 and "1 of 3 files are fine" in some.out
     size = (site / "good.pth").stat().st_size
     assert f"ok      good.pth: {size} bytes, SHA-256 {digest}, fits good" in some.out
     assert f'good.pth: sha256="{digest}", size={size}' in some.out

@@ -83,7 +83,7 @@ def hostile(tmp_path: Path) -> tuple[Path, dict[str, tuple[int, int]], dict[str,
     (folder / "folder.jpg").mkdir()
     bad["folder.jpg"] = "a folder"
     (folder / "link.jpg").symlink_to("nowhere.jpg")
-    bad["link.jpg"] = "link to nothing"
+    bad["link.jpg"] = "broken link"
     return folder, good, bad
 
 
@@ -437,4 +437,4 @@ def test_weights_that_fit_several_models_are_named_with_the_one_taken(
     run = pansight("predict", tmp_path / "a.png", "--weights", weights, "-o", tmp_path / "out")
     assert run.code == 0
     assert "note: " in run.err
-    assert "model_final.pth is taken for near; it fits far, too: give the model's name" in run.err
+    assert "model_final.pth is read as near; it fits far, too: give the model's name" in run.err

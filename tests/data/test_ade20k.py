@@ -79,7 +79,7 @@ def test_objects_of_the_challenge(tmp_path: Path) -> None:
 
 def test_without_objects_the_remedy_is_named_and_blobs_can_be_asked_for(tmp_path: Path) -> None:
     write_challenge(tmp_path, objects=False)
-    with pytest.raises(DataError, match=r"do not tell objects of a class apart.*--kind ade20k-blobs"):
+    with pytest.raises(DataError, match=r"do not separate objects of a class.*--kind ade20k-blobs"):
         open_dataset(tmp_path)
     data = open_dataset(tmp_path, kind="ade20k-blobs", split="val")
     assert isinstance(data, AdeChallenge)

@@ -169,8 +169,8 @@ def test_every_problem_of_the_json_is_listed(files: Files) -> None:
         "image 31 is annotated twice",
         "annotation 2 lacks file_name and segments_info",
         "annotation 3 is not an object",
-        "annotation 4 has image_id 1.5, which is neither a number nor a text",
-        "annotation 5 has a file_name that is not text, or segments_info that is not a list",
+        "annotation 4 has image_id 1.5, which is neither a number nor a string",
+        "annotation 5 has a file_name that is not a string, or segments_info that is not a list",
     ]
     files.content["annotations"] = []
     assert problems_of(files) == ["no annotations in it"]

@@ -85,7 +85,7 @@ def test_archives(tmp_path: Path) -> None:
 def test_versions_and_their_classes(tmp_path: Path) -> None:
     values = np.array([[0, 1, 256], [512, 513, 513]], dtype=np.uint16)
     write(tmp_path, version="v2.0", values=values)
-    with pytest.raises(DataError, match=r"listed in config_v2\.0\.json; put it beside"):
+    with pytest.raises(DataError, match=r"listed in config_v2\.0\.json; put it next to"):
         open_dataset(tmp_path)
     (tmp_path / "config_v2.0.json").write_text(json.dumps({"labels": V2}))
     data = open_dataset(tmp_path)

@@ -142,9 +142,7 @@ def test_labels_without_pictures(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "val2017")
     data = open_dataset(table)
     assert len(data.truth(0).segments) == 2
-    with pytest.raises(
-        DataError, match=r"0\.jpg: where the images of .* are is not known; name their folder"
-    ):
+    with pytest.raises(DataError, match=r"0\.jpg: the folder of the images of .* is unknown; give it"):
         data[0]
     with pytest.raises(DataError, match="nowhere: no such folder"):
         open_dataset(table, images=tmp_path / "nowhere")
@@ -156,7 +154,7 @@ def test_labels_without_pictures(tmp_path: Path) -> None:
 def test_what_cannot_be_opened_says_what_could(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nothing: no such file or folder"):
         open_dataset(tmp_path / "nothing")
-    with pytest.raises(DataError, match=r"no data set that is known is in it; known are coco \(panoptic_"):
+    with pytest.raises(DataError, match=r"no known data set in it; known are coco \(panoptic_"):
         open_dataset(tmp_path)
     with pytest.raises(DataError, match=r"called 'city'; choose from coco, cityscapes, .*, scenes"):
         open_dataset(tmp_path, kind="city")
@@ -169,7 +167,7 @@ def test_what_cannot_be_opened_says_what_could(tmp_path: Path) -> None:
     labels = tmp_path / "gtFine" / "val" / "rome"
     labels.mkdir(parents=True)
     Image.fromarray(np.full((2, 4), 7, np.uint16)).save(labels / "rome_1_2_gtFine_instanceIds.png")
-    with pytest.raises(DataError, match="could be coco or cityscapes; say which with --kind"):
+    with pytest.raises(DataError, match="could be coco or cityscapes; choose one with --kind"):
         open_dataset(tmp_path)
     check(open_dataset(tmp_path, kind="coco"))
     assert len(open_dataset(tmp_path, kind="cityscapes")) == 1

@@ -130,7 +130,7 @@ def test_a_runtime_that_says_something_else_is_not_used(
     weights: Path, engines_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache, "compare", lambda *_, **__: Parity(0.3, 0.2, 0.1, 1.0))
-    with pytest.raises(CheckpointError, match=r"does not say what torch says.*20\.00% of the ids"):
+    with pytest.raises(CheckpointError, match=r"and torch give different maps.*20\.00% of the ids"):
         open_engine(weights, "onnxruntime")
     assert made(engines_home) == {}
     monkeypatch.setenv("PANSIGHT_ENGINE", "auto")

@@ -110,7 +110,7 @@ def test_a_parquet_manifest_with_addresses(tmp_path: Path) -> None:
         ("list.csv", b"label\n1\n", "no column of images"),
         ("list.jsonl", b'{"image": 3}\n', "line 1 names no image"),
         ("list.jsonl", b"{\n", "line 1 is not valid JSON"),
-        ("list.parquet", b"PAR", "no Parquet file"),
+        ("list.parquet", b"PAR", "not a Parquet file"),
         ("list.txt", b"\xff\xfe\n", "cannot be read"),
     ],
 )
@@ -137,5 +137,5 @@ def test_a_store_is_listed_like_a_folder() -> None:
 
 
 def test_an_unknown_protocol_is_refused() -> None:
-    with pytest.raises(InputError, match="no address that can be opened"):
+    with pytest.raises(InputError, match="address cannot be opened"):
         listed("nowhere://x/a.jpg")

@@ -264,7 +264,7 @@ def test_other_settings_are_refused_before_anything_starts(
         assert code == 2
         assert said in err
     code, _, err = pansight("predict", scenes, "--shards")
-    assert (code, "--shards is with --engine ray alone" in err) == (2, True)
+    assert (code, "--shards works only with --engine ray" in err) == (2, True)
 
 
 def test_evaluation_by_workers_is_that_of_one_process(

@@ -211,7 +211,7 @@ def test_a_missing_folder_is_one_problem(write_set: WriteSet, tmp_path: Path) ->
 def test_files_in_the_wrong_places_are_suspected(write_set: WriteSet) -> None:
     truth = write_set("truth", {1: (IDS, TRUE)})
     prediction = write_set("prediction", {1: (IDS, PREDICTED)})
-    with pytest.warns(EvaluationWarning, match="truth and prediction at once"):
+    with pytest.warns(EvaluationWarning, match="both truth and prediction"):
         evaluate_coco(truth, truth)
     for path in (truth, prediction):
         edit(path, lambda content: content.pop("categories"))
@@ -220,6 +220,6 @@ def test_files_in_the_wrong_places_are_suspected(write_set: WriteSet) -> None:
 
 def test_a_crowd_flag_that_is_neither_0_nor_1_is_remarked_on(write_set: WriteSet) -> None:
     truth = write_set("truth", {1: (IDS, [TRUE[0], {**TRUE[1], "iscrowd": "1"}])})
-    with pytest.warns(EvaluationWarning, match="segment 7 has iscrowd '1', a text; taken as 1"):
+    with pytest.warns(EvaluationWarning, match="segment 7 has iscrowd '1', a string; taken as 1"):
         result = evaluate_coco(truth, write_set("prediction", {1: (IDS, PREDICTED)}))
     assert result.all is not None and result.all.pq == 1.0

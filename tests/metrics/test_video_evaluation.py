@@ -171,7 +171,7 @@ def test_what_is_refused() -> None:
     other = PanopticMap.from_table(frame.ids, [(1, 0), (4, 1)], Categories.builtin("coco"))
     with pytest.raises(CategoryError, match="use one set for both"):
         evaluation.update(other, frame)
-    with pytest.raises(InputError, match="scored already"):
+    with pytest.raises(InputError, match="already scored"):
         evaluation.start_clip("a")
 
 

@@ -89,7 +89,7 @@ def test_problems_are_those_of_one_worker_in_their_order(sets: tuple[Path, Path]
 
 @pytest.mark.parametrize("workers", [0, -1])
 def test_there_must_be_a_worker(sets: tuple[Path, Path], workers: int) -> None:
-    with pytest.raises(InputError, match=f"{workers} workers cannot score anything; give 1 or more"):
+    with pytest.raises(InputError, match=f"workers must be positive, got {workers}"):
         evaluate_coco(*sets, workers=workers)
 
 

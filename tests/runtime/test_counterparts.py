@@ -63,5 +63,5 @@ def test_several_of_the_datas_are_scored_as_one() -> None:
 
 
 def test_nothing_in_common() -> None:
-    with pytest.raises(DataError, match="share no category"):
+    with pytest.raises(DataError, match="share no labelled category"):
         counterparts(MODEL, DATA, mapping=class_map({"car": None}, "map"))

@@ -219,9 +219,9 @@ def test_files_that_are_no_pictures(tmp_path: Path) -> None:
     assert "empty" in refusal(empty)
     assert "not an image" in refusal(text)
     assert "a folder" in refusal(folder)
-    assert "link to nothing" in refusal(link)
+    assert "broken link" in refusal(link)
     assert "cannot be read" in refusal(loop)
-    assert "not an ordinary file" in refusal(pipe)
+    assert "not a regular file" in refusal(pipe)
     assert "no such file" in refusal(tmp_path / "nobody.jpg")
     with pytest.raises(InputError, match="cannot be read"):
         read_image("null\0byte.jpg")

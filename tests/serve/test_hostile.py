@@ -237,7 +237,7 @@ def test_a_connection_that_says_nothing_is_closed(guarded: Server) -> None:
         (POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
         (b"POST /v1/segment HTTP/1.1\r\nHost: x\r\nX y: z\r\n\r\n", 400),
     ],
-    ids=["many headers", "long header", "long address", "TLS", "no HTTP", "HTTP x.y", "no host",
+    ids=["many headers", "long header", "long address", "TLS", "not HTTP", "HTTP x.y", "no host",
          "negative length", "two lengths", "bad chunk", "bad name"],
 )  # fmt: skip
 def test_what_is_no_request(guarded: Server, sent: bytes, status: int) -> None:

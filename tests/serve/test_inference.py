@@ -163,7 +163,7 @@ INVALID: dict[str, tuple[Any, int, str]] = {
     "huge numbers": ({"inputs": [{**SOUND, "data": [1, 2, 10**30]}]}, 400, "must be 3 integers"),
     "another type": ({"inputs": [{**SOUND, "datatype": "FP32"}]}, 400, "UINT8"),
     "no data": ({"inputs": [{k: v for k, v in SOUND.items() if k != "data"}]}, 400, "no data"),
-    "no base64": ({"inputs": [{**FILE, "data": ["!"]}]}, 400, "no base64"),
+    "not base64": ({"inputs": [{**FILE, "data": ["!"]}]}, 400, "not base64"),
     "no image": ({"inputs": [{**FILE, "data": ["AAAA"]}]}, 415, "not an image"),
     "files without end": ({"inputs": [{**FILE, "shape": [10**9], "data": []}]}, 400, "n 1 to"),
     "fewer files than told": ({"inputs": [{**FILE, "shape": [2], "data": ["AAAA"]}]}, 400, "and 1 files"),

@@ -47,7 +47,7 @@ def test_unusable_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"last\.ckpt cannot be read"):
         read_checkpoint(path)
     torch.save({"weights": torch.zeros(1)}, path)
-    with pytest.raises(CheckpointError, match="is no training checkpoint"):
+    with pytest.raises(CheckpointError, match="is not a training checkpoint"):
         read_checkpoint(path)
 
 

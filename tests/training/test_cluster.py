@@ -64,7 +64,7 @@ def test_a_single_process_has_no_place(alone: dict[str, str]) -> None:
     [
         ({"RANK": "8"}, "torchrun says rank 8 of 8"),
         ({"LOCAL_WORLD_SIZE": "3"}, "start equally many on each"),
-        ({"RANK": "first"}, "RANK=first, which is no number"),
+        ({"RANK": "first"}, "RANK=first, which is not a number"),
     ],
 )
 def test_contradictions_are_named(changes: dict[str, str], message: str) -> None:

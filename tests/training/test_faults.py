@@ -271,7 +271,7 @@ def test_a_full_disk_is_said_and_training_goes_on(train: Train, unbroken: Path, 
     ended = train(folder, moment="full disk")
     assert ended.code == 0, ended.output
     assert "warning: step 4: cannot write" in ended.output
-    assert "training goes on with the checkpoint before it kept" in ended.output
+    assert "training continues, and the previous checkpoint is kept" in ended.output
     final = [read_tensors(place / "final.safetensors") for place in (folder, unbroken)]
     assert all(torch.equal(final[0][key], final[1][key]) for key in final[1])
     assert read_checkpoint(folder / "previous.ckpt")["global_step"] == 2

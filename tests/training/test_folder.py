@@ -85,7 +85,7 @@ def test_other_classes_of_the_same_number_are_not_resumed(
 ) -> None:
     train(tiny(steps=1), tmp_path / "run", sources=sources, console=quiet())
     other = Sources(sources.training, None, renamed(sources.categories, change))
-    with pytest.raises(CheckpointError, match=f"learned other classes: {message}"):
+    with pytest.raises(CheckpointError, match=f"was trained on other classes: {message}"):
         train(tiny(), tmp_path / "run", resume=True, sources=other, console=quiet())
 
 

@@ -55,7 +55,7 @@ def test_frozen_parts_stay(
 def test_what_fits_nothing_is_named(tiny: Tiny, sources: Sources) -> None:
     model = build_model(tiny().model, sources.categories)
     with pytest.raises(
-        InputError, match=r"--freeze bakbone fits no parameter; use backbone, all, or backbone\.\*"
+        InputError, match=r"--freeze bakbone matches no parameter; use backbone, all, or backbone\.\*"
     ):
         Frozen(model, ["bakbone"])
     with pytest.raises(InputError, match="leaves nothing to learn"):

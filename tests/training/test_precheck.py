@@ -56,7 +56,7 @@ def test_a_sound_set_is_trained_on_without_a_word(shared_data: Path, training: R
 def test_flags_written_as_text_are_read_and_told_of(shared_data: Path, training: Run) -> None:
     output = training(shared_data / "cases" / "iscrowd_text")
     told = lines(output)
-    assert len(told) == 2 and all("iscrowd of segment 11 is the text '0'" in line for line in told)
+    assert len(told) == 2 and all("iscrowd of segment 11 is the string '0'" in line for line in told)
     assert "pansight data check" in told[0] and "weights: " in output
 
 
@@ -113,4 +113,4 @@ def test_what_a_resumed_training_does_not_take_from_a_recipe_is_told(
     assert not lines(training(case, "--resume"))
     other = shutil.copytree(case, tmp_path / "other")
     (told,) = lines(training(other, "--resume"))
-    assert "has other data, which were not taken" in told and "--set KEY=VALUE" in told
+    assert "has other data, which are ignored" in told and "--set KEY=VALUE" in told

@@ -78,7 +78,7 @@ def test_missing_parts_are_named(tmp_path: Path) -> None:
             open_sources(make_config({"data": {"kind": "dataset", "folder": str(tmp_path), **data}}))
         return str(caught.value)
 
-    assert "no data set that is known is in it" in refused()
+    assert "no known data set in it" in refused()
     write_split(tmp_path, tmp_path, "val", 1)
     assert "has the splits val" in refused()
     write_split(tmp_path, tmp_path, "train", 1)

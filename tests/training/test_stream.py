@@ -64,5 +64,5 @@ def test_errors_come_as_items(toy: Callable[..., Any]) -> None:
     items = ErrorsAsItems(Broken())
     assert items[0].file_name == "toy 0"
     assert str(items[1]) == "b.png is broken"
-    with pytest.raises(DataError, match="no pictures"):
+    with pytest.raises(DataError, match="no images"):
         ExampleStream(toy(0, 0), Compose(), 0)

@@ -116,7 +116,7 @@ def test_every_sink(segmenter: Segmenter, film: Callable[..., Path], tmp_path: P
     for row, result in zip(video["annotations"], results, strict=True):
         pixels = np.asarray(Image.open(folder / "predictions" / "film" / row["file_name"]))
         assert np.array_equal(rgb_to_ids(pixels), result.panoptic.ids)
-    with pytest.warns(Warning, match="truth and prediction at once"):
+    with pytest.warns(Warning, match="both truth and prediction"):
         score = evaluate_video(folder / "predictions.json", folder / "predictions.json")
     assert score.tracking.stq == 1 and score.tracking.frames == 8
 
@@ -167,7 +167,7 @@ def test_a_writer_of_ones_own(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "none.mp4"):
         pass
     assert list(tmp_path.iterdir()) == [path]
-    with pytest.raises(InputError, match=r"call it \.mp4"):
+    with pytest.raises(InputError, match=r"use \.mp4"):
         VideoWriter(tmp_path / "x.txt")
     with pytest.raises(InputError, match="rate must be positive"):
         VideoWriter(path, rate=0.0)

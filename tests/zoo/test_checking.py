@@ -59,7 +59,7 @@ def test_absent_changed_and_no_weights(server: Any, tmp_path: Path, make_spec: C
     assert found.path is None and "404" in found.problems[0]
     wrong = dataclasses.replace(server.file(), sha256="0" * 64)
     (found,) = check_files([dataclasses.replace(spec, weights=(wrong,))], tmp_path / "two")
-    assert found.path is None and "gave other bytes" in found.problems[0]
+    assert found.path is None and "differs from the published file" in found.problems[0]
     longer = dataclasses.replace(server.file(), size=11)
     (found,) = check_files([dataclasses.replace(spec, weights=(longer,))], tmp_path / "three")
     assert [line.split(";")[0].split(" ", 1)[1] for line in found.problems] == [

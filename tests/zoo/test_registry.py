@@ -90,7 +90,7 @@ def test_a_file_that_fits_several_says_so(
 ) -> None:
     model: Any = make_model()
     torch.save(model.state_dict(), tmp_path / "w.pth")
-    with pytest.warns(CheckpointWarning, match=r"w\.pth is taken for small; it fits small-large, too: give"):
+    with pytest.warns(CheckpointWarning, match=r"w\.pth is read as small; it fits small-large, too: give"):
         assert load_model(tmp_path / "w.pth").preprocess == zoo[0].preprocess
 
 

@@ -35,7 +35,7 @@ def measure_start_up(subject: Subject, image: Path) -> StartUp:
     )
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or ["no message"]
-        raise PansightError(f"{subject.model} on {subject.engine} fails in a process of its own: {lines[-1]}")
+        raise PansightError(f"{subject.model} on {subject.engine} fails in a separate process: {lines[-1]}")
     answer = json.loads(done.stdout.splitlines()[-1])
     # both processes read the same clock of the machine
     return StartUp(answer["first_map"] - started, answer["peak_memory_mb"])

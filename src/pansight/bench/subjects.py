@@ -80,7 +80,7 @@ class Subject:
         if self.engine in CONVERTED:
             if self.precision != "float32":
                 raise InputError(
-                    f"{self.engine} runs {self.precision} from a file; export one, and give that"
+                    f"{self.engine} runs {self.precision} only from a file; export one, and give that"
                 )
             from pansight.export.cache import converted
 

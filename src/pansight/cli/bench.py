@@ -20,53 +20,63 @@ def bench(
         list[str] | None,
         typer.Option(
             "--model",
-            help="A name, a checkpoint or an exported file; several by commas or by giving it again.",
+            help="A name, a checkpoint or an exported file; several separated by commas, or repeat the "
+            "option.",
             show_default=False,
         ),
     ] = None,
     engine: Annotated[
-        str, typer.Option(help="eager, torch, compiled, onnxruntime, openvino, auto; several by commas.")
+        str,
+        typer.Option(
+            help="eager, torch, compiled, onnxruntime, openvino, auto; several separated by commas."
+        ),
     ] = "torch",
     precision: Annotated[
-        str, typer.Option(help="float32, bfloat16, float16 (torch); of a file it is its own.")
+        str, typer.Option(help="float32, bfloat16, float16 (torch); an exported file has its own.")
     ] = "float32",
     rivals: Annotated[
         list[str] | None,
         typer.Option(
             "--rival",
             metavar="FILE.py:NAME",
-            help="Another library's model in the same run, see benchmarks/rivals; again for more.",
+            help="Another library's model in the same run, see benchmarks/rivals; may be repeated.",
             show_default=False,
         ),
     ] = None,
     size: Annotated[
         str | None,
         typer.Option(
-            metavar="HEIGHTxWIDTH", help="Of the image; several by commas. The model's own if not given."
+            metavar="HEIGHTxWIDTH",
+            help="Size of the image; several separated by commas. The model's own if not given.",
         ),
     ] = None,
     resize: Annotated[
         str, typer.Option(help="none: the network sees the image as it is, padded; paper; or a short side.")
     ] = "none",
-    runs: Annotated[int, typer.Option(min=1, help="Rounds that are measured.")] = 20,
+    runs: Annotated[int, typer.Option(min=1, help="Measured rounds.")] = 20,
     warm_up: Annotated[int, typer.Option(min=0, help="Rounds before them.")] = 3,
-    batch: Annotated[int, typer.Option(min=1, help="Images at once, for the throughput.")] = 1,
+    batch: Annotated[int, typer.Option(min=1, help="Images per batch, to measure throughput.")] = 1,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Of the network; a thread a core if not given.")
+        int | None, typer.Option(min=1, help="Threads of the network; one per core if not given.")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
     random_weights: Annotated[
-        bool, typer.Option("--random-weights", help="Draw the weights of named models; nothing is fetched.")
+        bool, typer.Option("--random-weights", help="Random weights for named models; nothing is downloaded.")
     ] = False,
     start_up: Annotated[
-        bool, typer.Option("--start-up/--no-start-up", help="Measure start-up and peak memory, in processes.")
+        bool,
+        typer.Option(
+            "--start-up/--no-start-up", help="Measure start-up time and peak memory, in separate processes."
+        ),
     ] = True,
     data: Annotated[
         str | None,
         typer.Option(help="'scenes' or a data set: measure PQ, too, for the plot.", show_default=False),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Samples of --data.")] = 50,
-    pin: Annotated[bool, typer.Option("--pin", help="Stay on the first cores, as many as threads.")] = False,
+    pin: Annotated[
+        bool, typer.Option("--pin", help="Pin the process to the first cores, as many as threads.")
+    ] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write all figures.", show_default=False)
     ] = None,
@@ -75,7 +85,7 @@ def bench(
     ] = None,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.png", help="Draw speed against accuracy.", show_default=False),
+        typer.Option(metavar="FILE.png", help="Plot speed against accuracy.", show_default=False),
     ] = None,
 ) -> None:
     """Measure latency by stage, throughput, memory, start-up and the share of this machine's peak.

@@ -33,7 +33,7 @@ def convert(
     ] = "native",
     model: Annotated[
         str | None,
-        typer.Option("--model", help="Name of the model that IN is for; else told by its shapes."),
+        typer.Option("--model", help="Name of the model that IN is for; otherwise inferred from its shapes."),
     ] = None,
     half: Annotated[bool, typer.Option("--half", help="Half precision: half the size.")] = False,
     licence: Annotated[
@@ -41,13 +41,15 @@ def convert(
         typer.Option(
             "--licence",
             "--license",
-            help="Of these weights, such as Apache-2.0; else what IN says.",
+            help="Licence of these weights, such as Apache-2.0; IN's own if not given.",
             show_default=False,
         ),
     ] = None,
     name: Annotated[
         str | None,
-        typer.Option("--name", help="hf-folder: the name in the card; else OUT's.", show_default=False),
+        typer.Option(
+            "--name", help="hf-folder: the name in the card; OUT's if not given.", show_default=False
+        ),
     ] = None,
     data: Annotated[
         str | None,
@@ -178,7 +180,7 @@ def _write_folder(
         timing=timing,
     )
     if said is None:
-        note(errors, "nobody said under which licence these weights are; name it: --licence Apache-2.0")
+        note(errors, "these weights state no licence; name it: --licence Apache-2.0")
     size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
     print(f"{folder}: model.safetensors, config.json and README.md, {size:.1f} MB")
     print(f"look at README.md, then upload it: hf upload USER/{name} {folder}")

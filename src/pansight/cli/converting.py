@@ -15,7 +15,7 @@ WorkersOption = Annotated[
         "--workers",
         "-j",
         min=1,
-        help="Processes to spread the work over; one a processor, at most 8, if not given.",
+        help="Worker processes; one per processor, at most 8, if not given.",
         show_default=False,
     ),
 ]
@@ -56,7 +56,7 @@ def run_conversion(conversion: "Conversion", doing: str, done: str) -> None:
     for line in conversion.census.lines():
         errors.print(f"remark: {printable(line)}", markup=False)
     if interrupted or conversion.stopped:
-        reason = "stopped by Ctrl-C" if interrupted else "stopped, for the next would fail too"
+        reason = "stopped by Ctrl-C" if interrupted else "stopped, because the next would fail, too"
         errors.print(f"{reason}; {printable(conversion.when_stopped())}", markup=False)
         raise typer.Exit(130 if interrupted else 1 if good else 2)
     if not good:

@@ -34,7 +34,8 @@ def check(
     panoptic: PanopticOption = None,
     categories: CategoriesOption = None,
     pictures: Annotated[
-        bool, typer.Option("--pictures/--labels-only", help="Decode the images, too, or labels alone.")
+        bool,
+        typer.Option("--pictures/--labels-only", help="Decode the images, too, or check only the labels."),
     ] = True,
     fix: Annotated[
         Path | None,
@@ -45,7 +46,7 @@ def check(
         ),
     ] = None,
     in_place: Annotated[
-        bool, typer.Option("--in-place", help="Fix the files themselves; there is no way back.")
+        bool, typer.Option("--in-place", help="Fix the files themselves; this cannot be undone.")
     ] = False,
     force: Annotated[
         bool,
@@ -58,7 +59,7 @@ def check(
         Path | None,
         typer.Option("--json", metavar="FILE", help="Write the whole report here.", show_default=False),
     ] = None,
-    limit: Annotated[int, typer.Option(min=0, help="Most files to list; 0 lists all.")] = 50,
+    limit: Annotated[int, typer.Option(min=0, help="Files to list at most; 0 lists all.")] = 50,
     workers: WorkersOption = None,
 ) -> None:
     """Find what is wrong with a data set, and fix what is safe to fix.

@@ -23,12 +23,12 @@ def convert(
     source: Annotated[
         Path,
         typer.Argument(
-            help="What an annotation tool exported, a COCO JSON or a folder that holds one, a folder of "
-            "labelme files; for other formats than COCO panoptic, any data set that can be opened, too.",
+            help="What an annotation tool exported, a COCO JSON or a folder with one, a folder of "
+            "labelme files; for formats other than COCO panoptic, also any data set that can be opened.",
             show_default=False,
         ),
     ],
-    output: Annotated[Path, typer.Argument(help="Folder for what is written.", show_default=False)],
+    output: Annotated[Path, typer.Argument(help="Folder to write to.", show_default=False)],
     to: Annotated[
         str,
         typer.Option(
@@ -42,7 +42,7 @@ def convert(
         typer.Option(
             "--from",
             metavar="FORMAT",
-            help="The format of SOURCE, one of the same; found out if not given.",
+            help="The format of SOURCE, one of the same; detected if not given.",
             show_default=False,
         ),
     ] = None,
@@ -59,11 +59,11 @@ def convert(
     ] = 0,
     things: Annotated[
         str | None,
-        typer.Option(help="Classes that are countable: 'car, person', or a file of names."),
+        typer.Option(help="Countable classes: 'car, person', or a file of names."),
     ] = None,
     stuff: Annotated[
         str | None,
-        typer.Option(help="Classes that are not: 'road, sky', or a file of names."),
+        typer.Option(help="Classes that are not countable: 'road, sky', or a file of names."),
     ] = None,
     labels: Annotated[
         Path | None,
@@ -91,7 +91,7 @@ def convert(
         bool,
         typer.Option(
             "--no-crowds",
-            help="COCO instances: objects are single ones, whatever iscrowd says (CVAT: 1 for any mask).",
+            help="COCO instances: treat all objects as single, whatever iscrowd says (CVAT: 1 for any mask).",
         ),
     ] = False,
     brush_threshold: Annotated[
@@ -175,7 +175,7 @@ def convert(
     run_conversion(conversion, "converting", "converted")
     elsewhere = getattr(made, "pictures_elsewhere", None)
     if elsewhere is not None and target == "panoptic":
-        print(f"the images lie in {printable(elsewhere)}: name it with --images")
+        print(f"the images are in {printable(elsewhere)}: give it with --images")
 
 
 def _mapped(source: "TruthSource", file: Path, categories: str | None) -> "TruthSource":

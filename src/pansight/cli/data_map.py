@@ -19,10 +19,13 @@ def propose(
             show_default=False,
         ),
     ],
-    data: Annotated[str, typer.Argument(metavar="B", help="The second set, likewise.", show_default=False)],
+    data: Annotated[
+        str,
+        typer.Argument(metavar="B", help="The second category set, given the same way.", show_default=False),
+    ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="File to write; printed if not given.", show_default=False),
+        typer.Option("--output", "-o", help="File to write to; printed if not given.", show_default=False),
     ] = None,
 ) -> None:
     """Propose a class map from names and synonyms: lines `A's category: B's category`, or null.

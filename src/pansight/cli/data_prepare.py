@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def prepare(
     location: DatasetArgument,
-    output: Annotated[Path, typer.Argument(help="Folder for what is written.", show_default=False)],
+    output: Annotated[Path, typer.Argument(help="Folder to write to.", show_default=False)],
     kind: KindOption = None,
     split: SplitOption = None,
     images: ImagesOption = None,
@@ -58,7 +58,7 @@ def prepare(
     if named and data.categories.names == Categories.builtin("cityscapes").names:
         plan = plan_cityscapes(data, output, part, train_ids=train_ids, name=name)
     elif train_ids:
-        raise InputError("--train-ids is for Cityscapes, which this is not; leave it out")
+        raise InputError("--train-ids is only for Cityscapes; leave it out")
     else:
         plan = plan_panoptic(data, output, name or f"panoptic_{part}")
     run_conversion(Preparation(data, plan, workers or default_workers()), "preparing", "prepared")

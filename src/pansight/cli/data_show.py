@@ -27,11 +27,11 @@ def show(
         "samples.png"
     ),
     count: Annotated[int, typer.Option("--count", "-n", min=1, max=400, help="How many samples.")] = 9,
-    seed: Annotated[int, typer.Option(help="Other samples for other numbers.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed that chooses the samples.")] = 0,
     category: Annotated[
         list[str] | None,
         typer.Option(
-            help="Only samples that have a segment of this category; can be given several times.",
+            help="Only samples that have a segment of this category; may be repeated.",
             show_default=False,
         ),
     ] = None,

@@ -62,7 +62,7 @@ def stats(
         with stopped, late_progress(errors, "counting") as progress:
             statistics = gather_statistics(opened, workers=workers or default_workers(), progress=progress)
     except DataError as error:
-        raise DataError(f"{error}; pansight data check finds all that is wrong") from error
+        raise DataError(f"{error}; pansight data check lists all problems") from error
     if json_file is not None:
         with atomic_write(json_file) as temporary:
             temporary.write_text(json.dumps(statistics.to_json(), indent=1), encoding="utf-8")

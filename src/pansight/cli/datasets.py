@@ -24,7 +24,7 @@ KindOption = Annotated[
         "--kind",
         help="coco, cityscapes, cityscapes-panoptic, ade20k, ade20k-blobs, mapillary, "
         "mapillary-v1.2, mapillary-v2.0, cityscapes-vps, vipseg, kitti-step, video (a JSON); "
-        "found out if not given.",
+        "detected if not given.",
         show_default=False,
     ),
 ]

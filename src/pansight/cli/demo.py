@@ -32,9 +32,7 @@ def demo(
             metavar="[PICTURE]...", help="Your own images, folders or quoted patterns.", show_default=False
         ),
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for what is written.")] = Path(
-        "demo-output"
-    ),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path("demo-output"),
     count: Annotated[int, typer.Option(min=1, help="How many synthetic scenes.")] = 6,
     seed: Annotated[
         int,

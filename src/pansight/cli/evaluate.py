@@ -57,7 +57,8 @@ def evaluate(
         bool,
         typer.Option(
             "--video",
-            help="The files are of videos, whose ids last: VPQ, STQ. Reads COCO panoptic JSON with `video` "
+            help="The files are of videos with persistent ids: VPQ, STQ. Reads COCO panoptic JSON with "
+            "`video` "
             "and `frame`, VIPSeg's form and Cityscapes-VPS's.",
             rich_help_panel=_FILES,
         ),
@@ -91,7 +92,7 @@ def evaluate(
         str,
         typer.Option(
             metavar="[error|void]",
-            help="With --video: what a frame without a prediction is.",
+            help="With --video: how a frame without a prediction counts.",
             rich_help_panel=_FILES,
         ),
     ] = "error",
@@ -237,7 +238,7 @@ def evaluate(
     )
     output = Output(classes=classes, compare=compare, json=json_file, report=report, segments=segments)
     if ray_address is not None and engine != RAY:
-        raise InputError("--ray-address is with --engine ray alone; see --help")
+        raise InputError("--ray-address works only with --engine ray; see --help")
     if model is None and weights is None:
         _refuse(
             "only with --model",
@@ -278,7 +279,7 @@ def evaluate(
                 engine=None if engine == "auto" else engine,
             )
             if segments is not None:
-                raise InputError("--segments is not with --video: its tubes last longer than an image")
+                raise InputError("--segments does not work with --video, whose segments span several frames")
             from pansight.cli.evaluate_video import run_video
 
             run_video(

@@ -12,7 +12,7 @@ ClassesOption = Annotated[
     bool | None,
     typer.Option(
         "--classes/--no-classes",
-        help="A line a category; by default on a terminal wide enough.",
+        help="One line per category; by default on a terminal that is wide enough.",
         show_default=False,
         rich_help_panel=SHOWN,
     ),
@@ -51,7 +51,7 @@ ReportOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE.html",
-        help="Write a page to look at, complete in one file.",
+        help="Write a self-contained HTML page.",
         show_default=False,
         rich_help_panel=SHOWN,
     ),

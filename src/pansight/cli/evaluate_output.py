@@ -81,7 +81,7 @@ class Output:
                 continue
             other = known.setdefault(os.path.realpath(target), option)
             if other != option:
-                raise InputError(f"{other} and {option} are both {target}; give each a file of its own")
+                raise InputError(f"{other} and {option} are both {target}; give them different files")
 
 
 @dataclass(frozen=True)

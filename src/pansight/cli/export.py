@@ -33,7 +33,7 @@ def export(
         typer.Option(
             "--to",
             metavar="[onnx|openvino|torch|tensorrt|triton]",
-            help="What the file is for (triton: a model repository with the ONNX file); told by the ending "
+            help="Target (triton: a model repository with the ONNX file); taken from the suffix "
             "of --output if not given.",
             show_default=False,
         ),
@@ -62,7 +62,7 @@ def export(
         str | None,
         typer.Option(
             metavar="HEIGHTxWIDTH",
-            help="Make the input of this one size; any if not given.",
+            help="Fix the input to this size; any size if not given.",
             show_default=False,
         ),
     ] = None,
@@ -71,7 +71,9 @@ def export(
     ] = None,
     random_weights: Annotated[
         bool,
-        typer.Option("--random-weights", help="Draw the weights of a named MODEL: for timing, no fetching."),
+        typer.Option(
+            "--random-weights", help="Random weights for a named MODEL: for timing, without a download."
+        ),
     ] = False,
     lowering: Annotated[
         str | None,
@@ -86,11 +88,11 @@ def export(
         typer.Option("--set", metavar="merge.KEY=VALUE", help="Another threshold.", show_default=False),
     ] = None,
     verify: Annotated[
-        bool, typer.Option("--verify/--no-verify", help="Compare the file with torch before it is kept.")
+        bool, typer.Option("--verify/--no-verify", help="Compare the file with torch before keeping it.")
     ] = True,
     images: Annotated[
         list[str] | None,
-        typer.Option(help="Images to compare on, or folders; made up if not given.", show_default=False),
+        typer.Option(help="Images to compare on, or folders; synthetic if not given.", show_default=False),
     ] = None,
     data: Annotated[
         str | None,
@@ -103,15 +105,15 @@ def export(
         str | None,
         typer.Option(
             metavar="FOLDER_OR_JSON",
-            help="int8: images or a data set to calibrate on; 'scenes' works, too.",
+            help="int8: images or a data set to calibrate on; or 'scenes'.",
             show_default=False,
         ),
     ] = None,
     max_drop: Annotated[
-        float, typer.Option(min=0, help="int8: refuse a file that loses more PQ than this.")
+        float, typer.Option(min=0, help="int8: reject a file that loses more PQ than this.")
     ] = 1.0,
     list_support: Annotated[
-        bool, typer.Option("--list", help="Print what can be exported, and leave.")
+        bool, typer.Option("--list", help="Print what can be exported, and exit.")
     ] = False,
 ) -> None:
     """Write a model as a file for another runtime, with all that it takes to use it inside.

@@ -41,7 +41,7 @@ def _print_version(wanted: bool) -> bool:
 @app.callback()
 def _root(
     version: bool = typer.Option(
-        False, "--version", help="Show the version and leave.", callback=_print_version, is_eager=True
+        False, "--version", help="Show the version and exit.", callback=_print_version, is_eager=True
     ),
 ) -> None:
     """Real-time panoptic segmentation: every pixel a category, every object an identity."""

@@ -9,7 +9,7 @@ import typer
 
 ENGINE_HELP = (
     "What runs the network: auto (the fastest that is installed), torch, eager (not folded), compiled (by "
-    "torch.compile), onnxruntime, openvino. With ray, workers share the work, on this machine or a cluster."
+    "torch.compile), onnxruntime, openvino. With ray, workers on this machine or a cluster share the work."
 )
 
 
@@ -55,7 +55,7 @@ def settings_option(panel: str | None = None) -> Any:
     return typer.Option(
         "--set",
         metavar="merge.KEY=VALUE",
-        help="A threshold of the model, such as merge.stuff_area=256; may be given several times.",
+        help="A threshold of the model, such as merge.stuff_area=256; may be repeated.",
         show_default=False,
         rich_help_panel=panel,
     )
@@ -63,4 +63,4 @@ def settings_option(panel: str | None = None) -> Any:
 
 def batch_size_option(panel: str | None = None) -> Any:
     """--batch-size."""
-    return typer.Option(min=1, help="Most images at once in the network.", rich_help_panel=panel)
+    return typer.Option(min=1, help="Most images per batch.", rich_help_panel=panel)

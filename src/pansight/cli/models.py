@@ -17,7 +17,7 @@ def models(
         list[str] | None,
         typer.Argument(metavar="[NAME]...", help="These models only.", show_default=False),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list in place of a table.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of a table.")] = False,
     verbose: Annotated[
         bool,
         typer.Option(
@@ -28,7 +28,8 @@ def models(
         bool,
         typer.Option(
             "--check",
-            help="Fetch every published file, and say which are there, their SHA-256 and size, and whether "
+            help="Download every published file, and report which are available, their SHA-256 and "
+            "size, and whether "
             "they load into their models, every key and shape.",
         ),
     ] = False,
@@ -79,7 +80,7 @@ def _check(specs: "list[ModelSpec]", as_json: bool) -> None:
     if as_json:
         print(json.dumps([found.to_json() for found in checks], indent=2))
     else:
-        print(f"{well} of {len(checks)} files are well")
+        print(f"{well} of {len(checks)} files are fine")
         fresh = [found for found in checks if found.is_new and found.well]
         if fresh:
             print("not yet in src/pansight/models/released_files.py; compare them with others' before:")

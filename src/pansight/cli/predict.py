@@ -78,7 +78,7 @@ def predict(
         typer.Option(
             "--output",
             "-o",
-            help="Folder for what is written; of a video also a film, out.mp4; with --engine ray, an "
+            help="Folder to write to; for a video also a file, out.mp4; with --engine ray, an "
             "address of a store, too.",
         ),
     ] = "pansight-output",
@@ -95,23 +95,24 @@ def predict(
         ),
     ] = None,
     batch_size: Annotated[int, batch_size_option()] = 1,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Largest image that is decoded.")] = 100_000_000,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Largest image to decode.")] = 100_000_000,
     track: Annotated[
         bool,
-        typer.Option("--track", help="Keep identities from frame to frame.", rich_help_panel=_VIDEO),
+        typer.Option("--track", help="Keep object ids from frame to frame.", rich_help_panel=_VIDEO),
     ] = False,
     smooth: Annotated[
         bool,
         typer.Option(
             "--smooth/--no-smooth",
-            help="With --track: less flicker of categories and outlines.",
+            help="With --track: smooth categories and outlines over time.",
             rich_help_panel=_VIDEO,
         ),
     ] = True,
     fps: Annotated[
         float | None,
         typer.Option(
-            help="Hold this many frames a second by smaller input and less of the network, if need be.",
+            help="Keep up this many frames per second, with a smaller input and less of the network if "
+            "necessary.",
             show_default=False,
             rich_help_panel=_VIDEO,
         ),
@@ -141,7 +142,7 @@ def predict(
         float,
         typer.Option(
             min=0,
-            help="Seconds after which a stream that sends nothing is given up.",
+            help="Seconds after which a silent stream is given up.",
             rich_help_panel=_VIDEO,
         ),
     ] = 600.0,
@@ -157,7 +158,10 @@ def predict(
     workers: Annotated[
         int | None,
         typer.Option(
-            min=1, help="By default one a GPU, or a core.", show_default=False, rich_help_panel=_FLEET
+            min=1,
+            help="Workers; by default one per GPU, or per core.",
+            show_default=False,
+            rich_help_panel=_FLEET,
         ),
     ] = None,
     worker_cores: Annotated[
@@ -176,18 +180,22 @@ def predict(
         int | None,
         typer.Option(
             min=1,
-            help="Images that a worker does in one go; what is lost at most when it dies.",
+            help="Images that a worker does in one go, which is the most that is lost when it dies.",
             show_default=False,
             rich_help_panel=_FLEET,
         ),
     ] = None,
     shards: Annotated[
         bool,
-        typer.Option("--shards", help="PNGs in one tar a shard, not in a file each.", rich_help_panel=_FLEET),
+        typer.Option(
+            "--shards",
+            help="Write the PNGs into one tar per shard, not into separate files.",
+            rich_help_panel=_FLEET,
+        ),
     ] = False,
     retry_failed: Annotated[
         bool,
-        typer.Option("--retry-failed", help="Try inputs again that failed before.", rich_help_panel=_FLEET),
+        typer.Option("--retry-failed", help="Retry inputs that failed before.", rich_help_panel=_FLEET),
     ] = False,
 ) -> None:
     """Segment images, or videos.
@@ -242,7 +250,7 @@ def predict(
         )
         return
     if fleet.given():
-        raise InputError(f"{fleet.given()[0]} is with --engine ray alone; see --help")
+        raise InputError(f"{fleet.given()[0]} works only with --engine ray; see --help")
     output_folder, format = Path(output), format or "overlay"
     told: dict[str, Any] = {
         "weights": weights if model else None,
@@ -354,7 +362,7 @@ def _run(
 
 def _mostly_void(share: float) -> str:
     return (
-        f"{share:.0%} of it is void: the model recognises next to nothing here; use a model trained on such "
+        f"{share:.0%} of it is void: the model recognises almost nothing here; use a model trained on such "
         "images, or lower --void-below or --object-threshold"
     )
 

@@ -79,10 +79,11 @@ def predict_fleet(
     coco = (format or "").lower() == "coco"
     if format is not None and not coco:
         raise InputError(
-            f"--format {format} is not with --engine ray; use coco, or leave it out: id PNGs and an index"
+            f"--format {format} does not work with --engine ray; use coco, or leave it out: id PNGs and "
+            "an index"
         )
     if coco and options.shards:
-        raise InputError("--format coco wants a file a map; leave out --shards")
+        raise InputError("--format coco needs one file per map; leave out --shards")
     for module in ("ray.data", "pyarrow", "fsspec"):
         require_extra(module, "fleet")
     from pansight.fleet.cluster import connected
@@ -108,7 +109,9 @@ def predict_fleet(
             seconds = time.monotonic() - started
             print(f"{work.images} images in {seconds:.1f} s ({work.images / seconds:.1f} a second)")
             if stopped:
-                errors.print("stopped by Ctrl-C; what was finished is kept, the same command does the rest")
+                errors.print(
+                    "stopped by Ctrl-C; what was finished is kept, run the same command again for the rest"
+                )
                 raise typer.Exit(130)
     summary = labelling.summary()
     if coco and summary.done:
@@ -117,7 +120,9 @@ def predict_fleet(
     if summary.inputs:
         print(f"see {printable(labelling.store.address)}")
     if summary.missing_shards:
-        raise InputError(f"{summary.missing_shards} shards are not done; call again to finish them")
+        raise InputError(
+            f"{summary.missing_shards} shards are not done; run the command again to finish them"
+        )
     if summary.failed or problems or not summary.inputs:
         raise typer.Exit(1 if summary.done else 2)
 

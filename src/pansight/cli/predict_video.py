@@ -86,7 +86,7 @@ def predict_videos(
     if options.rle and "jsonl" not in formats:
         raise InputError("--rle is for lines; add --format jsonl")
     if "-" in inputs and inputs.count("-") > 1:
-        raise InputError("standard input can be read once; give - once")
+        raise InputError("standard input can be read only once; give - once")
     if options.film is not None and "overlay" not in formats:
         raise InputError(f"--output {options.film} names a film; add --format overlay, or name a folder")
     if options.film is not None and len(inputs) > 1:

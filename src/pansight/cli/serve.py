@@ -26,8 +26,12 @@ def serve(
             show_default=False,
         ),
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is everybody's.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: one that is free.")] = 8000,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 accepts connections from other machines.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one.")
+    ] = 8000,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...")] = "auto",
     engine: Annotated[str, engine_option()] = "auto",
     resize: Annotated[str, typer.Option(help="paper, none, or pixels of the short side.")] = "paper",
@@ -44,31 +48,43 @@ def serve(
         int, typer.Option(min=1, max=256, help="Most images in one run of the network.")
     ] = 8,
     max_wait_ms: Annotated[
-        float, typer.Option(min=0, max=10_000, help="How long the first image of a batch waits for others.")
+        float,
+        typer.Option(
+            min=0, max=10_000, help="Milliseconds that the first image of a batch waits for others."
+        ),
     ] = 5.0,
-    queue: Annotated[int, typer.Option(min=1, help="Images that may wait for each model; else 429.")] = 64,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds until an answer is given up: 503.")] = 30.0,
-    body_timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for a body to arrive: 408.")] = 30.0,
-    max_bytes: Annotated[int, typer.Option(min=1024, help="Largest body or frame: 413.")] = 32 * 1024 * 1024,
+    queue: Annotated[
+        int, typer.Option(min=1, help="Images that may wait for each model; more are answered with 429.")
+    ] = 64,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to answer a request, else 503.")] = 30.0,
+    body_timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds for a body to arrive, else 408.")
+    ] = 30.0,
+    max_bytes: Annotated[
+        int, typer.Option(min=1024, help="Largest body or frame; larger ones are answered with 413.")
+    ] = 32 * 1024 * 1024,
     max_pixels: Annotated[
-        int, typer.Option(min=1, help="Largest image, before it is decoded: 413.")
+        int, typer.Option(min=1, help="Largest image to decode; larger ones are answered with 413.")
     ] = 50_000_000,
     streams: Annotated[int, typer.Option(min=0, help="WebSocket connections at a time.")] = 32,
-    grace: Annotated[float, typer.Option(min=0, help="Seconds for accepted requests after SIGTERM.")] = 30.0,
+    grace: Annotated[
+        float, typer.Option(min=0, help="Seconds to finish accepted requests after SIGTERM.")
+    ] = 30.0,
     token_file: Annotated[
         Path | None,
         typer.Option(
-            help="File with the bearer token that clients must send; PANSIGHT_TOKEN does, too.",
+            help="File with the bearer token that clients must send; or set PANSIGHT_TOKEN.",
             show_default=False,
         ),
     ] = None,
     cors_origin: Annotated[
         list[str] | None,
         typer.Option(
-            help="Site whose pages may call, https://example.org; may be repeated.", show_default=False
+            help="Site whose pages may send requests, such as https://example.org; may be repeated.",
+            show_default=False,
         ),
     ] = None,
-    page: Annotated[bool, typer.Option(help="Whether / is the page.")] = True,
+    page: Annotated[bool, typer.Option(help="Whether / serves the page.")] = True,
     static: Annotated[
         Path | None,
         typer.Option(
@@ -79,11 +95,13 @@ def serve(
     runtime: Annotated[
         Path | None,
         typer.Option(
-            help="For --static: onnxruntime-web as .tgz or folder; fetched by npm if not given.",
+            help="For --static: onnxruntime-web as .tgz or folder; downloaded by npm if not given.",
             show_default=False,
         ),
     ] = None,
-    log_format: Annotated[str, typer.Option(metavar="[json|text]", help="Lines on standard error.")] = "json",
+    log_format: Annotated[
+        str, typer.Option(metavar="[json|text]", help="Format of the log on standard error.")
+    ] = "json",
 ) -> None:
     """Serve models: POST /v1/segment, the Open Inference Protocol at /v2, frames at /v1/stream, a page at /.
 

@@ -47,16 +47,16 @@ def train(
         typer.Option(
             "--replay",
             metavar="FILE",
-            help="Go through a step again that a training kept when its loss went wrong, and show where.",
+            help="Repeat a step that a training saved when its loss went wrong, and show where.",
             show_default=False,
         ),
     ] = None,
     no_check: Annotated[
         bool,
-        typer.Option("--no-check", help="Do not look first whether the data can be learned from."),
+        typer.Option("--no-check", help="Skip the check whether the data can be learned from."),
     ] = False,
     options: Annotated[
-        bool, typer.Option("--options", help="Print all options and their meaning, and leave.")
+        bool, typer.Option("--options", help="Print all options and their meaning, and exit.")
     ] = False,
     data: Annotated[
         str | None,
@@ -71,17 +71,17 @@ def train(
             show_default=False,
         ),
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="Optimizer steps in all.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Total optimizer steps.")] = None,
     batch_size: Annotated[
-        str | None, typer.Option(help="Images in one pass, or auto: as many as the free memory takes.")
+        str | None, typer.Option(help="Images per batch, or auto: as many as fit into the free memory.")
     ] = None,
     freeze: Annotated[
         list[str] | None,
         typer.Option(
             "--freeze",
             metavar="PART",
-            help="What does not learn: backbone, all (but the class layers), or a pattern of parameters' "
-            "names such as 'yoso_neck.*'. May be given several times.",
+            help="What not to train: backbone, all (except the class layers), or a pattern of parameters' "
+            "names such as 'yoso_neck.*'. May be repeated.",
         ),
     ] = None,
     patience: Annotated[
@@ -91,32 +91,35 @@ def train(
     dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="Fit four images, estimate time and memory, and leave; nothing is written."
+            "--dry-run", help="Fit four images, estimate time and memory, and exit; nothing is written."
         ),
     ] = False,
     find_lr: Annotated[
         bool,
-        typer.Option("--find-lr", help="Look for a learning rate in 100 short steps, say it, and leave."),
+        typer.Option("--find-lr", help="Search for a learning rate in 100 short steps, print it, and exit."),
     ] = False,
     log: Annotated[
         list[str] | None,
         typer.Option(
             "--log",
             metavar="tensorboard|wandb|mlflow|csv",
-            help="Where figures go besides the CSV files; may be given several times.",
+            help="Where figures go besides the CSV files; may be repeated.",
         ),
     ] = None,
     profile: Annotated[
         bool,
         typer.Option(
-            "--profile", help="Say in the end what data, forward, loss, backward and optimizer took."
+            "--profile",
+            help="Print at the end the time spent on data, forward, loss, backward and optimizer.",
         ),
     ] = False,
-    devices: Annotated[int | None, typer.Option(help="Devices a machine (data-parallel).")] = None,
-    nodes: Annotated[int | None, typer.Option(help="Machines; srun, torchrun and Kubernetes say it.")] = None,
+    devices: Annotated[int | None, typer.Option(help="Devices per machine (data-parallel).")] = None,
+    nodes: Annotated[
+        int | None, typer.Option(help="Machines; taken from srun, torchrun and Kubernetes.")
+    ] = None,
     learning_rate: Annotated[float | None, typer.Option("--lr", help="Base learning rate.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that make samples.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Data-loading processes.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
     precision: Annotated[str | None, typer.Option(help="32, bf16-mixed or 16-mixed.")] = None,
     weights: Annotated[
@@ -158,7 +161,7 @@ def train(
             f"give a recipe ({', '.join(recipe_names())}, or a YAML file), or --model and --data"
         )
     if fresh and data is None:
-        raise InputError("--model needs --data: what it is to be fine-tuned on")
+        raise InputError("--model needs --data: the data to fine-tune it on")
     automatic = batch_size == "auto"
     size = None if batch_size is None or automatic else _count(batch_size)
     rewritten: dict[str, Any] = {"freeze": freeze, "log": log}
@@ -233,8 +236,8 @@ def _tell_unread(kept: Any, given: Any, name: str, config: str | None) -> None:
     others = [key for key in type(kept).model_fields if getattr(kept, key) != getattr(given, key)]
     if others:
         typer.echo(
-            f"remark: --resume goes on with {config}; {name} has other {', '.join(others)}, which were not "
-            "taken; give changes as options (--set KEY=VALUE)",
+            f"remark: --resume goes on with {config}; {name} has other {', '.join(others)}, which are "
+            "ignored; give changes as options (--set KEY=VALUE)",
             err=True,
         )
 

@@ -27,26 +27,27 @@ def tune(
         typer.Option(
             "--output",
             "-o",
-            help="Checkpoint to write; if not given, a file is overwritten with its tuned self, a model of "
+            help="Checkpoint to write; if not given, a tuned file is overwritten, a model of "
             "the zoo becomes NAME-tuned.safetensors.",
             show_default=False,
         ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=2, help="Images to look at, evenly over the data.", show_default="all")
+        int | None,
+        typer.Option(min=2, help="Images to use, spread evenly over the data.", show_default="all"),
     ] = None,
-    folds: Annotated[int, typer.Option(min=2, help="Parts of the cross-validation.")] = 5,
+    folds: Annotated[int, typer.Option(min=2, help="Folds of the cross-validation.")] = 5,
     force: Annotated[
-        bool, typer.Option("--force", help="Write settings whose gain may be chance, too.")
+        bool, typer.Option("--force", help="Write the settings even if their gain may be chance.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what was found, and write nothing.")
+        bool, typer.Option("--dry-run", help="Print what was found, and write nothing.")
     ] = False,
     json_file: Annotated[
         Path | None,
         typer.Option("--json", metavar="FILE", help="Settings and gain as JSON.", show_default=False),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the cross-validation's parts and the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the cross-validation's folds and the bootstrap.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     split: SplitOption = None,
     kind: KindOption = None,
@@ -144,11 +145,9 @@ def tune(
         write_settings(model, target, found.settings, notes)
         print(f"written: {target}")
     elif not changes:
-        print("no settings are better than those there are; nothing was written")
+        print("no settings are better than the present ones; nothing was written")
     elif not pays:
-        print(
-            "the gain may be chance: its interval holds 0; nothing was written (--force writes all the same)"
-        )
+        print("the gain may be chance: its interval holds 0; nothing was written (--force writes anyway)")
     if json_file is not None:
         content = {
             **notes,

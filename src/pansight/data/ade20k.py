@@ -56,7 +56,7 @@ class AdeChallenge(LabelFiles):
         where = Path(labels)
         if instances is None and not blobs:
             raise DataError(
-                f"{where}: these maps do not tell objects of a class apart; add annotations_instance, or the "
+                f"{where}: these maps do not separate objects of a class; add annotations_instance, or the "
                 "panoptic files, or count each connected region of a thing as an object (--kind ade20k-blobs)"
             )
         own = Categories.builtin("ade20k")

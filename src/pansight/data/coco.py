@@ -143,8 +143,7 @@ class CocoPanoptic:
         name = self._image_names[position]
         if self._pictures is None:
             raise DataError(
-                f"{name}: where the images of {self.annotations} are is not known; "
-                "name their folder (--images)"
+                f"{name}: the folder of the images of {self.annotations} is unknown; give it (--images)"
             )
         file = find_picture(self._pictures, name)
         if file is None:
@@ -227,7 +226,9 @@ class CocoPanoptic:
         if not annotations:
             problems.append(f"{self.annotations}: no annotations in it")
         if problems:
-            raise DataProblemsError(f"{self.annotations}: cannot be used as it is; correct this:", problems)
+            raise DataProblemsError(
+                f"{self.annotations}: cannot be used as it is; fix the following:", problems
+            )
         self._image_ids, self._image_names = tuple(image_ids), tuple(image_names)
         self._offsets: Int64[np.ndarray, "n"] = np.array(offsets, dtype=np.int64)
         self._ids = np.array([row[0] for row in segments], dtype=np.int64)
@@ -322,9 +323,9 @@ def _fault(annotation: Any) -> str:
     if missing:
         return f"lacks {' and '.join(missing)}"
     if not isinstance(annotation["image_id"], int | str):
-        return f"has image_id {annotation['image_id']!r}, which is neither a number nor a text"
+        return f"has image_id {annotation['image_id']!r}, which is neither a number nor a string"
     if not isinstance(annotation["file_name"], str) or not isinstance(annotation["segments_info"], list):
-        return "has a file_name that is not text, or segments_info that is not a list"
+        return "has a file_name that is not a string, or segments_info that is not a list"
     return ""
 
 

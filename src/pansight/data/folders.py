@@ -90,7 +90,10 @@ class ZippedFile:
                 file.seek(self.offset)
                 header = file.read(_LOCAL_HEADER)
                 if len(header) < _LOCAL_HEADER or header[:4] != b"PK\x03\x04":
-                    raise DataError(f"{self}: is not where the archive says; it is damaged, or was replaced")
+                    raise DataError(
+                        f"{self}: is not where the archive's index says; the archive is damaged, or was "
+                        "replaced"
+                    )
                 file.seek(sum(struct.unpack("<HH", header[26:30])), os.SEEK_CUR)
                 content = file.read(self.packed)
         except OSError as error:

@@ -108,7 +108,7 @@ def read_classes(config: Path | None, version: str) -> MapillaryClasses:
         evaluated = [bool(label["evaluate"]) for label in labels]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(
-            f"{config}: no list of labels as Mapillary Vistas has it ({error!r}); fetch it again"
+            f"{config}: not a list of labels in Mapillary Vistas's form ({error!r}); fetch it again"
         ) from error
     kept = [row for row, counts in zip(rows, evaluated, strict=True) if counts]
     name = "mapillary" if version == "v1.2" else f"mapillary-{version}"

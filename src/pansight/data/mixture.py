@@ -68,7 +68,7 @@ class Mixture:
             if not member.weight > 0:
                 raise DataError(f"{member.name}: weight must be positive, got {member.weight:g}; correct it")
             if len(member) == 0:
-                raise DataError(f"{member.name}: has no images to take part; leave it out or choose others")
+                raise DataError(f"{member.name}: has no images to draw from; leave it out or choose others")
         self.members = tuple(members)
         self.categories = categories
         self.seed = seed

@@ -196,9 +196,9 @@ def _splits(path: Path, kind: str | None, places: Places) -> tuple[str, Splits]:
         if instances:
             raise UnknownLayoutError(instances_advice(instances[0]))
         layouts = "; ".join(f"{name} ({known.layout})" for name, known in DETECTED.items())
-        raise UnknownLayoutError(f"{path}: no data set that is known is in it; known are {layouts}")
+        raise UnknownLayoutError(f"{path}: no known data set in it; known are {layouts}")
     if len(found) > 1:
-        raise DataError(f"{path}: could be {' or '.join(found)}; say which with --kind")
+        raise DataError(f"{path}: could be {' or '.join(found)}; choose one with --kind")
     return next(iter(found.items()))
 
 

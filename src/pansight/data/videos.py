@@ -101,7 +101,7 @@ class VideoJson(VideoFiles):
             order.setdefault(clip, []).append((place, entry))
             self._listed.setdefault(clip, []).append(str(stem if one.frame is None else one.frame))
         if problems:
-            raise DataProblemsError(f"{path}: cannot be used as it is; correct this:", problems)
+            raise DataProblemsError(f"{path}: cannot be used as it is; fix the following:", problems)
         ordered = [
             entry for frames in order.values() for _, entry in sorted(frames, key=lambda frame: frame[0])
         ]
@@ -241,7 +241,7 @@ def vipseg_splits(root: Path, places: Places) -> Splits:
 def _vipseg(base: Path, labels: Path, images: Path | None, text: Path | None, places: Places) -> VipSegMasks:
     table = base / "panoVIPSeg_categories.json"
     if not table.is_file():
-        raise DataError(f"{table}: no such file; it says what VIPSeg's classes are called, put it there")
+        raise DataError(f"{table}: no such file; it names VIPSeg's classes, put it there")
     videos = None if text is None else text.read_text(encoding="utf-8").split()
     return VipSegMasks(labels, images, videos, Categories.from_file(table), places.categories)
 

@@ -130,7 +130,7 @@ def _ready(model: PanopticModel, runtime: str, name: str, key: str, options: Eng
     parity = compare(engine, model.optimized(), repeats=1)
     if not parity.holds:
         _remove(path)
-        raise CheckpointError(f"{name}: {runtime} does not say what torch says ({_told(parity)}); use torch")
+        raise CheckpointError(f"{name}: {runtime} and torch give different maps ({_told(parity)}); use torch")
     return _opened(runtime, path, options)
 
 

@@ -1,4 +1,4 @@
-"""Whether another runtime says what torch says: of the network's outputs, and of every pixel's id."""
+"""Whether another runtime agrees with torch, in the network's outputs and in every pixel's id."""
 
 import time
 from dataclasses import dataclass

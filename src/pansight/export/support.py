@@ -69,7 +69,7 @@ def require(cell: Cell) -> None:
 def _blocked(cell: Cell) -> str:
     _, target, cut, precision = cell
     if cut == "whole" and precision != "float32":
-        return "the merge counts pixels and compares places, which few bits cannot hold; use the network cut"
+        return "the merge counts pixels and compares positions, which needs more bits; use the network cut"
     if cut == "whole" and target == "torch":
         return "a program of torch keeps guards on the example's sizes; use onnx or openvino"
     if precision == "int8" and target == "torch":
@@ -77,9 +77,9 @@ def _blocked(cell: Cell) -> str:
     if precision == "int8" and target == "tensorrt":
         return "calibration needs the GPU; quantise with --to onnx and build from that"
     if precision == "float16" and target == "onnx":
-        return "values of YOSO leave the range of half precision in ONNX Runtime; use --to openvino"
+        return "YOSO's values exceed the range of half precision in ONNX Runtime; use --to openvino"
     if precision == "float16" and target == "torch":
-        return "half precision is chosen when the file is run, not in it"
+        return "half precision is chosen when the file is run, not when it is exported"
     return ""
 
 

@@ -34,7 +34,7 @@ def write_tensorrt(cut: NetworkCut | WholeCut, description: Description, path: P
         onnx = Path(folder) / "graph.onnx"
         trace_onnx(cut, onnx, description.size)
         if not parser.parse(onnx.read_bytes()):
-            raise DeviceError(f"TensorRT does not take the graph: {parser.get_error(0)}; use --to onnx")
+            raise DeviceError(f"TensorRT does not accept the graph: {parser.get_error(0)}; use --to onnx")
     config = builder.create_builder_config()
     if description.precision == "float16":
         config.set_flag(trt.BuilderFlag.FP16)

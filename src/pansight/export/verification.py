@@ -89,8 +89,8 @@ def check_parity(found: Verification, tolerance: float = ID_TOLERANCE) -> None:
     """Raises CheckpointError where more pixels differ than ties explain."""
     if found.share > tolerance:
         raise CheckpointError(
-            f"the file does not say what torch says: {found.told()}; nothing was written "
-            "(--no-verify writes it all the same)"
+            f"the file's maps differ from torch's: {found.told()}; nothing was written "
+            "(--no-verify writes it anyway)"
         )
 
 

@@ -130,7 +130,9 @@ class Cluster:
         except ray.exceptions.RayError as error:
             cause = getattr(error, "cause", None) or error
             text = " ".join(str(cause).split())[:400]
-            raise DeviceError(f"the cluster failed ({text}); call again to finish what is missing") from error
+            raise DeviceError(
+                f"the cluster failed ({text}); run the command again to finish what is missing"
+            ) from error
 
 
 @contextmanager
@@ -141,9 +143,9 @@ def connected(options: ClusterOptions) -> Generator[Cluster, None, None]:
     where it has no GPU that was asked for.
     """
     if options.workers is not None and options.workers < 1:
-        raise InputError(f"{options.workers} workers cannot do anything; give 1 or more")
+        raise InputError(f"workers must be positive, got {options.workers}")
     if options.device not in ("auto", "cpu", "cuda"):
-        raise InputError(f"--device {options.device} is not with --engine ray; use auto, cpu or cuda")
+        raise InputError(f"--device {options.device} does not work with --engine ray; use auto, cpu or cuda")
     # nothing of what is done here is reported to anybody
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # on a busy machine Ray's own processes need longer than it grants them
@@ -198,8 +200,8 @@ def _start(ray: Any, options: ClusterOptions) -> None:
             if not left:
                 text = " ".join(str(error).split())[:300]
                 raise InstallationError(
-                    f"Ray does not start on this machine ({text}); where it is too busy, start a cluster "
-                    "before, `ray start --head`, and give --ray-address auto"
+                    f"Ray does not start on this machine ({text}); if it is too busy, start a cluster "
+                    "first, `ray start --head`, and give --ray-address auto"
                 ) from error
             time.sleep(1)
 

@@ -77,7 +77,7 @@ def _zip(address: str) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
     except FileNotFoundError:
         raise InputError(f"{printable(address)}: no such file; check the path") from None
     except _BROKEN as error:
-        raise InputError(f"{printable(address)}: no zip that can be read ({error}); replace it") from error
+        raise InputError(f"{printable(address)}: not a readable zip ({error}); replace it") from error
     rows = ((info.filename, info) for info in archive.infolist() if not info.is_dir())
     return archive, dict(_unique(images_of(rows)))
 

@@ -49,7 +49,7 @@ class Listing:
 
     def _expand(self, argument: str) -> Iterator[Item | str]:
         if not argument:
-            yield "'': an empty name; give an image or '.' for this folder"
+            yield "'': empty name; give an image or '.' for this folder"
             return
         system, path = open_address(argument)
         if is_local(system):

@@ -94,7 +94,7 @@ def _parquet(file: Any, name: str) -> Iterator[str]:
         for batch in table.iter_batches(columns=[column]):
             yield from (str(value) for value in batch.column(0).to_pylist() if value is not None)
     except pyarrow.ArrowException as error:
-        raise InputError(f"{name}: no Parquet file ({error}); replace the manifest") from error
+        raise InputError(f"{name}: not a Parquet file ({error}); replace the manifest") from error
 
 
 def _column(names: Iterable[str], name: str) -> str:
@@ -102,7 +102,7 @@ def _column(names: Iterable[str], name: str) -> str:
     for column in COLUMNS:
         if column in known:
             return known[column]
-    raise InputError(f"{name}: no column of images; call it one of {', '.join(COLUMNS)}")
+    raise InputError(f"{name}: no column of images; name it one of {', '.join(COLUMNS)}")
 
 
 def _placed(entry: str, folder: str, system: Any) -> str:

@@ -29,7 +29,7 @@ def open_address(address: str) -> tuple[Any, str]:
     except ImportError as error:
         raise MissingExtraError(f"{printable(address)}: {error}") from error
     except (ValueError, OSError) as error:
-        raise InputError(f"{printable(address)}: no address that can be opened ({error})") from error
+        raise InputError(f"{printable(address)}: address cannot be opened ({error}); check it") from error
     return system, path
 
 

@@ -97,7 +97,7 @@ def read_ids(path: str | os.PathLike[str]) -> Int32[np.ndarray, "h w"]:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}); replace the file") from error
     except ValueError as error:  # a null byte in it, or half of a character
-        raise DataError(f"{str(path)!r}: no name of a file ({error}); correct it") from error
+        raise DataError(f"{str(path)!r}: not a file name ({error}); correct it") from error
     return decode_ids(content, str(path))
 
 

@@ -49,7 +49,7 @@ def room_for(ceiling: int | None, pixels: int, mask_bytes: int = 0, maps: int = 
     if rest < _LEAST:
         least = -(-(4 * maps * pixels + mask_bytes + _LEAST) // 1_000_000)
         raise InputError(
-            f"merge.max_memory {ceiling / 1e6:.0f} MB is too little for maps of {pixels} pixels; "
+            f"merge.max_memory {ceiling / 1e6:.0f} MB is too low for maps of {pixels} pixels; "
             f"give at least {least}MB, or a smaller --batch-size"
         )
     usual = Room()

@@ -90,7 +90,7 @@ class Bootstrap:
     ) -> None:
         """Raises InputError for less than one sample, or a confidence that is not between 0 and 1."""
         if samples < 1:
-            raise InputError(f"a bootstrap of {samples} samples says nothing; draw some hundreds")
+            raise InputError(f"bootstrap samples must be some hundreds, got {samples}")
         if not 0 < confidence < 1:
             raise InputError(f"confidence {confidence:g} is not between 0 and 1; 0.95 is usual")
         self.categories = categories

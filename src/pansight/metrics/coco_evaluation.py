@@ -115,7 +115,7 @@ def score_pairs(
     Raises InputError when `workers` is below 1, DataError when a process was killed.
     """
     if workers < 1:
-        raise InputError(f"{workers} workers cannot score anything; give 1 or more")
+        raise InputError(f"workers must be positive, got {workers}")
     score: Callable[[Sequence[Pair]], Share[ScorerType]] = partial(score_share, start)
     if workers == 1:
         yield from map(score, ([pair] for pair in pairs))

@@ -140,7 +140,7 @@ def pair_files(
     )
     remarks = Remarks()
     if os.path.realpath(gt_json) == os.path.realpath(pred_json):
-        remarks.add("same file", f"{gt_json} is truth and prediction at once; such a score says nothing")
+        remarks.add("same file", f"{gt_json} is given as both truth and prediction; give two different files")
     predictions = {}
     own = contents[1].get("categories")
     translation = _translation(own, categories, pred_json, problems) if categories_by_name else {}

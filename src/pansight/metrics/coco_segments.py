@@ -48,7 +48,7 @@ def read_truth(
         if isinstance(row["iscrowd"], str):
             remarks.add(
                 "odd iscrowd",
-                f"{name}: segment {id} has iscrowd {row['iscrowd']!r}, a text; taken as {int(crowds[id])}",
+                f"{name}: segment {id} has iscrowd {row['iscrowd']!r}, a string; taken as {int(crowds[id])}",
             )
     areas = []
     for id, row in rows.items():

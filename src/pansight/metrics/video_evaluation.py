@@ -144,7 +144,7 @@ class VideoEvaluation:
     def start_clip(self, name: str) -> None:
         """The next frame is the first of this clip. Raises InputError when it was there before."""
         if name in self._lengths:
-            raise InputError(f"clip {name!r} was scored already; give each clip a name of its own")
+            raise InputError(f"clip {name!r} was already scored; give each clip its own name")
         self._clip = name
         self._lengths[name] = 0
         self._classes = [{}, {}]

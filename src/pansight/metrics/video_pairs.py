@@ -77,7 +77,7 @@ def pair_videos(
         categories = mentioned_categories([*flattened(true), *flattened(predicted)])
     remarks = Remarks()
     if os.path.realpath(gt_json) == os.path.realpath(pred_json):
-        remarks.add("same file", f"{gt_json} is truth and prediction at once; such a score says nothing")
+        remarks.add("same file", f"{gt_json} is given as both truth and prediction; give two different files")
     truth = video_entries(gt_json, true, masks_folder(gt_json, gt_folder), problems)
     prediction = video_entries(pred_json, predicted, masks_folder(pred_json, pred_folder), problems)
     prediction = _placed(prediction, truth, masks_folder(pred_json, pred_folder), problems, pred_json)

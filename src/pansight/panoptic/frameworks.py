@@ -143,14 +143,16 @@ def map_of(detections: "supervision.Detections") -> tuple[Int32[np.ndarray, "h w
     Raises InputError as `PanopticMap.from_supervision` says.
     """
     if detections.mask is None or detections.class_id is None:
-        raise InputError("detections without mask or class_id make no map; use a segmentation's")
+        raise InputError(
+            "detections without mask or class_id cannot become a map; use those of a segmentation"
+        )
     count = len(detections.mask)
     given: Any = detections.tracker_id
     if given is None:
         given = detections.data.get("segment_id", np.arange(1, count + 1))
     numbers = np.asarray(given, dtype=np.int64)
     if len(np.unique(numbers)) < count or (count and not 0 < numbers.min() <= numbers.max() < ID_LIMIT):
-        raise InputError(f"ids {numbers.tolist()} are not different numbers of 1..{ID_LIMIT - 1}")
+        raise InputError(f"ids {numbers.tolist()} are not distinct numbers of 1..{ID_LIMIT - 1}")
     masks = np.asarray(detections.mask, dtype=np.bool_)
     if count and int(masks.sum(0, dtype=np.uint16).max(initial=0)) > 1:
         raise InputError("masks overlap: in a map each pixel has one segment; merge them first")

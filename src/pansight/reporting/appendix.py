@@ -9,15 +9,19 @@ _WORDS = (
     ("segment", "one region of an image: an object of a thing category, or all of one kind of stuff"),
     ("things", "what can be counted: people, cars. Each object is a segment of its own"),
     ("stuff", "what cannot: sky, road. All of a kind in an image is one segment"),
-    ("IoU", "intersection over union: the pixels that two regions share, of all that either has"),
+    ("IoU", "intersection over union: the pixels that two regions share, divided by those that either has"),
     ("match", "prediction and truth of one category with an IoU above 0.5; no segment can have two"),
     ("SQ", "segmentation quality: the mean IoU of the matches. How exact are outlines of what is found?"),
-    ("RQ", "recognition quality: matches, of these plus half of what is missed and half of what is false"),
+    (
+        "RQ",
+        "recognition quality: matches, divided by matches plus half of the missed and half of the false "
+        "segments",
+    ),
     ("PQ", "panoptic quality: SQ times RQ for each category, and the mean over the categories"),
     ("void", "pixels that the truth leaves open; nothing is scored there"),
     (
         "crowd",
-        "a region of many objects that nobody told apart; predictions in it are neither right nor wrong",
+        "a region of many objects that were not separated; predictions in it are neither right nor wrong",
     ),
 )
 
@@ -36,13 +40,14 @@ def _published(report: Report) -> Html:
     sources = sources_of(report.published)
     rows = [_row(report.subject, "this evaluation", whole, things, stuff, own=True)]
     rows += [_published_row(row, 1 + sources.index(row.source)) for row in report.published]
-    heads = ("result", "setting", "PQ", "PQ things", "PQ stuff", "images a second", "source")
+    heads = ("result", "setting", "PQ", "PQ things", "PQ stuff", "images per second", "source")
     return element(
         "section",
         element("h2", "Published figures for comparison"),
         element(
             "p",
-            "What papers and authors report on the data set with these categories. Compare only what was "
+            "Figures that papers and authors report on the data set with these categories. Compare only "
+            "what was "
             "scored on the same images: most figures are of the whole validation set.",
             class_="quiet",
         ),
@@ -86,7 +91,7 @@ def _remarks(report: Report) -> Html:
     parts = []
     for title, lines in (
         ("Not scored, because it could not be used:", report.problems),
-        ("Scored, but worth a look:", report.result.panoptic.warnings),
+        ("Scored, but worth checking:", report.result.panoptic.warnings),
     ):
         if lines:
             parts.append(element("p", title))

@@ -15,7 +15,7 @@ class Cause(NamedTuple):
 
 
 _DESCRIBED = (
-    Cause("missed", "Missed", "The truth has a segment there; nothing like it was predicted.", (222, 51, 62)),
+    Cause("missed", "Missed", "The truth has a segment here; nothing like it was predicted.", (222, 51, 62)),
     Cause("false", "False", "A segment was predicted where the truth has nothing like it.", (240, 160, 20)),
     Cause(
         "wrong_class",

@@ -37,7 +37,7 @@ def sizes(report: Report) -> Html:
     return element(
         "section",
         element("h2", "Sizes"),
-        element("p", "Small segments are the hard ones: a pixel more or less decides.", class_="quiet"),
+        element("p", "Small segments are the hard ones: a few pixels decide.", class_="quiet"),
         table(("segments", "PQ", "", "SQ", "RQ", "found", "missed"), rows),
     )
 
@@ -62,7 +62,7 @@ def _measures(result: EvaluationResult) -> Iterator[tuple[str, float | None, str
         result.semantic.mean_iou,
         "mean IoU of the categories over all pixels, objects not told apart",
     )
-    yield "pixel accuracy", result.semantic.accuracy, "share of the pixels whose category is right"
+    yield "pixel accuracy", result.semantic.accuracy, "share of pixels with the right category"
     if result.boundary is not None:
         words = "PQ that looks at the outlines alone: large segments must be exact, too"
         yield "boundary PQ", value_of(result.boundary.all), words

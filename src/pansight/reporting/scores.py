@@ -123,13 +123,13 @@ def losses(report: Report) -> Html:
     ]
     return element(
         "section",
-        element("h2", "Where the points went"),
+        element("h2", "Where points were lost"),
         element(
             "p",
             "Of 100 points ",
             swatch("good"),
             element("b", f"{100 * quality.pq:.1f}"),
-            " were reached. Each that is missing has one of six causes; the largest is worth fixing first.",
+            " were reached. Each missing point has one of six causes; the largest is worth fixing first.",
             class_="quiet",
         ),
         element(

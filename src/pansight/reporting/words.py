@@ -18,7 +18,7 @@ def sentences(result: EvaluationResult) -> list[str]:
         )
     if found:
         overlap = sum(one.iou for one in counted) / found
-        lines.append(f"What was found overlaps with the truth (IoU) by {overlap:.0%} on average.")
+        lines.append(f"Matched segments overlap with the truth by {overlap:.0%} (IoU) on average.")
     losses = result.losses.all
     if losses is not None:
         worst = max(CAUSES, key=lambda cause: float(getattr(losses, cause.key)))

@@ -81,7 +81,7 @@ def counterparts(
         pairs = [(ours, theirs) for ours, theirs in pairs if theirs in annotated]
     if not pairs:
         raise DataError(
-            f"{model.name} and {data.name} share no category that is labelled; give a class map with --map"
+            f"{model.name} and {data.name} share no labelled category; give a class map with --map"
         )
     leaders = _joined(pairs, len(data))
     matched_data = {theirs for _, theirs in pairs}

@@ -59,7 +59,7 @@ def check_file(path: Path, name: str) -> None:
     try:
         status = path.stat()
     except FileNotFoundError:
-        fault = "a link to nothing; fix it" if path.is_symlink() else "no such file; check the path"
+        fault = "a broken link; fix it" if path.is_symlink() else "no such file; check the path"
         raise InputError(f"{name}: {fault}") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
@@ -67,6 +67,6 @@ def check_file(path: Path, name: str) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise InputError(f"{name}: a folder, not an image; give the images in it")
     if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, maybe for ever
-        raise InputError(f"{name}: not an ordinary file; copy the image to one")
+        raise InputError(f"{name}: not a regular file; copy the image to one")
     if status.st_size == 0:
         raise InputError(f"{name}: the file is empty; replace it")

@@ -44,10 +44,10 @@ def find_pictures(arguments: Iterable[str]) -> tuple[list[Path], list[str]]:
 def _expand(argument: str, problems: list[str]) -> list[Path]:
     path = Path(argument)
     if not argument:
-        problems.append("'': an empty name; give an image or '.' for this folder")
+        problems.append("'': empty name; give an image or '.' for this folder")
         return []
     if "://" in argument:
-        problems.append(f"{printable(argument)}: addresses are not read; download it and give the file")
+        problems.append(f"{printable(argument)}: URLs are not read; download it and give the file")
         return []
     if os.path.isdir(path):  # noqa: PTH112  (names that are too long raise no error here)
         return _folder(path, problems)

@@ -60,7 +60,7 @@ def translate(source: Categories, target: Categories) -> Translation:
     except DataProblemsError as error:
         raise DataProblemsError(
             f"the model has {source.name} ({len(source)} categories), the data {target.name} "
-            f"({len(target)}); say which is which with --map FILE (`pansight data map` proposes one), "
+            f"({len(target)}); match them with --map FILE (`pansight data map` proposes one), "
             "choose another model, or train one on such data",
             error.problems,
         ) from error

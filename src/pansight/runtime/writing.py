@@ -216,7 +216,7 @@ def save_picture(path: Path, pixels: UInt8[np.ndarray, "h w 3"]) -> None:
     # asked only where it is not plain: the answer takes all of Pillow's plugins to be imported
     if path.suffix not in (".jpg", ".png") and path.suffix.lower() not in Image.registered_extensions():
         ending = path.suffix or "no ending"
-        raise InputError(f"{path}: {ending} is not a format of images; call it .png or .jpg")
+        raise InputError(f"{path}: {ending} is not an image format; use .png or .jpg")
     with atomic_write(path) as temporary:
         if path.suffix == ".jpg":
             # no chroma subsampling: it would smear the thin coloured lines

@@ -63,7 +63,7 @@ def render_clip(seed: int, index: int, height: int, width: int, frames: int) -> 
     """
     _check(seed, index, height, width)
     if frames < 1:
-        raise InputError(f"a clip of {frames} frames is empty; ask for at least 1")
+        raise InputError(f"frames must be positive, got {frames}")
     world = sample_world(seed, index, height, width)
     return [_frame(world, seed, index, height, width, frame) for frame in range(frames)]
 
@@ -87,7 +87,7 @@ class SceneClips(Sequence[Sample]):
         height, width = size
         _check(seed, offset, height, width)
         if clips < 0 or frames < 1:
-            raise InputError(f"{clips} clips of {frames} frames cannot be; give 0 or more of 1 or more")
+            raise InputError(f"clips must be 0 or more and frames 1 or more, got {clips} and {frames}")
         self.seed, self.size, self.offset = seed, (height, width), offset
         self.frames = frames
         self._count = clips
@@ -147,7 +147,7 @@ class SceneDataset(Sequence[Sample]):
         height, width = size
         _check(seed, offset, height, width)
         if length < 0:
-            raise InputError(f"a data set of {length} scenes cannot be; give a length of 0 or more")
+            raise InputError(f"length must be 0 or more, got {length}")
         self.seed = seed
         self.size = (height, width)
         self.length = length
@@ -216,5 +216,5 @@ def _check(seed: int, index: int, height: int, width: int) -> None:
         raise InputError(f"scene {index} of seed {seed} does not exist; both start at 0")
     if not (_SHORTEST <= height <= _LONGEST and _SHORTEST <= width <= _LONGEST):
         raise InputError(
-            f"no scene of {width} x {height} pixels; both sides must be {_SHORTEST} to {_LONGEST}"
+            f"a scene cannot be {width} x {height} pixels; both sides must be {_SHORTEST} to {_LONGEST}"
         )

@@ -34,7 +34,7 @@ ERRORS: dict[str, Any] = {
         "content": {"application/json": {"example": {"error": example}}},
     }
     for status, text, example in (
-        ("400", "The request makes no sense.", "object_threshold must be 0 to 1, got 7; change it"),
+        ("400", "The request is malformed.", "object_threshold must be 0 to 1, got 7; change it"),
         ("404", "No such model or token.", "no model 'yolo' here; choose one of yoso-tiny"),
         ("408", "The body came too slowly.", "the body did not arrive within 30 seconds; send it faster"),
         ("413", "Too many bytes or pixels.", "20000 x 20000 pixels are more than the limit of 50000000"),

@@ -110,7 +110,7 @@ def _images(tensor: Mapping[str, Any], binary: bytes, max_pixels: int, most_imag
             raise bad_request(f"image has shape {shape} and {len(files)} files")
         images = [decode(file, max_pixels) for file in files]
         if len({image.shape for image in images}) > 1:
-            raise bad_request("image files of one request must have one size; send them one by one")
+            raise bad_request("image files of one request must be of one size; send others one by one")
         return images
     if kind != "UINT8":
         raise bad_request("datatype of image must be UINT8 (pixels) or BYTES (image files)")

@@ -90,7 +90,7 @@ def page_routes(hub: Hub) -> APIRouter:
         name = path or "index.html"
         content = page_files().get(name)
         if content is None:
-            raise Refusal(404, "nothing here; the page is at /, the interface is described at /openapi.json")
+            raise Refusal(404, "not found; the page is at /, the API is described at /openapi.json")
         tag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
         headers = {"ETag": tag, "Cache-Control": "no-cache"}
         if request.headers.get("if-none-match") == tag:

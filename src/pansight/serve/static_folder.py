@@ -94,7 +94,9 @@ def describe_local(name: str, model: PanopticModel, graph: str, check: str) -> d
     told["settings"] = [setting for setting in told["settings"] if setting["name"] in inputs]
     rule = model.preprocess.model_dump(include={"short", "longest", "squash", "divisor", "resample"})
     if rule["resample"] != "antialias":
-        raise InputError(f"{name} resizes by {rule['resample']}, which the page cannot; choose another model")
+        raise InputError(
+            f"{name} resizes by {rule['resample']}, which the page does not support; choose another model"
+        )
     return {**told, "graph": graph, "check": check, "preprocess": rule}
 
 

@@ -95,7 +95,7 @@ def _too_long(most_bytes: int) -> Refusal:
 def _form_field(body: bytes, options: Mapping[bytes, bytes], wanted: bytes) -> bytes:
     boundary = options.get(b"boundary", b"")
     if not boundary or len(boundary) > 200:
-        raise bad_request("multipart/form-data without a usable boundary; let a library write the form")
+        raise bad_request("multipart/form-data without a usable boundary; use a library to write the form")
     reader = _FormReader(wanted)
     try:
         parser = MultipartParser(boundary, reader.callbacks())

@@ -72,7 +72,7 @@ def runtime_files(source: Path | None) -> dict[str, bytes]:
 def _packed_by_npm(folder: Path) -> Path:
     npm = shutil.which("npm")
     if npm is None:
-        raise InputError(f"onnxruntime-web is needed and npm is not here; {_REMEDY}")
+        raise InputError(f"onnxruntime-web is needed and npm is not installed; {_REMEDY}")
     command = [npm, "pack", "--silent", f"onnxruntime-web@{VERSION}"]
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)

@@ -86,7 +86,7 @@ def start_from(model: PanopticModel, name_or_path: str) -> TakenOver | None:
         state, taken = take_over(source, model)
     mismatch = compare(model, state)
     if mismatch:
-        raise CheckpointError(f"{name_or_path} is of another architecture ({mismatch}); change model.config")
+        raise CheckpointError(f"{name_or_path} has another architecture ({mismatch}); change model.config")
     with torch.no_grad():
         model.load_state_dict(state, strict=False)
     return taken

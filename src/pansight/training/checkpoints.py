@@ -57,7 +57,7 @@ class WholeFiles(TorchCheckpointIO):
             except RuntimeError as error:
                 # torch's own file writer reports a full disk so, without the system's words
                 reason = str(error).splitlines()[0]
-                raise OSError(errno.ENOSPC, f"torch could not write all of it ({reason})") from error
+                raise OSError(errno.ENOSPC, f"torch could not write it completely ({reason})") from error
             if Path(path).name == LAST:
                 _keep_previous(Path(path))
 
@@ -240,7 +240,7 @@ class Checkpoints(StepCallback):
         except InputError as error:
             if last:
                 raise
-            self.warning = f"step {step}: {error}; training goes on with the checkpoint before it kept"
+            self.warning = f"step {step}: {error}; training continues, and the previous checkpoint is kept"
 
     def _forget(self) -> None:
         for path in sorted(self.folder.glob("step-*.ckpt"))[: -self.keep]:

@@ -87,7 +87,7 @@ def rule(content: dict[str, Any], images: int) -> str:
     passes = steps * batch / max(images, 1)
     return (
         f"fine-tuning on {images} images: {steps} steps of {batch} ({passes:.1f} passes), rate "
-        f"{content['optimizer']['learning_rate']:.3g} (half the model's own, by the batch), cosine; "
+        f"{content['optimizer']['learning_rate']:.3g} (half the model's own, scaled to the batch), cosine; "
         f"validated every {content['validation']['every']} steps"
     )
 

@@ -37,7 +37,7 @@ class Frozen:
                 parameter.requires_grad_(False)
                 self.parameters += parameter.numel()
         if not any(parameter.requires_grad for parameter in model.parameters()):
-            raise InputError(f"--freeze {' '.join(parts)} leaves nothing to learn; freeze less")
+            raise InputError(f"--freeze {' '.join(parts)} leaves nothing to train; freeze less")
         for path, module in model.named_modules():
             own = {f"{path}.{name}" for name, _ in module.named_parameters(recurse=False)}
             if isinstance(module, nn.modules.batchnorm._BatchNorm) and own and own <= names:
@@ -67,6 +67,6 @@ class Frozen:
                 found = {name for name in every if fnmatchcase(name, part)}
             if not found:
                 tops = ", ".join(sorted({f"{name.split('.')[0]}.*" for name in every}))
-                raise InputError(f"--freeze {part} fits no parameter; use {', '.join(WORDS)}, or {tops}")
+                raise InputError(f"--freeze {part} matches no parameter; use {', '.join(WORDS)}, or {tops}")
             chosen |= found
         return chosen

@@ -92,8 +92,8 @@ def _remark(path: Path) -> str:
     first = findings[0]
     more = f", and {len(findings) - 1} more kinds of problems" if len(findings) > 1 else ""
     return (
-        f"{path}: {first.kind.title}: {first.text}{more}; it is read as well as can be, "
-        f"`pansight data check {path}` tells all"
+        f"{path}: {first.kind.title}: {first.text}{more}; it is read as far as possible, "
+        f"`pansight data check {path}` lists everything"
     )
 
 

@@ -102,7 +102,9 @@ def save_replay(
         try:
             torch.save(content, temporary)
         except RuntimeError as error:
-            raise OSError(28, f"torch could not write all of it ({str(error).splitlines()[0]})") from error
+            raise OSError(
+                28, f"torch could not write it completely ({str(error).splitlines()[0]})"
+            ) from error
     return path
 
 

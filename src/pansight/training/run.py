@@ -182,7 +182,9 @@ def _check_device(config: TrainConfig) -> None:
     """Raise InputError where there is no such device, or there are fewer than wanted."""
     there = {"cuda": torch.cuda.device_count(), "mps": 1}.get(choose_device(config.device).type)
     if there is not None and config.devices > there:
-        raise InputError(f"{config.devices} devices are wanted and {there} there; use --set devices={there}")
+        raise InputError(
+            f"{config.devices} devices are requested, but only {there} found; use --set devices={there}"
+        )
 
 
 def _step_to_resume(path: Path, model: PanopticModel) -> int:
@@ -210,7 +212,8 @@ def _same_classes(path: Path, learned: list[list[Any]] | None, model: PanopticMo
     place = next((i for i, (a, b) in enumerate(zip(before, now, strict=False)) if a != b), len(now))
     was, becomes = (_class_at(table, place) for table in (before, now))
     raise CheckpointError(
-        f"{path} learned other classes: number {place} was {was}, and is {becomes} in the data now; resume "
+        f"{path} was trained on other classes: number {place} was {was}, and is {becomes} in the data "
+        "now; resume "
         "with the same data and categories, or start over in another --output with --weights"
     )
 

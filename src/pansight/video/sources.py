@@ -195,7 +195,9 @@ class Source:
                 )
             wait = self.options.backoff.wait(attempt)
             attempt += 1
-            self._enter(SourceState.RECONNECTING, f"{problem or 'the stream ended'}; again in {wait:.1f} s")
+            self._enter(
+                SourceState.RECONNECTING, f"{problem or 'the stream ended'}; retrying in {wait:.1f} s"
+            )
             self._stop.wait(wait)
 
     def _connection(self) -> bool:

@@ -55,7 +55,7 @@ class VideoWriter:
         self.path = Path(path)
         self.frames = 0
         if self.path.suffix.lower() not in (".mp4", ".m4v", ".mov", ".mkv"):
-            raise InputError(f"{self.path}: not a name for H.264 video; call it .mp4, .mov or .mkv")
+            raise InputError(f"{self.path}: not a suffix for H.264 video; use .mp4, .mov or .mkv")
         self._av: Any = require_extra("av", "video")
         self._step = round(_TICKS / rate)
         self._quality = quality

@@ -165,7 +165,7 @@ def _use() -> str:
 
 def _licence_text(licence: str | None) -> str:
     if licence is None:
-        return "Not stated. Ask the maker of these weights before you use them."
+        return "Not stated. Ask the author of these weights before you use them."
     return f"{licence.strip().rstrip('.')}."
 
 
@@ -182,7 +182,7 @@ def _data_text(header: Header) -> str:
     named = [text for text in (_source(part) for part in parts if isinstance(part, Mapping)) if text]
     steps, batch = training.get("steps"), training.get("batch_size")
     rest = (f", {steps} steps" if steps else "") + (f" of {batch} images" if steps and batch else "")
-    return f"Trained on {'; '.join(named) or data.get('kind', 'data that nobody named')}{rest}."
+    return f"Trained on {'; '.join(named) or data.get('kind', 'unspecified data')}{rest}."
 
 
 def _source(data: Mapping[str, Any]) -> str:

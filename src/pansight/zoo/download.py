@@ -88,8 +88,8 @@ def _download(file: ReleasedFile, path: Path, attempts: int, pause: float, timeo
     if file.sha256 is not None and digest != file.sha256.lower():
         partial.discard()
         raise DownloadError(
-            f"{file.url} gave other bytes than were published (SHA-256 {digest[:12]}..., "
-            f"not {file.sha256[:12]}...); try again, and if it stays so, do not use the file"
+            f"{file.url} differs from the published file (SHA-256 {digest[:12]}..., "
+            f"not {file.sha256[:12]}...); try again, and if that does not help, do not use the file"
         )
     # The record first: a crash in between leaves a record without a file, which the next download replaces.
     record(path, digest)

@@ -103,7 +103,7 @@ def _download(hub: Any, wanted: HubName, file: str, options: dict[str, Any]) -> 
         return Path(hub.hf_hub_download(wanted.repository, file, **options))
     except errors.GatedRepoError as error:
         raise DownloadError(
-            f"{place} asks for consent to its terms; give it on its page, then run: hf auth login"
+            f"{place} requires consent to its terms; accept them on its page, then run: hf auth login"
         ) from error
     except errors.RepositoryNotFoundError as error:
         raise DownloadError(

@@ -39,7 +39,7 @@ def register(method: Method) -> None:
         pansight.errors.InputError: there is a method 'yoso' already; give yours another name
     """
     if METHODS.get(method.name, method) != method:
-        raise InputError(f"there is a method {method.name!r} already; give yours another name")
+        raise InputError(f"method {method.name!r} already exists; give yours another name")
     METHODS[method.name] = method
 
 

@@ -144,7 +144,7 @@ def _unpickling_message(path: Path, text: str) -> str:
     if named:
         return (
             f"{path} asks for {named[1]}, which is not needed for weights and was not run; "
-            "use a file with nothing but weights"
+            "use a file with only weights"
         )
     return f"{path} is not a weights file, or a damaged one; fetch it again"
 
@@ -211,7 +211,7 @@ def _warn_of_others(
     if fitting:
         more = f" and {len(fitting) - 2} more" if len(fitting) > 2 else ""
         warnings.warn(
-            f"{path} is taken for {taken.name}; it fits {', '.join(fitting[:2])}{more}, too: "
+            f"{path} is read as {taken.name}; it fits {', '.join(fitting[:2])}{more}, too: "
             "give the model's name with the file",
             CheckpointWarning,
             stacklevel=2,

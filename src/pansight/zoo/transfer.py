@@ -148,7 +148,7 @@ def _span(status: int, headers: Message) -> tuple[int, int | None]:
     if status == 206:
         match = re.match(r"bytes (\d+)-\d+/(\d+|\*)", headers.get("Content-Range", ""))
         if match is None:
-            raise BrokenTransferError("the server sends a part without saying which")
+            raise BrokenTransferError("the server sends a part without its range")
         return int(match[1]), None if match[2] == "*" else int(match[2])
     length = headers.get("Content-Length", "")
     return 0, int(length) if length.isdigit() else None

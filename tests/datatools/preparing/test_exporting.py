@@ -61,7 +61,7 @@ def test_instances_can_be_merged_again(tmp_path: Path, make_truths: Source) -> N
 def test_cityscapes_needs_label_ids(tmp_path: Path, make_truths: Source) -> None:
     source = make_truths(1)
     source.categories = Categories.from_json([{"id": 92, "name": "sky", "isthing": 0}])
-    with pytest.raises(CategoryError, match=r"no Cityscapes labelIds \(1\.\.64\)"):
+    with pytest.raises(CategoryError, match=r"not Cityscapes labelIds \(1\.\.64\)"):
         Export(source, tmp_path, Form.CITYSCAPES)
 
 

@@ -62,7 +62,7 @@ def read_document(path: str | os.PathLike[str], notes: Notes) -> Document | None
         notes.add(kinds.JSON_BROKEN, f"cannot be read ({error.strerror or error})")
         return None
     except (ValueError, RecursionError) as error:
-        notes.add(kinds.JSON_BROKEN, f"no JSON file ({error})")
+        notes.add(kinds.JSON_BROKEN, f"not a JSON file ({error})")
         return None
     if not isinstance(content, dict) or not isinstance(content.get("annotations"), list):
         notes.add(kinds.JSON_BROKEN, 'no list "annotations" in it')

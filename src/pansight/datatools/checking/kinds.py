@@ -53,7 +53,7 @@ LIST_MISSING = _kind(
 ANNOTATION_MALFORMED = _kind(
     "annotation-malformed",
     _ERROR,
-    "annotation that lacks its parts",
+    "incomplete annotation",
     "give image_id, file_name, segments_info",
 )
 IMAGE_REPEATED = _kind(
@@ -71,7 +71,7 @@ IMAGE_UNANNOTATED = _kind(
 
 # Categories
 CATEGORY_MALFORMED = _kind(
-    "category-malformed", _ERROR, "category that lacks its parts", "give it id, name and isthing (0 or 1)"
+    "category-malformed", _ERROR, "incomplete category", "give it id, name and isthing (0 or 1)"
 )
 CATEGORY_REPEATED = _kind(
     "category-repeated", _ERROR, "category id or name used twice", "give every category its own"
@@ -92,7 +92,7 @@ CATEGORY_DIFFERS = _kind(
     "category-differs", _ERROR, "category that differs between the splits", "use one table for all splits"
 )
 THING_FLAG = _kind(
-    "thing-flag", _WARNING, "isthing unlike in the known data sets", "check isthing of the category"
+    "thing-flag", _WARNING, "isthing that differs from the known data sets", "check isthing of the category"
 )
 THINGS_NONE = _kind(
     "things-none", _WARNING, "table without things", "set isthing to 1 for what can be counted"
@@ -110,7 +110,7 @@ LABEL_IDS = _kind(
     "write category ids of the table that the JSON declares",
 )
 LABELS_ODD = _kind(
-    "labels-odd", _WARNING, "labels that lie where they cannot", "look at the images: are the ids shifted?"
+    "labels-odd", _WARNING, "labels in impossible places", "look at the images: are the ids shifted?"
 )
 THING_SINGLE = _kind(
     "thing-single",
@@ -123,7 +123,7 @@ THING_SINGLE = _kind(
 SEGMENT_MALFORMED = _kind(
     "segment-malformed",
     _ERROR,
-    "segment that lacks its parts",
+    "incomplete segment",
     "give it id and category_id",
     "dropped, its pixels void",
 )
@@ -194,7 +194,7 @@ LABELS_LOSSY = _kind(
 LABELS_SIZE = _kind(
     "labels-size",
     _ERROR,
-    "panoptic PNG of another size than listed",
+    "panoptic PNG whose size differs from the listed one",
     "correct the size, or the image",
     "size corrected, where image and panoptic PNG agree",
 )
@@ -219,12 +219,12 @@ PIXELS_UNLISTED = _kind(
 )
 SEGMENT_ABSENT = _kind("segment-absent", _ERROR, "listed segment without pixels", "drop it", "dropped")
 AREA_WRONG = _kind(
-    "area-wrong", _ERROR, "area unlike the pixels", "write the number of pixels", "counted again"
+    "area-wrong", _ERROR, "area that differs from the pixels", "write the number of pixels", "counted again"
 )
 BOX_WRONG = _kind(
     "box-wrong",
     _WARNING,
-    "box unlike the pixels",
+    "box that differs from the pixels",
     "write [x, y, width, height], tight",
     "measured again",
 )
@@ -236,14 +236,14 @@ PICTURE_BROKEN = _kind("picture-broken", _ERROR, "image damaged", "replace the f
 PICTURE_SIZE = _kind(
     "picture-size",
     _ERROR,
-    "image of another size than its labels",
+    "image whose size differs from its labels'",
     "take the image that was labelled",
 )
 PICTURE_ROTATED = _kind(
     "picture-rotated",
     _WARNING,
-    "image turned by its EXIF data",
-    "store it upright: tools differ on what they show",
+    "image rotated by its EXIF data",
+    "store it upright: tools differ in what they show",
 )
 PICTURE_REPEATED = _kind("picture-repeated", _WARNING, "the same image twice in a set", "keep one of them")
 PICTURE_LEAKED = _kind("picture-leaked", _ERROR, "the same image in two splits", "remove it from one of them")

@@ -20,18 +20,18 @@ def whole(value: Any, *, flag: bool = False) -> Number:
     Numbers in text and whole floats have a value and a fault; fractions, NaN and the rest have only a fault.
     """
     if isinstance(value, bool):
-        return Number(int(value)) if flag else Number(None, f"is {value}, no number")
+        return Number(int(value)) if flag else Number(None, f"is {value}, not a number")
     if isinstance(value, int):
         return Number(value)
     if isinstance(value, float):
         if not math.isfinite(value):
             return Number(None, f"is {value}")
         if value % 1:
-            return Number(None, f"is {value}, not whole")
+            return Number(None, f"is {value}, not a whole number")
         return Number(int(value), f"is {value}, not {int(value)}")
     if isinstance(value, str):
         try:
-            return Number(int(value.strip()), f"is the text {value!r}")
+            return Number(int(value.strip()), f"is the string {value!r}")
         except ValueError:
             return Number(None, f"is the text {value!r:.40}")
     return Number(None, "is missing" if value is None else f"is {value!r:.40}")

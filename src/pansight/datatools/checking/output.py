@@ -127,7 +127,7 @@ def fixed_places(
         if in_place and not labels.is_dir():
             raise InputError(f"{labels}: only a folder can be fixed in place; unpack it, or use --fix")
         if output is not None and (output / json_file.name).exists():
-            raise InputError(f"{output / json_file.name} is there already; choose another folder to fix into")
+            raise InputError(f"{output / json_file.name} already exists; choose another folder to fix into")
     token = f".fixing-{secrets.token_hex(6)}"
     made = [base for base in dict.fromkeys(bases) if not base.exists()]
     places = [

@@ -98,7 +98,7 @@ class CocoMerge:
         if not pictures and not problems:
             problems.append(f"{instances}: no images in it")
         if problems:
-            raise DataProblemsError(f"{instances}: cannot be converted; correct this:", problems)
+            raise DataProblemsError(f"{instances}: cannot be converted; fix the following:", problems)
         self.remarks = (CVAT_MASKS,) if crowds and files[0].marks_masks else ()
         self.image_ids: list[int | str] = list(pictures)
         self.names: list[str] = [picture[0] for picture in pictures.values()]
@@ -188,7 +188,7 @@ class _CocoFile:
         pictures = _pictures(path, content.get("images"), problems)
         if pictures and is_normalised(content["annotations"]):
             problems.append(
-                f"{path}: all polygons lie within 0..1: they are shares of the image, where COCO has pixels; "
+                f"{path}: all polygons lie within 0..1: they are fractions of the image, not pixels; "
                 "multiply x by the width and y by the height"
             )
         grouped = _by_picture(path, content, problems)

@@ -24,7 +24,7 @@ _REMEDIES = {
     NO_MASK: "--boxes-as-masks fills their boxes",
     NO_PIXELS: "check their coordinates",
     OUTSIDE: "check that the coordinates are pixels of this image",
-    SHRUNK: "check that the coordinates are pixels, not shares of the size",
+    SHRUNK: "check that the coordinates are pixels, not fractions of the size",
 }
 
 

@@ -91,8 +91,8 @@ def _collect(
             yield result
     except BrokenProcessPool as error:
         raise PansightError(
-            "a worker process was killed, perhaps for want of memory; what was finished is kept, "
-            "go on with fewer workers"
+            "a worker process was killed, perhaps for lack of memory; finished work is kept, "
+            "continue with fewer workers"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)

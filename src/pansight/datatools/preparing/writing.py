@@ -79,7 +79,7 @@ class Conversion(ABC):
 
     def when_stopped(self) -> str:
         """What is left of the work when it is stopped, for the user."""
-        return "what was finished is kept, the same command goes on from there"
+        return "finished work is kept, the same command continues from there"
 
     def _follow(self, outcomes: Generator[Outcome, None, None]) -> Generator[Outcome, None, None]:
         try:

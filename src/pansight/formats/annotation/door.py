@@ -177,7 +177,7 @@ def load_json(path: Path) -> Any:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: no JSON file ({error}); correct or remove it") from error
+        raise DataError(f"{path}: not a JSON file ({error}); correct or remove it") from error
 
 
 def peek_json(path: Path) -> Any:

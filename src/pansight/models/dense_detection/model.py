@@ -41,7 +41,7 @@ class DenseDetection(PanopticModel):
         self.config = config
         is_thing = torch.from_numpy(categories.is_thing.copy())
         if not is_thing.any():
-            raise ValueError("dense detections need a category of things")
+            raise ValueError("dense detections need at least one thing category")
         self.backbone = Backbone(config)
         self.panoptic_head = PanopticHead(config, int(is_thing.sum()), len(categories))
         self.is_thing: Tensor

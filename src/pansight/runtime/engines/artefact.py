@@ -102,7 +102,7 @@ class Description:
     def from_json(cls, text: str | None, path: Path) -> "Description":
         """What the file at `path` says of itself. Raises CheckpointError, naming it, for anything else."""
         if text is None:
-            raise CheckpointError(f"{path} is not by Pansight; make one with: pansight export MODEL")
+            raise CheckpointError(f"{path} was not written by Pansight; make one with: pansight export MODEL")
         try:
             content = json.loads(text)
             version = int(content["format_version"])

@@ -58,5 +58,5 @@ def embeddings_of(
     """The vector of each row of a batch's segment tables; `merged` is that batch."""
     assert isinstance(model, HasEmbeddings)
     if merged is None:
-        raise InputError("embeddings are those of segments; ask for panoptic, too")
+        raise InputError("embeddings belong to segments; request panoptic, too")
     return list(model.embeddings(outputs, sizes, merged).float().cpu().numpy())

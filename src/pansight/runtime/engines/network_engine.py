@@ -126,15 +126,15 @@ class NetworkEngine:
 def preprocess_of(described: Description, options: EngineOptions) -> Preprocess:
     """How images come. Raises InputError for what this file cannot do."""
     if options.precision not in (None, "float32", described.precision):
-        raise InputError(f"{described.name} is of precision {described.precision}; leave it out")
+        raise InputError(f"{described.name} has precision {described.precision}; leave out the precision")
     if options.device not in (None, "auto", "cpu"):
-        raise InputError(f"this runtime works on the cpu, not on {options.device}; leave out the device")
+        raise InputError(f"this runtime runs on the cpu, not on {options.device}; leave out the device")
     if options.resize == "paper":
         return described.preprocess
     if described.size is not None:
         height, width = described.size
         raise InputError(
-            f"{described.name} was exported for {height} x {width} alone; leave out --resize, or export it "
+            f"{described.name} was exported for {height} x {width} only; leave out --resize, or export it "
             "without --size"
         )
     return described.preprocess.resized(options.resize)

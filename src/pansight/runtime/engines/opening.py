@@ -121,7 +121,7 @@ def open_engine(
     name = runtime_of(name_or_path)
     if name is not None:
         if engine not in ("auto", name):
-            raise InputError(f"{name_or_path} is run by {name}, not by {engine}; leave out the engine")
+            raise InputError(f"{name_or_path} runs on {name}, not on {engine}; leave out the engine")
         if weights is not None:
             raise InputError(f"{name_or_path} holds its weights; leave out {os.fspath(weights)}")
         return RUNTIMES[name].open(Path(name_or_path), options)
