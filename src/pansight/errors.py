@@ -1,9 +1,9 @@
-"""What can go wrong, by who can act on it.
+"""What can go wrong, by who can fix it.
 
-Four kinds, which callers may tell apart: the user's input (InputError, DataError, CategoryError), the weights
+Four kinds, which callers can tell apart: the user's input (InputError, DataError, CategoryError), the weights
 (CheckpointError, DownloadError), the device (DeviceError), and the Python installation (InstallationError).
-An input's error concerns that image or file alone, and a run over many goes on to the next; the other kinds
-would meet every image alike, so they end a run at once.
+An input's error concerns that image or file alone, and a run over many continues with the next; the other
+kinds would affect every image alike, so they end a run at once.
 
 Every message is one line that names the thing and says what to do. The command line prints it as it is.
 """
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 
 class PansightError(Exception):
-    """Base of all errors that Pansight raises on purpose.
+    """Base class of all errors that Pansight raises deliberately.
 
     >>> import pansight
     >>> try:
@@ -34,8 +34,8 @@ class DataError(PansightError):
 class DataProblemsError(DataError):
     """Everything that is wrong with a data set, found in one go.
 
-    `problems` holds one line each, "file: what is wrong". The message is `summary`, one line, and then them:
-    the only message of more than one line.
+    `problems` holds one line each, "file: what is wrong". The message is `summary`, one line, then the
+    problems: the only message with more than one line.
     """
 
     def __init__(self, summary: str, problems: Sequence[str]) -> None:
@@ -43,7 +43,7 @@ class DataProblemsError(DataError):
 
     @property
     def summary(self) -> str:
-        """What could not be done because of the problems."""
+        """What the problems prevented."""
         return str(self.args[0])
 
     @property
@@ -60,15 +60,15 @@ class CheckpointError(PansightError):
 
 
 class CheckpointWarning(UserWarning):
-    """A weights file serves, but not only in the way that was taken."""
+    """A weights file can be used, but is ambiguous; the message says how it was read."""
 
 
 class EngineWarning(UserWarning):
-    """A faster engine was prepared, or could not be had; the message says which one runs instead."""
+    """A faster engine was prepared, or is not available; the message says which one runs instead."""
 
 
 class DownloadError(PansightError):
-    """A published file cannot be fetched, or is not what was published."""
+    """A published file cannot be downloaded, or differs from what was published."""
 
 
 class CategoryError(PansightError):
@@ -76,7 +76,7 @@ class CategoryError(PansightError):
 
 
 class DeviceError(PansightError):
-    """There is no such device, it has not enough memory, or it cannot do what the model needs."""
+    """The device does not exist, lacks memory, or cannot do what the model needs."""
 
 
 class InstallationError(PansightError):

@@ -1,7 +1,7 @@
-"""What the pixels can be: names, things and stuff, colours, and data-set ids <-> contiguous indices.
+"""What pixels can be: names, things and stuff, colours, and data-set ids <-> contiguous indices.
 
 Models, metrics and maps number a category by its contiguous index 0..N-1, its position in a `Categories`.
-Files number it by the data set's own id. This module is the only place where the two meet.
+Files number it by the data set's own id. Only this module converts between the two.
 """
 
 import difflib
@@ -48,8 +48,8 @@ class Category:
 class Categories(Sequence[Category]):
     """An immutable, ordered set of categories; the contiguous index of a category is its position.
 
-    Names and data-set ids are unique. Two sets are equal when their categories are, whatever the sets are
-    called. The arrays are read-only and computed once.
+    Names and data-set ids are unique. Two sets are equal when their categories are, regardless of their
+    names. The arrays are read-only and computed once.
 
         >>> coco = Categories.builtin("coco")
         >>> len(coco), coco[0].name, len(coco.thing_indices)
@@ -112,7 +112,7 @@ class Categories(Sequence[Category]):
 
     @classmethod
     def from_json(cls, rows: list[dict[str, Any]], name: str = "custom") -> "Categories":
-        """Build from COCO-panoptic "categories": id, name, isthing, and perhaps color and supercategory.
+        """Build from COCO-panoptic "categories": id, name, isthing, optionally color and supercategory.
 
         Categories without a colour get distinct generated ones. Raises CategoryError when a key is missing
         or wrong.
@@ -138,7 +138,7 @@ class Categories(Sequence[Category]):
 
     @property
     def name(self) -> str:
-        """What the set is called, for messages and files."""
+        """The name of the set, for messages and files."""
         return self._name
 
     @cached_property
@@ -232,7 +232,7 @@ class Categories(Sequence[Category]):
 
 
 def read_categories(name_or_file: str) -> Categories:
-    """The built-in set so called, else the categories in a JSON. Raises CategoryError when it is neither.
+    """The built-in set of that name, else the categories in a JSON. Raises CategoryError when it is neither.
 
     >>> len(read_categories("cityscapes"))
     19

@@ -26,7 +26,7 @@ _FEW = 5
 """Remarks printed; files hold all."""
 
 _WIDE = 90
-"""Columns of a terminal that shows a line a category unasked."""
+"""Terminal width from which a line per category is shown by default."""
 
 
 @dataclass(frozen=True)

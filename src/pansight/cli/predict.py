@@ -89,7 +89,8 @@ def predict(
             show_default="overlay",
             help="overlay: images to look at; coco: predictions.json and predictions/*.png; or files of "
             f"an annotation tool, to correct them there: {TOOLS}. Of videos: overlay is a film, and frames "
-            "(images), jsonl (a line a frame), mcap (ROS 2 messages) and rerun (a log) can be had, too; "
+            "(images), jsonl (one line per frame), mcap (ROS 2 messages) and rerun (a log) are "
+            "available, too; "
             "several with commas. With --engine ray: id PNGs and a Parquet index, and with coco "
             "predictions.json as well.",
         ),

@@ -45,7 +45,7 @@ class CocoPanoptic:
 
     Images and panoptic PNGs may lie in folders or in zip archives, which are read in place. The JSON is
     checked whole at once; images are opened when a sample is asked for. What stays in memory is compact (13
-    bytes a segment), so that the worker processes of a loader can share it.
+    bytes per segment), so that the worker processes of a loader can share it.
     """
 
     def __init__(
@@ -200,7 +200,7 @@ class CocoPanoptic:
         return existing_folder(places[0]) or places[0]
 
     def _read(self, annotations: list[Any], names: dict[Any, Any], index: dict[int, int]) -> None:
-        """Check the annotations and keep them as arrays: one row a segment, images one after the other."""
+        """Check the annotations and keep them as arrays: one row per segment, images one after the other."""
         problems: list[str] = []
         image_ids: list[int | str] = []
         image_names: list[str] = []

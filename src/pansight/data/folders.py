@@ -118,7 +118,7 @@ class ZipFolder:
     """A zip archive, or a folder in it, as a folder.
 
     A file is found by its path from any folder of the archive on, as long as that is one file: `a.jpg` finds
-    train2017/a.jpg. The list of files is read once; in memory it takes about 200 bytes a file.
+    train2017/a.jpg. The list of files is read once; in memory it takes about 200 bytes per file.
     """
 
     def __init__(self, archive: PathLike, inside: str = "") -> None:

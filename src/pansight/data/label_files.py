@@ -1,4 +1,4 @@
-"""Data sets as they are published: images, and beside each an image of labels that a rule decodes."""
+"""Data sets as published: images, and next to each a label image that a rule decodes."""
 
 import io
 import operator

@@ -1,7 +1,7 @@
 """Colour onto pixels: integer arithmetic on whole images, no loop over segments.
 
-Three facts make it fast. Rows of a map are long runs of one segment, so look-ups are done once a run or once
-a block, not once a pixel. Bytes are scaled two at a time as 16-bit words. Work goes chunk by chunk through
+Three facts make it fast. Rows of a map are long runs of one segment, so look-ups are done once per run or
+block, not per pixel. Bytes are scaled two at a time as 16-bit words. Work goes chunk by chunk through
 the cache.
 """
 

@@ -30,7 +30,7 @@ SIZES = (
 
 @dataclass
 class Verification:
-    """What came of it. `differing` holds the share of pixels with other ids, one an image; `segments` how
+    """The outcome. `differing` holds the share of pixels with other ids, one per image; `segments` how
     many segments torch found in all, without which equal maps say little."""
 
     differing: list[float] = field(default_factory=list)

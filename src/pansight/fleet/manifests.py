@@ -31,7 +31,7 @@ def is_manifest(name: str) -> bool:
 def read_manifest(system: Any, path: str) -> Iterator[str]:
     """The addresses that a manifest lists, in its order; relative ones are from the manifest's folder.
 
-    A text file has one a line (empty lines and those that start with # are left out); a table, JSON lines
+    A text file has one per line (empty lines and those that start with # are left out); a table, JSON lines
     and Parquet have them in a column of COLUMNS. Nothing is held but a line or a batch of rows.
 
     Raises InputError, naming the manifest, when it cannot be read or has no such column.

@@ -37,7 +37,7 @@ class MaskWriter(Protocol):
 
 
 class MaskFiles:
-    """A file a map: predictions/SHARD/NAME."""
+    """One file per map: predictions/SHARD/NAME."""
 
     def __init__(self, store: Store, shard: int) -> None:
         self._store, self._folder = store, f"{FOLDER}/{shard:09d}"

@@ -55,7 +55,7 @@ class _Content(NamedTuple):
 
 
 class Plan:
-    """The plan of a folder of results, in files of Arrow record batches, one a shard."""
+    """The plan of a folder of results, in files of Arrow record batches, one per shard."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

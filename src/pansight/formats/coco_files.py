@@ -120,7 +120,7 @@ def decode_ids(content: bytes, name: str) -> Int32[np.ndarray, "h w"]:
                     "save it as 8-bit RGB with id = R + 256 G + 65536 B"
                 )
             width, height = picture.size
-            # Four bytes a pixel is how Pillow keeps it: no repacking, and a pixel is one little-endian word.
+            # Pillow keeps four bytes per pixel: no repacking, and a pixel is one little-endian word.
             words = picture.tobytes("raw", "RGBX" if picture.mode == "RGB" else "RGBA")
     except BROKEN_PICTURE as error:
         reason = _reason(error)

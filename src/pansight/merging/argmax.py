@@ -21,7 +21,7 @@ from pansight.panoptic import PanopticBatch
 
 
 class Candidates(NamedTuple):
-    """Masks that may become segments, one row a query; rows beyond an image's own count are not `kept`."""
+    """Masks that may become segments, one row per query; rows beyond an image's own count are not `kept`."""
 
     mask_logits: Float[Tensor, "b k h w"]
     scores: Float[Tensor, "b k"]

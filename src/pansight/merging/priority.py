@@ -24,7 +24,7 @@ from pansight.panoptic import PanopticBatch
 
 
 class SoftMasks(NamedTuple):
-    """Masks of things before they are upsampled and cut, one row a mask, in any order."""
+    """Masks of things before they are upsampled and cut, one row per mask, in any order."""
 
     values: Float[Tensor, "b k h w"]
     """probabilities, or any scores of which a threshold makes a mask once they are upsampled"""

@@ -1,4 +1,4 @@
-"""What a merge can be told: which form of it runs, and its thresholds."""
+"""The settings of a merge: which form runs, and its thresholds."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
@@ -71,10 +71,10 @@ class MergeSettings(BaseModel):
     object_threshold: float = Field(default=0.2, ge=0, le=1)
     """score that a segment must reach (YOSO and EPSNet: exceed)"""
     budget: PositiveInt = 64
-    """most masks an image that the fixed form works on, best first; it says when there were more"""
+    """most masks per image that the fixed form merges, best first; it reports when there were more"""
     max_memory: Annotated[PositiveInt | None, BeforeValidator(as_bytes)] = None
-    """most bytes that the pruned form holds besides the network's outputs, such as "512MB"; the maps are the
-    same, and take longer the less it is. None: no ceiling"""
+    """most bytes that the pruned form holds besides the network's outputs, such as "512MB"; the maps stay
+    the same, and take longer the lower it is. None: no limit"""
     void_below: float = Field(default=0.0, ge=0, le=1)
     """calibrated score below which a segment of the finished map becomes void"""
     void_below_each: tuple[float, ...] = ()

@@ -1,4 +1,5 @@
-"""Maps brought to the size of the output, one an image at a time, whatever the runtime: the fixed form's way.
+"""Maps brought to the size of the output, one per image at a time, whatever the runtime: the fixed form's
+way.
 
 Bilinear interpolation as every runtime has it (`F.interpolate`, ONNX Resize), so that graphs hold two such
 nodes a map at most, and N full-size masks never exist.
@@ -45,7 +46,7 @@ class Upsampling:
         self.outside = outside
 
     def __call__(self, maps: Float[Tensor, "b h w"]) -> Float[Tensor, "b H W"]:
-        """One map an image, in single precision."""
+        """One map per image, in single precision."""
         padded, valid, output = self.sizes
         maps = maps.float()[:, None]
         if self.sizes.uniform():

@@ -79,7 +79,7 @@ class IntervalsResult:
 
 
 class Bootstrap:
-    """Keeps the counts of every image, 28 bytes a class that occurs in it.
+    """Keeps the counts of every image, 28 bytes per class that occurs in it.
 
     `samples` are drawn with a generator seeded by `seed`. Images are put in an order that depends on nothing
     but their counts, so neither the order of updates nor merging changes anything.

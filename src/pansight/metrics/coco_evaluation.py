@@ -77,8 +77,8 @@ def evaluate_coco(
     `score_pairs`; the answer is the same to the last bit, whatever their number. `by_name`: pair images by
     their file names, not their ids (see `pair_files`).
 
-    Every image is checked before anything is answered: DataProblemsError lists all problems found, by file.
-    That there is nothing to score (no annotations, or no segment anywhere) is one as well. Raises InputError
+    Every image is checked before anything is returned: DataProblemsError lists all problems found, by file.
+    Having nothing to score (no annotations, or no segment anywhere) is one as well. Raises InputError
     when `workers` is below 1.
     """
     paired = pair_files(gt_json, pred_json, gt_folder, pred_folder, categories, by_name)
@@ -145,7 +145,7 @@ def refusal(problems: Sequence[str]) -> DataProblemsError:
 
 
 def score_share(start: Callable[[], ScorerType], pairs: Sequence[Pair]) -> Share[ScorerType]:
-    """Read and score these pairs, here and now, into a scorer of their own."""
+    """Read and score these pairs in this process, into a scorer of their own."""
     reuse_freed_memory()
     scorer = start()
     problems = [problem for pair in pairs for problem in _score(scorer, pair)]

@@ -1,4 +1,4 @@
-"""Measures over the processes of torch.distributed, one a GPU or one a machine."""
+"""Measures over the processes of torch.distributed, one per GPU or one per machine."""
 
 import copy
 from typing import Any, overload

@@ -1,4 +1,4 @@
-"""Everything that can be said of panoptic maps against the truth, from one pass over the images."""
+"""Every measure of panoptic maps against the truth, from one pass over the images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from pansight.panoptic.instances import Instances
 
 @dataclass(frozen=True, slots=True)
 class EvaluationResult:
-    """The answer of an `Evaluation`; what was not asked for is None.
+    """The answer of an `Evaluation`; what was not requested is None.
 
     `panoptic`: PQ, SQ, RQ of all, things, stuff and each class. `semantic`: mIoU. `sizes`: PQ by object size.
     `losses`: PQ points lost by cause; with 100 PQ they add up to 100. `worst`: the images with the lowest
@@ -46,7 +46,7 @@ class EvaluationResult:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What deserves a look, a line each."""
+        """Remarks worth a look, one per line."""
         return self.panoptic.warnings
 
     def to_json(self) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class Evaluation:
     """Accumulates every measure image by image; `compute` may be called at any time. Writes nothing.
 
     The overlaps of an image are counted once for all measures. Memory does not grow with the number of
-    images, but for two options that keep a few bytes a segment: `bootstrap` and `average_precision`.
+    images, but for two options that keep a few bytes per segment: `bootstrap` and `average_precision`.
 
     - `exact`: the rules of the reference implementation to the letter; see `PanopticQuality`.
     - `boundary`: Boundary PQ as well.
@@ -140,8 +140,8 @@ class Evaluation:
 
         `instances`: those found in it, of the same size, where this evaluation takes them.
 
-        Raises InputError when they differ in size, or instances are missing or not wanted, CategoryError when
-        their categories are not those of this evaluation (names and thing flags, in order). Nothing is
+        Raises InputError when they differ in size, or instances are missing or not expected, CategoryError
+        when their categories are not those of this evaluation (names and thing flags, in order). Nothing is
         counted then.
         """
         name = name or f"image {self.images + 1}"
@@ -186,7 +186,7 @@ class Evaluation:
         self.remarks.merge(remarks)
 
     def merge(self, other: "Evaluation") -> None:
-        """Add what another has seen. Raises CategoryError when its categories or options differ.
+        """Add the counts of another. Raises CategoryError when its categories or options differ.
 
         All results are those of one evaluation of all images, in whatever order; only of average precision
         the last digits may depend on the order, where scores are equal.

@@ -31,7 +31,7 @@ class PanopticQuality:
       background, not void; a true segment of an unknown category counts nowhere but is not void; listed true
       segments without pixels are missed; a listed id 0 is a segment.
 
-    Both remark on each of these in `PanopticQualityResult.warnings`. What is counted is of int64 and
+    Both note each of these in `PanopticQualityResult.warnings`. What is counted is of int64 and
     additive, so accumulators filled anywhere can be merged, exactly: `merge` in one process, `state` and
     `from_state` across processes, `pansight.metrics.distributed.all_reduce` under torch.distributed.
 
@@ -96,7 +96,7 @@ class PanopticQuality:
         self._add(image)
 
     def merge(self, other: "PanopticQuality") -> None:
-        """Add what another accumulator has seen. Raises CategoryError when its categories or mode differ."""
+        """Add the counts of another accumulator. Raises CategoryError when its categories or mode differ."""
         if self.exact != other.exact or not same_classes(self.categories, other.categories):
             raise CategoryError(
                 f"an evaluation of {other.categories.name} (exact={other.exact}) cannot be merged "
@@ -107,7 +107,7 @@ class PanopticQuality:
         self.remarks.merge(other.remarks)
 
     def state(self) -> dict[str, Any]:
-        """All that was counted so far, less the categories, to be carried to another process or kept.
+        """All counts so far, without the categories, to move to another process or to keep.
 
         `exact`; `images`; `counts`, int64 [5, n], of the n categories by contiguous index: tp, fp, fn and
         both parts of the sums of IoUs; `remarks`. States of disjoint images add up: `counts` and `images` as
@@ -144,7 +144,7 @@ class PanopticQuality:
         return quality
 
     def compute(self) -> PanopticQualityResult:
-        """The quality of all that was seen so far. Emits one EvaluationWarning when there are remarks."""
+        """The quality over everything scored so far. Emits one EvaluationWarning when there are remarks."""
         return with_remarks(self._counts.quality(self.categories, self.images), self.categories, self.remarks)
 
     def _add(self, image: JudgedImage) -> None:

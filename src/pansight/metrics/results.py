@@ -62,8 +62,8 @@ class PanopticQualityResult:
     """The answer of an evaluation.
 
     `all`, `things`, `stuff`: the averages, None where no category of the group counts. `classes`: one entry
-    per category, by contiguous index. `images`: how many were scored. `warnings`: what deserves a look, a
-    line each.
+    per category, by contiguous index. `images`: how many were scored. `warnings`: remarks worth a look,
+    one per line.
     """
 
     all: Quality | None

@@ -35,7 +35,7 @@ class VideoResult:
     """The answer of an evaluation of videos; fractions of 1.
 
     `vpq`: the quality by window length, None where no clip has that many frames. `tracking`: STQ over all
-    clips; `clips`: of each. `tracking_vipseg`: STQ as VIPSeg's own script counts (exact mode alone).
+    clips; `clips`: of each. `tracking_vipseg`: STQ as VIPSeg's own script counts (exact mode only).
     """
 
     vpq: dict[int, PanopticQualityResult | None]
@@ -108,7 +108,7 @@ def _score(score: TrackingScore) -> dict[str, Any]:
 
 
 class VideoEvaluation:
-    """Accumulates VPQ, STQ and switches of identity frame by frame, in memory of a few frames.
+    """Accumulates VPQ, STQ and identity switches frame by frame, holding only a few frames in memory.
 
     Frames come clip by clip, each clip in the order of time: `start_clip`, then `update` or `update_coco`.
     `exact`: the references' answers, quirks included; else they are repaired: areas of true segments are
@@ -176,7 +176,7 @@ class VideoEvaluation:
             )
 
     def compute(self) -> VideoResult:
-        """The scores of all that was seen. Emits one EvaluationWarning when there are remarks."""
+        """The scores over everything seen so far. Emits one EvaluationWarning when there are remarks."""
         score, *more = (tracking.compute() for tracking in self._tracking)
         vpq = {window: self._tubes.result(window) for window in self._tubes.windows}
         lines = (*self.remarks.lines(), *self._short())
@@ -232,10 +232,10 @@ def evaluate_video(
     """Score predicted videos against the truth, both as JSON + PNG of ids, in any form of `pair_videos`.
 
     Every frame is read once, a few ahead of the scoring by `workers` threads. `exact`: the references'
-    answers, quirks included (see `VideoEvaluation`). `missing`: what a frame without a prediction is.
+    answers, quirks included (see `VideoEvaluation`). `missing`: how a frame without a prediction counts.
     `progress` is called with (frames done, frames in all).
 
-    Everything is checked before anything is answered: DataProblemsError lists all problems found, by file.
+    Everything is checked before anything is returned: DataProblemsError lists all problems found, by file.
     """
     paired = pair_videos(gt_json, pred_json, gt_folder, pred_folder, categories)
     if isinstance(paired, list):

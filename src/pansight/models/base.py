@@ -22,7 +22,7 @@ class Target(NamedTuple):
     """The truth of one image, at the padded size of its batch."""
 
     masks: Bool[Tensor, "n h w"]
-    """one a segment, things and stuff alike"""
+    """one per segment, things and stuff alike"""
     categories: Int[Tensor, " n"]
     """contiguous index of each segment's category"""
     crowd: Bool[Tensor, " n"]

@@ -18,8 +18,8 @@ class PanopticBatch(NamedTuple):
     """Panoptic maps of b images on tensors of fixed shape; s rows per image, most of them often empty.
 
     `ids` is 0 for void, else 1 + row; `categories` is the contiguous index, -1 in empty rows; `areas` counts
-    pixels. `overflow` is true for images that had more candidates than the merge's budget, so that the
-    best alone were merged (fixed form only); None where nobody counted.
+    pixels. `overflow` is true for images that had more candidates than the merge's budget, so that
+    only the best were merged (fixed form only); None where this was not counted.
     """
 
     ids: Int[Tensor, "b h w"]
@@ -29,7 +29,7 @@ class PanopticBatch(NamedTuple):
     overflow: Bool[Tensor, " b"] | None = None
 
     def host(self) -> "PanopticBatch":
-        """The batch on the CPU, brought there in one transfer; itself where it is there already."""
+        """The batch on the CPU, brought there in one transfer; itself if it is already there."""
         if self.ids.device.type == "cpu":
             return self
         block = _packed(self.ids, self.categories, self.scores, self.areas, self.overflow)
@@ -41,7 +41,7 @@ class PanopticBatch(NamedTuple):
         """Bring the batch to the host, in one transfer, as maps; id = 1 + row as it is in the tensors.
 
         `sizes` are (height, width) to crop each map to, from its upper left corner. Rows with category -1 are
-        dropped. Maps of a batch that lies on the CPU share its memory. Raises InputError when a pixel points
+        dropped. Maps of a batch on the CPU share its memory. Raises InputError when a pixel points
         at an empty row or there is not one size per image.
         """
         batch = self.host()

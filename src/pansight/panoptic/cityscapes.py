@@ -58,7 +58,9 @@ def table_of(
 def _labels(categories: Categories, label_ids: Sequence[int] | None) -> list[int]:
     labels = [int(label) for label in (categories.dataset_ids if label_ids is None else label_ids)]
     if len(labels) != len(categories) or len(set(labels)) != len(labels):
-        raise CategoryError(f"{categories.name} needs {len(categories)} different label ids, one a category")
+        raise CategoryError(
+            f"{categories.name} needs {len(categories)} different label ids, one per category"
+        )
     if any(not 0 < label < _PER_CLASS for label in labels):
         raise CategoryError(
             f"label ids {min(labels)}..{max(labels)} of {categories.name} do not fit Cityscapes; use 1..999"

@@ -69,7 +69,7 @@ def huggingface_table(
 ) -> tuple[Int32[np.ndarray, "h w"], list[tuple[int, int, float | None, bool]]]:
     """Ids from 1 and rows (id, label id, score, no crowd) of a result of transformers.
 
-    Ids may count from 0 with void -1 (EoMT); a fused class may be listed once a query (best score counts).
+    Ids may count from 0 with void -1 (EoMT); a fused class may be listed once per query (best score counts).
     Raises InputError where one id has two labels, which transformers gives when a fused class comes back.
     """
     ids = as_ids(result["segmentation"])

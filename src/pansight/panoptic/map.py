@@ -1,4 +1,4 @@
-"""What people hold in their hands: `PanopticMap`, one id a pixel and a row a segment."""
+"""The type that users work with: `PanopticMap`, one id per pixel and one row per segment."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -98,7 +98,7 @@ class PanopticMap:
     def trusted(
         cls, ids: Int32[np.ndarray, "h w"], segments: tuple[Segment, ...], categories: Categories
     ) -> "PanopticMap":
-        """A map of parts that are known to fit together; nothing is checked, for nothing is to cost time."""
+        """A map of parts that are known to fit together; nothing is checked, to save time."""
         ids = ids.view()
         ids.flags.writeable = False
         panoptic = object.__new__(cls)
@@ -176,7 +176,7 @@ class PanopticMap:
         return PanopticMap(self.paint(fresh), tuple(segments), self.categories)
 
     def same_as(self, other: "PanopticMap") -> bool:
-        """Whether both maps say the same, whatever the ids and the order: pixels, categories, crowds.
+        """Whether both maps are the same apart from ids and order: pixels, categories, crowds.
 
         Scores are not compared.
         """
@@ -224,8 +224,8 @@ class PanopticMap:
 
         `label_ids` gives the labelId of each contiguous category; by default the data-set ids, which are
         labelIds in the built-in set (pass `formats.conversions.CITYSCAPES_LABEL_IDS` for a set that counts by
-        trainId). LabelIds up to 64 give values that fit the 16-bit PNG of the official files. The format has
-        no place for scores, and joins the stuff segments of one category, and its crowds.
+        trainId). LabelIds up to 64 give values that fit the 16-bit PNG of the official files. The format
+        cannot hold scores, and joins the stuff segments of one category, and its crowds.
 
         Raises InputError when a category has more than 1000 objects, CategoryError for a labelId outside
         1..999.
@@ -306,7 +306,7 @@ class PanopticMap:
         max_occlusion: float = 1.0,
         min_area: int = 1,
     ) -> "PanopticMap":
-        """One exclusive map of masks that may overlap; see `merge_masks` for who hides whom.
+        """One exclusive map of masks that may overlap; see `merge_masks` for which mask hides which.
 
         `categories`: the category of each mask, by its contiguous index in `among` or by its name there.
         Without `among`, names are things of a set made of them, numbers are object classes 0, 1, 2 ...;
@@ -317,7 +317,7 @@ class PanopticMap:
             >>> PanopticMap.from_masks([whole, part], ["sky", "kite"]).ids.tolist()
             [[2, 1, 1], [1, 1, 1]]
 
-        Raises InputError for masks of different sizes or not one category and score a mask, CategoryError
+        Raises InputError for masks of different sizes or not one category and score per mask, CategoryError
         for a category that `among` does not have.
         """
         count = len(masks)
@@ -385,8 +385,8 @@ class PanopticMap:
         """Read `supervision.Detections` that do not overlap, such as those of a tracked map.
 
         Needs mask [n, h, w] and class_id (contiguous indices); takes ids from tracker_id, else from data's
-        "segment_id", else 1, 2, 3 ...; and confidence and data's "iscrowd" where there are such. Raises
-        InputError for detections without masks or classes, with ids that are not different numbers of
+        "segment_id", else 1, 2, 3 ...; and confidence and data's "iscrowd" where present. Raises
+        InputError for detections without masks or classes, with ids that are not distinct numbers of
         1..2**24-1, or whose masks overlap.
         """
         ids, table = frameworks.map_of(detections)

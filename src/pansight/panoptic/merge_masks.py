@@ -17,18 +17,18 @@ def merge_masks(
     max_occlusion: float = 1.0,
     min_area: int = 1,
 ) -> Int32[np.ndarray, "h w"]:
-    """One id a pixel: 1 + the position of the mask that is seen there, 0 where none is.
+    """One id per pixel: 1 + the position of the mask that is visible there, 0 where none is.
 
     A mask with a higher score hides one with a lower; without scores, and among equals, the smaller one hides
     the larger, which would otherwise cover it. Masks marked in `below` (stuff, crowds) lie under all others.
     A mask of which more than `max_occlusion` is hidden, or fewer than `min_area` pixels are left, is dropped,
-    and what it hid is seen again.
+    and what it hid becomes visible again.
 
         >>> whole, part = np.ones((2, 3), bool), np.array([[1, 0, 0], [0, 0, 0]], bool)
         >>> merge_masks([whole, part]).tolist()
         [[2, 1, 1], [1, 1, 1]]
 
-    Raises InputError for masks of different sizes, or not one score a mask.
+    Raises InputError for masks of different sizes, or not one score per mask.
     """
     arrays = [np.asarray(mask) for mask in masks]
     shapes = {array.shape for array in arrays}

@@ -55,7 +55,7 @@ def _kinds(judged: JudgedImage, prediction: PanopticMap, truth: PanopticMap) -> 
     """The cause, a position in `CAUSES`, of the loss at each pixel; -1 where nothing is lost."""
     causes = find_causes(judged)
     matches = judged.matches
-    # In one number a segment: 1 + cause where it is missed or false, else 0.
+    # One number per segment: 1 + cause where it is missed or false, else 0.
     of_truth, of_prediction = np.zeros(len(truth.segments), int), np.zeros(len(prediction.segments), int)
     of_truth[judged.missed_rows] = 1 + causes.missed
     of_prediction[judged.false_rows] = 1 + causes.false

@@ -144,7 +144,7 @@ def losses(report: Report) -> Html:
 
 
 def categories(report: Report) -> Html:
-    """A row a category with its bar, the best first."""
+    """One row per category with its bar, the best first."""
     quality = report.result.panoptic
     causes = report.result.losses.classes
     rows_of = zip(quality.classes, report.result.semantic.ious, causes, strict=True)

@@ -34,7 +34,7 @@ def print_quality(
 def print_classes(
     console: Console, quality: PanopticQualityResult, result: EvaluationResult | None = None
 ) -> None:
-    """A row a category that counts, in the order of the set."""
+    """One row per category that counts, in the order of the set."""
     heads = ["category", "", "PQ", "SQ", "RQ", "found", "missed", "false"]
     table = _table([*heads, "IoU"] if result else heads, left=("category", ""))
     ious: Sequence[float | None] = result.semantic.ious if result else [None] * len(quality.classes)

@@ -58,7 +58,7 @@ class Segmenter:
         for result in segmenter.stream(sorted(folder.glob("*.jpg"))):   # many, with all cores at work
             print(result.frame, result.problem or result.panoptic.segments)
 
-    Threads may share a Segmenter: it changes nothing after construction, and engines see to themselves.
+    Threads may share a Segmenter: it is immutable after construction, and engines are thread-safe.
 
     Args:
         engine: what runs the network.
@@ -88,7 +88,7 @@ class Segmenter:
 
     @property
     def has_instances(self) -> bool:
-        """Whether the model finds objects as such, which `instances` gives."""
+        """Whether the model has instances of its own, which `instances` gives."""
         return self._gives("instances")
 
     @property
@@ -108,8 +108,8 @@ class Segmenter:
     def predict(self, pictures: Picture | Pictures) -> PanopticMap | list[PanopticMap]:
         """Segment one image, or a list of them; see `read_image` for what an image can be.
 
-        The map has the size of the image, that of the upright one where a file or Pillow image says by EXIF
-        that it lies on its side. Calling the Segmenter does the same.
+        The map has the size of the image, that after rotation to upright where a file's or Pillow image's
+        EXIF data asks for it. Calling the Segmenter does the same.
 
         Raises InputError, naming the image, when one cannot be used; CheckpointError when the network's
         output is not finite; DeviceError when memory runs out.
@@ -126,7 +126,7 @@ class Segmenter:
         """The objects that the model finds, best first, of one image or of each in a list.
 
         They may overlap, and are more than those in the map: the merge's thresholds do not apply. Masks
-        have the size of the image. Raises InputError where the model finds none as such (see
+        have the size of the image. Raises InputError where the model has none of its own (see
         `has_instances`), and what `predict` does.
         """
         self._need("instances")
@@ -143,8 +143,8 @@ class Segmenter:
     def semantics(self, pictures: Picture | Pictures) -> SemanticMap | list[SemanticMap]:
         """The model's semantic map (height x width), before the merge pastes things, of one image or each.
 
-        Contiguous indices of stuff categories, -1 where the model sees something else: a thing, for its
-        semantic map does not tell those apart, or nothing. Things and stuff together are
+        Contiguous indices of stuff categories, -1 where the model sees something else: a thing, since its
+        semantic map does not separate those, or nothing. Things and stuff together are
         `segmenter(image).semantic()`. Raises InputError where the model has no such map, and what `predict`
         does.
         """
@@ -163,17 +163,17 @@ class Segmenter:
         return self._grouped(images, lambda chunk: self._maps(self.engine(chunk), chunk))
 
     def batch_with_instances(self, images: Sequence[Rgb]) -> list[tuple[PanopticMap, Instances]]:
-        """As `batch`, and the `instances` of each image beside its map; the network runs once for both."""
+        """As `batch`, and the `instances` of each image with its map; the network runs once for both."""
         self._need("instances", "use batch")
         answers = self._detailed(["panoptic", "instances"], images)
         return [(one.panoptic, _given(one.instances)) for one in answers]
 
     def tensors(self, pictures: Pictures) -> PanopticBatch:
-        """Panoptic maps of images as tensors that stay on the engine's device, for work that goes on there.
+        """Panoptic maps of images as tensors that stay on the engine's device, for further work there.
 
-        The maps have the size of the largest image; those of smaller ones lie in the upper left corner, with
-        void around. Scores of a batch are NaN where the network's output was not finite: asking would make
-        the device wait.
+        The maps have the size of the largest image; those of smaller ones are in the upper left corner, with
+        void around them. Scores of a batch are NaN where the network's output was not finite, since checking
+        would make the device wait.
 
             batch = segmenter.tensors([frame])
             people = batch.categories == segmenter.categories.index("person")
@@ -208,13 +208,13 @@ class Segmenter:
                 show(result.image, result.panoptic)
 
         Args:
-            frames: asked for in a thread of their own.
+            frames: consumed in a separate thread.
             read: a frame to RGB pixels, or to a record that has them as `image` (a `Sample`), called in
                 several threads; None: `read_image`.
             follow: called with each result, in `followers` threads, before it is yielded: for what should
                 not hold up the next frame, such as writing. Its errors are raised.
             followers: 1 keeps the order of the frames.
-            name: what a frame is called in messages; by default its path, or its number.
+            name: the name of a frame in messages; by default its path, or its number.
             instances: find instances, too, in the same run of the network.
             embeddings: give the vector that made each segment's mask, too, as `Tracker` wants it; None where
                 the engine has none.
@@ -247,7 +247,7 @@ class Segmenter:
         options: "SourceOptions | None" = None,
         on_event: "Callable[[SourceEvent], None] | None" = None,
     ) -> "Generator[TrackedFrame, None, None]":
-        """Segment a video, or several at once, with ids that last: its frames, as soon as they are there.
+        """Segment a video, or several at once, with persistent ids: its frames, as soon as they are ready.
 
             for result in pansight.load("yoso-tiny").track("film.mp4"):
                 print(result.index, result.seconds, [segment.id for segment in result.panoptic.segments])
@@ -256,8 +256,8 @@ class Segmenter:
             videos: a file, the number of a camera, an address (rtsp://, http:// ...), a pattern or folder of
                 images, `-` for standard input; or a list of these.
             settings: how identities are kept.
-            options: how videos are read: every frame or the latest, how long a lost stream is sought.
-            on_event: told, from other threads, when a video starts, breaks off, comes back or ends.
+            options: how videos are read: every frame or the latest, how long a lost stream is retried.
+            on_event: called, from other threads, when a video starts, breaks off, comes back or ends.
 
         Raises InputError for a video that cannot be read (with several, when the others have ended),
         MissingExtraError without PyAV.
@@ -361,8 +361,8 @@ def load(
         pansight.load("runs/street/best.safetensors", merge={"stuff_area": 256})
 
     Args:
-        engine: `auto`: what the file was made for, else `torch`; `torch`: PyTorch with all that is constant
-            folded into the weights; `eager`: as it was trained; `compiled`: by torch.compile.
+        engine: `auto`: what the file was made for, else `torch`; `torch`: PyTorch with everything constant
+            folded into the weights; `eager`: as trained; `compiled`: by torch.compile.
         weights: a file, native or official, or `hf:USER/MODEL`, to use in place of the model's own.
         device: `auto` or None (cuda, else mps, else cpu), or its name.
         precision: of the network; None: float32.
@@ -373,8 +373,8 @@ def load(
         max_memory: most bytes that a merge on the host holds besides the network's outputs, such as "512MB".
             The maps are the same.
 
-    Raises InputError for values out of range, DeviceError for a device that is not here, CheckpointError for
-    weights that do not fit, are damaged or cannot be had.
+    Raises InputError for values out of range, DeviceError for a device that does not exist, CheckpointError
+    for weights that do not fit, are damaged or unavailable.
     """
     if max_memory is not None:
         ceiling = {"max_memory": max_memory}
@@ -396,5 +396,5 @@ def _given(answer: _Found | None) -> _Found:
 
 
 def _name(index: int, frame: object) -> str:
-    """What a frame is called in messages: its path, or its number."""
+    """How messages name a frame: by its path, or its number."""
     return printable(frame) if isinstance(frame, str | os.PathLike) else f"frame {index}"

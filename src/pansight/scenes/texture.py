@@ -1,6 +1,6 @@
 """Noise fields that give surfaces their grain.
 
-They are made once a process from a fixed seed, grown with integer arithmetic (Pillow's resampling of 8-bit
+They are made once per process from a fixed seed, grown with integer arithmetic (Pillow's resampling of 8-bit
 images), so they depend neither on the machine nor on which scene asked first.
 """
 

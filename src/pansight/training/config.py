@@ -77,9 +77,9 @@ class SceneData(_Section):
     size: Size = (192, 256)
     """height and width of the images"""
     early_size: Size | None = None
-    """smaller images to begin with: a cheap way through the time when little is known yet"""
+    """smaller images to begin with: cheap early steps"""
     early_steps: NonNegativeInt = 0
-    """steps (of one process) with `early_size`"""
+    """steps (of one process) at `early_size`"""
     augmentation: Augmentation = Augmentation()
 
 
@@ -87,13 +87,13 @@ class DataOnDisk(_Section):
     """Images and labels of a data set, as published or in the COCO panoptic format."""
 
     kind: Literal["dataset", "coco-panoptic"] = "dataset"
-    """`coco-panoptic` is an older word for the same"""
+    """`coco-panoptic` is an older name for the same"""
     folder: Path | None = None
     """of COCO (`panoptic_train*.json`, perhaps in `annotations/`), Cityscapes (`gtFine`), ADE20K
     (`annotations`), Mapillary Vistas (`training`), or of your own data laid out like one of them; or a
     panoptic JSON"""
     layout: str | None = None
-    """which of them, as --kind of `pansight evaluate` has it; None: found out from what lies in the folder"""
+    """which of them, as in --kind of `pansight evaluate`; None: detected from the folder's contents"""
     images: Path | None = None
     """folder or .zip of the images of all splits, where they do not lie in `folder`"""
     train_split: str = "train"
@@ -101,7 +101,7 @@ class DataOnDisk(_Section):
     validation_split: str = "val"
     """split to validate with; no validation where there is none"""
     train_json: Path | None = None
-    """or name the parts one by one: COCO panoptic annotations to train on"""
+    """or give the parts one by one: COCO panoptic annotations to train on"""
     train_images: Path | None = None
     """folder or .zip of the images"""
     train_masks: Path | None = None
@@ -142,10 +142,11 @@ class MixtureSet(_Section):
     map: Path | dict[str, str | list[str] | None] | None = None
     """class map, a YAML file or written here: `model's category: data's category`; None: by name"""
     list: Path | None = None
-    """text file of the images that take part (`train/x.jpg` or `x.jpg`, a line each), below `folder`; None:
+    """text file of the images to use (`train/x.jpg` or `x.jpg`, one per line), below `folder`; None:
     all"""
     labelled: Path | None = None
-    """what the set labels; None: the `labelled.json` in its folder, or everything where there is none"""
+    """which categories the set labels; None: the `labelled.json` in its folder, or everything where there is
+    none"""
     train_split: str = "train"
     """split to train on"""
     validation_split: str = "val"
@@ -169,7 +170,7 @@ class MixtureData(_Section):
 
 
 def _kind_of_data(value: Any) -> str:
-    """Which of the sections below; scenes where nothing is said."""
+    """Which of the sections below; scenes by default."""
     kind = value.get("kind", "scenes") if isinstance(value, dict) else getattr(value, "kind", None)
     return "dataset" if kind == "coco-panoptic" else str(kind)
 
@@ -193,7 +194,7 @@ def _known_method(name: str) -> str:
 
 
 class ModelChoice(_Section):
-    """What is trained: a preset of the zoo, its fields changed at will, or a method with its fields."""
+    """What is trained: a preset of the zoo with changed fields, or a method with its fields."""
 
     preset: str | None = None
     """name of a preset, see `pansight models`; None: `method` with its defaults"""
@@ -212,7 +213,7 @@ class ModelChoice(_Section):
 
 
 class Schedule(_Section):
-    """The learning rate over the steps, as a factor of the base rate."""
+    """The learning rate over the steps, as a factor on the base rate."""
 
     kind: Literal["constant", "multistep", "poly", "cosine", "onecycle"] = "poly"
     warmup_steps: NonNegativeInt = 0
@@ -225,7 +226,7 @@ class Schedule(_Section):
     """steps at which `multistep` multiplies the rate by `gamma`"""
     gamma: PositiveFloat = 0.1
     final_factor: NonNegativeFloat = 0.0
-    """what `cosine` and `onecycle` end at"""
+    """factor at the end of `cosine` and `onecycle`"""
 
 
 class Optimizer(_Section):
@@ -245,10 +246,10 @@ class Optimizer(_Section):
     gradient_clip_value: NonNegativeFloat = 0.0
     """greatest absolute value of each gradient, once their norm is bounded; 0: no bound"""
     backbone_factor: PositiveFloat | None = None
-    """what the base rate is multiplied with for the backbone; None: as the method says"""
+    """factor on the base rate for the backbone; None: the method's own"""
     one_rate: bool = False
-    """train everything at the base rate; else as the method says (YOSO: backbone at a tenth), which suits
-    backbones that were trained before"""
+    """train everything at the base rate; else the method's own rates (YOSO: backbone at a tenth), which suit
+    pretrained backbones"""
     schedule: Schedule = Schedule()
 
 
@@ -258,17 +259,17 @@ class Validation(_Section):
     every: NonNegativeInt = 1000
     """steps between validations; 0: none"""
     pictures: NonNegativeInt = 100
-    """how many, from the front of the data set; 0: all, or 100 scenes"""
+    """number of images, from the start of the data set; 0: all, or 100 scenes"""
     batch_size: PositiveInt = 8
     """images of one size go through the network together"""
     patience: NonNegativeInt = 0
-    """validations in a row without a better PQ after which training ends early; 0: it never does"""
+    """validations in a row without a better PQ after which training ends early; 0: never"""
     samples: NonNegativeInt = 4
     """images, with the truth and the model's map side by side, that each validation draws into `samples/`"""
 
 
 class TrainConfig(_Section):
-    """One training, whole."""
+    """The complete configuration of a training."""
 
     data: Data = SceneData()
     model: ModelChoice = ModelChoice()
@@ -277,41 +278,42 @@ class TrainConfig(_Section):
     steps: PositiveInt = 10_000
     """optimizer steps in all"""
     batch_size: PositiveInt = 16
-    """images a process in one pass"""
+    """images per process in one pass"""
     accumulate: PositiveInt = 1
     """passes whose gradients make one step"""
     seed: NonNegativeInt = 0
     """of initial weights, scenes, order, augmentation and loss points"""
     precision: Literal["32", "bf16-mixed", "16-mixed"] = "32"
     average: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """decay of an exponential moving average of the weights, which is then what is validated and
+    """decay of an exponential moving average of the weights, which are then validated and
     exported; 0: none"""
     workers: NonNegativeInt = 2
-    """processes that make samples; 0: the training process itself does"""
+    """processes that load samples; 0: the training process itself does"""
     threads: NonNegativeInt = 0
     """CPU threads of the network; 0: torch decides"""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     devices: PositiveInt = 1
-    """how many of them a machine (data-parallel); torchrun, srun and Kubernetes say it themselves"""
+    """devices per machine (data-parallel); torchrun, srun and Kubernetes set this themselves"""
     nodes: PositiveInt = 1
-    """how many machines; as `devices`"""
+    """machines; as `devices`"""
     freeze: tuple[str, ...] = ()
-    """parts that do not learn: `backbone`, `all` (but the class layers), or patterns of parameters' names"""
+    """parts that are not trained: `backbone`, `all` (except the class layers), or patterns of parameters'
+    names"""
     log: tuple[Literal["csv", "tensorboard", "wandb", "mlflow"], ...] | None = None
     """where figures go besides training.csv and validation.csv; None: to TensorBoard where it is installed"""
     profile: bool = False
-    """measure the shares of data, forward, loss, backward and optimizer, and say them in the end"""
+    """measure the shares of data, forward, loss, backward and optimizer, and print them at the end"""
     channels_last: bool = False
     """memory layout of images and convolutions"""
     log_every: PositiveInt = 50
-    """steps a row in the log"""
+    """steps per row of the log"""
     checkpoint_every: PositiveInt = 500
     """steps between checkpoints"""
     keep_checkpoints: NonNegativeInt = 0
     """how many numbered checkpoints are kept besides the last and its predecessor; 0: none"""
     explosion_factor: NonNegativeFloat = 1000.0
     """a loss this many times the median of the last 100 ends the training, with the step kept for --replay;
-    0: any finite loss will do"""
+    0: any finite loss is accepted"""
 
     @model_validator(mode="after")
     def _unseen(self) -> "TrainConfig":

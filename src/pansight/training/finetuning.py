@@ -40,7 +40,7 @@ def fine_tuning(model: str, data: str, *, batch_size: int | None = None) -> dict
     Args:
         model: a name of the zoo, or a native file.
         data: what `--data` takes: a panoptic JSON, the folder of a data set, or "scenes".
-        batch_size: images a step; None: as the model learned, BATCH at most.
+        batch_size: images per step; None: as the model was trained, BATCH at most.
 
     Raises PansightError for a model that there is not.
     """
@@ -101,7 +101,7 @@ def rate(learned: dict[str, Any], batch: int) -> float:
 
 
 def _batch(learned: dict[str, Any]) -> int:
-    """Images a step of the training that the model comes from."""
+    """Images per step of the training that the model comes from."""
     if not learned:
         return 16  # the default rate's, YOSO's
     factors = ("batch_size", "accumulate", "devices", "nodes")

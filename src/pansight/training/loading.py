@@ -35,7 +35,7 @@ def worker_context(workers: int) -> BaseContext | None:
 
 
 def start_worker(worker: int) -> None:
-    """One thread a worker, and signals left to the training process, which stops its workers itself.
+    """One thread per worker, and signals left to the training process, which stops its workers itself.
 
     Pillow's remarks on odd files name no file, and would come out raw; what matters comes as an error.
     """

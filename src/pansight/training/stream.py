@@ -88,7 +88,7 @@ class EndlessBatches(Sampler[list[Key]]):
         seed: of the order.
         shuffle: False where samples are new anyway, as scenes are.
         start: batches (of this process) that were had before.
-        rank, world: this process among `world`; together they have each sample once an epoch.
+        rank, world: this process among `world`; together they have each sample once per epoch.
     """
 
     def __init__(

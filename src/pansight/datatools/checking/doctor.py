@@ -55,7 +55,7 @@ def check_files(
     write them over the originals. A set of which fixing would drop or make void too much is left as it is,
     and segments are not joined where that would join too many, or the table is doubted (`limits`), unless
     `force` says so. `progress` is called with (images done, images in all). In memory are the
-    JSON files, what was found, and 16 bytes an image.
+    JSON files, what was found, and 16 bytes per image.
 
     Raises InputError when the fixed files cannot be written; nothing is then.
     """

@@ -285,7 +285,10 @@ ID_JUMPS = _kind(
     "id-jumps", _WARNING, "object whose id changes from frame to frame", "keep its id through the video"
 )
 STUFF_IDS = _kind(
-    "stuff-ids", _WARNING, "stuff with several ids in a video", "keep one id a category: VPQ counts stuff ids"
+    "stuff-ids",
+    _WARNING,
+    "stuff with several ids in a video",
+    "keep one id per category: VPQ counts stuff ids",
 )
 VIDEO_SIZES = _kind(
     "video-sizes", _WARNING, "video whose frames differ in size", "bring its frames to one size"

@@ -28,7 +28,7 @@ class Seen(NamedTuple):
 
 @dataclass
 class Tally:
-    """Counts over the images of one set; a few numbers a category, and 16 bytes an image."""
+    """Counts over the images of one set; a few numbers per category, and 16 bytes per image."""
 
     file: str
     split: str

@@ -1,4 +1,5 @@
-"""Maps of labels, one number a pixel, as a source of stuff: COCO's pixelmaps, stuffthingmaps and the like."""
+"""Maps of labels, one number per pixel, as a source of stuff: COCO's pixelmaps, stuffthingmaps and the
+like."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """V7's Darwin JSON 2.0: a raster layer in and out, polygons with holes and boxes in.
 
 Source: https://docs.v7labs.com/reference/darwin-json and darwin-py 3.6. A raster layer is pairs of value and
-count along the rows, one number a pixel, 0 for none; `mask_annotation_ids_mapping` says which annotation a
+count along the rows, one number per pixel, 0 for none; `mask_annotation_ids_mapping` says which annotation a
 number is. Corners lie on pixel edges, as in COCO.
 """
 

@@ -1,4 +1,4 @@
-"""labelme's JSON files, one an image: every shape that has an area in, masks out.
+"""labelme's JSON files, one per image: every shape that has an area in, masks out.
 
 A file is {"imagePath", "imageHeight", "imageWidth", "shapes": [{"label", "points", "shape_type",
 "group_id"}]}. Later shapes lie on top of earlier ones. Shapes with the same label and group_id are parts of

@@ -26,11 +26,11 @@ class DenseMergeSettings(PrioritySettings):
     former_names: ClassVar[Mapping[str, str]] = {**PrioritySettings.former_names, "sigma": "mask_threshold"}
 
     object_threshold: float = Field(default=0.3, ge=0, le=1)
-    """query boxes below it (class probability times centerness) become no segment"""
+    """query boxes below it (class probability times centerness) do not become segments"""
     mask_threshold: float = Field(default=0.4, ge=0, le=1)
     """a pixel belongs to a mask from this probability on"""
     stuff_area: NonNegativeInt = 2048
-    """pixels of the map wanted, below which stuff is void"""
+    """area in pixels of the output map below which stuff is void"""
 
 
 class DenseDetectionConfig(BaseModel):
@@ -50,18 +50,18 @@ class DenseDetectionConfig(BaseModel):
     backbone_eps: NonNegativeFloat = 0.0
     """0 as in torchvision when the released weights were trained"""
     frozen_stages: int = Field(default=2, ge=0, le=5)
-    """parts of the backbone that do not learn, from the stem on (2: stem and first stage)"""
+    """parts of the backbone that are not trained, from the stem on (2: stem and first stage)"""
     # feature pyramid
     pyramid_channels: PositiveInt = 256
     # head
     towers: Literal[1, 2] = 2
-    """2: one for boxes, one for classes; 1: the boxes' feeds everything"""
+    """2: one for boxes, one for classes; 1: the boxes' tower feeds everything"""
     tower_layers: PositiveInt = 4
     box_channels: PositiveInt = 256
     class_channels: PositiveInt = 128
     """without effect for one tower"""
     norm_group: PositiveInt = 8
-    """channels a group of the towers' norms"""
+    """channels per group of the towers' norms"""
     levelness: bool = True
     """predict the level of each pixel's box; without it masks take the best of all levels"""
     # inference: candidates and query boxes (Eq. 4)

@@ -1,4 +1,4 @@
-"""Everything that makes one EPSNet differ from another."""
+"""The configuration of an EPSNet."""
 
 from typing import Any, Literal
 
@@ -47,7 +47,7 @@ class EPSNetConfig(BaseModel):
     norm_groups: PositiveInt = 32
     prototypes: PositiveInt = 32
     fusion: Literal["attention", "normal", "none"] = "attention"
-    """cross-layer attention, or plain convolutions of P3..P5 enlarged and added, or P3 as it is"""
+    """cross-layer attention, or plain convolutions of P3..P5 upsampled and added, or P3 as it is"""
     fusion_layers: Literal[1, 3] = 3
     """attention reads P3 alone, or P3..P5"""
     fusion_channels: PositiveInt = 128
@@ -78,7 +78,7 @@ class EPSNetConfig(BaseModel):
     negative_iou: float = Field(default=0.4, ge=0, le=1)
     crowd_iou: float = Field(default=0.7, ge=0, le=1)
     negatives: PositiveInt = 3
-    """hard negatives a positive"""
+    """hard negatives per positive"""
     masks_to_train: PositiveInt = 100
     class_weight: NonNegativeFloat = 1.0
     box_weight: NonNegativeFloat = 1.5

@@ -48,7 +48,7 @@ class InstanceHead(nn.Module):
     def forward(
         self, levels: Levels
     ) -> tuple[Float[Tensor, "b a 4"], Float[Tensor, "b a t1"], Float[Tensor, "b a k"]]:
-        """Predictions of all levels, fine to coarse, cells row by row, three anchors a cell."""
+        """Predictions of all levels, fine to coarse, cells row by row, three anchors per cell."""
         features = [self.upfeature(level) for level in levels]
         boxes, classes, coefficients = (
             torch.cat([_by_anchor(layer(feature)) for feature in features], dim=1)

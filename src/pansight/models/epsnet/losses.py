@@ -92,7 +92,7 @@ def hard_negatives(
     config: EPSNetConfig,
     most: Float[Tensor, " a"] | None = None,
 ) -> Bool[Tensor, " a"]:
-    """`negatives` background anchors a positive: those least sure that they are background.
+    """`negatives` background anchors per positive: those least sure that they are background.
 
     `most` bounds the doubt of each.
     """

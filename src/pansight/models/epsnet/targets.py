@@ -63,7 +63,7 @@ def truth_of(
     single, crowd = there & ~target.crowd, there & target.crowd
     semantics = torch.zeros(height, width, dtype=torch.int64, device=target.masks.device)
     if len(target.masks):
-        # small integers: there is one a pixel and segment
+        # small integers: there is one per pixel and segment
         channels = stuff_channels[target.categories].to(torch.int16)[:, None, None]
         # masks never overlap: the largest of what covers a pixel is all there is
         semantics = torch.where(target.masks, channels, UNLABELLED).amax(0).long()

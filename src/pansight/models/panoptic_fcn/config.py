@@ -1,4 +1,4 @@
-"""Everything that makes one Panoptic FCN differ from another."""
+"""The configuration of a Panoptic FCN."""
 
 from typing import Any, Literal
 
@@ -22,8 +22,8 @@ class PanopticFCNMergeSettings(PrioritySettings):
     """Thresholds of masks and of the priority merge (Sec. 3.3)."""
 
     object_threshold: float = Field(default=0.2, ge=0, le=1)
-    """rescored instances below it become no segment; of this and the configuration's `instance_threshold` the
-    higher counts"""
+    """rescored instances below it do not become segments; of this and the configuration's
+    `instance_threshold` the higher counts"""
     mask_threshold: float = Field(default=0.4, ge=0, le=1)
     """probability that a pixel of a mask must exceed"""
 
@@ -49,11 +49,11 @@ class PanopticFCNConfig(BaseModel):
     deform_stages: tuple[Literal[2, 3, 4, 5], ...] = ()
     """stages whose 3x3 convolutions are modulated deformable ones (DCN: 3, 4 and 5)"""
     frozen_stages: int = Field(default=2, ge=0, le=5)
-    """parts of the backbone that do not learn, from the stem on (2: stem and first stage)"""
+    """parts of the backbone that are not trained, from the stem on (2: stem and first stage)"""
     # feature pyramid and heads
     pyramid_channels: PositiveInt = 256
     norm_group: PositiveInt = 8
-    """channels a group of the heads' norms"""
+    """channels per group of the heads' norms"""
     head_layers: PositiveInt = 3
     """convolutions of the position head and of the kernel head, which Table 1 varies together"""
     position_deform: bool = True
@@ -73,10 +73,10 @@ class PanopticFCNConfig(BaseModel):
     stuff_threshold: float = Field(default=0.05, ge=0, le=1)
     """a region's mean probability must exceed it"""
     top: int = Field(default=100, ge=2)
-    """instances per image at most; half as many peaks a level"""
+    """instances per image at most; half as many peaks per level"""
     # inference: kernel fusion
     similarity_threshold: float = Field(default=0.9, ge=-1, le=1)
-    """cosine of two kernels from which they are one object's"""
+    """cosine similarity from which two kernels belong to one object"""
     class_aware_fusion: bool = True
     # inference: masks and merge
     instance_threshold: float = Field(default=0.05, ge=0, le=1)

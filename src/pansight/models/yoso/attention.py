@@ -1,6 +1,6 @@
 """Dynamic convolution attention (YOSO, Sec. 3.3, Fig. 4) and the variants of Table 6.
 
-Each takes a query and a value, one row a proposal, and returns rows mixed and normalised; no residual.
+Each takes a query and a value, one row per proposal, and returns rows mixed and normalised; no residual.
 In the dynamic variants the query predicts convolution kernels that act on the value, with proposals as
 channels and the hidden axis as positions, so the number of proposals is part of the weights' shape.
 """

@@ -1,4 +1,4 @@
-"""Everything that makes one YOSO differ from another."""
+"""The configuration of a YOSO."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
@@ -49,7 +49,7 @@ class YOSOConfig(BaseModel):
     backbone_eps: PositiveFloat = 1e-5
     stride_in_1x1: bool = False
     frozen_stages: int = Field(default=0, ge=0, le=5)
-    """parts of the backbone that do not learn, from the stem on (2: stem and first stage)"""
+    """parts of the backbone that are not trained, from the stem on (2: stem and first stage)"""
     # feature pyramid aggregator
     aggregator: Literal["cfa", "ifa"] = "cfa"
     aggregated_dim: PositiveInt = 128

@@ -47,7 +47,7 @@ def segment_weight(truth: YOSOTruth, balance: float) -> float:
 
 
 def segment_count(truths: list[YOSOTruth], balance: float = 0.0) -> Float[Tensor, ""]:
-    """Segments a process, averaged over all processes, at least 1: the normaliser of the mask losses."""
+    """Segments per process, averaged over all processes, at least 1: the normaliser of the mask losses."""
     total = sum(len(t.categories) * segment_weight(t, balance) for t in truths)
     return mean_over_processes(torch.tensor(float(total), device=truths[0].masks.device))
 

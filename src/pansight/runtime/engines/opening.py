@@ -24,7 +24,7 @@ class EngineOptions(NamedTuple):
     resize: Any = "paper"
     merge: "Mapping[str, Any] | MergeSettings | None" = None
     threads: int | None = None
-    """of runtimes other than torch, which has a setting for the whole process; None: a thread a core"""
+    """of runtimes other than torch, which has a setting for the whole process; None: one thread per core"""
 
 
 class Runtime(NamedTuple):

@@ -22,7 +22,7 @@ IN_MEMORY = 2 << 30
 class CachedOutputs:
     """The outputs of `model` on some samples of a data set, and their truths.
 
-    The network runs once an image. Use it as a context: what lies on the disk is removed at its end.
+    The network runs once per image. Use it as a context manager: its files are removed at the end.
 
     Args:
         model: in evaluation mode; folded is faster.

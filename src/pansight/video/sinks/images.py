@@ -1,4 +1,4 @@
-"""Overlays as images, one a frame."""
+"""Overlays as images, one per frame."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""JSON lines: one object a frame, complete as soon as it is written, for readers that follow the file."""
+"""JSON lines: one object per frame, complete as soon as it is written, for readers that follow the file."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from pansight.video.sinks.base import TrackedFrame
 
 
 class LinesSink:
-    """Appends a line a frame: its source, number, times, and its segments.
+    """Appends one line per frame: its source, number, times, and its segments.
 
     A segment has `id`, `category_id` (of the data set), `category`, `isthing`, `score`, `bbox` (x, y, width,
     height), `area`, and with `rle` its mask as COCO's compressed `segmentation`. `captured` is the time of

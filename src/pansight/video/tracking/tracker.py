@@ -74,7 +74,7 @@ class Tracker:
         """The map of the next frame with lasting ids, and with lasting categories if settings say so.
 
         Args:
-            embeddings: one a segment, in their order; all zeros where a segment has none.
+            embeddings: one per segment, in their order; all zeros where a segment has none.
             seconds: when the frame was, on any clock that does not run backwards; None: 1/25 s later.
             image: the frame, to keep outlines steady.
 
