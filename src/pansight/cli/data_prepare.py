@@ -41,8 +41,8 @@ def prepare(
 ) -> None:
     """Write a data set as COCO panoptic: OUTPUT/NAME.json, and a PNG of ids for each image in OUTPUT/NAME.
 
-    Cityscapes gives the files of its official converter. What an earlier run has finished is looked at, and
-    kept where it is right. A file that cannot be used is named with the reason, and the rest goes on.
+    Cityscapes gives the files of its official converter. What an earlier run has finished is checked, and
+    kept where it is right. A file that cannot be used is reported with the reason, and the rest continues.
 
     Exit code: 0 all went well, 1 some images failed, 2 nothing could be done.
     """

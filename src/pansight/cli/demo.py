@@ -1,4 +1,4 @@
-"""`pansight demo`: see it work, with nothing but what the package brings."""
+"""`pansight demo`: see it work, with nothing but the package itself."""
 
 import time
 import warnings
@@ -44,8 +44,8 @@ def demo(
     """Segment synthetic scenes with one embedded model, and your images, if you name some, with another.
 
     Writes overlays and a sheet: image, prediction, truth. The scenes go through yoso-tiny, which knows
-    nothing else; your images through panoptic-fcn-photo, a small model of photographs: what it makes of
-    them does not compare the methods.
+    nothing else; your images through panoptic-fcn-photo, a small model for photographs. The results
+    say nothing about how the methods compare.
     """
     from rich.console import Console
 

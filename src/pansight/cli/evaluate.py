@@ -1,4 +1,4 @@
-"""`pansight evaluate`: how good predictions are, of any tool from files, or of a model on a data set."""
+"""`pansight evaluate`: how good predictions are, from any tool's files or from a model on a data set."""
 
 from functools import partial
 from pathlib import Path
@@ -223,11 +223,11 @@ def evaluate(
 
     Either files of any tool: pansight evaluate TRUTH.json PREDICTIONS.json
 
-    or videos, whose ids last: pansight evaluate --video TRUTH.json PREDICTIONS.json
+    or videos with persistent ids: pansight evaluate --video TRUTH.json PREDICTIONS.json
 
     or a model on a data set: pansight evaluate --model yoso-tiny --data scenes
 
-    Exit code: 0 all well, 1 some samples could not be used (with --model), 2 nothing was scored.
+    Exit code: 0 all went well, 1 some samples could not be used (with --model), 2 nothing was scored.
     """
     measures = Measures(
         exact=exact is not False,

@@ -1,4 +1,4 @@
-"""What `pansight evaluate` measures, and what it makes of the answer: tables, JSON, a page."""
+"""What `pansight evaluate` measures, and its output: tables, JSON, a page."""
 
 import json
 import os
@@ -89,7 +89,7 @@ class Finished:
     """An evaluation that is over.
 
     `subject`, `data`: what was scored on what. `views` makes the images of one of the worst, None where
-    they cannot be had. `problems`: samples that could not be used. `planned`: how many there are, where
+    they are unavailable. `problems`: samples that could not be used. `planned`: how many there are, where
     Ctrl-C ended it before. `own`: published figures of this very model. `facts`: more on how it was made.
     `counterparts`: which categories were scored, where model and data do not have the same.
     """

@@ -116,10 +116,10 @@ def export(
         bool, typer.Option("--list", help="Print what can be exported, and exit.")
     ] = False,
 ) -> None:
-    """Write a model as a file for another runtime, with all that it takes to use it inside.
+    """Write a model as a file for another runtime, with everything needed to use it inside.
 
-    `pansight predict --model FILE` runs it. Unless told not to, the file is compared with torch before it is
-    kept, and refused when its maps are others.
+    `pansight predict --model FILE` runs it. By default the file is compared with torch before it is
+    kept, and rejected when its maps differ.
     """
     if list_support:
         _print_support()

@@ -40,8 +40,8 @@ def write_hub_folder(
 ) -> None:
     """Write weights, card and configuration, the card last.
 
-    Folders of the machine that the weights were trained on are cut to their last part: they are nobody's
-    business.
+    Folders of the machine that the weights were trained on are cut to their last part: they are
+    private.
     """
     from pansight.zoo import save_native
     from pansight.zoo.card import model_card, stated_licence

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def late_progress(console: "Console", doing: str) -> Iterator[Callable[[int, int], None]]:
-    """Give what to call with (done, in all); the bar appears at the first call, and goes at the end."""
+    """Give what to call with (done, in all); the bar appears at the first call, and disappears at the end."""
     from pansight.cli.progress import progress_bar
 
     bar = progress_bar(console)

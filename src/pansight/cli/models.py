@@ -34,9 +34,9 @@ def models(
         ),
     ] = False,
 ) -> None:
-    """List the models that have a name.
+    """List the named models.
 
-    Exit code of --check: 0 all files are well, 1 some are not, 2 none is.
+    Exit code of --check: 0 all files are fine, 1 some are not, 2 none is.
     """
     from pansight.zoo.listing import listed_models
 

@@ -201,8 +201,8 @@ def predict(
 ) -> None:
     """Segment images, or videos.
 
-    An image that cannot be used is named with the reason, and the rest goes on. A stream that breaks off is
-    opened again.
+    An image that cannot be used is reported with the reason, and the rest continues. A stream that breaks
+    off is reopened.
 
     pansight predict film.mp4 --track
 
@@ -376,7 +376,7 @@ def tell(errors: "Console", problem: str) -> None:
 
 
 def as_resize(text: str) -> "Resize":
-    """The value of --resize. Raises InputError when it is none."""
+    """The value of --resize. Raises InputError when it is invalid."""
     if text == "paper":
         return "paper"
     if text == "none":

@@ -31,7 +31,7 @@ _SHOWN = 20
 
 @dataclass(frozen=True)
 class FleetOptions:
-    """What the command line says of a fleet; see `pansight predict --help`."""
+    """The command line's options for a fleet; see `pansight predict --help`."""
 
     address: str | None = None
     workers: int | None = None
@@ -41,7 +41,7 @@ class FleetOptions:
     retry_failed: bool = False
 
     def given(self) -> list[str]:
-        """The options that are not as they are by default."""
+        """The options that differ from their defaults."""
         named = {
             "--ray-address": self.address is not None,
             "--workers": self.workers is not None,
@@ -180,7 +180,7 @@ class _Work:
 
 
 def progress_line(done: int, total: int | None, seconds: float) -> str:
-    """How many of how many, how fast, how long still.
+    """Done and total, rate, and time left.
 
     >>> progress_line(500, 2000, 100.0)
     '500 of 2000 images, 5.0 a second, 5 min 0 s left'

@@ -32,7 +32,7 @@ FILMS = (".mp4", ".m4v", ".mov", ".mkv")
 
 @dataclass(frozen=True)
 class VideoOptions:
-    """What the command line says of videos; see `pansight predict --help`."""
+    """The command line's options for videos; see `pansight predict --help`."""
 
     output: Path
     formats: str = "overlay"

@@ -32,7 +32,7 @@ def in_short(problems: Sequence[str]) -> list[str]:
 
 @contextmanager
 def problems_in_short(truth: Path, json_file: Path | None) -> Iterator[None]:
-    """Let an evaluation that was refused say why in few lines, and all of it in the file of --json."""
+    """Let a refused evaluation say why in a few lines, and completely in the file of --json."""
     try:
         yield
     except DataProblemsError as error:

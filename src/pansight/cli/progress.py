@@ -1,4 +1,4 @@
-"""The progress bar of every verb that takes its time: how many, how fast, how long still."""
+"""The progress bar of every slow verb: how many, how fast, how long left."""
 
 from rich.console import Console
 from rich.progress import (

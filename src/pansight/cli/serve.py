@@ -105,8 +105,8 @@ def serve(
 ) -> None:
     """Serve models: POST /v1/segment, the Open Inference Protocol at /v2, frames at /v1/stream, a page at /.
 
-    Ends at SIGTERM or Ctrl-C, after accepted requests are answered. Exit code: 0; 1 when the grace time was
-    too short for some; 2 nothing could be served.
+    Ends on SIGTERM or Ctrl-C, after accepted requests are answered. Exit code: 0; 1 if the grace time was
+    too short for some; 2 if nothing could be served.
     """
     if log_format not in ("json", "text"):
         raise InputError(f"log format {log_format!r} is unknown; use json or text")

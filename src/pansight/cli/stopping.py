@@ -1,4 +1,4 @@
-"""Ctrl-C: one line that says the truth about what is left of the work, and exit code 130."""
+"""Ctrl-C: one line that says what is left of the work, and exit code 130."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What the terminal, or whatever stands in its place, can be told, and how notes look."""
+"""What the terminal, or its replacement, can display, and how notes look."""
 
 import sys
 import warnings
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def tolerate_any_text() -> None:
-    """Let letters that the output cannot hold be escaped: \\u4e2d, not a traceback after the work is done.
+    """Escape characters that the output cannot encode: \\u4e2d, not a traceback after the work is done.
 
-    Pipes on Windows speak cp1252, and an ASCII locale nothing but ASCII.
+    Pipes on Windows use cp1252, and an ASCII locale only ASCII.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a replacement stream knows what it takes
@@ -30,7 +30,7 @@ def can_say(text: str) -> bool:
 
 
 def show_notes(errors: "Console") -> None:
-    """What a user should know of a weights file is one line; other warnings look as ever."""
+    """Show what a user should know about a weights file in one line; other warnings stay as they are."""
     usual = warnings.showwarning
 
     def show(

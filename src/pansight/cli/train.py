@@ -126,13 +126,13 @@ def train(
         str | None, typer.Option(help="Weights to start from: a file or a name of `pansight models`.")
     ] = None,
 ) -> None:
-    """Train a model by a recipe, or fine-tune one: pansight train --model yoso-tiny --data labels.json.
+    """Train a model from a recipe, or fine-tune one: pansight train --model yoso-tiny --data labels.json.
 
     The folder then holds config.yaml, training.csv, validation.csv, last.ckpt (to resume from), and the
     weights best.safetensors and final.safetensors, ready for `pansight predict --weights`.
 
-    SIGTERM and SIGUSR1 save and end it with code 143, Ctrl-C with 130; the same command with --resume goes
-    on.
+    SIGTERM and SIGUSR1 save and end it with code 143, Ctrl-C with 130; the same command with --resume
+    continues.
     """
     require_extra("lightning", "train")
     if replay is not None:

@@ -1,4 +1,4 @@
-"""What `pansight train` finds out before it trains: a model's configuration, batches, rates, costs."""
+"""What `pansight train` determines before it trains: a model's configuration, batches, rates, costs."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -20,15 +20,15 @@ def fine_tuned(
     automatic: bool,
     prefix: str = "",
 ) -> "tuple[TrainConfig, Sources]":
-    """The configuration of a fine-tuning and its opened data; options that were given go before the rule.
+    """The configuration of a fine-tuning and its opened data; explicit options override the rule.
 
     Args:
         model, data: of the command line.
         batch_size: if one was given.
         changes: KEY=VALUE of the shortcuts.
-        given: KEY=VALUE of `--set`, which go before everything.
+        given: KEY=VALUE of `--set`, which override everything.
         automatic: whether the batch is to be found.
-        prefix: of what is said.
+        prefix: of the messages.
     """
     from pansight.training.config import SceneData
     from pansight.training.finetuning import fine_tuning, rule, scaled
@@ -57,7 +57,7 @@ def fine_tuned(
 
 
 def batch_that_fits(config: "TrainConfig", sources: "Sources") -> "TrainConfig":
-    """The recipe with the batch that the free memory takes; its rate follows by the root of the batch."""
+    """The recipe with the batch that fits the free memory; its rate scales with the root of the batch."""
     from pansight.training.trial import find_batch_size
 
     size, line = find_batch_size(config, sources)
@@ -70,7 +70,7 @@ def batch_that_fits(config: "TrainConfig", sources: "Sources") -> "TrainConfig":
 
 
 def show_dry_run(config: "TrainConfig", sources: "Sources") -> None:
-    """Fit four images, and say what the training would take."""
+    """Fit four images, and print what the training would take."""
     from pansight.training.trial import dry_run, estimate_lines
 
     typer.echo(f"dry run: nothing is written; {len(sources.categories)} categories")
@@ -79,7 +79,7 @@ def show_dry_run(config: "TrainConfig", sources: "Sources") -> None:
 
 
 def show_rate(config: "TrainConfig", sources: "Sources") -> None:
-    """Look for a learning rate, and say which and why."""
+    """Search for a learning rate, and print which and why."""
     from pansight.training.trial import find_rate
 
     found = find_rate(config, sources)

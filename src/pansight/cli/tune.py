@@ -56,9 +56,9 @@ def tune(
 ) -> None:
     """Find the merge settings of a model on validation data, and write them into its checkpoint.
 
-    The network runs once an image; settings are then tried on its outputs: each field in turn, and a score
-    below which segments are void for each category where that pays. The gain that is reported is
-    cross-validated, with a bootstrap interval; where the interval holds 0, nothing is written.
+    The network runs once per image; settings are then tried on its outputs: each field in turn, and a score
+    below which segments are void for each category where that pays. The reported gain is
+    cross-validated, with a bootstrap interval; if the interval contains 0, nothing is written.
     """
     share_cores()
     from rich.console import Console
@@ -147,7 +147,7 @@ def tune(
     elif not changes:
         print("no settings are better than the present ones; nothing was written")
     elif not pays:
-        print("the gain may be chance: its interval holds 0; nothing was written (--force writes anyway)")
+        print("the gain may be chance: its interval contains 0; nothing was written (--force writes anyway)")
     if json_file is not None:
         content = {
             **notes,

@@ -1,7 +1,7 @@
 """The reader of COCO panoptic data: a JSON of annotations, a folder of panoptic PNGs, a folder of images.
 
 Source: https://cocodataset.org/#format-data, section 4. Cityscapes, ADE20K and Mapillary Vistas come in
-this form too, and so can anyone's own labels.
+this form too, as can anyone's own labels.
 """
 
 import operator
@@ -44,8 +44,8 @@ class CocoPanoptic:
     """COCO panoptic data as a lazy sequence: `len(data)`, `data[i] -> Sample`, in the annotations' order.
 
     Images and panoptic PNGs may lie in folders or in zip archives, which are read in place. The JSON is
-    checked whole at once; images are opened when a sample is asked for. What stays in memory is compact (13
-    bytes per segment), so that the worker processes of a loader can share it.
+    checked completely at once; images are opened when a sample is requested. What stays in memory is compact
+    (13 bytes per segment), so that the worker processes of a loader can share it.
     """
 
     def __init__(
@@ -237,9 +237,10 @@ class CocoPanoptic:
 
 
 def id_picture_places(annotations: Path) -> tuple[Path, ...]:
-    """Where the panoptic PNGs of a JSON may lie, the likeliest first.
+    """Where the panoptic PNGs of a JSON may be, the likeliest first.
 
-    Beside it and named like it; in `panoptic` beside it; among the JSON; or named like it one folder higher.
+    Next to it under the same name; in `panoptic` next to it; in its own folder; or under the same name one
+    folder up.
     """
     beside = annotations.with_suffix("")
     parent = annotations.parent
@@ -247,7 +248,7 @@ def id_picture_places(annotations: Path) -> tuple[Path, ...]:
 
 
 def find_id_picture(folder: Folder, name: str) -> Source | None:
-    """The panoptic PNG that is called so in a JSON; or so but for its ending, which is .png."""
+    """The panoptic PNG of that name in a JSON, or with the ending .png instead."""
     found = folder.find(name)
     if found is not None or not PurePosixPath(name).name:
         return found
@@ -255,7 +256,7 @@ def find_id_picture(folder: Folder, name: str) -> Source | None:
 
 
 def find_picture(folder: Folder, name: str) -> Source | None:
-    """The image that is called so in a JSON, or so but for its ending.
+    """The image of that name in a JSON, or with another ending.
 
     The official files of Cityscapes say _gtFine_leftImg8bit, and leave out the folder of the city: their
     images are found too. None when there is no such file.

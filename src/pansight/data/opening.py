@@ -1,4 +1,4 @@
-"""One way into every data set: `open_dataset` finds out what lies at a place, and gives samples."""
+"""One way into every data set: `open_dataset` detects what is at a location, and gives samples."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -97,12 +97,12 @@ def open_dataset(
     """Open a data set.
 
     Args:
-        location: a COCO panoptic JSON; or the folder of a data set; or the word "scenes", synthetic ones
-            that no training sees.
-        kind: one of `KINDS`; None: found out from what lies in the folder.
+        location: a COCO panoptic JSON; or the folder of a data set; or "scenes", synthetic ones
+            that no training uses.
+        kind: one of `KINDS`; None: detected from the folder's contents.
         split: train, val ... or the data set's own word for it (training, val2017); None: the only one,
             or val.
-        images: folder or .zip of the images, where they do not lie at their usual place.
+        images: folder or .zip of the images, where they are not in their usual place.
         panoptic: folder or .zip of the panoptic PNGs or raw labels, likewise.
         categories: the set to use; the classes of the data set are found in it by name
             (`class_names`).
@@ -149,7 +149,7 @@ def has_split(location: PathLike, split: str, *, kind: str | None = None) -> boo
 
 
 def choose_split(splits: Iterable[str], wanted: str | None, where: object) -> str:
-    """The split that is meant by a word: so called, or beginning so (val: val2017, validation).
+    """The split that a word means: of that name, or beginning with it (val: val2017, validation).
 
     Without a word it is the only one, or the one for validation. Raises DataError, listing all.
     """

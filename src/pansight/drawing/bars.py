@@ -1,4 +1,4 @@
-"""Bar charts: one row a name, its bar in its colour, its number at the end."""
+"""Bar charts: one row per name, its bar in its colour, its number at the end."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _WIDEST_NAME = 14
 
 
 class Bar(NamedTuple):
-    """One row; `value` is 0 or more, `text` says it as people read it. A heading has no colour."""
+    """One row; `value` is 0 or more, `text` is how it is displayed. A heading has no colour."""
 
     name: str
     value: float = 0.0

@@ -1,4 +1,4 @@
-"""Legends: which colour is what, in one map or in a whole set of categories."""
+"""Legends: what each colour means, in one map or in a whole set of categories."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -36,13 +36,13 @@ class _Line(NamedTuple):
 def legend(
     source: PanopticMap | Iterable[Category], *, size: int = 18, height: int | None = None
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """An image, RGB, that says which colour is what: things first, then stuff.
+    """An RGB image that shows what each colour means: things first, then stuff.
 
     Of a map it shows the categories present, the largest first, and of things their number and the shades of
     the first three; of categories it shows all in their order, things with examples of shades. `size` is the
-    font size in pixels, 6..200. With `height` (pixels) the legend has as many columns as it takes to be just
-    so high, to stand beside an image of that height; less than one line is not possible. Raises InputError
-    for a font size out of range.
+    font size in pixels, 6..200. With `height` (pixels) the legend gets as many columns as it needs to be
+    exactly that high, to fit next to an image of that height; less than one line is not possible. Raises
+    InputError for a font size out of range.
     """
     if not 6 <= size <= 200:
         raise InputError(f"font size {size} of a legend is out of range; use 6..200 pixels")

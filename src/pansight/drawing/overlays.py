@@ -27,7 +27,7 @@ def overlay(
     """A copy of the image with every segment in its colour, outlined and named.
 
     `image` is RGB, uint8 [h, w, 3], of the map's size. `alpha` (0..1) is the weight of the colours, the
-    image has the rest; void pixels are darkened. Stuff has its category's colour, a thing a shade of it
+    image gets the rest; void pixels are darkened. Stuff has its category's colour, a thing a shade of it
     that depends on its id alone. `labels` writes the names of segments that are large enough for them,
     `scores` adds the confidence in per cent where there is one. Raises InputError, in one line, when the
     image is not RGB bytes, does not have the map's size, or `alpha` is out of range.

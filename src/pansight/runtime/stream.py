@@ -3,7 +3,7 @@
     frames -> feeder -> readers -> network -> followers -> consumer
      (any iterable)   (threads)   (one thread) (threads)
 
-Prediction of files, evaluation, validation during training, video and the server stand on it.
+Prediction of files, evaluation, validation during training, video and the server all use it.
 """
 
 import threading
@@ -41,7 +41,7 @@ class FrameSeconds(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Segmented(Generic[_Frame]):
-    """What became of a frame: a panoptic map, or an error.
+    """The outcome of a frame: a panoptic map, or an error.
 
     Attributes:
         index: position among the frames, from 0.
@@ -49,7 +49,7 @@ class Segmented(Generic[_Frame]):
         content: what was read: RGB pixels, or a record with them; None where there is an error.
         panoptic: the map, of the image's size; None where there is an error.
         instances: what the model found besides the map, where requested.
-        embeddings: a vector a segment of the map, in their order, where they were asked for; zeros where a
+        embeddings: one vector per segment of the map, in their order, where requested; zeros where a
             segment has none.
         error: why there is no map. Its message names the frame.
         seconds: what it cost.
@@ -93,13 +93,13 @@ class Loop(Generic[_Frame]):
         check: whether the pixels may enter the network; raises likewise.
         segment: RGB images to an answer each, in order. Where it raises such an error for several, each is
             tried alone.
-        name: what a frame is called in messages.
+        name: how messages name a frame.
         batch_size: most images that are segmented at once.
         follow: called with each result, in `followers` threads (1: in order), before it is yielded. What it
             raises ends the stream.
         readers: threads that read.
         patient: whether a batch waits until it is full; else it is what has been read when the network is
-            free, so that a slow camera holds up no other.
+            free, so that a slow camera does not hold up the others.
     """
 
     read: Callable[[_Frame], Any]
@@ -116,8 +116,8 @@ class Loop(Generic[_Frame]):
         """Results in the order of the frames, as soon as they are known.
 
         Nothing starts before the first is asked for. Closing the generator (or leaving it to the garbage
-        collector) stops the threads: it waits for the batch in the network and for what is being followed
-        up, no longer. An iterable that blocks is left to itself; so much as it gave is dropped.
+        collector) stops the threads: it waits for the batch in the network and for the follow-ups in
+        progress, no longer. An iterable that blocks is abandoned; frames already read are dropped.
         """
         reads: Channel[Future[Segmented[_Frame]]] = Channel(self.batch_size + self.readers)
         done: Channel[Future[Segmented[_Frame]]] = Channel(self.batch_size + self.followers)

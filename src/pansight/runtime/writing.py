@@ -1,4 +1,4 @@
-"""Maps as files: images to look at, and the COCO panoptic format to go on with."""
+"""Maps as files: images to look at, and the COCO panoptic format for further use."""
 
 import json
 import os
@@ -49,7 +49,7 @@ class Format(str, Enum):
 
 @dataclass(frozen=True)
 class Job:
-    """One image to segment, and how it is called in what is written.
+    """One image to segment, and its name in the output.
 
     `name` is unique among the jobs and has no suffix; `file_name` is the path below the folder that all
     share.
@@ -79,8 +79,8 @@ class MapWriter:
 
     `overlay`: overlays/NAME.jpg (.png where a side exceeds what JPEG can hold). `coco`: predictions/NAME.png,
     id = R + 256 G + 65536 B, and predictions.json with the data set's category ids, scores kept. As a context
-    manager it saves that table at the end, also when it ends by an error or Ctrl-C. A `tool` writes the files
-    of an annotation tool instead, its table at the end.
+    manager it saves that table at the end, even when it ends with an error or Ctrl-C. A `tool` writes the
+    files of an annotation tool instead, its table at the end.
 
     Attributes:
         written: maps written so far.
@@ -118,7 +118,7 @@ class MapWriter:
                     raise InputError(f"{printable(target)} would be overwritten; choose another --output")
 
     def write(self, job: Job, image: UInt8[np.ndarray, "h w 3"], panoptic: PanopticMap) -> list[Path]:
-        """Write what the format asks for; returns the files. Raises InputError when that cannot be done."""
+        """Write what the format asks for; returns the files. Raises InputError when it cannot be written."""
         if self._tool is not None:
             return self._write_tool(self._tool, job, panoptic)
         files = []
@@ -212,7 +212,7 @@ class MapWriter:
 
 
 def save_picture(path: Path, pixels: UInt8[np.ndarray, "h w 3"]) -> None:
-    """Write RGB pixels, JPEG or PNG by the suffix. Raises InputError when that cannot be done."""
+    """Write RGB pixels, JPEG or PNG by the suffix. Raises InputError when it cannot be written."""
     # asked only where it is not plain: the answer takes all of Pillow's plugins to be imported
     if path.suffix not in (".jpg", ".png") and path.suffix.lower() not in Image.registered_extensions():
         ending = path.suffix or "no ending"

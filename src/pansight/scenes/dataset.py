@@ -20,11 +20,11 @@ HELD_OUT_SCENES = {"val": (1_000_001, 100), "test": (1_000_002, 300)}
 
 
 def render_scene(seed: int, index: int, height: int, width: int) -> Sample:
-    """Scene `index` of the endless series that a seed stands for.
+    """Scene `index` of the endless series of a seed.
 
     The same arguments give the same bytes in any process and in any order of calls. Segment ids are 1..n,
     stuff first; every pixel belongs to a segment. A thing is left out of the scene unless it covers 0.25 % of
-    the image and 30 % of its own outline is seen, a kind of stuff unless it covers 0.6 % (`layers.seen`).
+    the image and 30 % of its own area is visible, a kind of stuff unless it covers 0.6 % (`layers.seen`).
 
     Args:
         seed, index: not negative.
@@ -51,10 +51,10 @@ def render_clip(seed: int, index: int, height: int, width: int, frames: int) -> 
     """Scene `index` in motion: vehicles drive, people and animals walk, birds fly, the camera pans.
 
     The first image is `render_scene`'s. A thing, and a kind of stuff, has the same id in all frames in
-    which it is seen, and no other ever has it, so ids have gaps. A clip is the beginning of every longer one.
+    which it is seen, and no other ever gets it, so ids have gaps. A clip is a prefix of every longer one.
 
     Args:
-        seed, index, height, width: as for `render_scene`. frames: at least 1; 25 a second look natural.
+        seed, index, height, width: as for `render_scene`. frames: at least 1; 25 per second look natural.
 
     Raises InputError for arguments out of range.
 

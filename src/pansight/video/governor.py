@@ -1,4 +1,5 @@
-"""The governor: holds a frame rate by doing less, step by step, and does more again when there is room."""
+"""The governor: holds a frame rate by doing less, step by step, and more again when there is time to
+spare."""
 
 import threading
 import time
@@ -49,7 +50,7 @@ class Adjustable(DetailedEngine, Protocol):
 
 
 class Governor:
-    """Decides on the step from what frames cost; knows nothing of engines, so it can be tested alone.
+    """Chooses the step from the cost of frames; independent of engines, so it can be tested alone.
 
     A step down follows when `_STEADY` frames in a row cost more than the budget; a step up when the
     step has held for a while and the next higher one, by its own last cost or else by its share of pixels,
@@ -104,8 +105,8 @@ class GovernedEngine:
 
     Args:
         engine: must be able to make smaller ones of itself (PyTorch can).
-        fps: frames a second to hold, all sources together.
-        say: told of each step in a line.
+        fps: frames per second to hold, over all sources.
+        say: called with a line for each step.
 
     Raises InputError for an engine that cannot, and for a rate that is not positive.
     """

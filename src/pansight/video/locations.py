@@ -1,4 +1,4 @@
-"""What people type for a video, and what of it may be shown."""
+"""What users type for a video, and what may be shown of it."""
 
 import glob
 import re

@@ -30,7 +30,7 @@ SinkMaker = Callable[[Location, str], Sequence[Sink]]
 class Pipeline:
     """Segments one or more videos, keeps identities if wanted, and feeds sinks.
 
-    Results come as soon as they are there; those of one source in order. A source that fails ends alone (see
+    Results come as soon as they are ready; those of one source in order. A source that fails ends alone (see
     `sources`); a frame that cannot be used is counted in `failed`.
 
     Args:
@@ -39,7 +39,7 @@ class Pipeline:
         track: how identities are kept; None: every frame numbers its own.
         options: how sources are read.
         sinks: makes those of a source.
-        on_event: told of every change of a source, from its thread.
+        on_event: called with every change of a source, from its thread.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Pipeline:
             self._close_sinks()
 
     def stop(self) -> None:
-        """End after the frames that are on their way; may be called from any thread."""
+        """End after the frames in flight; may be called from any thread."""
         for source in self.sources:
             source.stop()
 

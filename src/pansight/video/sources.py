@@ -1,4 +1,4 @@
-"""Sources of frames that outlive what they read from: each in a thread, with a state and a mailbox."""
+"""Sources of frames that survive interruptions: each in a thread, with a state and a mailbox."""
 
 import threading
 import time
@@ -39,10 +39,10 @@ class SourceOptions:
 class Source:
     """One video, decoded in a thread of its own into a bounded mailbox.
 
-    States: starting, running, reconnecting (streams and cameras alone), ended, failed. A stream that breaks
-    off, ends or falls silent is opened again, after waits that grow; its frames go on in number and time.
+    States: starting, running, reconnecting (only streams and cameras), ended, failed. A stream that breaks
+    off, ends or falls silent is reopened, after increasing waits; frame numbers and times continue.
 
-    `ready` is called, without arguments, whenever a frame or another state may be had.
+    `ready` is called, without arguments, whenever a frame or a new state is available.
     """
 
     def __init__(
@@ -235,7 +235,7 @@ class Mixer:
     """Frames of several sources as one iterable: those with a frame ready take turns, none waits for another.
 
     With a `limit`, at most that many frames are in flight at once, until `done` is called for each: so no
-    frame grows old in a queue while newer ones could be had.
+    frame grows old in a queue while newer ones are available.
 
     A source that fails ends alone; its `error` says why.
     """

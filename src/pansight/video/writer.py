@@ -1,4 +1,4 @@
-"""`VideoWriter`: frames to H.264 in MP4, with the times they came with and the sound of the source."""
+"""`VideoWriter`: frames to H.264 in MP4, with their own times and the source's sound."""
 
 import os
 import secrets
@@ -23,17 +23,17 @@ _COPIED = frozenset(("aac", "mp3", "ac3", "eac3", "alac", "opus"))
 
 
 class VideoWriter:
-    """Writes an MP4 that appears whole or not at all: under its own name only when it is closed.
+    """Writes an MP4 atomically: it appears under its own name only when it is closed.
 
         with VideoWriter("out.mp4", sound_from="in.mp4") as writer:
             for result in segmenter.track("in.mp4"):
                 writer.write(pansight.draw.overlay(result.image, result.panoptic), result.seconds)
 
     Args:
-        path: the file; its ending says the container: .mp4, .mkv or .mov.
-        rate: frames a second for frames that come without a time, and how long the last one is shown.
+        path: the file; its suffix chooses the container: .mp4, .mkv or .mov.
+        rate: frames per second for frames without a time; also decides how long the last one is shown.
         sound_from: a file whose first sound is kept, in step with the frames.
-        quality: of H.264, 0 (best) to 51; 20 shows no difference to most.
+        quality: of H.264, 0 (best) to 51; 20 is visually lossless for most viewers.
 
     An odd width or height, which H.264's usual colour format cannot have, gets one more row or column.
     Raises InputError when the file cannot be written or a frame has another size than the first,
@@ -109,7 +109,7 @@ class VideoWriter:
         self.frames += 1
 
     def close(self) -> None:
-        """Finish the file. Without a frame none is made."""
+        """Finish the file. Without frames no file is written."""
         if self._closed:
             return
         self._closed = True

@@ -63,11 +63,11 @@ def load_backbone(model: nn.Module, path: str | os.PathLike[str]) -> None:
 
     Residual networks: from a file with torchvision's, detectron2's or Caffe2's keys.
 
-    All else in the model stays. The classifier is left out, and a prefix "backbone." or "backbone.bottom_up."
-    is taken off, together with everything that does not have it. Caffe2's files (MSRA's weights) hold norms
-    as scale and shift, so their mean becomes 0 and their variance 1. torchvision's weights, in either
-    spelling, are for RGB images with its mean and deviation and for `stride_in_1x1=False`; others (MSRA's:
-    BGR, `stride_in_1x1=True`) have the same shapes, so the caller must know.
+    Everything else in the model stays as it is. The classifier is left out, and a prefix "backbone." or
+    "backbone.bottom_up." is taken off, together with everything that does not have it. Caffe2's files (MSRA's
+    weights) hold norms as scale and shift, so their mean becomes 0 and their variance 1. torchvision's
+    weights, in either spelling, are for RGB images with its mean and deviation and for `stride_in_1x1=False`;
+    others (MSRA's: BGR, `stride_in_1x1=True`) have the same shapes, so the caller must know.
 
     Raises CheckpointError when the file cannot be read or does not fit, naming the keys.
     """

@@ -1,6 +1,6 @@
-"""Where downloaded weights live, and whether they are still what was downloaded.
+"""Where downloaded weights are kept, and whether they are still intact.
 
-Beside each file `NAME` lies `NAME.sha256`, in the form that `sha256sum --check` reads.
+Next to each file `NAME` is `NAME.sha256`, in the form that `sha256sum --check` reads.
 """
 
 import hashlib
@@ -70,7 +70,7 @@ def expected_checksum(path: Path, file: "ReleasedFile") -> str | None:
 def is_intact(path: Path, file: "ReleasedFile") -> bool:
     """Whether the cached file is what was published or first downloaded.
 
-    A file that was put there by hand, of which no checksum is known, is taken at its word and its checksum
+    A file that was put there by hand, of which no checksum is known, is trusted and its checksum
     kept. Raises DownloadError when the file cannot be read.
     """
     try:

@@ -1,6 +1,6 @@
-"""A model card for the Hugging Face Hub, made from what a native file says of itself and what was measured.
+"""A model card for the Hugging Face Hub, made from a native file's header and from measurements.
 
-Nothing is invented: what nobody stated or measured is said to be so.
+Nothing is invented: what was not stated or measured is marked as such.
 """
 
 import re
@@ -79,7 +79,7 @@ def model_card(
         name: of the model.
         parameters: how many the network has.
         half: whether the file holds half precision.
-        licence: of the weights; None: what the file says, else that nobody said.
+        licence: of the weights; None: the file's own, else "not stated".
         quality: measured for this card; None: what the file says of its training.
         timing: measured for this card.
     """

@@ -1,4 +1,4 @@
-"""Whether the published files are there, are what they were, and fit the models that are named after them."""
+"""Whether the published files are available, unchanged, and fit the models that use them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,9 +12,9 @@ from pansight.zoo.spec import ModelSpec, ReleasedFile
 
 @dataclass(frozen=True, slots=True)
 class FileCheck:
-    """What was found of one published file.
+    """The findings on one published file.
 
-    `path`: in the cache, None where it could not be had. `sha256` and `size` (bytes) of what is there.
+    `path`: in the cache, None where it could not be downloaded. `sha256` and `size` (bytes) of what is there.
     `fits`: the models it loads into, every key and shape; `problems`: a line for everything that is wrong.
     """
 
@@ -61,8 +61,8 @@ def files_of(specs: Iterable[ModelSpec]) -> dict[ReleasedFile, list[ModelSpec]]:
 def check_files(specs: Iterable[ModelSpec], folder: Path | None = None) -> Iterator[FileCheck]:
     """Fetch every published file of these models into the cache (`folder` if given), and try it.
 
-    Downloads are taken up where they broke, and files that are there are not fetched again. Nothing is
-    raised for a file: what is wrong with it is in its `problems`.
+    Downloads resume where they broke, and existing files are not fetched again. No error is
+    raised for a file: its faults are in its `problems`.
     """
     for file, users in files_of(specs).items():
         yield _check(file, users, folder or weights_folder())

@@ -27,13 +27,13 @@ def fetch(
 ) -> Path:
     """The path of a published file in the cache; downloaded when it is not there, or no longer intact.
 
-    A connection that breaks is taken up again where it broke, in this call or in a later one: up to
+    A broken connection is resumed where it broke, in this call or in a later one: up to
     `attempts` times without progress, waiting `pause` seconds and then twice as long each time. A server
-    that says nothing for `timeout` seconds counts as broken. Processes that want the same file wait for one
+    that is silent for `timeout` seconds counts as broken. Processes that want the same file wait for one
     another. A damaged file is set aside as `NAME.damaged`.
 
     Nothing is printed. What happens goes to this module's logger: lines as INFO and WARNING, progress as
-    DEBUG records with `download` (the file's name), `done` and `total` (bytes; None where nobody says).
+    DEBUG records with `download` (the file's name), `done` and `total` (bytes; None where unknown).
 
     Raises DownloadError: one line with the address, the place to put the file by hand, and what went wrong.
     """

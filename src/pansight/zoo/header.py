@@ -1,4 +1,4 @@
-"""What a native file says of itself, read without its tensors, and without torch.
+"""The header of a native file, read without its tensors and without torch.
 
 Header fields (text): `format` = "pansight", `format_version`, `pansight_version`, `method`, and as JSON
 `config`, `categories`, `preprocess`, `extra`.
@@ -26,7 +26,7 @@ REMEDY = "fetch or write the file again"
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a native file says of itself."""
+    """The header of a native file: what it contains and where it comes from."""
 
     method: str
     config: BaseModel
@@ -49,7 +49,7 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:
-    """What the native file at `path` says of itself. Raises CheckpointError."""
+    """The header of the native file at `path`. Raises CheckpointError."""
     metadata = read_metadata(path)
     if metadata.get("format") != FORMAT:
         raise CheckpointError(

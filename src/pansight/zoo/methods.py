@@ -27,16 +27,16 @@ METHODS: dict[str, Method] = {
 
 
 def register(method: Method) -> None:
-    """Make a method of one's own known: it trains, predicts, is saved, loaded and exported like the others.
+    """Add your own method: it is trained, run, saved, loaded and exported like the others.
 
-    Raises InputError where its name is taken by another one.
+    Raises InputError if another method has its name.
 
     Example:
-        >>> register(find_method("yoso"))  # the same record again is welcome
+        >>> register(find_method("yoso"))  # registering the same record again is fine
         >>> register(find_method("yoso")._replace(may_lack=()))
         Traceback (most recent call last):
         ...
-        pansight.errors.InputError: there is a method 'yoso' already; give yours another name
+        pansight.errors.InputError: method 'yoso' already exists; give yours another name
     """
     if METHODS.get(method.name, method) != method:
         raise InputError(f"method {method.name!r} already exists; give yours another name")
@@ -74,5 +74,5 @@ def construct(
 
 
 def parameter_count(model: "torch.nn.Module") -> int:
-    """How many numbers training would change, were nothing frozen."""
+    """Number of trainable parameters, with nothing frozen."""
     return sum(parameter.numel() for parameter in model.parameters())

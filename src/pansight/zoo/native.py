@@ -1,4 +1,4 @@
-"""The native file: safetensors, with everything that makes the model inside its header.
+"""The native file: safetensors, with the complete description of the model in its header.
 
 `pansight.zoo.header` lists its fields. Nothing in such a file can run code.
 """
@@ -33,7 +33,7 @@ def save_native(
     vectors: bool = False,
     extra: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the model and all that it takes to use it: one file, written atomically.
+    """Write the model and everything needed to use it: one file, written atomically.
 
     `float16` halves the file: tensors with more than one axis are rounded to half precision (relative error
     at most 2**-11), norms and biases only with `vectors`, running statistics never; loading gives float32
@@ -102,7 +102,7 @@ def load_native(
 ) -> PanopticModel:
     """The model in a native file: evaluation mode, float32, every key and shape checked.
 
-    `preprocess` takes the place of the file's own. Raises CheckpointError, naming the file and what is wrong.
+    `preprocess` replaces the file's own. Raises CheckpointError, naming the file and what is wrong.
     """
     header = read_header(path)
     try:

@@ -1,4 +1,4 @@
-"""The models that have a name: those of the papers, and the small ones that ship with the package."""
+"""The named models: those of the papers, and the small ones that ship with the package."""
 
 import difflib
 from functools import cache
@@ -66,7 +66,7 @@ def _embedded(path: Path, name: str) -> ModelSpec:
 
 
 def available() -> list[ModelSpec]:
-    """Every model that has a name, the embedded ones first (those of them that this installation holds).
+    """Every named model, the embedded ones first (as far as this installation has them).
 
     >>> [spec.name for spec in available()][:2]
     ['panoptic-fcn-photo', 'yoso-photo']
@@ -78,7 +78,7 @@ def available() -> list[ModelSpec]:
 
 
 def names() -> list[str]:
-    """The names of all models, whether or not their weights are here."""
+    """The names of all models, whether or not their weights are available."""
     return [*EMBEDDED, *(spec.name for spec in released())]
 
 

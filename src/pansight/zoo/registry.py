@@ -1,4 +1,4 @@
-"""From a name or a file to a model."""
+"""Models by name or from a file."""
 
 import os
 from pathlib import Path
@@ -40,7 +40,7 @@ def load_model(
         name_or_path: the name of a model (weights ship with the package, or are downloaded at first use); or
             the path of a native file, which describes itself, or of a released one, whose model is recognised
             by the shapes of its tensors; or `hf:USER/MODEL`, such a file on the Hugging Face Hub (see
-            `pansight.zoo.hub`). A name goes before a file of that name.
+            `pansight.zoo.hub`). A model's name takes precedence over a file of that name.
         weights: with a name: a file, native or released, or `hf:USER/MODEL`, in place of the model's own. A
             native file must be of the same architecture; its categories, temperature and thresholds are
             kept, while the input size is the named model's.

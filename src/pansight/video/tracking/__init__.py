@@ -1,4 +1,4 @@
-"""Identities that last, for the maps of any method."""
+"""Persistent identities, for the maps of any method."""
 
 from pansight.video.tracking.settings import CUES, Cue, TrackSettings
 from pansight.video.tracking.tracker import Tracker

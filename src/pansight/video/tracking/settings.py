@@ -1,4 +1,4 @@
-"""How identities are kept: what counts, how much, and for how long."""
+"""How identities are kept: by which cues, with which weights, and for how long."""
 
 from typing import Literal, TypeAlias, get_args
 
@@ -16,12 +16,12 @@ class TrackSettings(BaseModel):
 
     `cues`: what is compared; none: every frame numbers its own. `weights`: of each in the affinity, which is
     their weighted mean over those that a pair has. A pair is considered at all if their categories agree (or
-    their masks overlap by `other_category`) and one cue is sure enough: mask IoU of `least_iou`, embedding
+    their masks overlap by `other_category`) and one cue is strong enough: mask IoU of `least_iou`, embedding
     similarity of `least_similarity` within `reach` sizes of the object, or IoU of the predicted box of
-    `least_box`; and it is refused if its affinity is below `least`, which `gates` replaces by category name.
+    `least_box`; and it is rejected if its affinity is below `least`, which `gates` replaces by category name.
 
-    `memory`: how long a track that is not seen is remembered. `birth_score`: segments that score less open no
-    track, and are void unless they continue one. `keep_category`: a track's category is what most of its
+    `memory`: how long a track that is not seen is remembered. `birth_score`: segments that score less start
+    no track, and are void unless they continue one. `keep_category`: a track's category is what most of its
     frames say, weighted by score, not each frame's own. `steady`: frames for which a pixel keeps its segment
     although the map says otherwise, while the image there does not change; 0: never. `stride`: of the grid on
     which masks are compared, in pixels; 0: chosen by the size, about 25 000 points.

@@ -1,4 +1,4 @@
-"""Identities that last: each frame's panoptic map gets the ids of the objects seen before."""
+"""Persistent identities: each frame's panoptic map gets the ids of the objects seen before."""
 
 from dataclasses import replace
 
@@ -25,14 +25,14 @@ _LONG = 0.3
 
 
 class Tracker:
-    """Gives the maps of one stream, frame after frame, ids that last.
+    """Gives the maps of one stream, frame after frame, persistent ids.
 
-    Stuff of one category is one segment for ever: its id is 1 + its contiguous index. Things are numbered
-    from there on; an id is not used again while anybody could remember it. A new object has its id from the
-    first frame on: holding it back until it is confirmed would cost more than a false one does.
+    Stuff of one category is always one segment: its id is 1 + its contiguous index. Things are numbered
+    from there on; an id is not reused until long after its object was last seen. A new object has its id from
+    the first frame on: waiting for confirmation would cost more than an occasional false track.
 
     Works for every method, without training. Costs a joint histogram of about 25 000 points, an assignment
-    and one look-up of the map; nothing loops over segments but the making of their rows.
+    and one look-up of the map; only building the rows loops over segments.
 
         tracker = Tracker(segmenter.categories)
         for image in video:
@@ -60,7 +60,7 @@ class Tracker:
 
     @property
     def active(self) -> int:
-        """Tracks that are remembered."""
+        """Tracks in memory."""
         return len(self._tracks)
 
     def update(
@@ -71,12 +71,13 @@ class Tracker:
         seconds: float | None = None,
         image: UInt8[np.ndarray, "h w 3"] | None = None,
     ) -> PanopticMap:
-        """The map of the next frame with lasting ids, and with lasting categories if settings say so.
+        """The map of the next frame with persistent ids, and with persistent categories if the settings ask
+        for them.
 
         Args:
             embeddings: one per segment, in their order; all zeros where a segment has none.
             seconds: when the frame was, on any clock that does not run backwards; None: 1/25 s later.
-            image: the frame, to keep outlines steady.
+            image: the frame, used to keep outlines steady.
 
         Raises CategoryError when the map has other categories than the tracker.
         """
