@@ -4,7 +4,8 @@ Three forms of the same sums. `grid_sample` runs, trains and exports everywhere.
 gradients, each tap of each pixel is instead one weighted sum of four rows of a table of pixels, which
 `embedding_bag` does in one pass: about twice as fast on large maps. Exported graphs may ask for four plain
 gathers from that table: OpenVINO runs them in half the time of its GridSample, and they are right where
-GridSample is missing or broken (WebGPU, some fusions of TensorRT).
+GridSample is missing or broken (WebGPU, some fusions of TensorRT). `lower_deformable` sets the form;
+`LOWERINGS` in `pansight.export.conversion` says which one each target gets (ONNX: `grid_sample`).
 """
 
 import math
