@@ -45,7 +45,7 @@ def keep(paths: list[Path], file: Path) -> None:
     for name in MODELS:
         segmenter = pansight.load(name, device="cpu")
         for path in paths:
-            kept[f"{name}/{path.name}"] = segmenter(path).ids.astype(np.int32)
+            kept[f"{name}/{path}"] = segmenter(path).ids.astype(np.int32)
     np.savez_compressed(file, **kept)
 
 
@@ -67,7 +67,7 @@ def count(name: str, paths: list[Path], before: Any) -> dict[str, Any]:
         row["pixels"] += ids.size
         pairs = {"forms": (fixed.ids[0].numpy(), FORMS_NOISE)}
         if before:
-            pairs["before"] = (before[f"{name}/{path.name}"], VERSIONS_NOISE)
+            pairs["before"] = (before[f"{name}/{path}"], VERSIONS_NOISE)
         for kind, (others, noise) in pairs.items():
             if fixed.overflow is not None and bool(fixed.overflow.any()) and kind == "forms":
                 row["images beyond the budget"] = row.get("images beyond the budget", 0) + 1

@@ -122,3 +122,15 @@ def test_numbered_ones_are_looked_at_last(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"last\.ckpt cannot be read"):
         resume_point(tmp_path)
     assert resume_point(tmp_path / "nowhere") is None
+
+
+def test_of_what_can_be_read_the_newest_is_taken(tmp_path: Path) -> None:
+    checkpoints(tmp_path)
+    (tmp_path / "last.ckpt").write_bytes(b"PK")
+    for step in (1, 3):
+        WholeFiles().save_checkpoint({**CONTENT, "global_step": step}, tmp_path / f"step-{step:08d}.ckpt")
+    found = resume_point(tmp_path)
+    assert found is not None and found[0].name == "step-00000003.ckpt"
+    (tmp_path / "step-00000003.ckpt").write_bytes(b"PK")
+    found = resume_point(tmp_path)
+    assert found is not None and found[0].name == "previous.ckpt"

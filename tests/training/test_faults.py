@@ -295,7 +295,7 @@ def test_a_loss_that_goes_wrong_can_be_looked_at(train: Train, tmp_path: Path) -
     assert ended.output.split("error: ")[1].split("; ")[0] in shown.output
     assert f"images: {', '.join(names)}" in shown.output
     assert "not finite" in shown.output
-    # the training that it ended may be newly initialised, or gone on with
+    # the training that it ended may be started over, or resumed
     assert train(folder, "--steps", "1").code == 0
 
 

@@ -262,7 +262,7 @@ def predict(
         "batch_size": batch_size,
         "max_pixels": max_pixels,
     }
-    if track or fps or mjpeg or policy or any(is_video(one) for one in inputs):
+    if track or fps is not None or mjpeg or policy or any(is_video(one) for one in inputs):
         from pansight.cli.predict_video import VideoOptions, predict_videos
 
         predict_videos(

@@ -114,6 +114,7 @@ def tune(
 
         search = Search(evaluate, start, len(cached), folds=folds, seed=seed)
         found = search.run(lambda line: errors.print(line, markup=False))
+    folds = search.fold_count
     before, after = start.model_dump(), found.settings.model_dump()
     changes = {name: after[name] for name in after if after[name] != before[name]}
     by_name = {loaded.categories.names[place]: bound for place, bound in found.thresholds.items()}

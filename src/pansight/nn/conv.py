@@ -53,6 +53,15 @@ def norm_scale_shift(norm: BatchNorm) -> tuple[Float[Tensor, " c"], Float[Tensor
     return scale, norm.bias.double() - norm.running_mean.double() * scale
 
 
+@torch.no_grad()
+def folded(weight: Float[Tensor, "o i h w"], norm: nn.Module) -> tuple[nn.Parameter, nn.Parameter]:
+    """Weight and bias of the convolution that does what one without bias and `norm` behind it do."""
+    assert isinstance(norm, BatchNorm)
+    scale, shift = norm_scale_shift(norm)
+    scaled = (weight.double() * scale[:, None, None, None]).to(weight.dtype)
+    return nn.Parameter(scaled), nn.Parameter(shift.to(weight.dtype))
+
+
 class ConvNorm(nn.Conv2d):
     """2-D convolution followed by `self.norm`; its keys are `weight` and `norm.*`, as in detectron2."""
 
@@ -82,13 +91,8 @@ class ConvNorm(nn.Conv2d):
     def forward(self, input: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h2 w2"]:
         return self.norm(super().forward(input))
 
-    @torch.no_grad()
     def fold(self) -> None:
         """Fold the norm (in evaluation mode) into weight and bias; the result agrees to float32 rounding."""
-        if isinstance(self.norm, nn.Identity):
-            return
-        assert isinstance(self.norm, FrozenBatchNorm2d | nn.BatchNorm2d)
-        scale, shift = norm_scale_shift(self.norm)
-        self.weight.copy_(self.weight.double() * scale[:, None, None, None])
-        self.bias = nn.Parameter(shift.to(self.weight.dtype))
-        self.norm = nn.Identity()
+        if not isinstance(self.norm, nn.Identity):
+            self.weight, self.bias = folded(self.weight, self.norm)
+            self.norm = nn.Identity()

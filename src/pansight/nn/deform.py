@@ -4,7 +4,8 @@ Three forms of the same sums. `grid_sample` runs, trains and exports everywhere.
 gradients, each tap of each pixel is instead one weighted sum of four rows of a table of pixels, which
 `embedding_bag` does in one pass: about twice as fast on large maps. Exported graphs may ask for four plain
 gathers from that table: OpenVINO runs them in half the time of its GridSample, and they are right where
-GridSample is missing or broken (WebGPU, some fusions of TensorRT).
+GridSample is missing or broken (WebGPU, some fusions of TensorRT). `lower_deformable` sets the form;
+`LOWERINGS` in `pansight.export.conversion` says which one each target gets (ONNX: `grid_sample`).
 """
 
 import math
@@ -15,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pansight.nn.conv import FrozenBatchNorm2d, Norm, make_norm, norm_scale_shift
+from pansight.nn.conv import Norm, folded, make_norm
 
 OFFSET_CHANNELS = 27
 """of the convolution that finds offsets (18) and mask logits (9) of a 3x3"""
@@ -188,16 +189,11 @@ class DeformConvNorm(ModulatedDeformConv2d):
         offsets, mask = found.split((18, 9), dim=1)
         return self.norm(super().forward(x, offsets, mask.sigmoid()))
 
-    @torch.no_grad()
     def fold(self) -> None:
         """Fold the norm (in evaluation mode) into weight and bias, see ConvNorm."""
-        if isinstance(self.norm, nn.Identity):
-            return
-        assert isinstance(self.norm, FrozenBatchNorm2d | nn.BatchNorm2d)
-        scale, shift = norm_scale_shift(self.norm)
-        self.weight.copy_(self.weight.double() * scale[:, None, None, None])
-        self.bias = nn.Parameter(shift.to(self.weight.dtype))
-        self.norm = nn.Identity()
+        if not isinstance(self.norm, nn.Identity):
+            self.weight, self.bias = folded(self.weight, self.norm)
+            self.norm = nn.Identity()
 
 
 def _corners(size: tuple[int, int], y: Taps, x_: Taps, mask: Taps) -> list[tuple[Tensor, Taps]]:

@@ -361,8 +361,9 @@ def load(
         pansight.load("runs/street/best.safetensors", merge={"stuff_area": 256})
 
     Args:
-        engine: `auto`: what the file was made for, else `torch`; `torch`: PyTorch with everything constant
-            folded into the weights; `eager`: as trained; `compiled`: by torch.compile.
+        engine: `auto`: what the file was made for; for models, on a CPU, the fastest runtime installed, else
+            `torch`; `torch`: PyTorch with everything constant folded into the weights; `eager`: as trained;
+            `compiled`: by torch.compile; `onnxruntime`, `openvino`: converted on first use.
         weights: a file, native or official, or `hf:USER/MODEL`, to use in place of the model's own.
         device: `auto` or None (cuda, else mps, else cpu), or its name.
         precision: of the network; None: float32.

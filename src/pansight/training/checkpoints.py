@@ -1,6 +1,7 @@
 """Checkpoints to resume from: written atomically, by step and when the system asks to stop."""
 
 import errno
+import math
 import os
 import secrets
 import signal
@@ -94,24 +95,35 @@ def resume_point(folder: Path) -> tuple[Path, str | None] | None:
     With it comes a remark where that is not the last one: one that was damaged, by a disk or by a copy that
     broke off, is passed over. Raises CheckpointError where every one of them is damaged.
     """
-    numbered = sorted(folder.glob("step-*.ckpt"), reverse=True)
-    found = [path for path in (folder / LAST, folder / PREVIOUS, *numbered) if path.is_file()]
+    last = folder / LAST
     first: CheckpointError | None = None
-    for path in found:
+    best: tuple[int, Path] | None = None
+    for path in (last, folder / PREVIOUS, *sorted(folder.glob("step-*.ckpt"), reverse=True)):
+        if not path.is_file() or (best is not None and best[0] >= _step_in_name(path)):
+            continue
         try:
             _check_sums(path)
             step = int(read_checkpoint(path, mapped=True)["global_step"])
         except CheckpointError as error:
             first = first or error
             continue
+        if path == last:
+            return path, None
+        if best is None or step > best[0]:
+            best = step, path
+    if best is None:
         if first is not None:
-            return path, f"{first.args[0].partition(';')[0]}; going on from {path.name}, step {step}"
-        if path.name != LAST:
-            return path, f"{folder / LAST} is missing; going on from {path.name}, step {step}"
-        return path, None
-    if first is not None:
-        raise first
-    return None
+            raise first
+        return None
+    step, path = best
+    reason = f"{last} is missing" if first is None else first.args[0].partition(";")[0]
+    return path, f"{reason}; going on from {path.name}, step {step}"
+
+
+def _step_in_name(path: Path) -> float:
+    """The step that a numbered checkpoint's name tells, without reading it; infinite for the others."""
+    number = path.stem.partition("-")[2]
+    return float(number) if number.isdigit() else math.inf
 
 
 def _check_sums(path: Path) -> None:

@@ -246,7 +246,7 @@ def test_other_runtimes_plug_in(small_model: YOSO, monkeypatch: pytest.MonkeyPat
     for name in ("auto", "teapot"):
         assert open_engine(file, name, EngineOptions(merge={"keep_share": 1})) is engine
     assert asked[0] == (file, EngineOptions(merge={"keep_share": 1}))
-    with pytest.raises(InputError, match=r"green\.tea runs on teapot, not by compiled"):
+    with pytest.raises(InputError, match=r"green\.tea runs on teapot, not on compiled"):
         open_engine(file, "compiled")
     with pytest.raises(InputError, match="holds its weights"):
         open_engine(file, weights="x.safetensors")

@@ -87,7 +87,8 @@ class Search:
         self.seed = seed
         order = np.random.default_rng(seed).permutation(images)
         self.folds: Folds = np.empty(images, dtype=np.int64)
-        self.folds[order] = np.arange(images) % min(folds, images)
+        self.fold_count = min(folds, images)
+        self.folds[order] = np.arange(images) % self.fold_count
         self._known: dict[str, Judged] = {}
 
     @property
@@ -109,7 +110,7 @@ class Search:
         held, held_truths = np.zeros_like(tallies), np.zeros_like(truths)
         plain = np.zeros_like(tallies)
         bounds: list[dict[int, float]] = []
-        for fold in range(int(self.folds.max()) + 1):
+        for fold in range(self.fold_count):
             inside = self.folds != fold
             settings = self.fields(inside)
             judged = self.judged(settings)
