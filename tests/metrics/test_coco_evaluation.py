@@ -204,7 +204,7 @@ def test_a_missing_folder_is_one_problem(write_set: WriteSet, tmp_path: Path) ->
     prediction = write_set("prediction", {1: (IDS, PREDICTED), 2: (IDS, [{"id": 5}])})
     (problem, other) = problems_of(truth, prediction, None, tmp_path / "elsewhere")
     start = f"{tmp_path / 'elsewhere' / '1.png'}: no such file, and 1 more: the folder"
-    assert problem.startswith(f"{start} {tmp_path / 'elsewhere'};")
+    assert problem.startswith(f"{start} {tmp_path / 'elsewhere'} does not exist;")
     assert "segment 5 lacks category_id" in other
 
 
