@@ -101,7 +101,7 @@ class Subject:
 
 
 def rival(location: str) -> Engine:
-    """The engine that FILE.py:NAME names in its `ENGINES`. Raises InputError for what is not there.
+    """The engine that FILE.py:NAME names in its `ENGINES`. Raises InputError for one that does not exist.
 
     The file is run: it is the caller's own, as a script that he starts would be.
     """

@@ -77,7 +77,7 @@ def open_source(source: Path, given: str | None, to_panoptic: bool, options: Sou
     if source.is_dir():
         if options.kind is not None:
             return _data_set(source, options)
-        # What is panoptic already is seldom meant where there is something to convert beside it.
+        # Data that is already panoptic is seldom meant where there is something else to convert.
         orders = (_panoptic_in, _instances_in) if not to_panoptic else (_instances_in, _panoptic_in)
         for look in orders[:1] if found is not None and to_panoptic else orders:
             opened = look(source, options)

@@ -122,7 +122,7 @@ def convert(
     of its image, is hidden, or has no place in the target, is counted and named.
 
     Only COCO panoptic, Segments.ai and the like say which classes are stuff: elsewhere name them by --things
-    or --stuff, or put a classes.json beside the source, as every export here has one. Classes of COCO
+    or --stuff, or put a classes.json next to the source, as every export here has one. Classes of COCO
     instances and of YOLO are things but for those with isthing 0, or named by --stuff.
 
     Exit code: 0 all went well, 1 some images failed or no object has a pixel, 2 nothing could be done.

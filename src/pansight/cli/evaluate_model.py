@@ -49,8 +49,8 @@ def run_model(
 
     Mask AP is that of the model's own instances where it has some, else that of its panoptic segments.
     `preset_name`: where the model is that preset as published, weights and input size. `class_map`: which
-    category of the model is which of the data's. `make_job`: what runs and scores. What `labelled.json`
-    beside the data says is not annotated is not scored.
+    category of the model is which of the data's. `make_job`: what runs and scores. Categories that
+    `labelled.json` next to the data lists as not annotated are not scored.
 
     Raises DataProblemsError when the data has categories that the model does not know, DataError when not one
     sample could be scored.

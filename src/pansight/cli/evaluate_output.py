@@ -40,7 +40,7 @@ class Measures:
     segments: bool = False
 
     def start(self, categories: "Categories", instances: bool = False) -> "Evaluation":
-        """An empty evaluation of these; `instances`: mask AP is that of instances given beside maps."""
+        """An empty evaluation of these; `instances`: mask AP is that of instances given besides maps."""
         from pansight.metrics.evaluation import Evaluation
 
         return Evaluation(

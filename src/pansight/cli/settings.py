@@ -11,7 +11,7 @@ def merge_settings(
 ) -> dict[str, Any]:
     """Values by the names of `MergeSettings`, read as YAML; the last of a name counts.
 
-    Raises InputError for what is not written as merge.KEY=VALUE. Example:
+    Raises InputError for anything not written as merge.KEY=VALUE. Example:
         >>> merge_settings(["merge.stuff_area=256"])
         {'stuff_area': 256}
     """

@@ -232,7 +232,7 @@ def train(
 
 
 def _tell_unread(kept: Any, given: Any, name: str, config: str | None) -> None:
-    """A resumed training keeps its own options: say so where the recipe beside --resume has others."""
+    """A resumed training keeps its own options: say so where the recipe given with --resume has others."""
     others = [key for key in type(kept).model_fields if getattr(kept, key) != getattr(given, key)]
     if others:
         typer.echo(

@@ -5,7 +5,7 @@ else the class 1..150. 100 of the 150 classes are things, and these maps do not 
 apart: objects are in `annotations_instance/SPLIT/NAME.png`, where red is the number of the thing's class,
 1..100, and green that of the object.
 
-Full release: `NAME_seg.png` beside NAME.jpg, where red // 10 * 256 + green is one of more than 3000 classes
+Full release: `NAME_seg.png` next to NAME.jpg, where red // 10 * 256 + green is one of more than 3000 classes
 and blue the object; classes that are none of the 150 are void here.
 
 Source: https://github.com/CSAILVision/sceneparsing, https://github.com/CSAILVision/placeschallenge

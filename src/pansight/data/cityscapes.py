@@ -152,7 +152,7 @@ def panoptic_files(root: Path) -> dict[str, Path]:
 def open_official(
     path: Path, images: PathLike | None, panoptic: PathLike | None, categories: Categories | None
 ) -> CityscapesPanoptic:
-    """An official panoptic JSON with its images, looked for in leftImg8bit beside it or above it."""
+    """An official panoptic JSON with its images, looked for in leftImg8bit next to it or above it."""
     split = re.sub(r"_trainId$", "", path.stem.removeprefix("cityscapes_panoptic_"))
     above = path.absolute().parents
     found = pictures_folder(path.parent, images) or pictures_folder(above[min(1, len(above) - 1)], images)

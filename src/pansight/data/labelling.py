@@ -15,7 +15,8 @@ FILE_NAME = "labelled.json"
 
 
 def find_labelling(annotations: Path, categories: Categories) -> Labelling | None:
-    """What `labelled.json` beside a data set's JSON (or in its folder) says; None where there is none."""
+    """The content of `labelled.json` next to a data set's JSON (or in its folder); None where there is
+    none."""
     folder = annotations if annotations.is_dir() else annotations.parent
     path = folder / FILE_NAME
     return read_labelling(path, categories) if path.is_file() else None

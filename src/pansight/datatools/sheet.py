@@ -61,7 +61,7 @@ def draw_sheet(
 ) -> tuple[UInt8[np.ndarray, "h w 3"] | None, list[str]]:
     """Draw the chosen samples, `width` pixels wide each, with one legend.
 
-    `beside`: each image beside its labels, not under them. Gives the RGB sheet, None when no sample can be
+    `beside`: each image next to its labels, not above them. Gives the RGB sheet, None when no sample can be
     read, and a line for each sample that cannot.
     """
     cells: list[UInt8[np.ndarray, "h w 3"]] = []

@@ -1,1 +1,1 @@
-"""Models as files that other runtimes run: one file a target, and the table of what is supported."""
+"""Models as files that other runtimes run: one file per target, and the table of what is supported."""

@@ -1,8 +1,8 @@
 """Converted models, kept: made once for each weights, version and runtime, and checked before they are used.
 
-They lie in the folder `engines` of Pansight's cache, beside that of the weights. Files appear whole; a lock
-lets one process convert while others wait; what is damaged is made anew. Where none of that works, torch runs
-the model, and a warning says why.
+They are in the folder `engines` of Pansight's cache, next to that of the weights. Files are written
+atomically; a lock lets one process convert while others wait; what is damaged is made anew. Where none of
+that works, torch runs the model, and a warning says why.
 """
 
 import contextlib

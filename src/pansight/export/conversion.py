@@ -74,7 +74,7 @@ def write_artefact(
     """Write the artefact atomically.
 
     `feeds` are inputs to calibrate int8 on (see `pansight.export.quantise`). Raises InputError for what is
-    not supported, MissingExtraError for what is not installed.
+    not supported, MissingExtraError for a missing package.
     """
     if path.suffix != SUFFIXES[target]:
         raise InputError(f"{path} must end in {SUFFIXES[target]} for {target}; choose such a name")

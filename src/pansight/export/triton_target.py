@@ -1,4 +1,4 @@
-"""Triton: a model repository, which is an ONNX file in its place and a configuration beside it.
+"""Triton: a model repository: an ONNX file in its place, with a configuration.
 
 Source: https://docs.nvidia.com/deeplearning/triton-inference-server, "Model Repository" and "Model
 Configuration". Unverified on a Triton server, for there is none where this is built.

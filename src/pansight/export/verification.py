@@ -1,4 +1,4 @@
-"""Running an artefact beside torch on images: the ids that differ, and PQ where there is truth."""
+"""Comparing an artefact with torch on images: the ids that differ, and PQ where there is truth."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field

@@ -37,7 +37,7 @@ _STORE_BYTES = 256 << 20
 
 @dataclass(frozen=True)
 class ClusterOptions:
-    """What is asked of the cluster.
+    """How to use the cluster.
 
     Attributes:
         address: of a cluster that runs (`auto`, HOST:PORT); None: that of the environment variable
@@ -83,9 +83,9 @@ class Cluster:
         items: Iterable[Any],
         ordered: bool = False,
     ) -> Generator[Any, None, None]:
-        """Answers of workers for all items, one each, as soon as they are known; in order where asked for.
+        """Answers of workers for all items, one each, as soon as they are known; in order where requested.
 
-        Each worker calls `make(*arguments)` once, then what that gave on item after item. An item may be
+        Each worker calls `make(*arguments)` once, then the result of that on item after item. An item may be
         worked on several times, where workers or machines die; its answer comes once.
 
         Raises what a worker raises of PansightError, and DeviceError when the cluster is lost.
@@ -140,7 +140,7 @@ def connected(options: ClusterOptions) -> Generator[Cluster, None, None]:
     """Connect to a cluster, or start one on this machine; and leave it, or end it, at the end.
 
     Raises MissingExtraError without Ray, InputError for options that do not fit the cluster, DeviceError
-    where it has no GPU that was asked for.
+    where a requested GPU is missing.
     """
     if options.workers is not None and options.workers < 1:
         raise InputError(f"workers must be positive, got {options.workers}")
@@ -207,7 +207,7 @@ def _start(ray: Any, options: ClusterOptions) -> None:
 
 
 class _Failure:
-    """An error that every item would meet."""
+    """An error that would affect every item."""
 
     def __init__(self, error: PansightError) -> None:
         self.error = error

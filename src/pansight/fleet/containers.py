@@ -1,7 +1,7 @@
 """Images in zips and tars, by name and place, or as they stream by.
 
 A WebDataset shard is a tar whose members come in samples: names that are equal up to the first dot of the
-file name. `0001.jpg` with `0001.seg.png` beside it is one image and its labels.
+file name. `0001.jpg` with `0001.seg.png` is one image and its labels.
 Source: https://github.com/webdataset/webdataset, "The WebDataset Format".
 """
 
@@ -86,7 +86,7 @@ def tar_members(address: str) -> list[Member] | None:
     """The images of a tar, with their places; None for one that has to be read as it streams by: compressed,
     or not on this machine's disks.
 
-    Raises InputError, naming it, when it cannot be read. Members after a damaged place cannot be told.
+    Raises InputError, naming it, when it cannot be read. Members after a damaged place are unknown.
     """
     system, path = open_address(address)
     if not is_local(system):
@@ -123,10 +123,11 @@ def read_tar(address: str, member: Member) -> bytes:
 
 
 def stream(address: str) -> Iterator[tuple[str, bytes | InputError]]:
-    """Names, unique, and bytes of all images of a container, from its first to its last; an error where one
-    image alone cannot be had.
+    """Names, unique, and bytes of all images of a container, from its first to its last; an error where a
+    single image is unreadable.
 
-    Raises InputError, naming the container, where it cannot be read on, after the images before that place.
+    Raises InputError, naming the container, where reading cannot continue, after the images before that
+    place.
     """
     if kind_of(address) == "tar":
         yield from _stream_tar(address)
@@ -204,7 +205,7 @@ def _unique(rows: Iterable[tuple[str, _Payload]]) -> Iterator[tuple[str, _Payloa
 
 
 def read_file(address: str) -> bytes:
-    """An image file, local or not; what may be a disturbance of the network is tried again.
+    """An image file, local or not; possible network failures are retried.
 
     Raises InputError, naming it, when it cannot be read.
     """

@@ -20,7 +20,7 @@ FOLDER = "index"
 
 @dataclass(frozen=True)
 class Row:
-    """What became of an input: a map, or an error.
+    """The outcome of an input: a map, or an error.
 
     Attributes:
         input: absolute path or URL; of an image in a container, `CONTAINER::NAME`.

@@ -1,4 +1,4 @@
-"""An archive, labelled: planned, done by workers, counted; a second call does what is missing."""
+"""Labelling an archive: planned, done by workers, counted; a second call does what is missing."""
 
 import json
 from collections.abc import Generator, Sequence
@@ -67,13 +67,13 @@ class Labelling:
                 print(shard.images, shard.failed)
             print(labelling.summary())
 
-    The folder gets `index/*.parquet`, a row for every input, once; `predictions/`, the panoptic PNGs, a file
-    each or (`tars`) a tar a shard; `fleet.json`, what was asked for, categories included; `summary.json`.
+    The folder gets `index/*.parquet`, a row for every input, once; `predictions/`, the panoptic PNGs, one
+    file each or (`tars`) one tar per shard; `fleet.json`, the request, categories included; `summary.json`.
 
     Args:
         shard_size: images that a worker does in one go; None: few enough for all workers to share a small
             archive, at most 256.
-        retry: whether recorded failures are tried again.
+        retry: whether recorded failures are retried.
 
     Raises InputError when `output` cannot be written, or holds the results of something else.
     """
@@ -93,7 +93,7 @@ class Labelling:
         self._settings = self._settle(digest)
 
     def plan(self, workers: int) -> list[str]:
-        """Plan what no call has planned yet; returns a line for every argument that stands for nothing."""
+        """Plan what no call has planned yet; returns a line for every argument that matches nothing."""
         listing = Listing(tuple(self.inputs), self.store.address)
         return Plan(self.store).extend(listing, workers, self.shard_size)
 
@@ -127,7 +127,7 @@ class Labelling:
         )
 
     def summary(self) -> Summary:
-        """Count all results, and write that down; removes what workers that were killed left unfinished."""
+        """Count all results, and write the counts; removes what workers that were killed left unfinished."""
         done = failed = 0
         finished: set[int] = set()
         with ThreadPoolExecutor(_COUNTERS) as pool:

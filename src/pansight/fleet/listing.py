@@ -1,4 +1,4 @@
-"""From what people type to the images of an archive: one item a file, in an order that is always the same."""
+"""From command-line arguments to the images of an archive: one item per file, in a fixed order."""
 
 import os
 import re
@@ -29,14 +29,14 @@ class Item:
 
 @dataclass(frozen=True)
 class Listing:
-    """What arguments stand for, listed anew each time it is iterated.
+    """What arguments stand for, listed again on each iteration.
 
     Args:
         arguments: images, zips, tars, manifests, folders, patterns, WebDataset's braces
             (shards/{0000..0099}.tar); paths or URLs.
-        leave_out: the address of a folder that is not looked into: that of the results.
+        leave_out: the address of a folder to skip: that of the results.
 
-    Iterating gives items, and one line of text for every argument that stands for nothing.
+    Iterating gives items, and one line of text for every argument that matches nothing.
     """
 
     arguments: tuple[str, ...]
@@ -111,7 +111,7 @@ def kind_of(name: str) -> Kind:
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file is called like an image, and not hidden."""
+    """Whether a file is named like an image, and not hidden."""
     base = name.rpartition("/")[2]
     return not base.startswith(".") and os.path.splitext(base)[1].lower() in SUFFIXES  # noqa: PTH122
 

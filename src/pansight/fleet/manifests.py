@@ -1,4 +1,4 @@
-"""Manifests: files that list images, one a line or a row."""
+"""Manifests: files that list images, one per line or row."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ _PARQUET = ".parquet"
 
 
 def is_manifest(name: str) -> bool:
-    """Whether a file is called like a manifest: .txt, .lst, .csv, .tsv, .jsonl, .parquet."""
+    """Whether a file is named like a manifest: .txt, .lst, .csv, .tsv, .jsonl, .parquet."""
     return _ending(name) in (*_LINES, *_TABLES, *_JSON_LINES, _PARQUET)
 
 
@@ -32,7 +32,7 @@ def read_manifest(system: Any, path: str) -> Iterator[str]:
     """The addresses that a manifest lists, in its order; relative ones are from the manifest's folder.
 
     A text file has one per line (empty lines and those that start with # are left out); a table, JSON lines
-    and Parquet have them in a column of COLUMNS. Nothing is held but a line or a batch of rows.
+    and Parquet have them in a column of COLUMNS. Only one line or batch of rows is in memory.
 
     Raises InputError, naming the manifest, when it cannot be read or has no such column.
     """

@@ -1,4 +1,4 @@
-"""Panoptic PNGs of a shard: a file each, or all in one tar."""
+"""Panoptic PNGs of a shard: one file each, or all in one tar."""
 
 import io
 import re
@@ -15,7 +15,7 @@ _LONGEST = 80
 
 
 def mask_name(position: int, input: str) -> str:
-    """The name of a map's file: its place in the shard, and what the image is called.
+    """The name of a map's file: its place in the shard, and the image's name.
 
     >>> mask_name(17, "/photos/rue de la paix.jpg")
     '000017_rue-de-la-paix.png'
@@ -30,7 +30,7 @@ class MaskWriter(Protocol):
     """Takes the PNGs of a shard, from several threads."""
 
     def add(self, name: str, content: bytes) -> str:
-        """Take a PNG; returns what the index calls it."""
+        """Take a PNG; returns its name in the index."""
 
     def finish(self) -> None:
         """Return when all of them are safe."""

@@ -59,7 +59,7 @@ class FleetModel:
             return self._load(here.get(self.name, self.name), weights, self.engine, device, cores)
 
     def checked(self) -> tuple[Segmenter, str]:
-        """A Segmenter on the driver, and a digest of all that decides what the model says.
+        """A Segmenter on the driver, and a digest of everything that determines the model's output.
 
         Raises what `pansight.load` raises, before any worker is started.
         """

@@ -1,7 +1,8 @@
 """The plan: which inputs form which shard. It is written before work begins, and only ever added to.
 
-A shard is what one worker does in one go, and what is lost at most when it dies. As an input is in one shard,
-and a shard has one file of results, an input has one result, whichever worker writes it and however often.
+A shard is what one worker does in one go, which is the most that is lost when it dies. As an input is in one
+shard, and a shard has one file of results, an input has one result, whichever worker writes it and however
+often.
 """
 
 import threading
@@ -45,7 +46,7 @@ class Shard:
         return bool(self.source) and not self.members
 
     def key(self, name: str) -> str:
-        """How an input is called in the index."""
+        """The name of an input in the index."""
         return f"{self.source}::{name}" if self.source else name
 
 
@@ -148,7 +149,7 @@ def _in_files(contents: Iterable[_Content]) -> Iterator[list[_Content]]:
 def _contents(
     items: Iterable[Item | str], known: set[str], problems: list[str], workers: int, size: int | None
 ) -> Iterator[_Content]:
-    """Shards' contents for what is not known; that is known from then on."""
+    """Contents of the shards that are not cached yet; they are cached from then on."""
     ahead = workers * _SHARDS_PER_WORKER * LARGEST_SHARD
     files: list[Member] = []
     chunk = size

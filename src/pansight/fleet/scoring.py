@@ -21,7 +21,7 @@ _SHARE = 64
 class FleetEvaluation(ModelEvaluation):
     """A `ModelEvaluation` whose samples are segmented and scored by the workers of a cluster.
 
-    The driver's `segmenter` makes the images of the report alone. Workers must see the data set's files under
+    The driver's `segmenter` only makes the images of the report. Workers must see the data set's files under
     the same paths.
     """
 

@@ -1,4 +1,4 @@
-"""A folder, local or of any object store that fsspec reaches, whose files appear whole or not at all."""
+"""A folder, local or of any object store that fsspec reaches, whose files are written atomically."""
 
 import contextlib
 import os
@@ -45,7 +45,7 @@ def protocols(system: Any) -> tuple[str, ...]:
 
 
 def address_of(system: Any, path: str) -> str:
-    """How the file is called everywhere: an absolute path, or a URL, whatever the spelling."""
+    """The file's unique name: an absolute path, or a URL, whatever the spelling."""
     return path if is_local(system) else str(system.unstrip_protocol(path))
 
 
@@ -118,7 +118,7 @@ class Store:
         return bool(self.system.exists(self.path(name)))
 
     def names(self, folder: str) -> list[str]:
-        """Names of the files in a folder, sorted; of a folder that is not there none."""
+        """Names of the files in a folder, sorted; none if the folder does not exist."""
         try:
             rows = self.system.ls(self.path(folder), detail=False)
         except FileNotFoundError:
@@ -126,7 +126,7 @@ class Store:
         return sorted(str(row).rstrip("/").rpartition("/")[2] for row in rows)
 
     def remove(self, name: str) -> None:
-        """Remove a file; that it is gone already is well."""
+        """Remove a file; it may already be gone."""
         with contextlib.suppress(FileNotFoundError):
             self.system.rm_file(self.path(name))
 

@@ -47,9 +47,9 @@ class WorkOptions:
     """How shards are worked on.
 
     Attributes:
-        tars: whether the maps of a shard go into one tar, not into a file each.
+        tars: whether the maps of a shard go into one tar, not into separate files.
         piece: images after which the results of a container that is read from end to end are kept.
-        retry: whether inputs that failed before are tried again.
+        retry: whether inputs that failed before are retried.
     """
 
     tars: bool = False
@@ -59,7 +59,7 @@ class WorkOptions:
 
 @dataclass(frozen=True)
 class ShardDone:
-    """What became of a shard. `images` were worked on now, `failed` of them have no map; `problems` names
+    """The outcome of a shard. `images` were worked on now, `failed` of them have no map; `problems` names
     some of those, one line each."""
 
     shard: int
@@ -70,7 +70,7 @@ class ShardDone:
 
 
 class _Entry(NamedTuple):
-    """An image to be: its place in the shard, its name in the index, and what gives its bytes."""
+    """An image to do: its place in the shard, its name in the index, and what gives its bytes."""
 
     position: int
     key: str
@@ -81,8 +81,8 @@ class _Entry(NamedTuple):
 class ShardWorker:
     """Works on shards of the plan in `store`, one at a time.
 
-    Whoever was killed before at the same shard, wherever, has spoilt nothing: maps have names that follow
-    from the plan, and the shard's part of the index is written last.
+    A worker killed earlier on the same shard does no harm: the names of maps follow from the
+    plan, and the shard's part of the index is written last.
     """
 
     store: Store
@@ -246,7 +246,7 @@ class ShardWorker:
 
 
 class _Ahead:
-    """An iterator that can say whether it has ended, before anybody asks for more."""
+    """An iterator that knows whether it has ended before the next item is requested."""
 
     def __init__(self, entries: Iterable[_Entry]) -> None:
         self._entries = iter(entries)

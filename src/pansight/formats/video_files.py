@@ -1,6 +1,6 @@
 """Videos in COCO panoptic JSON: every frame's PNG and segments, in the three forms that are in use.
 
-COCO panoptic with `video` and `frame` beside `image_id`; VIPSeg's, nested by `video_id`; and that of
+COCO panoptic with `video` and `frame` besides `image_id`; VIPSeg's, nested by `video_id`; and that of
 Cityscapes-VPS, plain COCO panoptic whose clip is the first four characters of an image id. Readers and
 metrics stand on this.
 """

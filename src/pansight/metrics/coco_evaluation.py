@@ -71,7 +71,7 @@ def evaluate_coco(
 ) -> PanopticQualityResult:
     """Score predictions against the truth, both as COCO panoptic JSON + PNG of ids; nothing is written.
 
-    The folders of the PNG default to those beside the JSON files, named like them without the ending.
+    The folders of the PNGs default to those next to the JSON files, named like them without the ending.
     `exact`: the reference's answer, quirks included (see `PanopticQuality`). `progress` is called with
     (images done, images in all). `categories`: for truth whose JSON has none. `workers`, `processes`: see
     `score_pairs`; the answer is the same to the last bit, whatever their number. `by_name`: pair images by

@@ -105,7 +105,7 @@ def pair_files(
 ) -> Paired | list[str]:
     """Pair the annotations of two JSON files by image id; or just the problems, where one is unreadable.
 
-    The folders of the PNG default to those beside the JSON files, named like them without the ending.
+    The folders of the PNGs default to those next to the JSON files, named like them without the ending.
     `categories`: for truth whose JSON has none. `by_name`: pair by the file names of the images (of the
     ids, in a JSON that lists no images), folders and endings aside, because many tools number images
     themselves. `categories_by_name`: the category ids of the predictions mean what the predictions' own JSON

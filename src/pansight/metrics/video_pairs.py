@@ -1,6 +1,6 @@
 """Which predicted frame belongs to which true one, by the JSON files of two sets of videos.
 
-Three forms are read: COCO panoptic JSON with `video` and `frame` beside `image_id`; VIPSeg's, nested by
+Three forms are read: COCO panoptic JSON with `video` and `frame` besides `image_id`; VIPSeg's, nested by
 `video_id`; and Cityscapes-VPS's, plain COCO panoptic whose clip is the first four characters of an image id.
 """
 
@@ -58,7 +58,7 @@ def pair_videos(
     Frames are paired by clip and frame number, else by clip and image id or file name (the ending aside),
     never by their place in the list, so shuffled files are fine; only a Cityscapes-VPS prediction that names
     nothing is taken in the order of the truth's images. Predictions of frames that have no truth are ignored:
-    many sets label every fifth frame. The folders of the PNG default to those beside the JSON files
+    many sets label every fifth frame. The folders of the PNGs default to those next to the JSON files
     and named like them. `categories`: for truth whose JSON has none.
     """
     problems: list[str] = []

@@ -1,4 +1,4 @@
-"""The section on the images where most was lost: the truth beside the prediction, and what is wrong."""
+"""The section on the images where most was lost: the truth next to the prediction, and what is wrong."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""What goes back to the client: JSON with the panoptic PNG, that PNG alone, run lengths, an overlay."""
+"""Answers to the client: JSON with the panoptic PNG, that PNG alone, run lengths, an overlay."""
 
 import base64
 import io
@@ -40,7 +40,7 @@ class Form(str, Enum):
 
 @dataclass(frozen=True)
 class Written:
-    """A map as bytes of a media type; `header` is what the JSON says beside the pixels."""
+    """A map as bytes of a media type; `header` is the JSON that goes with the pixels."""
 
     content: bytes
     media_type: str
@@ -68,7 +68,7 @@ def segment_rows_json(panoptic: PanopticMap) -> list[dict[str, Any]]:
 
 
 def write(form: Form, image: Rgb, panoptic: PanopticMap, more: Mapping[str, Any]) -> Written:
-    """The map in that form; `more` joins what is said in JSON. `image` is drawn on for the overlay.
+    """The map in that form; `more` is added to the JSON. `image` is drawn on for the overlay.
 
     The panoptic PNG alone carries the segments in its text chunk "segments".
     """

@@ -1,4 +1,4 @@
-"""Everything put together: an ASGI application, for `pansight serve` and for servers of others."""
+"""Everything put together: an ASGI application, for `pansight serve` and for other servers."""
 
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -46,7 +46,7 @@ def load_models(
     """The models by name, path, or NAME=PATH.
 
     Damaged weights make a model `Broken`, which answers with 500 while the others serve. Raises InputError
-    for a name that does not exist, a file that is not there, and for two models of one name.
+    for a name that does not exist, a file that does not exist, and for two models with one name.
     """
     choose_device(device)
     loaded: list[ServedModel | Broken] = []
@@ -63,8 +63,8 @@ def load_models(
 def find_model(text: str) -> tuple[str, str]:
     """Name and source of a model from a name, a path, or NAME=PATH.
 
-    Raises InputError for a file that is not there, PansightError with the nearest names for one that no model
-    has.
+    Raises InputError for a file that does not exist, PansightError with the nearest names for one that no
+    model has.
     """
     from pansight.zoo.hub import is_hub_name
     from pansight.zoo.presets import names, preset
@@ -101,8 +101,8 @@ def _load(name: str, source: str, options: Mapping[str, Any]) -> ServedModel | B
 
 
 def build_application(loaded: Sequence[ServedModel | Broken], options: ServeOptions) -> FastAPI:
-    """The application; its `state.hub` holds the models. Nothing but `/`, samples and probes is open without
-    the token, where there is one."""
+    """The application; its `state.hub` holds the models. If a token is set, only `/`, samples and probes are
+    open without it."""
     hub = Hub(options, loaded)
 
     @asynccontextmanager

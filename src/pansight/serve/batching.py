@@ -1,4 +1,4 @@
-"""Requests that arrive together go through the network together, and no more wait than was promised."""
+"""Requests that arrive together go through the network together, and the queue is bounded."""
 
 import asyncio
 import time
@@ -61,7 +61,7 @@ class Batcher(Generic[Item, Answer]):
 
     @property
     def seconds_to_clear(self) -> float:
-        """How long what waits and runs will take, by what it took lately."""
+        """Estimated time for all waiting and running items, from recent ones."""
         return (self.depth + self._running) * self._seconds_each
 
     def start(self) -> None:

@@ -1,4 +1,4 @@
-"""HTTP/1.1 connections that neither wait for ever nor listen for ever, on top of uvicorn's."""
+"""HTTP/1.1 connections with time limits on headers and bodies, on top of uvicorn's."""
 
 import asyncio
 import json
@@ -113,7 +113,7 @@ class PatientConnection(H11Protocol):
         self._lingering = self.loop.call_later(_LINGER, self.transport.close)
 
     def eof_received(self) -> None:
-        """The client has said all: no reason to linger."""
+        """The client has finished: no reason to linger."""
         if self._deaf:
             self.transport.close()
 

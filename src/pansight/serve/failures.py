@@ -1,4 +1,4 @@
-"""What a request can be refused with: a status and one line."""
+"""Refusals of a request: a status and one line."""
 
 import math
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ class Refusal(Exception):  # noqa: N818  (it is an answer)
 
 
 def bad_request(message: str) -> Refusal:
-    """400: the request makes no sense."""
+    """400: the request is malformed."""
     return Refusal(400, message)
 
 
@@ -27,12 +27,12 @@ def busy(message: str, seconds: float) -> Refusal:
 
 
 def from_error(error: PansightError) -> Refusal:
-    """What the library refuses: the client's image is a 4xx, everything else is ours, a 500."""
+    """Errors of the library as refusals: those of the client's image are 4xx, all others 500."""
     return Refusal(422 if isinstance(error, InputError) else 500, str(error))
 
 
 def one_line(text: object) -> str:
-    """The text with white space as single blanks, without what cannot be printed, at most 500 long."""
+    """The text with single spaces, without unprintable characters, at most 500 long."""
     line = " ".join(str(text).split())
     line = "".join(c for c in line if c.isprintable())
     return line if len(line) <= 500 else line[:497] + "..."

@@ -1,4 +1,4 @@
-"""What every request passes: a number, the token, counters, the log, and headers that keep browsers safe."""
+"""What every request passes through: request id, token, counters, log, and security headers."""
 
 import hmac
 import json

@@ -1,4 +1,4 @@
-"""Outputs of the network that are kept for a while, so that a slider moves without another run."""
+"""Network outputs that are kept for a while, so that a slider can move without another run."""
 
 import secrets
 import time
@@ -25,7 +25,8 @@ class Kept:
 
 
 class Shelf:
-    """Keeps outputs under tokens that cannot be guessed; the least recently used go when memory is short."""
+    """Keeps outputs under tokens that cannot be guessed; the least recently used are dropped when memory is
+    short."""
 
     def __init__(self, most_bytes: int, seconds: float) -> None:
         self._most_bytes = most_bytes
@@ -37,7 +38,7 @@ class Shelf:
         return len(self._kept)
 
     def put(self, model: str, held: Held, image: Rgb) -> str | None:
-        """Keep outputs; returns their token, None when they are larger than all that may be kept."""
+        """Keep outputs; returns their token, None when they exceed the limit."""
         kept = Kept(model, held, image, time.monotonic() + self._seconds)
         if kept.nbytes > self._most_bytes:
             return None
@@ -48,7 +49,7 @@ class Shelf:
         return token
 
     def get(self, token: str) -> Kept | None:
-        """What is kept under the token, None when it is not, or no longer."""
+        """The outputs kept under the token, None when there are none, or no longer."""
         self._tidy()
         kept = self._kept.get(token)
         if kept is not None:

@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Broken:
-    """A model that was asked for and cannot be used; requests for it are answered with 500 and the reason."""
+    """A requested model that cannot be used; requests for it are answered with 500 and the reason."""
 
     name: str
     reason: str
@@ -92,12 +92,12 @@ class Hub:
 
     @property
     def models(self) -> list[ServedModel]:
-        """Those that work, in the order they were asked for."""
+        """The working models, in the order of the command line."""
         return [one for one in self.loaded if isinstance(one, ServedModel)]
 
     @property
     def ready(self) -> bool:
-        """Whether every model works and no end is near."""
+        """Whether every model works and the server is not shutting down."""
         return not self.draining and not self._broken
 
     def model(self, name: str | None) -> ServedModel:
@@ -123,7 +123,7 @@ class Hub:
         self._places[model.name].batcher.check_room()
 
     async def in_thread(self, work: Callable[[], Result]) -> Result:
-        """Run work of a few milliseconds beside the event loop: decoding, drawing, compressing."""
+        """Run work of a few milliseconds outside the event loop: decoding, drawing, compressing."""
         return await asyncio.get_running_loop().run_in_executor(self.pool, work)
 
     async def segment(

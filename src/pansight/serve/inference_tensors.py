@@ -1,7 +1,7 @@
 """Tensors of the Open Inference Protocol v2: JSON lists, and the binary tensor extension.
 
 Source: https://github.com/kserve/open-inference-protocol (REST), and Triton's "Binary Tensor Data Extension",
-which the Triton and KServe clients use unless they are told otherwise.
+which the Triton and KServe clients use by default.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""One JSON object a line on standard error; request ids tie an answer to its line."""
+"""One JSON object per line on standard error; request ids tie an answer to its line."""
 
 import json
 import logging
@@ -27,7 +27,7 @@ class JsonLines(logging.Formatter):
 
 
 class TextLines(logging.Formatter):
-    """The same for eyes."""
+    """The same for people."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line, a traceback below it."""

@@ -1,4 +1,4 @@
-"""What an operator decides of a server; every limit has a default that is safe to expose."""
+"""The settings of a server; every limit has a default that is safe to expose."""
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
@@ -10,20 +10,20 @@ class ServeOptions(BaseModel):
         max_batch: most images that go through the network together.
         max_wait: seconds that the first image of a batch waits for others.
         queue: images that may wait for each model; one more is refused with 429.
-        timeout: seconds from the last byte of a request until its answer is given up, with 503.
+        timeout: seconds from the last byte of a request until it is given up, with 503.
         body_timeout: seconds in which the whole body must arrive, else 408.
         header_timeout: seconds in which the request line and all headers must arrive, else the connection is
             closed.
         max_bytes: largest body, of a WebSocket frame too; 413 above.
         max_pixels: largest image, checked before it is decoded; 413 above.
         held_bytes: memory for outputs of the network that are kept so that thresholds can be moved without
-            another run; the oldest go first.
+            another run; the oldest are dropped first.
         held_seconds: how long they are kept.
         streams: WebSocket connections at a time.
         grace: seconds that accepted requests get after SIGTERM.
-        token: what `Authorization: Bearer` must carry; None: nobody is asked.
-        cors_origins: other sites whose pages may call; none by default.
-        page: whether `/` is the page.
+        token: what `Authorization: Bearer` must carry; None: no token is required.
+        cors_origins: other sites whose pages may send requests; none by default.
+        page: whether `/` serves the page.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

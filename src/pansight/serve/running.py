@@ -1,4 +1,4 @@
-"""`pansight serve` as a process: it listens, and at SIGTERM it answers what it has accepted, then leaves."""
+"""`pansight serve` as a process: it listens, and on SIGTERM answers what it has accepted, then exits."""
 
 import asyncio
 import contextlib
@@ -49,7 +49,7 @@ class DrainingServer(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take SIGTERM and Ctrl-C as a wish to end, without raising them again: the exit code stays 0."""
+        """Treat SIGTERM and Ctrl-C as a request to end, without re-raising them: the exit code stays 0."""
         if threading.current_thread() is not threading.main_thread():
             yield  # signals are not ours to take
             return
@@ -64,7 +64,7 @@ class DrainingServer(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens there; port 0: one that is free. Raises InputError when that cannot be."""
+    """A socket that listens there; port 0: one that is free. Raises InputError when that is not possible."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

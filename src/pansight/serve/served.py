@@ -41,7 +41,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Held:
-    """What the network said of one image: enough to merge again with other thresholds."""
+    """The network's output for one image: enough to merge again with other thresholds."""
 
     outputs: Any
     sizes: Sizes
@@ -60,7 +60,7 @@ class Job:
 class Done:
     """One image segmented. Times are in seconds, those of its batch; `batch` images shared the network.
 
-    `held` is None where the engine does not say what its network said.
+    `held` is None where the engine does not give its network's outputs.
     """
 
     panoptic: PanopticMap
@@ -119,7 +119,7 @@ class ServedModel:
     def checked(self, asked: Mapping[str, str]) -> MergeSettings:
         """The settings of a request, from the text of its thresholds.
 
-        Former names are understood, such as `overlap_threshold`.
+        Former names are accepted, such as `overlap_threshold`.
 
         Raises InputError for a name that the model does not have and for a value out of range.
         """
@@ -172,7 +172,7 @@ class ServedModel:
         ]
 
     def merge(self, held: Held, settings: MergeSettings) -> PanopticMap:
-        """The map of outputs that are at hand; the network does not run."""
+        """The map of kept outputs; the network does not run."""
         return self._merged(held.outputs, held.sizes, settings)[0]
 
     def _merged(self, outputs: Any, sizes: Sizes, settings: MergeSettings) -> list[PanopticMap]:

@@ -51,7 +51,7 @@ def write_static(
     `runtime`: see `runtime_files`. `tell` is called with each step. Files of an earlier run are replaced;
     others stay.
 
-    Raises InputError when the folder cannot be written or onnxruntime-web cannot be had.
+    Raises InputError when the folder cannot be written or onnxruntime-web is unavailable.
     """
     files: dict[str, bytes] = {}
     tell("onnxruntime-web")

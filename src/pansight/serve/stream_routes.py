@@ -54,7 +54,7 @@ def stream_routes(hub: Hub) -> APIRouter:
 
 @dataclass
 class Session:
-    """One connection: a reader that keeps the newest frame alone, and a worker that answers it."""
+    """One connection: a reader that keeps only the newest frame, and a worker that answers it."""
 
     hub: Hub
     socket: WebSocket
@@ -67,7 +67,7 @@ class Session:
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     def choose(self, name: str) -> None:
-        """Set the form of answers. Refuses what is none."""
+        """Set the form of answers. Refuses an unknown one."""
         try:
             self.form = Form(name)
         except ValueError:

@@ -57,7 +57,7 @@ def runtime_files(source: Path | None) -> dict[str, bytes]:
     """The files of onnxruntime-web by their names.
 
     `source`: the package as a .tgz, its folder (`node_modules/onnxruntime-web`) or the folder `dist` in it;
-    None: npm fetches it. Raises InputError, with what to do, when it cannot be had.
+    None: npm fetches it. Raises InputError, with what to do, when it is unavailable.
     """
     if source is None:
         with tempfile.TemporaryDirectory() as folder:

@@ -48,7 +48,7 @@ class TrainingInterruptedError(Exception):
 
 
 class WholeFiles(TorchCheckpointIO):
-    """Writes beside the old file and replaces it on success; reads tensors and plain values only."""
+    """Writes next to the old file and replaces it on success; reads tensors and plain values only."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Raises InputError, naming the file, when it cannot be written; the old file is then as it was."""

@@ -128,7 +128,7 @@ def _mapped(
 
 
 def _labelled(dataset: PanopticDataset, place: Path | None) -> PanopticDataset:
-    """The data set with what a `labelled.json` beside it says; as it is where there is none."""
+    """The data set with the `labelled.json` next to it applied, if there is one."""
     labelling = None if place is None else find_labelling(place, dataset.categories)
     if labelling is None:
         return dataset

@@ -22,7 +22,8 @@ from pansight.zoo.spec import ModelSpec
 from pansight.zoo.strict import Mismatch, State, compare, load_strictly, unwrapped
 
 WRAPPERS = ("model", "state_dict", "blobs")
-"""keys under which trainers (Caffe2's the last) put the weights, beside optimizer, scheduler and iteration"""
+"""keys under which trainers (Caffe2's the last) put the weights, besides optimizer, scheduler and
+iteration"""
 
 TORCH_LEGACY = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 """with this number, pickled, the files of torch before 1.6 begin"""
@@ -77,7 +78,7 @@ def read_state(path: str | os.PathLike[str]) -> State:
 
 
 def _refuse_checkpoint(content: Any, path: Path) -> None:
-    """Raise CheckpointError for a checkpoint of our own training, naming the weights that are beside it.
+    """Raise CheckpointError for a checkpoint of our own training, naming the weights next to it.
 
     Besides the last weights it holds averaged ones and the optimizer's state, and no configuration.
     """

@@ -1,4 +1,4 @@
-"""Weights into a model: every key and shape must be right, and what is not is said in one line."""
+"""Weights into a model: every key and shape must be right; one line lists those that are not."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass

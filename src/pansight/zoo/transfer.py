@@ -33,7 +33,7 @@ class RefusedTransferError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """The part of a file that is there already, and beside it (`.json`) of what it is a part."""
+    """The partial download of a file, and next to it (`.json`) the file that it is a part of."""
 
     path: Path
     url: str

@@ -112,7 +112,7 @@ def _opened(path: Path, broken: Kind | None = None, notes: Notes | None = None) 
 
 
 def _is_variant(path: Path) -> bool:
-    """Whether the same labels lie beside it in the form that is to be preferred."""
+    """Whether the same labels exist next to it in the preferred form."""
     return path.stem.endswith("_trainId") and path.with_name(path.name.replace("_trainId", "")).exists()
 
 

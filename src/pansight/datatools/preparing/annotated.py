@@ -69,7 +69,7 @@ def spoken_categories(
     """The classes that a tool's files are read in.
 
     They are `given` (a JSON or the name of a built-in set); else the names in `things` and `stuff`, one of
-    which may be left out; else what the files say, or the classes.json beside them does. `order` lists all
+    which may be left out; else from the files, or the classes.json next to them. `order` lists all
     classes, where the files do not. Raises InputError when nobody says which classes are things.
     """
     if given is not None:

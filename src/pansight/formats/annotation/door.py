@@ -20,7 +20,7 @@ from pansight.formats.coco_files import BROKEN_PICTURE
 from pansight.panoptic import PanopticMap
 
 CLASSES_FILE = "classes.json"
-"""Written beside every export, for no tool but COCO panoptic and Segments.ai can say what is stuff."""
+"""Written next to every export, since only COCO panoptic and Segments.ai record what is stuff."""
 
 
 class ClassRow(NamedTuple):

@@ -87,7 +87,7 @@ def is_saved(path: Path) -> bool:
 
 
 class SavedReader(AnnotationReader):
-    """What `save_to_disk` or `to_parquet` wrote; classes.json beside it says what classes are called."""
+    """What `save_to_disk` or `to_parquet` wrote; classes.json next to it names the classes."""
 
     keeps_ids = True
 

@@ -127,7 +127,7 @@ class LabelmeReader(AnnotationReader):
 class LabelmeWriter(AnnotationWriter):
     """A JSON for each image, called like it, with one mask a segment; labels.txt for `labelme --labels`.
 
-    The images belong beside the JSON files. A crowd has the flag `iscrowd`; scores are a key more, which
+    The images belong next to the JSON files. A crowd has the flag `iscrowd`; scores are a key more, which
     labelme keeps.
     """
 
@@ -205,7 +205,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 class _Pictures:
-    """Where the images of labelme files lie: beside them, where they say, or elsewhere below the folder.
+    """Where the images of labelme files are: next to them, where they say, or elsewhere below the folder.
 
     `elsewhere`: the folder of those that lie outside of `folder`, when all do that do not lie in it.
     """
@@ -216,7 +216,7 @@ class _Pictures:
         self.elsewhere: Path | None = None
 
     def name(self, file: Path) -> str:
-        """The image of a file relative to the folder; if it lies outside, as if it lay beside the file."""
+        """The image of a file relative to the folder; if it is outside, as if it were next to the file."""
         for suffix in _PICTURES:
             if file.with_suffix(suffix).is_file():
                 return file.with_suffix(suffix).relative_to(self._folder).as_posix()

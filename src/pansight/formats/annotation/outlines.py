@@ -120,7 +120,7 @@ def _joined(path: list[Point], part: list[Point]) -> list[Point]:
 
 
 def _corners(path: Sequence[Point]) -> list[Point]:
-    """The pixels of a walk where it changes its direction; at least three, as a polygon needs."""
+    """The pixels of a walk where it changes direction; at least three, as a polygon needs."""
     kept: list[Point] = []
     for position, (x, y) in enumerate(path):
         before, after = path[position - 1], path[(position + 1) % len(path)]

@@ -34,7 +34,7 @@ from pansight.panoptic import PanopticMap
 
 _BORDER = 255
 _MOST = 254
-"""Numbers of objects and classes that are left beside 0 and 255."""
+"""Numbers left for objects and classes besides 0 and 255."""
 _LISTS = ("labelmap.txt", "class_names.txt", "labels.txt")
 _VOC = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable",
@@ -164,7 +164,7 @@ def _class_list(path: Path) -> tuple[dict[int, str], dict[int, tuple[int, int, i
 
 
 class _MaskWriter(AnnotationWriter):
-    """What both have in common: numbers for classes and objects, and the lists beside."""
+    """What both have in common: numbers for classes and objects, and the lists that go with them."""
 
     stuff_counts: bool
 

@@ -47,7 +47,7 @@ def _config(path: Path) -> Path | None:
 
 
 class YoloReader(AnnotationReader):
-    """All files in labels/ beside data.yaml; the images are needed, for nothing else says their sizes."""
+    """All files in labels/ next to data.yaml; the images are needed, since nothing else gives their sizes."""
 
     def __init__(self, path: Path, images: Path | None = None) -> None:
         """Raises DataError when there is no data.yaml with names, or no label file."""

@@ -1,4 +1,4 @@
-"""OpenVINO as an engine: `.xml` files, with the `.bin` beside them, on the processor."""
+"""OpenVINO as an engine: `.xml` files, each with its `.bin`, on the processor."""
 
 import threading
 from collections.abc import Mapping

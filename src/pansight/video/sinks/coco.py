@@ -15,7 +15,7 @@ from pansight.video.sinks.base import TrackedFrame
 class CocoVideo:
     """The JSON of all videos of a run: `videos`, `annotations` by `video_id`, `categories`.
 
-    Rows wait in temporary files, not in memory, so an hour is no more than a minute.
+    Rows wait in temporary files, not in memory, so an hour takes no more memory than a minute.
     """
 
     def __init__(self, path: Path, categories: Categories, model: str = "") -> None:
