@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pansight.categories import Categories
 from pansight.metrics.average_precision import AveragePrecision
-from pansight.metrics.judged import judge_maps
+from pansight.metrics.matched import match_maps
 from pansight.metrics.remarks import Remarks
 from pansight.panoptic import PanopticMap
 
@@ -22,7 +22,7 @@ Pair = tuple[PanopticMap, PanopticMap]
 def precision_of(categories: Categories, *pairs: Pair) -> AveragePrecision:
     precision = AveragePrecision(categories)
     for prediction, truth in pairs:
-        precision.add(judge_maps(prediction, truth, categories, "frame 5", False, Remarks()))
+        precision.add(match_maps(prediction, truth, categories, "frame 5", False, Remarks()))
     return precision
 
 

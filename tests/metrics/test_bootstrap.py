@@ -12,7 +12,7 @@ from pansight.categories import Categories
 from pansight.errors import InputError
 from pansight.metrics import PanopticQuality
 from pansight.metrics.bootstrap import Bootstrap, Interval
-from pansight.metrics.judged import judge_maps
+from pansight.metrics.matched import match_maps
 from pansight.metrics.remarks import Remarks
 from pansight.panoptic import PanopticMap
 
@@ -27,7 +27,7 @@ def bootstrap_of(
 ) -> Bootstrap:
     bootstrap = Bootstrap(categories, samples, seed=seed, confidence=confidence)
     for prediction, truth in pairs:
-        bootstrap.add(judge_maps(prediction, truth, categories, "x", False, Remarks()))
+        bootstrap.add(match_maps(prediction, truth, categories, "x", False, Remarks()))
     return bootstrap
 
 

@@ -12,7 +12,7 @@ from scipy import ndimage
 from pansight.categories import Categories
 from pansight.errors import InputError
 from pansight.metrics.boundary import BoundaryQuality, boundary_width, find_boundaries
-from pansight.metrics.judged import judge_coco, judge_maps
+from pansight.metrics.matched import match_coco, match_maps
 from pansight.metrics.remarks import Remarks
 from pansight.panoptic import PanopticMap
 from pansight.panoptic.ids import ID_LIMIT
@@ -88,7 +88,7 @@ def literal(prediction: PanopticMap, truth: PanopticMap, ratio: float) -> Tally:
 def test_literal_transcription(categories: Categories, make_pair: MakePair, seed: int, ratio: float) -> None:
     prediction, truth = make_pair(seed)
     quality = BoundaryQuality(categories, ratio)
-    quality.add(judge_maps(prediction, truth, categories, "x", False, Remarks()))
+    quality.add(match_maps(prediction, truth, categories, "x", False, Remarks()))
     expected = literal(prediction, truth, ratio)
     for index, one in enumerate(quality.compute(1).classes):
         assert [one.tp, one.fp, one.fn] == expected[index][:3]
@@ -106,7 +106,7 @@ def test_a_thin_ring_missed_costs_a_large_object_much(categories: Categories) ->
         PanopticMap.from_table(truth, [(1, 0)], categories),
     )
     quality = BoundaryQuality(categories)
-    quality.add(judge_maps(*pair, categories, "x", False, Remarks()))
+    quality.add(match_maps(*pair, categories, "x", False, Remarks()))
     one = quality.compute(1).classes[0]
     assert (one.tp, one.fp, one.fn) == (0, 1, 1)
 
@@ -116,7 +116,7 @@ def test_no_id_is_taken_for_an_inside(categories: Categories) -> None:
     truth[:, :30] = 1
     pair = PanopticMap.from_table(truth, [(ID_LIMIT - 1, 0), (1, 1)], categories)
     quality = BoundaryQuality(categories)
-    quality.add(judge_maps(pair, pair, categories, "x", False, Remarks()))
+    quality.add(match_maps(pair, pair, categories, "x", False, Remarks()))
     assert [(one.tp, one.iou) for one in quality.compute(1).classes[:2]] == [(1, 1.0), (1, 1.0)]
 
 
@@ -126,7 +126,7 @@ def test_unlisted_truth_is_void_but_in_exact_mode(categories: Categories, exact:
     truth = np.full((4, 24), 9, np.int32)
     truth[:, :12] = 1
     prediction = np.full((4, 24), 2, np.int32)
-    image = judge_coco(
+    image = match_coco(
         prediction,
         [{"id": 2, "category_id": 1}],
         truth,

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pansight.categories import Categories
 from pansight.metrics import PanopticQuality
 from pansight.metrics.counts import Counts
-from pansight.metrics.judged import judge_maps
 from pansight.metrics.losses import CAUSES, Losses, LossesResult, LossTable, find_causes
+from pansight.metrics.matched import match_maps
 from pansight.metrics.remarks import Remarks
 from pansight.panoptic import PanopticMap, Segment
 
@@ -37,7 +37,7 @@ def strip(categories: Categories, *runs: tuple[int, int | None] | tuple[int, int
 def losses_of(categories: Categories, *pairs: Pair) -> LossesResult:
     counts, table = Counts(len(categories)), LossTable(categories)
     for prediction, truth in pairs:
-        image = judge_maps(prediction, truth, categories, "x", False, Remarks())
+        image = match_maps(prediction, truth, categories, "x", False, Remarks())
         counts.add(image.found_classes, image.matches.ious, image.missed_classes, image.false_classes)
         table.add(image, find_causes(image))
     return table.compute(counts)
@@ -253,7 +253,7 @@ def test_with_pq_they_add_up_to_100(
 
 @pytest.mark.parametrize("cut", [0, 1, 3])
 def test_merging(categories: Categories, make_pair: MakePair, cut: int) -> None:
-    images = [judge_maps(*make_pair(seed), categories, "x", False, Remarks()) for seed in range(3)]
+    images = [match_maps(*make_pair(seed), categories, "x", False, Remarks()) for seed in range(3)]
     parts = [LossTable(categories), LossTable(categories)]
     counts = Counts(len(categories))
     for position, image in enumerate(images):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pansight.categories import Categories
-from pansight.metrics.judged import judge_maps
+from pansight.metrics.matched import match_maps
 from pansight.metrics.remarks import Remarks
 from pansight.metrics.semantic import SemanticQuality
 from pansight.panoptic import PanopticMap
@@ -23,7 +23,7 @@ def row(*runs: tuple[int, int]) -> np.ndarray:
 def quality_of(categories: Categories, *pairs: tuple[PanopticMap, PanopticMap]) -> SemanticQuality:
     quality = SemanticQuality(categories)
     for prediction, truth in pairs:
-        quality.add(judge_maps(prediction, truth, categories, "x", False, Remarks()))
+        quality.add(match_maps(prediction, truth, categories, "x", False, Remarks()))
     return quality
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pansight.categories import Categories
 from pansight.errors import InputError
 from pansight.metrics import PanopticQuality
-from pansight.metrics.judged import judge_maps
+from pansight.metrics.matched import match_maps
 from pansight.metrics.remarks import Remarks
 from pansight.metrics.sizes import COCO_SIZES, RELATIVE_SIZES, SizeBounds, SizeQuality, SizesResult
 from pansight.panoptic import PanopticMap
@@ -25,7 +25,7 @@ def result_of(
 ) -> SizesResult:
     quality = SizeQuality(categories, bounds)
     for prediction, truth in pairs:
-        quality.add(judge_maps(prediction, truth, categories, "x", False, Remarks()))
+        quality.add(match_maps(prediction, truth, categories, "x", False, Remarks()))
     return quality.compute(len(pairs))
 
 

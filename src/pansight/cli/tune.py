@@ -68,7 +68,7 @@ def tune(
     from pansight.runtime.devices import choose_device
     from pansight.runtime.evaluating import spread
     from pansight.training.tuning.cached import CachedOutputs
-    from pansight.training.tuning.scoring import Judged, judge
+    from pansight.training.tuning.scoring import Scored, score
     from pansight.training.tuning.search import Search
     from pansight.training.tuning.writing import write_settings
     from pansight.zoo.presets import names
@@ -107,10 +107,10 @@ def tune(
             raise InputError(f"{data}: fewer than two images could be read; see the lines above")
         trials = progress.add_task("settings", total=None)
 
-        def evaluate(settings: Any) -> Judged:
+        def evaluate(settings: Any) -> Scored:
             maps = [cached.map(number, settings) for number in range(len(cached))]
             progress.advance(trials)
-            return judge(maps, cached.truths, loaded.categories)
+            return score(maps, cached.truths, loaded.categories)
 
         search = Search(evaluate, start, len(cached), folds=folds, seed=seed)
         found = search.run(lambda line: errors.print(line, markup=False))

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float64, Int64, UInt16
 
 from pansight.categories import Categories
 from pansight.metrics.instance_matching import match_instances, shared_pixels
-from pansight.metrics.judged import JudgedImage
+from pansight.metrics.matched import MatchedImage
 from pansight.panoptic.instances import Instances
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -100,7 +100,7 @@ class AveragePrecision:
         many = f"{self.unscored:,} predicted things have" if self.unscored > 1 else "1 predicted thing has"
         return f"left out: {many} no score ({self._example}); write a score with each"
 
-    def add(self, image: JudgedImage) -> None:
+    def add(self, image: MatchedImage) -> None:
         """Count the objects of one image; nothing of it where a predicted thing has no score."""
         lacking = self._things(image.prediction.categories) & np.isnan(image.scores)
         if lacking.any():
@@ -143,7 +143,7 @@ class AveragePrecision:
             excused | ~_in_ranges(image.prediction_areas)[chosen, :, None],
         )
 
-    def add_instances(self, image: JudgedImage, instances: Instances) -> None:
+    def add_instances(self, image: MatchedImage, instances: Instances) -> None:
         """Count the true objects of one image, and the instances found in it.
 
         Masks have the size of the image and `boxes` are theirs; instances of stuff count nowhere.
@@ -174,7 +174,7 @@ class AveragePrecision:
                 excused | ~own[mine, :, None],
             )
 
-    def _count_truths(self, image: JudgedImage) -> None:
+    def _count_truths(self, image: MatchedImage) -> None:
         truth = image.truth
         real = self._things(truth.categories) & ~truth.crowd & (image.truth_areas > 0)
         counts = _in_ranges(image.truth_areas)

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float64
 
 from pansight.categories import Categories
 from pansight.errors import InputError
-from pansight.metrics.judged import JudgedImage
+from pansight.metrics.matched import MatchedImage
 
 _CHUNK = 64
 """Samples that are drawn and counted at a time."""
@@ -101,7 +101,7 @@ class Bootstrap:
         self._rows: list[np.ndarray] = []
         self._digests: list[int] = []
 
-    def add(self, image: JudgedImage) -> None:
+    def add(self, image: MatchedImage) -> None:
         """Keep the counts of one image."""
         tally = image.tally(len(self.categories))
         present = np.flatnonzero(tally.tp + tally.fp + tally.fn)

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float64, Int32, Integer
 from pansight.categories import Categories
 from pansight.errors import InputError
 from pansight.metrics.counts import Counts
-from pansight.metrics.judged import JudgedImage, find_pairs, predicted_areas
+from pansight.metrics.matched import MatchedImage, find_pairs, predicted_areas
 from pansight.metrics.matching import areas_of, match_segments, rows_of
 from pansight.metrics.overlaps import count_overlaps
 from pansight.metrics.results import PanopticQualityResult
@@ -83,7 +83,7 @@ class BoundaryQuality:
         self.ratio = ratio
         self._counts = Counts(len(categories))
 
-    def add(self, image: JudgedImage) -> None:
+    def add(self, image: MatchedImage) -> None:
         """Count the segments of one image."""
         matches = image.matches
         ious = np.minimum(matches.ious, boundary_ious(image, self.ratio))
@@ -109,7 +109,7 @@ class BoundaryQuality:
         return self._counts.quality(self.categories, images)
 
 
-def boundary_ious(image: JudgedImage, ratio: float = DILATION_RATIO) -> Float64[np.ndarray, "pairs"]:
+def boundary_ious(image: MatchedImage, ratio: float = DILATION_RATIO) -> Float64[np.ndarray, "pairs"]:
     """IoU of the boundaries of each matched pair; as in PQ, void pixels of the prediction do not count."""
     distance = boundary_width(image.truth_ids.shape[0], image.truth_ids.shape[1], ratio)
     inside = _unused_id(image)
@@ -147,7 +147,7 @@ def _without_inside(
     return np.where(edge, ids.astype(np.int32, copy=False), np.int32(inside))
 
 
-def _unless_excused(image: JudgedImage) -> Bool[np.ndarray, "m"]:
+def _unless_excused(image: MatchedImage) -> Bool[np.ndarray, "m"]:
     """True for each prediction that is a false positive if nothing matches it."""
     # Nothing can match when all that could be matched has no category; void and crowds excuse as before.
     truth = image.truth
@@ -155,7 +155,7 @@ def _unless_excused(image: JudgedImage) -> Bool[np.ndarray, "m"]:
     return match_segments(image.overlaps, nobody, image.prediction, exact=image.exact).false
 
 
-def _unused_id(image: JudgedImage) -> int:
+def _unused_id(image: MatchedImage) -> int:
     """An id that occurs in neither map and in neither list."""
     used = np.unique(
         np.concatenate(

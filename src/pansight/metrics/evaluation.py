@@ -13,8 +13,8 @@ from pansight.metrics.average_precision import AveragePrecision, AveragePrecisio
 from pansight.metrics.bootstrap import Bootstrap, IntervalsResult
 from pansight.metrics.boundary import BoundaryQuality
 from pansight.metrics.counts import Counts, with_remarks
-from pansight.metrics.judged import JudgedImage, judge_coco, judge_maps, same_classes
 from pansight.metrics.losses import LossesResult, LossTable, find_causes
+from pansight.metrics.matched import MatchedImage, match_coco, match_maps, same_classes
 from pansight.metrics.remarks import Remarks
 from pansight.metrics.results import PanopticQualityResult
 from pansight.metrics.segment_rows import SegmentRow, segment_rows
@@ -147,7 +147,7 @@ class Evaluation:
         name = name or f"image {self.images + 1}"
         remarks = Remarks()
         self._check_instances(instances, truth, name)
-        self._add(judge_maps(prediction, truth, self.categories, name, self.exact, remarks), instances)
+        self._add(match_maps(prediction, truth, self.categories, name, self.exact, remarks), instances)
         self.remarks.merge(remarks)
 
     def update_coco(
@@ -170,7 +170,7 @@ class Evaluation:
         if self.takes_instances:
             raise InputError("COCO panoptic files hold no instances; make an Evaluation without `instances`")
         remarks = Remarks()
-        image = judge_coco(
+        image = match_coco(
             prediction_ids,
             prediction_segments,
             truth_ids,
@@ -250,7 +250,7 @@ class Evaluation:
                 f"{self.categories.name} has 0..{len(self.categories) - 1}"
             )
 
-    def _add(self, image: JudgedImage, instances: Instances | None = None) -> None:
+    def _add(self, image: MatchedImage, instances: Instances | None = None) -> None:
         if self._precision:
             if instances is not None:
                 self._precision.add_instances(image, instances)

@@ -7,12 +7,12 @@ most; only where none that counts is left, one that does not count, which excuse
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from pansight.metrics.judged import JudgedImage
+from pansight.metrics.matched import MatchedImage
 from pansight.panoptic.instances import Instances
 
 
 def shared_pixels(
-    image: JudgedImage, instances: Instances
+    image: MatchedImage, instances: Instances
 ) -> tuple[Int64[np.ndarray, "d n"], Int64[np.ndarray, "d"]]:
     """Pixels that each instance has in common with each true segment, and those that it has in all."""
     count = len(image.truth.ids)

@@ -34,7 +34,7 @@ from jaxtyping import Bool, Float64, Int64
 
 from pansight.categories import Categories
 from pansight.metrics.counts import Counts
-from pansight.metrics.judged import JudgedImage, find_pairs
+from pansight.metrics.matched import MatchedImage, find_pairs
 
 CAUSES = ("missed", "false", "wrong_class", "merged", "split", "ragged")
 """The names of the fields of `Losses`, in order."""
@@ -98,7 +98,7 @@ class LossesResult:
 class Causes(NamedTuple):
     """Why each term of one image's loss was lost.
 
-    `missed`, `false`: a position in `CAUSES` for each of `JudgedImage.missed_rows` and `false_rows`; each is
+    `missed`, `false`: a position in `CAUSES` for each of `MatchedImage.missed_rows` and `false_rows`; each is
     worth half a segment. `merged`, `split`: those parts of 1 - IoU of each matched pair; the rest is ragged.
     """
 
@@ -108,7 +108,7 @@ class Causes(NamedTuple):
     split: Float64[np.ndarray, "pairs"]
 
 
-def find_causes(image: JudgedImage) -> Causes:
+def find_causes(image: MatchedImage) -> Causes:
     """Put every term of the loss of one image down to its cause."""
     n, m = len(image.truth.ids), len(image.prediction.ids)
     t, p = image.truth_rows, image.prediction_rows
@@ -118,12 +118,12 @@ def find_causes(image: JudgedImage) -> Causes:
     t, p, pixels = t[real], p[real], image.overlaps.pixels[real]
     alike = image.truth.categories[t] == image.prediction.categories[p]
     with np.errstate(divide="ignore"):  # exact mode may list void as a segment: no union is left of it
-        iou = pixels / (image.judged_areas[p] + image.truth_areas[t] - pixels)
+        iou = pixels / (image.evaluated_areas[p] + image.truth_areas[t] - pixels)
 
     wrong = ~alike & (iou > 0.5)
     touching = alike & (iou > _TOUCH)
     swallowed = alike & (2 * pixels > image.truth_areas[t])
-    fragment = alike & (2 * pixels > image.judged_areas[p])
+    fragment = alike & (2 * pixels > image.evaluated_areas[p])
     merges = np.bincount(p[swallowed], minlength=m) > 1
     is_split = np.bincount(t[fragment], minlength=n) > 1
     swallowed &= merges[p]
@@ -145,7 +145,7 @@ def find_causes(image: JudgedImage) -> Causes:
 
 
 def _parts_of_pairs(
-    image: JudgedImage,
+    image: MatchedImage,
     t: Int64[np.ndarray, "k"],
     p: Int64[np.ndarray, "k"],
     pixels: Int64[np.ndarray, "k"],
@@ -174,7 +174,7 @@ class LossTable:
         self._halves: Int64[np.ndarray, "n causes"] = np.zeros(shape, dtype=np.int64)
         self._parts: Int64[np.ndarray, "n causes"] = np.zeros(shape, dtype=np.int64)
 
-    def add(self, image: JudgedImage, causes: Causes) -> None:
+    def add(self, image: MatchedImage, causes: Causes) -> None:
         """Count the losses of one image."""
         np.add.at(self._halves, (image.missed_classes, causes.missed), 1)
         np.add.at(self._halves, (image.false_classes, causes.false), 1)

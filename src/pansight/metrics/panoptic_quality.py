@@ -12,7 +12,7 @@ from jaxtyping import Integer
 from pansight.categories import Categories
 from pansight.errors import CategoryError, InputError
 from pansight.metrics.counts import Counts, with_remarks
-from pansight.metrics.judged import JudgedImage, judge_coco, judge_maps, same_classes
+from pansight.metrics.matched import MatchedImage, match_coco, match_maps, same_classes
 from pansight.metrics.remarks import Remarks
 from pansight.metrics.results import PanopticQualityResult
 from pansight.panoptic import PanopticMap
@@ -62,7 +62,7 @@ class PanopticQuality:
         accumulator (names and thing flags, in order).
         """
         name = name or f"image {self.images + 1}"
-        self._add(judge_maps(prediction, truth, self.categories, name, self.exact, self.remarks))
+        self._add(match_maps(prediction, truth, self.categories, name, self.exact, self.remarks))
 
     def update_coco(
         self,
@@ -81,7 +81,7 @@ class PanopticQuality:
 
         Raises DataProblemsError, listing all that is wrong with this image, and counts nothing then.
         """
-        image = judge_coco(
+        image = match_coco(
             prediction_ids,
             prediction_segments,
             truth_ids,
@@ -147,6 +147,6 @@ class PanopticQuality:
         """The quality over everything scored so far. Emits one EvaluationWarning when there are remarks."""
         return with_remarks(self._counts.quality(self.categories, self.images), self.categories, self.remarks)
 
-    def _add(self, image: JudgedImage) -> None:
+    def _add(self, image: MatchedImage) -> None:
         self._counts.add(image.found_classes, image.matches.ious, image.missed_classes, image.false_classes)
         self.images += 1

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pansight.categories import Categories
-from pansight.metrics.judged import JudgedImage
+from pansight.metrics.matched import MatchedImage
 
 
 class SegmentRow(NamedTuple):
@@ -30,7 +30,7 @@ class SegmentRow(NamedTuple):
     iscrowd: int
 
 
-def segment_rows(image: JudgedImage, categories: Categories) -> list[SegmentRow]:
+def segment_rows(image: MatchedImage, categories: Categories) -> list[SegmentRow]:
     """The rows of one image: the true segments in their order, then the predictions that match none."""
     partners: dict[int, tuple[int, float]] = {}
     matches = image.matches

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from pansight.categories import Categories
-from pansight.metrics.judged import JudgedImage
+from pansight.metrics.matched import MatchedImage
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +46,7 @@ class SemanticQuality:
             (len(categories), len(categories) + 1), dtype=np.int64
         )
 
-    def add(self, image: JudgedImage) -> None:
+    def add(self, image: MatchedImage) -> None:
         """Count the pixels of one image."""
         true = np.append(image.truth.categories, -1)[image.truth_rows]
         # -1 is the last column: void.

@@ -9,7 +9,7 @@ from jaxtyping import Int64
 from pansight.categories import Categories
 from pansight.errors import InputError
 from pansight.metrics.counts import Counts
-from pansight.metrics.judged import JudgedImage
+from pansight.metrics.matched import MatchedImage
 from pansight.metrics.results import PanopticQualityResult
 
 SIZES = ("small", "medium", "large")
@@ -83,7 +83,7 @@ class SizeQuality:
         self.bounds = bounds
         self._counts = Counts(len(SIZES) * len(categories))
 
-    def add(self, image: JudgedImage) -> None:
+    def add(self, image: MatchedImage) -> None:
         """Count the segments of one image."""
         pixels = int(image.truth_ids.size)
         bins = len(self.categories)

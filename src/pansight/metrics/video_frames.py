@@ -9,7 +9,7 @@ from jaxtyping import Int64, Integer
 from pansight.categories import Categories
 from pansight.errors import DataProblemsError, InputError
 from pansight.metrics.coco_segments import as_float, check_pixels_of_prediction, check_pixels_of_truth
-from pansight.metrics.judged import overlaps_of_maps
+from pansight.metrics.matched import overlaps_of_maps
 from pansight.metrics.matching import SegmentTable, areas_of, rows_of
 from pansight.metrics.overlaps import Overlaps, count_overlaps
 from pansight.metrics.remarks import Remarks

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 from pansight.categories import Categories
 from pansight.errors import InputError
 from pansight.metrics.counts import Counts
-from pansight.metrics.judged import JudgedImage
 from pansight.metrics.losses import Causes, Losses, LossTable
+from pansight.metrics.matched import MatchedImage
 
 
 class WorstPicture(NamedTuple):
@@ -35,7 +35,7 @@ class WorstPictures:
         # PQ, minus the segments lost, name, losses: in ascending order.
         self._kept: list[tuple[float, float, str, Losses]] = []
 
-    def add(self, image: JudgedImage, causes: Causes) -> None:
+    def add(self, image: MatchedImage, causes: Causes) -> None:
         """Look at one image."""
         n = len(self.categories)
         tally = image.tally(n)

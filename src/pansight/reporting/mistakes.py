@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Int32, Int64, UInt8
 
 from pansight.categories import Categories
-from pansight.metrics.judged import JudgedImage, judge_maps
 from pansight.metrics.losses import find_causes
+from pansight.metrics.matched import MatchedImage, match_maps
 from pansight.metrics.remarks import Remarks
 from pansight.panoptic import PanopticMap
 from pansight.reporting.causes import CAUSES
@@ -38,35 +38,35 @@ def find_mistakes(
     Without an image the ground is plain. Void and crowd regions of the truth count for nothing, as in the
     metric. Raises InputError when the maps differ in size, CategoryError when they do in categories.
     """
-    judged = judge_maps(prediction, truth, truth.categories, "this image", False, Remarks())
-    kinds = _kinds(judged, prediction, truth)
+    matched = match_maps(prediction, truth, truth.categories, "this image", False, Remarks())
+    kinds = _kinds(matched, prediction, truth)
     palette = np.array([(0, 0, 0), *(cause.color for cause in CAUSES)], dtype=np.uint8)
     picture = _ground(image, truth)
     where = kinds >= 0
     picture[where] = picture[where] // 3 + palette[kinds[where] + 1] // 3 * 2
     return Mistakes(
         picture,
-        _counted(judged.missed_classes, truth.categories),
-        _counted(judged.false_classes, truth.categories),
+        _counted(matched.missed_classes, truth.categories),
+        _counted(matched.false_classes, truth.categories),
     )
 
 
-def _kinds(judged: JudgedImage, prediction: PanopticMap, truth: PanopticMap) -> Int32[np.ndarray, "h w"]:
+def _kinds(matched: MatchedImage, prediction: PanopticMap, truth: PanopticMap) -> Int32[np.ndarray, "h w"]:
     """The cause, a position in `CAUSES`, of the loss at each pixel; -1 where nothing is lost."""
-    causes = find_causes(judged)
-    matches = judged.matches
+    causes = find_causes(matched)
+    matches = matched.matches
     # One number per segment: 1 + cause where it is missed or false, else 0.
     of_truth, of_prediction = np.zeros(len(truth.segments), int), np.zeros(len(prediction.segments), int)
-    of_truth[judged.missed_rows] = 1 + causes.missed
-    of_prediction[judged.false_rows] = 1 + causes.false
+    of_truth[matched.missed_rows] = 1 + causes.missed
+    of_prediction[matched.false_rows] = 1 + causes.false
     lost, invented = truth.paint(of_truth.tolist()), prediction.paint(of_prediction.tolist())
 
-    partner, matched = np.zeros(len(truth.segments), int), np.zeros(len(prediction.segments), int)
-    partner[matches.truth_rows] = judged.prediction.ids[matches.prediction_rows]
-    matched[matches.prediction_rows] = 1
+    partner, hits = np.zeros(len(truth.segments), int), np.zeros(len(prediction.segments), int)
+    partner[matches.truth_rows] = matched.prediction.ids[matches.prediction_rows]
+    hits[matches.prediction_rows] = 1
     wanted = truth.paint(partner.tolist())
-    judgeable = truth.paint((~judged.truth.crowd).astype(int).tolist()) > 0
-    beyond = (wanted > 0) | ((prediction.paint(matched.tolist()) > 0) & judgeable)
+    evaluable = truth.paint((~matched.truth.crowd).astype(int).tolist()) > 0
+    beyond = (wanted > 0) | ((prediction.paint(hits.tolist()) > 0) & evaluable)
     beyond &= ~((wanted == prediction.ids) & (wanted > 0))
 
     # A missed segment says more of its pixels than what was predicted there instead.

@@ -101,7 +101,7 @@ class TrainingModule(LightningModule):
             raise self._wrong(str(error)) from error
         values = torch.stack(list(losses.values()))
         total = values.sum()
-        self._judge(float(total), dict(zip(losses, values.tolist(), strict=True)))
+        self._check_loss(float(total), dict(zip(losses, values.tolist(), strict=True)))
         self._terms = tuple(losses)
         detached = values.detach()
         self._sums = detached if self._sums is None else self._sums + detached
@@ -113,7 +113,7 @@ class TrainingModule(LightningModule):
         if self.clock is not None:
             self.clock.lap(part)
 
-    def _judge(self, total: float, terms: dict[str, float]) -> None:
+    def _check_loss(self, total: float, terms: dict[str, float]) -> None:
         """Raise PansightError where the loss is not finite, or far beyond all that was usual before."""
         if not math.isfinite(total):
             faulty = [f"{name} is {value}" for name, value in terms.items() if not math.isfinite(value)]

@@ -6,7 +6,7 @@ import pytest
 from pansight.categories import Categories, Category
 from pansight.metrics.panoptic_quality import PanopticQuality
 from pansight.panoptic import PanopticMap
-from pansight.training.tuning.scoring import gain, judge, quality
+from pansight.training.tuning.scoring import gain, quality, score
 from pansight.training.tuning.search import best_thresholds
 
 CATEGORIES = Categories(
@@ -68,22 +68,22 @@ def voided(prediction: PanopticMap, category: int, bound: float) -> PanopticMap:
 @pytest.mark.parametrize("seed", range(3))
 def test_quality_is_the_evaluator_s(seed: int) -> None:
     predictions, truths = maps(seed)
-    judged = judge(predictions, truths, CATEGORIES)
-    assert quality(judged.tallies(), judged.truths) == pytest.approx(
+    scored = score(predictions, truths, CATEGORIES)
+    assert quality(scored.tallies(), scored.truths) == pytest.approx(
         evaluated(predictions, truths), abs=1e-12
     )
     twice = np.zeros(len(truths))
     twice[:7] = 2
     expected = evaluated(predictions[:7] * 2, truths[:7] * 2)
-    assert quality(judged.tallies(), judged.truths, twice) == pytest.approx(expected, abs=1e-12)
+    assert quality(scored.tallies(), scored.truths, twice) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_thresholds_are_the_best_that_there_are(seed: int) -> None:
     predictions, truths = maps(seed)
-    judged = judge(predictions, truths, CATEGORIES)
+    scored = score(predictions, truths, CATEGORIES)
     everything = np.ones(len(truths), dtype=bool)
-    found = best_thresholds(judged, everything)
+    found = best_thresholds(scored, everything)
     assert set(found) <= {0, 1} and found, "stuff, which has one score, is left alone"
     for category, bound in found.items():
         scores = sorted(
@@ -94,21 +94,21 @@ def test_thresholds_are_the_best_that_there_are(seed: int) -> None:
             for value in (*scores[::6], bound)
         }
         assert max(worth, key=worth.__getitem__) == bound or max(worth.values()) - worth[bound] < 1e-12
-        kept = (judged.categories != category) | ~(judged.scores < bound)
-        assert quality(judged.tallies(kept), judged.truths) == pytest.approx(worth[bound], abs=1e-12)
+        kept = (scored.categories != category) | ~(scored.scores < bound)
+        assert quality(scored.tallies(kept), scored.truths) == pytest.approx(worth[bound], abs=1e-12)
 
 
 def test_categories_with_few_segments_are_left_alone() -> None:
     predictions, truths = maps(0, images=5)
-    judged = judge(predictions, truths, CATEGORIES)
-    assert best_thresholds(judged, np.ones(5, dtype=bool)) == {}
+    scored = score(predictions, truths, CATEGORIES)
+    assert best_thresholds(scored, np.ones(5, dtype=bool)) == {}
 
 
 def test_the_gain_of_nothing_is_nothing_and_a_real_one_is_seen() -> None:
     predictions, truths = maps(1)
-    judged = judge(predictions, truths, CATEGORIES)
-    same = gain(judged.tallies(), judged.tallies(), judged.truths, judged.truths)
+    scored = score(predictions, truths, CATEGORIES)
+    same = gain(scored.tallies(), scored.tallies(), scored.truths, scored.truths)
     assert (same.difference, same.low, same.high) == (0, 0, 0)
-    perfect = judge(truths, truths, CATEGORIES)
-    better = gain(judged.tallies(), perfect.tallies(), judged.truths, perfect.truths)
+    perfect = score(truths, truths, CATEGORIES)
+    better = gain(scored.tallies(), perfect.tallies(), scored.truths, perfect.truths)
     assert better.after == 1.0 and 0 < better.low < better.difference < better.high

@@ -6,12 +6,12 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from pansight.categories import Categories
-from pansight.metrics.judged import judge_maps
+from pansight.metrics.matched import match_maps
 from pansight.metrics.remarks import Remarks
 from pansight.panoptic import PanopticMap
 
 
-class Judged(NamedTuple):
+class Scored(NamedTuple):
     """Predicted segments that count, of all images, and how many true ones each image has.
 
     Excused segments are left out: they count nowhere, whatever becomes of them.
@@ -37,12 +37,12 @@ class Judged(NamedTuple):
         return result
 
 
-def judge(maps: list[PanopticMap], truths: list[PanopticMap], categories: Categories) -> Judged:
+def score(maps: list[PanopticMap], truths: list[PanopticMap], categories: Categories) -> Scored:
     """Match the segments of each image, by the rules of `PanopticQuality`."""
     columns: list[tuple[list[int], list[int], list[float], list[float]]] = []
     counted = np.zeros((len(maps), len(categories)), dtype=np.int64)
     for number, (prediction, truth) in enumerate(zip(maps, truths, strict=True)):
-        image = judge_maps(prediction, truth, categories, f"image {number}", False, Remarks())
+        image = match_maps(prediction, truth, categories, f"image {number}", False, Remarks())
         matches = image.matches
         np.add.at(counted[number], image.found_classes, 1)
         np.add.at(counted[number], image.missed_classes, 1)
@@ -59,7 +59,7 @@ def judge(maps: list[PanopticMap], truths: list[PanopticMap], categories: Catego
     images, kinds, scores, overlaps = (
         np.concatenate([np.asarray(column[place]) for column in columns]) for place in range(4)
     )
-    return Judged(
+    return Scored(
         images.astype(np.int64), kinds.astype(np.int64), scores.astype(float), overlaps.astype(float), counted
     )
 

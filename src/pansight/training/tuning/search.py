@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from pansight.merging import MergeSettings
-from pansight.training.tuning.scoring import Gain, Judged, gain, quality
+from pansight.training.tuning.scoring import Gain, Scored, gain, quality
 
 ROUNDS = 2
 """times that every field is looked at"""
@@ -47,7 +47,7 @@ GRIDS: Mapping[str, tuple[float, ...]] = {
 AREA_FACTORS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 """of `stuff_area`, whose scale is the images'"""
 
-Evaluate = Callable[[MergeSettings], Judged]
+Evaluate = Callable[[MergeSettings], Scored]
 Folds = Int64[np.ndarray, " n"]
 
 
@@ -89,14 +89,14 @@ class Search:
         self.folds: Folds = np.empty(images, dtype=np.int64)
         self.fold_count = min(folds, images)
         self.folds[order] = np.arange(images) % self.fold_count
-        self._known: dict[str, Judged] = {}
+        self._known: dict[str, Scored] = {}
 
     @property
     def trials(self) -> int:
         """Settings evaluated so far."""
         return len(self._known)
 
-    def judged(self, settings: MergeSettings) -> Judged:
+    def scored(self, settings: MergeSettings) -> Scored:
         """All images under some settings."""
         key = settings.model_dump_json()
         if key not in self._known:
@@ -105,7 +105,7 @@ class Search:
 
     def run(self, tell: Callable[[str], object] = lambda line: None) -> Tuned:
         """The whole search; `tell` hears of every step."""
-        before = self.judged(self.start)
+        before = self.scored(self.start)
         tallies, truths = before.tallies(), before.truths
         held, held_truths = np.zeros_like(tallies), np.zeros_like(truths)
         plain = np.zeros_like(tallies)
@@ -113,33 +113,33 @@ class Search:
         for fold in range(self.fold_count):
             inside = self.folds != fold
             settings = self.fields(inside)
-            judged = self.judged(settings)
-            thresholds = best_thresholds(judged, inside)
+            scored = self.scored(settings)
+            thresholds = best_thresholds(scored, inside)
             bounds.append(thresholds)
             outside = ~inside
-            plain[outside] = judged.tallies()[outside]
-            held[outside] = judged.tallies(_kept(judged, thresholds))[outside]
-            held_truths[outside] = judged.truths[outside]
+            plain[outside] = scored.tallies()[outside]
+            held[outside] = scored.tallies(_kept(scored, thresholds))[outside]
+            held_truths[outside] = scored.truths[outside]
             tell(f"fold {fold + 1}: {_said(settings, self.base)}, {len(thresholds)} thresholds by category")
         paying = _paying(plain, held, held_truths, bounds)
         mixed = plain.copy()
         mixed[:, sorted(paying)] = held[:, sorted(paying)]
         everything = np.ones(len(truths), dtype=bool)
         settings = self.fields(everything)
-        judged = self.judged(settings)
+        scored = self.scored(settings)
         thresholds = {
             category: bound
-            for category, bound in best_thresholds(judged, everything).items()
+            for category, bound in best_thresholds(scored, everything).items()
             if category in paying
         }
-        fitted = judged.tallies(_kept(judged, thresholds))
+        fitted = scored.tallies(_kept(scored, thresholds))
         if thresholds:
             each = [thresholds.get(category, 0.0) for category in range(truths.shape[1])]
             settings = settings.replaced({"void_below_each": each})
         return Tuned(
             settings,
             gain(tallies, mixed, truths, held_truths, seed=self.seed),
-            gain(tallies, fitted, truths, judged.truths, seed=self.seed),
+            gain(tallies, fitted, truths, scored.truths, seed=self.seed),
             thresholds,
             self.trials,
         )
@@ -161,8 +161,8 @@ class Search:
         return settings
 
     def _quality(self, settings: MergeSettings, inside: np.ndarray) -> float:
-        judged = self.judged(settings)
-        return quality(judged.tallies()[inside], judged.truths[inside])
+        scored = self.scored(settings)
+        return quality(scored.tallies()[inside], scored.truths[inside])
 
 
 def candidates(start: MergeSettings) -> Iterator[tuple[str, list[int] | list[float]]]:
@@ -185,18 +185,18 @@ def _outwards(values: Sequence[int] | Sequence[float], present: int | float) -> 
     ]
 
 
-def best_thresholds(judged: Judged, inside: np.ndarray) -> dict[int, float]:
+def best_thresholds(scored: Scored, inside: np.ndarray) -> dict[int, float]:
     """Of each category, the score below which its segments had better be void; only where that is better.
 
     Exact: a segment that is left out takes its own match or mistake along and touches no other, so categories
     part, and of each every bound is tried. Categories with few segments are left alone.
     """
     result: dict[int, float] = {}
-    chosen = inside[judged.images]
-    totals = judged.truths[inside].sum(0)
-    for category in np.unique(judged.categories[chosen]).tolist():
-        rows = chosen & (judged.categories == category)
-        scores, ious = judged.scores[rows], judged.ious[rows]
+    chosen = inside[scored.images]
+    totals = scored.truths[inside].sum(0)
+    for category in np.unique(scored.categories[chosen]).tolist():
+        rows = chosen & (scored.categories == category)
+        scores, ious = scored.scores[rows], scored.ious[rows]
         if len(scores) < LEAST_SEGMENTS or np.isnan(scores).any() or scores.min() == scores.max():
             continue
         order = np.argsort(-scores, kind="stable")
@@ -212,10 +212,10 @@ def best_thresholds(judged: Judged, inside: np.ndarray) -> dict[int, float]:
     return result
 
 
-def _kept(judged: Judged, thresholds: Mapping[int, float]) -> np.ndarray:
-    kept = np.ones(len(judged.scores), dtype=bool)
+def _kept(scored: Scored, thresholds: Mapping[int, float]) -> np.ndarray:
+    kept = np.ones(len(scored.scores), dtype=bool)
     for category, bound in thresholds.items():
-        kept &= (judged.categories != category) | ~(judged.scores < bound)
+        kept &= (scored.categories != category) | ~(scored.scores < bound)
     return kept
 
 

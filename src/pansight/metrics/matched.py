@@ -42,7 +42,7 @@ class Tally(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class JudgedImage:
+class MatchedImage:
     """One image, matched. Rows are positions in `truth` [n] and `prediction` [m]; k intersections.
 
     `scores` are those of the predicted segments, NaN where there is none.
@@ -86,7 +86,7 @@ class JudgedImage:
         return predicted_areas(self.prediction, self.overlaps)
 
     @cached_property
-    def judged_areas(self) -> Int64[np.ndarray, "m"]:
+    def evaluated_areas(self) -> Int64[np.ndarray, "m"]:
         """Pixels of each predicted segment that are not void in the truth."""
         void = self.in_void & (self.prediction_rows >= 0)
         areas = self.prediction_areas.copy()
@@ -151,14 +151,14 @@ def overlaps_of_maps(
         raise InputError(f"{name}: {error}") from error
 
 
-def judge_maps(
+def match_maps(
     prediction: PanopticMap,
     truth: PanopticMap,
     categories: Categories,
     name: str,
     exact: bool,
     remarks: Remarks,
-) -> JudgedImage:
+) -> MatchedImage:
     """Match two maps of equal size, counting areas in them.
 
     Raises InputError when they differ in size, CategoryError when they have other categories (names and
@@ -168,7 +168,7 @@ def judge_maps(
     true, predicted = _table(truth), _table(prediction)
     true = true._replace(areas=areas_of(true, overlaps))
     check_crowds(true, categories, name, exact, remarks)
-    return JudgedImage(
+    return MatchedImage(
         name,
         truth.ids,
         prediction.ids,
@@ -181,7 +181,7 @@ def judge_maps(
     )
 
 
-def judge_coco(
+def match_coco(
     prediction_ids: Integer[np.ndarray, "h w"],
     prediction_segments: Sequence[Any],
     truth_ids: Integer[np.ndarray, "truth_h truth_w"],
@@ -192,7 +192,7 @@ def judge_coco(
     exact: bool,
     remarks: Remarks,
     name: str = "",
-) -> JudgedImage:
+) -> MatchedImage:
     """Match one image given as COCO panoptic files hold it: id maps and their `segments_info`.
 
     `category_id` is the data set's id. True segments need `id`, `category_id`, `iscrowd` (and `area` in exact
@@ -230,7 +230,7 @@ def judge_coco(
     if problems:
         raise DataProblemsError(f"{prediction_name}: not scored", problems)
     remarks.merge(noted)
-    return JudgedImage(
+    return MatchedImage(
         name or truth_name,
         truth_ids,
         prediction_ids,
@@ -250,7 +250,7 @@ def predicted_areas(prediction: SegmentTable, overlaps: Overlaps) -> Int64[np.nd
 
 
 def find_pairs(
-    image: JudgedImage, truth_rows: Int64[np.ndarray, "k"], prediction_rows: Int64[np.ndarray, "k"]
+    image: MatchedImage, truth_rows: Int64[np.ndarray, "k"], prediction_rows: Int64[np.ndarray, "k"]
 ) -> Int64[np.ndarray, "pairs"]:
     """The position of each matched pair in a list of intersections, -1 where the pair is not in it.
 
