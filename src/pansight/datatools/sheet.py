@@ -33,7 +33,7 @@ def choose_samples(
     """Random samples, at most `count`, in the data set's order: the same for the same seed.
 
     `categories` (contiguous): only samples with a segment of each of them; truths are read, in random order,
-    until there are enough; those that cannot be read are passed over. `progress` is called with
+    until there are enough; those that cannot be read are skipped. `progress` is called with
     (found, wanted).
     """
     order = list(range(len(source)))
@@ -93,7 +93,8 @@ def draw_sheet(
 
 
 def fitted(sample: Sample, width: int) -> Sample:
-    """The sample scaled to a width in pixels, less where it would be too high; small segments may vanish."""
+    """The sample scaled to a width in pixels, or less where it would be too high; small segments may
+    vanish."""
     scale = min(width / sample.width, _TALLEST * width / sample.height)
     size = max(round(sample.width * scale), 1), max(round(sample.height * scale), 1)
     image = Image.fromarray(sample.image).resize(size, Image.Resampling.LANCZOS)

@@ -24,7 +24,7 @@ _SEGMENTS, _PICTURES, _PIXELS, _SMALL, _MEDIUM, _LARGE, _CROWD = range(7)
 class ClassStatistics(NamedTuple):
     """One class: its segments (crowds not among them), the images and pixels that it has, crowds included.
 
-    `small`, `medium`, `large`: segments by area; `crowd`: regions of objects not told apart.
+    `small`, `medium`, `large`: segments by area; `crowd`: regions of objects that are not separated.
     """
 
     name: str
@@ -39,7 +39,7 @@ class ClassStatistics(NamedTuple):
 
     @property
     def mean_area(self) -> float | None:
-        """Pixels a region, crowds included; None where there is none."""
+        """Pixels per region, crowds included; None where there is none."""
         regions = self.segments + self.crowd
         return self.pixels / regions if regions else None
 
@@ -87,7 +87,7 @@ class Statistics:
         self.things_a_picture[int(self.categories.is_thing[category].sum())] += 1
 
     def merge(self, other: "Statistics") -> None:
-        """Add what another one has counted, of the same categories."""
+        """Add the counts of another, of the same categories."""
         self.counts += other.counts
         self.pictures += other.pictures
         self.pixels += other.pixels
@@ -153,7 +153,7 @@ def gather_statistics(
 
 
 def summary(counts: Counter[int]) -> dict[str, int | float]:
-    """Smallest, median, mean and largest of numbers that occur so often."""
+    """Smallest, median, mean and largest of numbers with these counts."""
     if not counts:
         return {"min": 0, "median": 0, "mean": 0.0, "max": 0}
     total = sum(counts.values())

@@ -1,6 +1,6 @@
 """Reading the two files of the COCO panoptic format: the JSON and the PNG of segment ids.
 
-Source: https://cocodataset.org/#format-data, section 4. Both the data sets and the evaluator stand on this.
+Source: https://cocodataset.org/#format-data, section 4. Both the data sets and the evaluator use this.
 """
 
 import io
@@ -43,7 +43,7 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def is_instances_file(content: dict[str, Any]) -> bool:
-    """Whether the content of a JSON is COCO instances: objects with masks or boxes, one an annotation."""
+    """Whether the content of a JSON is COCO instances: objects with masks or boxes, one per annotation."""
     rows = content["annotations"][:1]
     return bool(rows) and all(
         isinstance(row, dict)
@@ -60,12 +60,13 @@ def picture_folder(json_path: str | os.PathLike[str], folder: str | os.PathLike[
 
 
 def spellings(name: str) -> tuple[str, ...]:
-    """How a file may be called that a JSON calls `name`: so, or, written on Windows, with other slashes."""
+    """How the file that a JSON calls `name` may be spelled: as it is, or, written on Windows, with other
+    slashes."""
     return (name, name.replace("\\", "/")) if "\\" in name else (name,)
 
 
 def misplaced_hint(folder: str | os.PathLike[str], name: str) -> str:
-    """What to say of a file that is not there: that it lies in the folder without the path before its name.
+    """The hint for a missing file: that it is in the folder without the path before its name.
 
     For names that are absolute, an address, or begin with folders that do not exist; else nothing.
     """
@@ -88,7 +89,7 @@ def read_ids(path: str | os.PathLike[str]) -> Int32[np.ndarray, "h w"]:
     """Decode the PNG of one image: id = R + 256 G + 65536 B at each pixel, 0..2**24-1; alpha is ignored.
 
     Raises DataError, naming the file, when it is missing or damaged, or is a palette, gray or 16-bit gray
-    image, which hold no such ids.
+    image, which cannot hold such ids.
     """
     try:
         content = Path(path).read_bytes()

@@ -1,4 +1,4 @@
-"""`PanopticMap` to and from what others use, as functions.
+"""`PanopticMap` to and from other libraries' forms, as functions.
 
 COCO, Cityscapes, detectron2, Hugging Face and supervision: they are the map's own methods, which say what
 they take, give and raise.

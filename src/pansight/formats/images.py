@@ -1,8 +1,9 @@
 """The one reader of images: any file as 8-bit RGB, or one line that says why not.
 
-Training and prediction read alike: transparent pixels are laid on white, 16-bit gray is scaled to nearest, of
-several frames or pages the first is taken. In one thing they must differ, which two policies name: prediction
-turns an image as a viewer shows it (`AsShown`), training as its labels lie on it (`AsLabelled`).
+Training and prediction read alike: transparent pixels are composited on white, 16-bit gray is scaled to
+nearest, of several frames or pages the first is taken. In one thing they must differ, which two policies
+name: prediction rotates an image as a viewer shows it (`AsShown`), training as its labels fit it
+(`AsLabelled`).
 """
 
 import importlib
@@ -69,7 +70,7 @@ Policy: TypeAlias = AsShown | AsLabelled
 
 
 def read_stream(file: IO[bytes] | io.BytesIO, name: str, policy: Policy) -> UInt8[np.ndarray, "h w 3"]:
-    """The image in a file that is open, as RGB, 0..255.
+    """The image in an open file, as RGB, 0..255.
 
     Raises InputError, one line that starts with `name`: no image, damaged or cut short, too large, or of
     another size than its labels. Sizes are checked before anything is decoded.
@@ -133,7 +134,7 @@ def decode(image: Image.Image, name: str, policy: Policy) -> UInt8[np.ndarray, "
 def on_white(image: Image.Image) -> Image.Image:
     """The RGBA image as it looks on a white page, RGB.
 
-    Dropping alpha would bring out what the image's maker hid, which is often noise.
+    Dropping alpha would reveal hidden pixels, which are often noise.
     """
     return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
 

@@ -23,8 +23,8 @@ _LARGEST = 1 << 28
 def repacked(content: bytes) -> bytes:
     """A PNG of the same pixels that is quicker to decode, given the bytes of a file.
 
-    Where zlib-ng is missing or of no use, and for whatever is not a sound, plain 8-bit RGB or RGBA PNG, it is
-    `content` itself: what is wrong with it is for the decoder to say.
+    Where zlib-ng is missing or of no use, and for anything but an intact, plain 8-bit RGB or RGBA PNG, it is
+    `content` itself: the decoder reports what is wrong with it.
     """
     zlib = _zlib_ng()
     if zlib is None or not content.startswith(_START) or len(content) < _HEADER_END:

@@ -1,8 +1,8 @@
-"""A panoptic map as ROS 2 messages, in plain dictionaries: what nodes publish and logs hold.
+"""A panoptic map as ROS 2 messages, in plain dictionaries: what nodes publish and logs contain.
 
-ROS has no message for segmentation. What users agree on (https://github.com/ros-perception/vision_msgs, 4.x):
-a `sensor_msgs/Image` of class ids and one of object ids, `vision_msgs/LabelInfo` that says what classes are
-called, and `vision_msgs/Detection2DArray` for the boxes, all with one stamp. `filled` puts such a dictionary
+ROS has no message for segmentation. The usual ones (https://github.com/ros-perception/vision_msgs, 4.x):
+a `sensor_msgs/Image` of class ids and one of object ids, `vision_msgs/LabelInfo` that names the
+classes, and `vision_msgs/Detection2DArray` for the boxes, all with one stamp. `filled` puts such a dictionary
 into a message of rclpy; no ROS is needed here.
 """
 
@@ -95,7 +95,7 @@ def definition(datatype: str) -> str:
 
 
 def header(nanoseconds: int, frame_id: str = "camera") -> dict[str, Any]:
-    """A header: nanoseconds since 1970, or since the beginning of a film."""
+    """A header: nanoseconds since 1970, or since the beginning of a video."""
     sec, nanosec = divmod(nanoseconds, 1_000_000_000)
     return {"stamp": {"sec": sec, "nanosec": nanosec}, "frame_id": frame_id}
 

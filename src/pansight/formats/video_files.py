@@ -1,8 +1,8 @@
-"""Videos in COCO panoptic JSON: every frame's PNG and segments, in the three forms that are in use.
+"""Videos in COCO panoptic JSON: every frame's PNG and segments, in the three common forms.
 
 COCO panoptic with `video` and `frame` besides `image_id`; VIPSeg's, nested by `video_id`; and that of
 Cityscapes-VPS, plain COCO panoptic whose clip is the first four characters of an image id. Readers and
-metrics stand on this.
+metrics use this.
 """
 
 import os
@@ -37,7 +37,7 @@ class VideoEntry(NamedTuple):
     image: str
 
     def keys(self) -> dict[str, Hashable]:
-        """By what a partner can be found, each kind that this entry has."""
+        """The keys by which a partner can be found, one per kind that this entry has."""
         keys: dict[str, Hashable] = {}
         if self.clip is not None and self.frame is not None:
             keys["clip and frame"] = (self.clip, self.frame)

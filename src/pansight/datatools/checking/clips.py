@@ -18,7 +18,7 @@ _SAME_PLACE = 0.7
 def check_clips(
     source: VideoDataset, location: str, *, progress: Callable[[int, int], None] | None = None
 ) -> Report:
-    """Check what only a video can have wrong; single frames are `check_samples`' business.
+    """Check for problems that only videos have; `check_samples` checks single frames.
 
     An id jumps where an object that was not there before lies where another of its category lay, whose id is
     gone: labelled video does not do that, except where one object takes exactly the place of another.

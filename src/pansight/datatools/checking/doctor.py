@@ -1,6 +1,6 @@
-"""The doctor of panoptic data: looks at every file of its sets, and fixes what is safe to fix.
+"""The doctor of panoptic data: checks every file of its sets, and fixes what is safe to fix.
 
-It reads the files themselves, not through a reader: a reader must refuse broken data, this must name it.
+It reads the files themselves, not through a reader: a reader must reject broken data, this must name it.
 """
 
 import os
@@ -50,14 +50,14 @@ def check_files(
 ) -> Report:
     """Check panoptic sets (several: the splits of one data set), and fix them if told where to.
 
-    `categories`: for a JSON that has none. `pictures`: whether the images are looked at, too; they are
-    decoded whole. `fix`: the folder to write fixed copies of the JSON and the panoptic PNGs to; `in_place`:
-    write them over the originals. A set of which fixing would drop or make void too much is left as it is,
-    and segments are not joined where that would join too many, or the table is doubted (`limits`), unless
-    `force` says so. `progress` is called with (images done, images in all). In memory are the
+    `categories`: for a JSON that has none. `pictures`: whether the images are checked, too; they are
+    decoded completely. `fix`: the folder to write fixed copies of the JSON and the panoptic PNGs to;
+    `in_place`: write them over the originals. A set of which fixing would drop or make void too much is left
+    as it is, and segments are not joined where that would join too many, or the table is doubted (`limits`),
+    unless `force` says so. `progress` is called with (images done, images in all). In memory are the
     JSON files, what was found, and 16 bytes per image.
 
-    Raises InputError when the fixed files cannot be written; nothing is then.
+    Raises InputError when the fixed files cannot be written; then none are.
     """
     report = Report(str(location or (sets[0].json if sets else "")))
     opened = [_open(files, categories, pictures, force, report) for files in sets]
@@ -122,7 +122,7 @@ def _open(
 
 
 class _Gathered(NamedTuple):
-    """What came of the images of one set."""
+    """The results for the images of one set."""
 
     tally: Tally
     images: Examined

@@ -1,4 +1,4 @@
-"""The JSON of a COCO panoptic set: read without refusing what can be understood, and checked."""
+"""The JSON of a COCO panoptic set: read as far as it can be understood, and checked."""
 
 import json
 import math
@@ -48,7 +48,7 @@ class Document:
 
 
 def read_document(path: str | os.PathLike[str], notes: Notes) -> Document | None:
-    """Read the JSON and check all but its categories and segments; None when nothing can be made of it."""
+    """Read the JSON and check all but its categories and segments; None when it is unusable."""
     path = Path(path)
     strange: list[str] = []
 

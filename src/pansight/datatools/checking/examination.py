@@ -53,7 +53,8 @@ class Photo(NamedTuple):
 
 @dataclass
 class Examined:
-    """What a run of images showed; `segments` and `sizes` are what the fixed JSON says anew, by position."""
+    """What a run of images showed; `segments` and `sizes` are what the fixed JSON says instead, by
+    position."""
 
     score: OwnScore
     fixed_score: OwnScore
@@ -66,7 +67,7 @@ class Examined:
     losses: Losses = field(default_factory=Losses)
 
     def hold(self) -> None:
-        """Nothing of it is fixed after all."""
+        """Do not fix any of it after all."""
         self.findings = [finding._replace(fixable=False) for finding in self.findings]
         self.rewritten = 0
 

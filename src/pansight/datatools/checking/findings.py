@@ -1,4 +1,4 @@
-"""The doctor's report: what was found, file by file, and what came of it."""
+"""The doctor's report: what was found, file by file, and what was done about it."""
 
 import os
 from collections import Counter
@@ -125,7 +125,7 @@ class Report:
         return [finding for finding in self.findings if not (self.fixed and finding.fixable)]
 
     def worst(self) -> Severity | None:
-        """The severity of the worst problem that remains; None when there is none, or notes alone."""
+        """The severity of the worst problem that remains; None when there is none, or only notes."""
         left = {finding.kind.severity for finding in self.remaining()}
         return next((one for one in (Severity.ERROR, Severity.WARNING) if one in left), None)
 

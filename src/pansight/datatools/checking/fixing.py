@@ -1,4 +1,4 @@
-"""Fixing of one annotation: what follows from the pixels is measured, what nobody can use left out."""
+"""Fixing of one annotation: what follows from the pixels is measured, what is unusable is left out."""
 
 from collections import Counter
 from typing import Any, NamedTuple
@@ -14,7 +14,8 @@ from pansight.panoptic.regions import measure_regions
 
 
 class Losses(NamedTuple):
-    """What fixing takes from labels, of how much: segments dropped or joined to others, pixels made void."""
+    """What fixing removes from labels, and of how much: segments dropped or joined to others, pixels made
+    void."""
 
     segments: int = 0
     dropped: int = 0
@@ -65,7 +66,7 @@ def fix_annotation(
 ) -> tuple[list[dict[str, Any]], Int32[np.ndarray, "h w"]]:
     """The rows of `segments_info` and the ids as they should be; the same array if nothing changes.
 
-    Rows without a category, without pixels, or said twice are dropped; ids that no row lists become void;
+    Rows without a category, without pixels, or listed twice are dropped; ids that no row lists become void;
     id 0 gets a free id if its area is that of the pixels with 0, an id beyond three bytes the id that it was
     written as; the segments of a stuff category, and the crowds of a category, become one; areas and boxes
     are measured, a missing iscrowd is 0. Segments are not joined where `classes` keeps them apart. What only

@@ -20,7 +20,7 @@ _LOSSY = ("JPEG", "MPO", "JPEG2000")
 
 
 class IdPicture(NamedTuple):
-    """The ids of a panoptic PNG, and whether its file must be written anew to hold them properly."""
+    """The ids of a panoptic PNG, and whether its file must be rewritten to hold them properly."""
 
     ids: Int32[np.ndarray, "h w"]
     rewrite: bool

@@ -7,8 +7,8 @@ from enum import Enum
 class Severity(Enum):
     """How bad a problem is.
 
-    ERROR: training or evaluation fails, or answers wrongly. WARNING: everything runs, but what it learns or
-    says is probably not what was meant. NOTE: worth knowing, nothing to fix.
+    ERROR: training or evaluation fails, or gives wrong results. WARNING: everything runs, but the
+    result is probably not what was intended. NOTE: worth knowing, nothing to fix.
     """
 
     ERROR = "error"

@@ -1,4 +1,5 @@
-"""How much a fix may take from a set without being told to: labels are work, and lost ones are not missed."""
+"""How much a fix may remove from a set without --force: labels are work, and their loss is easily
+overlooked."""
 
 from dataclasses import replace
 

@@ -45,7 +45,7 @@ def find_panoptic_files(
 ) -> list[PanopticFiles]:
     """The panoptic sets at a location: a JSON, or a folder that holds some, perhaps in `annotations/`.
 
-    A set counts as panoptic by its name (`panoptic` in it). Gives none where nothing of the kind is there.
+    A set counts as panoptic by its name (`panoptic` in it). Gives none where there are none.
     Raises DataError when the split does not exist.
     """
     location = Path(location)

@@ -1,11 +1,11 @@
-"""Numbers as JSON files hold them: whole, or written as text, or no numbers at all."""
+"""Numbers as JSON files hold them: whole, or written as text, or not numbers at all."""
 
 import math
 from typing import Any, NamedTuple
 
 
 class Number(NamedTuple):
-    """What a value of a JSON means as a whole number: `value` is None where it means none.
+    """What a value of a JSON means as a whole number: `value` is None where it is not one.
 
     `fault` says what is wrong with how it is written, nothing where all is well.
     """

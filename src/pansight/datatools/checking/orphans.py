@@ -1,4 +1,4 @@
-"""Files that lie in the folders of a set, and that nothing names."""
+"""Files in the folders of a set that nothing names."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from pansight.datatools.checking.locate import PanopticFiles, find_panoptic_file
 def find_orphans(subjects: Sequence[tuple[PanopticFiles, PanopticSet]]) -> Iterator[Notes]:
     """Images and panoptic PNGs that no checked set names, in folders that belong to checked sets alone.
 
-    Only folders on disk are looked into, and only files with the endings of those that are named.
+    Only folders on disk are searched, and only files with the endings of those that are named.
     """
     checked = {files.json.resolve() for files, _ in subjects}
     named: dict[Path, set[str]] = {}

@@ -38,7 +38,7 @@ class Places:
         return not (self.waiting / "given-up").exists()
 
     def clear(self) -> None:
-        """Throw away what waits."""
+        """Delete the waiting files."""
         shutil.rmtree(self.waiting, ignore_errors=True)
 
     def give_up(self) -> None:
@@ -47,7 +47,7 @@ class Places:
         (self.waiting / "given-up").mkdir(parents=True)
 
     def write_labels(self, name: str, ids: Int32[np.ndarray, "h w"]) -> None:
-        """Write a panoptic PNG anew."""
+        """Rewrite a panoptic PNG."""
         path = self._waiting_place(name)
         try:
             Image.fromarray(ids_to_rgb(ids)).save(path, format="PNG")
@@ -55,7 +55,7 @@ class Places:
             raise InputError(f"cannot write {path}: {error.strerror or error}; free space") from error
 
     def copy_labels(self, name: str, source: Source) -> None:
-        """Take over a panoptic PNG as it is."""
+        """Copy a panoptic PNG as it is."""
         if not self.copies:
             return
         path = self._waiting_place(name)
@@ -86,7 +86,7 @@ class Places:
         path = self._waiting_place(self.json.name, "json")
         path.write_text(json.dumps(finite(content), allow_nan=False), encoding="utf-8")
 
-    def settle(self) -> None:
+    def publish(self) -> None:
         """Put everything in its place, the JSON last."""
         waiting = self.waiting / "labels"
         for path in sorted(waiting.rglob("*")) if waiting.is_dir() else ():
@@ -116,8 +116,8 @@ def fixed_places(
 ) -> Iterator[list[Places] | None]:
     """Places for the fixed files of the sets (JSON, folder of panoptic PNGs); None if none is to be fixed.
 
-    Everything settles when the work ends well. When it does not, nothing has changed. Raises InputError when
-    `output` holds such files already, or is where the originals are.
+    Everything is put in place when the work succeeds. When it fails, nothing has changed. Raises InputError
+    when `output` holds such files already, or is where the originals are.
     """
     if output is None and not in_place:
         yield None
@@ -147,7 +147,7 @@ def fixed_places(
         yield places
         wanted = [place for place in places if place.wanted]
         for place in wanted:
-            place.settle()
+            place.publish()
         finished = bool(wanted)
     finally:
         for base in dict.fromkeys(bases):

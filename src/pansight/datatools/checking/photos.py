@@ -1,4 +1,4 @@
-"""The images themselves: there, whole, of the size of their labels, and each only once."""
+"""The images themselves: present, intact, of the size of their labels, and without duplicates."""
 
 import hashlib
 import io
@@ -21,7 +21,8 @@ _EXIF_ORIENTATION = 0x0112
 def check_photo(
     source: Source, labels: tuple[int, int] | None, notes: Notes
 ) -> tuple[tuple[int, int] | None, bytes]:
-    """Decode an image whole, which alone shows that it is; `labels`: the width and height of its labels.
+    """Decode an image completely, the only proof that it is intact; `labels`: the width and height of its
+    labels.
 
     Gives the width and height at which it fits its labels, or else as stored, and the digest of its pixels,
     empty where it cannot be read. Images with equal digests show the same, however they are compressed.

@@ -1,4 +1,4 @@
-"""The quick part of the doctor: what a panoptic JSON says, its images left closed."""
+"""The quick part of the doctor: the panoptic JSON alone, without its images."""
 
 import os
 
@@ -12,7 +12,7 @@ from pansight.datatools.checking.tables import check_table, read_classes
 def check_json(path: str | os.PathLike[str], categories: Categories | None = None) -> list[Finding]:
     """What is wrong with the types, flags and lists of a panoptic JSON, without opening an image.
 
-    `categories`: for a JSON that has none. It takes seconds where all of `check_files` takes minutes:
+    `categories`: for a JSON that has none. It takes seconds where `check_files` takes minutes:
 
         for finding in check_json("panoptic_train.json"):
             print(finding.kind.title, finding.text)

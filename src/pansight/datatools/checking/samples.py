@@ -1,4 +1,4 @@
-"""The doctor for raw layouts (Cityscapes, ADE20K, Mapillary Vistas): what readers make of their samples."""
+"""The doctor for raw layouts (Cityscapes, ADE20K, Mapillary Vistas): what readers give for their samples."""
 
 from collections.abc import Callable
 from contextlib import closing

@@ -14,7 +14,7 @@ _SAME_TABLE = 0.8
 
 @dataclass
 class Classes:
-    """What the ids of categories mean. `declared` is False where nothing says so: then any id will do.
+    """What the ids of categories mean. `declared` is False without a table: then any id is accepted.
 
     `undecided` are categories that do not say whether they are things. `apart_stuff` and `apart_crowds` are
     those whose segments, though stuff or crowds, must not be joined: the table is doubted there.

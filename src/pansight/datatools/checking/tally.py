@@ -59,7 +59,7 @@ class Tally:
             self.repeats[category] += count > 1
 
     def add_picture(self, digest: bytes, file: str) -> str | None:
-        """Remember an image; the file of an equal one where there was one before."""
+        """Remember an image; returns the file of an identical earlier one, if any."""
         return None if (first := self.digests.setdefault(digest, file)) == file else first
 
     def heights(self) -> dict[int, tuple[float, int]]:

@@ -1,4 +1,4 @@
-"""From the labels that people have to COCO panoptic files, and from those to other forms."""
+"""From existing labels to COCO panoptic files, and from those to other forms."""
 
 from pansight.datatools.preparing.coco_merge import CocoMerge
 from pansight.datatools.preparing.exporting import Export, Form

@@ -51,11 +51,11 @@ class AnnotatedSource:
         return len(self.names)
 
     def truth(self, index: int) -> PanopticMap:
-        """Paint image `index`. Raises DataError, naming file and object, when it is broken."""
+        """Draw image `index`. Raises DataError, naming file and object, when it is broken."""
         return self.take(index).truth
 
     def take(self, index: int) -> Taken:
-        """Paint image `index`, and say what came out less than whole. Raises DataError as `truth`."""
+        """Draw image `index`, and say what was lost of its objects. Raises DataError as `truth`."""
         return Taken(*painted(self.reader.read(index), self.categories, keep_ids=self.reader.keeps_ids))
 
 
@@ -70,7 +70,7 @@ def spoken_categories(
 
     They are `given` (a JSON or the name of a built-in set); else the names in `things` and `stuff`, one of
     which may be left out; else from the files, or the classes.json next to them. `order` lists all
-    classes, where the files do not. Raises InputError when nobody says which classes are things.
+    classes, where the files do not. Raises InputError when nothing says which classes are things.
     """
     if given is not None:
         return load_categories(given)

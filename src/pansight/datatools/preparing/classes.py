@@ -1,4 +1,4 @@
-"""Which classes a conversion speaks in, from what people have: a JSON, a built-in set, or lists of names."""
+"""The target classes of a conversion: from a JSON, a built-in set, or lists of names."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What is the matter with single objects of COCO instances: no pixels, outside of the image, shares."""
+"""Problems of single objects of COCO instances: no pixels, outside the image, fractional coordinates."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ _TELLING = 16
 def find_losses(
     row: dict[str, Any], segmentation: Any, mask: Bool[np.ndarray, "h w"], name: str
 ) -> list[Lost]:
-    """What is the matter with one object by itself."""
+    """The problems of one object by itself."""
     found = []
     pixels = int(np.count_nonzero(mask))
     parts = segmentation if isinstance(segmentation, list) else []
@@ -58,7 +58,7 @@ def _reaches_out(parts: list[Any], height: int, width: int) -> bool:
 
 
 def find_hidden(layers: list[tuple[Layer, str]], painted: PanopticMap) -> list[Lost]:
-    """The objects that have pixels of their own, none of which is seen."""
+    """The objects that have pixels of their own, none of them visible."""
     if not layers:
         return []
     # What is seen: drawn once more, each layer with its own number.

@@ -3,7 +3,7 @@
 The order is that of the panoptic combine rule (Kirillov et al., Panoptic Segmentation, CVPR 2019, section
 4.4): things hide stuff, and among things the one with the higher score hides the other. Truth has no scores;
 there the smaller one hides the larger, because what lies in front of a large object and is smaller would
-otherwise vanish, and crowds lie below all objects. Nothing is dropped but what is wholly hidden.
+otherwise vanish, and crowds lie below all objects. Only what is wholly hidden is dropped.
 """
 
 import difflib
@@ -44,7 +44,7 @@ _PIXELMAP_THINGS = "other"
 class CocoMerge:
     """COCO instances with or without stuff as a source of panoptic truth; see `TruthSource`.
 
-    The JSON is read whole at once, and kept as text, so that many processes can share the memory.
+    The JSON is read completely at once, and kept as text, so that many processes can share the memory.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class CocoMerge:
     ) -> None:
         """Open the JSON of instances; `stuff`: a JSON of stuff annotations, or a folder of label maps.
 
-        `categories`: the set to speak in, which says what is a thing; classes are found in it by name. By
+        `categories`: the target set, which says what is a thing; classes are found in it by name. By
         default the categories of `instances` are things but for those with isthing 0, those of the stuff JSON
         stuff; with a folder of maps it must be given. `things`, `stuff_names`: which classes of `instances`
         are what; one may be left out, it is the rest. A category without annotations that others name as
@@ -114,11 +114,11 @@ class CocoMerge:
         return len(self.names)
 
     def truth(self, index: int) -> PanopticMap:
-        """Paint sample `index`. Raises DataError when a mask or map of it is broken."""
+        """Draw sample `index`. Raises DataError when a mask or map of it is broken."""
         return self.take(index).truth
 
     def take(self, index: int) -> Taken:
-        """Paint sample `index`, and say what of its objects was lost. Raises as `truth`."""
+        """Draw sample `index`, and say what of its objects was lost. Raises as `truth`."""
         height, width = self._sizes[index]
         ground = None
         if self._maps is not None:

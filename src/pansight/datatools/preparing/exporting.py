@@ -1,6 +1,6 @@
-"""Panoptic truth in the forms that other tools want: Cityscapes, a semantic map, COCO instances.
+"""Panoptic truth in the forms that other tools need: Cityscapes, a semantic map, COCO instances.
 
-What is exported loses what the form has no place for: Cityscapes joins the crowds of a class, a semantic map
+An export loses what its form cannot hold: Cityscapes joins the crowds of a class, a semantic map
 knows no objects, COCO instances no stuff.
 """
 

@@ -98,7 +98,7 @@ FORMATS: dict[str, AnnotationFormat] = {one.name: one for one in _LISTED}
 
 
 def find_format(name: str) -> AnnotationFormat:
-    """The format so called, or by another of its names; case and underscores do not matter.
+    """The format of that name, or with that alias; case and underscores do not matter.
 
     Raises InputError, listing all, when there is none.
     """
@@ -110,5 +110,5 @@ def find_format(name: str) -> AnnotationFormat:
 
 
 def recognised_format(path: Path) -> AnnotationFormat | None:
-    """The format of what lies at a place, None where it is none of these."""
+    """The format of what is at a location, None where it is none of these."""
     return next((one for one in _LISTED if one.recognise(path)), None)

@@ -60,7 +60,7 @@ def _bitmasks(path: Path) -> Path | None:
 
 
 def is_bdd100k(path: Path) -> bool:
-    """Whether a folder `bitmasks` with RGBA images lies there."""
+    """Whether the location has a folder `bitmasks` with RGBA images."""
     folder = _bitmasks(path)
     first = next(iter(sorted(folder.rglob("*.png"))), None) if folder else None
     try:

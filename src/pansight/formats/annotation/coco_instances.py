@@ -1,4 +1,4 @@
-"""COCO instances out: every thing an annotation with its mask as packed run lengths."""
+"""COCO instances out: every thing as an annotation with its mask as packed run lengths."""
 
 import json
 from collections.abc import Sequence

@@ -95,7 +95,7 @@ class CvatReader(AnnotationReader):
 
 
 class CvatWriter(AnnotationWriter):
-    """annotations.xml with one <mask> a segment, and labels.json to paste into CVAT's raw label editor."""
+    """annotations.xml with one <mask> per segment, and labels.json to paste into CVAT's raw label editor."""
 
     @property
     def targets(self) -> tuple[Path, ...]:

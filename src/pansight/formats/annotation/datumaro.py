@@ -128,7 +128,7 @@ class DatumaroReader(AnnotationReader):
 
 
 class DatumaroWriter(AnnotationWriter):
-    """annotations/default.json; the images belong into images/default/."""
+    """annotations/default.json; the images belong in images/default/."""
 
     @property
     def targets(self) -> tuple[Path, ...]:

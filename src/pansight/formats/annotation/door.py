@@ -1,4 +1,4 @@
-"""What a format has to offer: a reader of its files, a writer of them, and a way to tell that it is there."""
+"""What a format provides: a reader of its files, a writer, and a way to recognise them."""
 
 import json
 from abc import ABC, abstractmethod
@@ -24,7 +24,7 @@ CLASSES_FILE = "classes.json"
 
 
 class ClassRow(NamedTuple):
-    """A class as a tool's file has it; None where the file does not say."""
+    """A class as in a tool's file; None where the file does not say."""
 
     name: str
     is_thing: bool | None = None
@@ -33,10 +33,10 @@ class ClassRow(NamedTuple):
 
 
 class AnnotationReader(ABC):
-    """The labelled images of one source, by number, in the order of the file. Has to survive pickling.
+    """The labelled images of one source, by number, in the order of the file. Must be picklable.
 
     Attributes:
-        where: what messages call the source.
+        where: the name of the source in messages.
         names: the file of each image, relative to the folder of images.
         image_ids: an id for each, unique.
         classes: all classes; where the tool lists none, those that occur.
@@ -62,7 +62,7 @@ class AnnotationReader(ABC):
 class Picture(NamedTuple):
     """An image that labels are written for: its id, and its name relative to the folder of images.
 
-    `stem` is that name without its ending, safe as a path and unlike those of all other images.
+    `stem` is that name without its ending, safe as a path and unique among all images.
     """
 
     id: int | str
@@ -95,14 +95,14 @@ class AnnotationWriter(ABC):
         return (self.folder / CLASSES_FILE,)
 
     def plan(self, pictures: Sequence[Picture]) -> None:  # noqa: B027  (most formats need none)
-        """Told once, before anything is written, which images there will be, in order."""
+        """Called once, before anything is written, with all images in order."""
 
     @abstractmethod
     def write(self, picture: Picture, panoptic: PanopticMap) -> Written:
-        """Write one image. Raises InputError when that cannot be done."""
+        """Write one image. Raises InputError when it cannot be written."""
 
     def save(self, rows: Sequence[Any]) -> Path:
-        """Write the tables, `rows` in the order of the images; returns what to look at."""
+        """Write the tables, `rows` in the order of the images; returns the files to look at."""
         write_text(self.folder / CLASSES_FILE, json.dumps(self.categories.to_json(), indent=1))
         return self._save(rows)
 
@@ -123,7 +123,7 @@ class AnnotationFormat:
 
 
 class Pictures:
-    """Where the images of a source lie: folders that are searched, by whole name and then by base name."""
+    """Where the images of a source are: folders to search, by full name and then by base name."""
 
     _ENDINGS = (".jpg", ".png", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 

@@ -3,7 +3,7 @@
 Source: https://docs.voxel51.com/user_guide/using_datasets.html and fiftyone 1.22. samples.json is MongoDB's
 extended JSON; a mask is base64(zlib(np.save)). FiftyOne itself is not needed, and opens what is written by
 `fo.Dataset.from_dir(folder, dataset_type=fo.types.FiftyOneDataset)`. `sample_fields` gives the same as plain
-dicts for code that has FiftyOne at hand.
+dicts for code that imports FiftyOne itself.
 """
 
 import base64
@@ -46,7 +46,7 @@ _INSET = 1e-6
 
 
 def is_fiftyone(path: Path) -> bool:
-    """Whether samples.json and metadata.json lie there."""
+    """Whether samples.json and metadata.json are there."""
     file = path / "samples.json" if path.is_dir() else path
     content = peek_json(file) if file.name == "samples.json" else None
     return isinstance(content, dict) and isinstance(content.get("samples"), list)
@@ -165,7 +165,7 @@ class FiftyOneReader(AnnotationReader):
 
 
 class FiftyOneWriter(AnnotationWriter):
-    """metadata.json and samples.json; the images belong into data/.
+    """metadata.json and samples.json; the images belong in data/.
 
     Field `ground_truth`: things, with `iscrowd` and confidence. Field `semantic`: stuff, value 1 + the index
     of its class.
@@ -213,7 +213,7 @@ class FiftyOneWriter(AnnotationWriter):
 
 
 def sample_fields(panoptic: PanopticMap) -> dict[str, Any]:
-    """What FiftyOne wants of a map: "detections" (keyword arguments of `fo.Detection`) and "segmentation".
+    """A map in FiftyOne's terms: "detections" (keyword arguments of `fo.Detection`) and "segmentation".
 
         fields = sample_fields(panoptic)
         sample["gt"] = fo.Detections(detections=[fo.Detection(**one) for one in fields["detections"]])

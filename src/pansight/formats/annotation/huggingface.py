@@ -57,7 +57,7 @@ def from_example(row: Mapping[str, Any], categories: Categories) -> PanopticMap:
 
 
 def is_huggingface(path: Path) -> bool:
-    """Whether a metadata.jsonl with segments_info lies there."""
+    """Whether the location has a metadata.jsonl with segments_info."""
     file = path / _TABLE if path.is_dir() else path
     if file.name != _TABLE or not file.is_file():
         return False
@@ -105,7 +105,7 @@ class HuggingFaceReader(AnnotationReader):
 
 
 class HuggingFaceWriter(AnnotationWriter):
-    """metadata.jsonl and labels/NAME.png; the images belong into images/. Ids are those of the map."""
+    """metadata.jsonl and labels/NAME.png; the images belong in images/. Ids are those of the map."""
 
     @property
     def targets(self) -> tuple[Path, ...]:

@@ -77,7 +77,7 @@ def from_dataset(dataset: Any, categories: Categories) -> Iterator[PanopticMap]:
 
 
 def is_saved(path: Path) -> bool:
-    """Whether a folder of `save_to_disk`, a Parquet file, or a folder of those lies there."""
+    """Whether a folder of `save_to_disk`, a Parquet file, or a folder of those is there."""
     if path.is_file():
         return path.suffix == ".parquet"
     if not path.is_dir():

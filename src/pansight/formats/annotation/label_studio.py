@@ -142,7 +142,7 @@ class LabelStudioWriter(AnnotationWriter):
     """tasks.json, to import, and label_config.xml, the project's labelling set-up.
 
     Segments with scores become predictions (pre-annotations), the others annotations. `data.image` is the
-    name of the image: put before it what your storage asks for.
+    name of the image: prefix it as your storage requires.
     """
 
     @property

@@ -90,7 +90,7 @@ class LabelmeReader(AnnotationReader):
 
     @property
     def classes(self) -> Sequence[ClassRow]:  # type: ignore[override]
-        """Every label that occurs, in the order of the alphabet."""
+        """Every label that occurs, in alphabetical order."""
         return [ClassRow(label) for label in find_labels(self.where, self._skip)]
 
     def read(self, index: int) -> AnnotatedImage:
@@ -125,9 +125,9 @@ class LabelmeReader(AnnotationReader):
 
 
 class LabelmeWriter(AnnotationWriter):
-    """A JSON for each image, called like it, with one mask a segment; labels.txt for `labelme --labels`.
+    """A JSON for each image, named like it, with one mask per segment; labels.txt for `labelme --labels`.
 
-    The images belong next to the JSON files. A crowd has the flag `iscrowd`; scores are a key more, which
+    The images belong next to the JSON files. A crowd has the flag `iscrowd`; scores are an extra key, which
     labelme keeps.
     """
 
@@ -167,7 +167,7 @@ def find_files(folder: PathLike, skip: Collection[Path] = ()) -> list[Path]:
 
 
 def find_labels(folder: PathLike, skip: Collection[Path] = ()) -> list[str]:
-    """All labels in the files of a folder, in the order of the alphabet; broken files say nothing."""
+    """All labels in the files of a folder, in alphabetical order; broken files are skipped."""
     labels: set[str] = set()
     strange = 0
     files = find_files(folder, skip)

@@ -1,4 +1,4 @@
-"""What a format cannot hold or a file does not have: one word for each kind, so that it can be counted."""
+"""What a format cannot hold or a file lacks: one phrase for each kind, so that it can be counted."""
 
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ NO_TRACK = "that are told apart by no track here: their pixels kept the class, n
 
 
 class Lost(NamedTuple):
-    """One object, how messages call it, and what is the matter with it, one of the words above."""
+    """One object, its name in messages, and its problem, one of the phrases above."""
 
     kind: str
     name: str

@@ -29,7 +29,7 @@ class AnnotatedObject:
 
     Shapes of one label that share a `group` are parts of one object. Those with a higher `order` hide those
     with a lower one; among equals the later one hides the earlier. `id`: the tool's own, where it has one.
-    `name` is what messages call it.
+    `name` is its name in messages.
     """
 
     label: str
@@ -68,7 +68,7 @@ class Crop(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class AnnotatedImage:
-    """The shapes of one image in the order of the file, and what the file said that has no pixels."""
+    """The shapes of one image in the order of the file, and what the file listed without pixels."""
 
     name: str
     height: int
@@ -99,7 +99,7 @@ def is_picture_size(height: int, width: int) -> bool:
 
 
 class Painted(NamedTuple):
-    """The map of an image, the objects in its source, crowds among them, and what is less than whole."""
+    """The map of an image, the objects in its source, crowds among them, and what was lost."""
 
     panoptic: PanopticMap
     objects: int
@@ -108,7 +108,7 @@ class Painted(NamedTuple):
 
 
 def painted(image: AnnotatedImage, categories: Categories, *, keep_ids: bool = False) -> Painted:
-    """Paint the objects over each other, so that the last one is seen.
+    """Draw the objects over each other, so that the last one is visible.
 
     All shapes of a stuff class are one segment. Ids are 1, 2, 3 ... in drawing order, or, with
     `keep_ids`, the objects' own where every segment has one. Raises DataError, naming the object, when

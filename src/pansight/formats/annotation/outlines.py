@@ -24,7 +24,7 @@ class Loop(NamedTuple):
 
 
 class OnePolygon(NamedTuple):
-    """The corners of a polygon, pixel centres, and of how many parts it was joined."""
+    """The corners of a polygon, pixel centres, and the number of parts joined in it."""
 
     corners: list[Point]
     parts: int
@@ -70,7 +70,7 @@ def border_loops(mask: Bool[np.ndarray, "h w"]) -> list[Loop]:
 def one_polygon(mask: Bool[np.ndarray, "h w"]) -> OnePolygon:
     """A mask, which must not be empty, as a single polygon.
 
-    Holes stay holes: from the outline the way goes to each along pixels of the mask, round it, and back.
+    Holes stay holes: the outline goes to each along pixels of the mask, round it, and back.
     Parts are joined by lines between their nearest pixels.
     """
     loops = border_loops(mask)

@@ -1,7 +1,7 @@
 """Segments.ai's release JSON with its bitmaps: a panoptic format, ids included.
 
 Source: https://docs.segments.ai/reference/python-sdk and segments-ai 1.33. A bitmap is RGBA,
-id = R + 256 G + 65536 B; alpha is 255 and no part of it; 0 is unlabelled. `has_instances` says what is a
+id = R + 256 G + 65536 B; alpha is 255 and not part of it; 0 is unlabelled. `has_instances` says what is a
 thing.
 """
 

@@ -110,9 +110,9 @@ class SuperviselyReader(AnnotationReader):
 
 
 class SuperviselyWriter(AnnotationWriter):
-    """meta.json and DATASET/ann/NAME.EXT.json; the images belong into DATASET/img/.
+    """meta.json and DATASET/ann/NAME.EXT.json; the images belong in DATASET/img/.
 
-    A data set is a folder of images; what lies in none is ds0.
+    A data set is a folder of images; images in none are in ds0.
     """
 
     @property

@@ -1,7 +1,7 @@
 """Writers of video data sets: KITTI-STEP, Cityscapes-VPS and VIPSeg; their readers are in `pansight.data`.
 
 An image's clip is the folder in its id (`CLIP/FRAME`), else in its name; images in no folder are one clip,
-in their order. Ids of objects last through a clip, so they are never numbered anew image by image.
+in their order. Ids of objects last through a clip, so they are never renumbered image by image.
 Layouts: https://github.com/google-research/deeplab2 (KITTI-STEP), https://github.com/mcahny/vps,
 https://github.com/VIPSeg-Dataset/VIPSeg-Dataset.
 """
@@ -30,7 +30,7 @@ _PER_CLASS = 1 << 16
 
 
 class _Place(NamedTuple):
-    """Where an image belongs: its clip and frame as they are called, and both counted from 0."""
+    """Where an image belongs: its clip and frame by name, and both counted from 0."""
 
     clip: str
     frame: str

@@ -1,6 +1,6 @@
 """PASCAL VOC's segmentation and CVAT's Segmentation mask 1.1: an image of classes and one of objects.
 
-VOC: palette PNGs; 0 background, 255 what counts for nothing. CVAT: RGB PNGs, the class by its colour in
+VOC: palette PNGs; 0 background, 255 ignored. CVAT: RGB PNGs, the class by its colour in
 labelmap.txt, object k by colour k of VOC's palette, stuff an object like any other. Sources:
 http://host.robots.ox.ac.uk/pascal/VOC/voc2012/, CVAT's documentation of the format. An object is a pair of
 class and object number.
@@ -54,12 +54,12 @@ def voc_palette() -> UInt8[np.ndarray, "256 3"]:
 
 
 def is_voc(path: Path) -> bool:
-    """Whether SegmentationClass and SegmentationObject lie there with palette images."""
+    """Whether SegmentationClass and SegmentationObject are there with palette images."""
     return _mode(path) == "P"
 
 
 def is_cvat_mask(path: Path) -> bool:
-    """Whether they lie there in colours."""
+    """Whether they are there with RGB images."""
     return _mode(path) in ("RGB", "RGBA")
 
 
@@ -78,7 +78,7 @@ def _mode(path: Path) -> str:
 class VocReader(AnnotationReader):
     """SegmentationClass and SegmentationObject, in palette or RGB; see the module.
 
-    A thing class without an object number is a crowd. Pixels of classes that are not listed are refused.
+    A thing class without an object number is a crowd. Pixels of classes that are not listed are an error.
     """
 
     def __init__(self, path: Path, images: Path | None = None) -> None:
@@ -233,7 +233,7 @@ class _MaskWriter(AnnotationWriter):
 
 
 class VocWriter(_MaskWriter):
-    """Palette PNGs, labelmap.txt and ImageSets/Segmentation/default.txt; the images belong into JPEGImages/.
+    """Palette PNGs, labelmap.txt and ImageSets/Segmentation/default.txt; the images belong in JPEGImages/.
 
     Stuff has no object number. A crowd has none either, and so the crowds of a class are one.
     """
@@ -247,7 +247,7 @@ class VocWriter(_MaskWriter):
 
 
 class CvatMaskWriter(_MaskWriter):
-    """Segmentation mask 1.1: RGB PNGs; every segment is an object, at most 254 an image; no crowds.
+    """Segmentation mask 1.1: RGB PNGs; every segment is an object, at most 254 per image; no crowds.
 
     In CVAT switch off "convert masks to polygons" when it is uploaded, or holes are lost.
     """

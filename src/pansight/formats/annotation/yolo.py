@@ -1,6 +1,6 @@
-"""YOLO's text polygons: one object a line, one ring an object, no stuff and no crowd.
+"""YOLO's text polygons: one object per line, one ring per object, no stuff and no crowds.
 
-A line is `class x1 y1 x2 y2 ...`, shares of width and height, class from 0; names are in data.yaml. Tools
+A line is `class x1 y1 x2 y2 ...`, fractions of width and height, class from 0; names are in data.yaml. Tools
 draw them by OpenCV's fillPoly on whole pixels, outlines included, a smaller object over a larger. Source:
 https://docs.ultralytics.com/datasets/segment/. What is written here lies a quarter of a pixel behind each
 pixel's index, so that cutting and rounding give the same pixel.
@@ -126,10 +126,10 @@ def _image(pictures: Pictures, stem: str) -> Path | None:
 
 
 class YoloWriter(AnnotationWriter):
-    """labels/NAME.txt and data.yaml; the images belong into images/.
+    """labels/NAME.txt and data.yaml; the images belong in images/.
 
-    Things alone, and no crowds. Holes stay, for the outline goes along the object to each and back; the parts
-    of an object are joined by lines.
+    Only things, and no crowds. Holes stay, since the outline goes along the object to each and back; the
+    parts of an object are joined by lines.
     """
 
     def __init__(self, folder: Path, categories: Categories) -> None:
