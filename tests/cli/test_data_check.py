@@ -99,7 +99,7 @@ def test_fix_writes_a_fixed_copy(
     again = pansight("data", "check", target, "--images", tmp_path / "set" / "images" / "val")
     assert again.code == 0 and "no problems" in again.out
     refused = check("--fix", target)
-    assert refused.code == 2 and "is there already" in refused.err and refused.err.count("\n") == 1
+    assert refused.code == 2 and "already exists" in refused.err and refused.err.count("\n") == 1
 
 
 def test_in_place_must_be_said(check: Callable[..., Any], content: dict[str, Any], tmp_path: Path) -> None:
