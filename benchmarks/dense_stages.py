@@ -28,7 +28,7 @@ from pansight.models.dense_detection import DenseDetection, DenseDetectionConfig
 from pansight.models.dense_detection.candidates import Queries, find_queries, level_candidates
 from pansight.models.dense_detection.dense_boxes import dense_boxes, pair_giou
 from pansight.models.dense_detection.masks import class_probability, soft_masks
-from pansight.models.dense_detection.merge import enlarged_sizes, merge_dense
+from pansight.models.dense_detection.merge import merge_dense, upsampled_sizes
 from pansight.models.dense_detection.outputs import STRIDES
 from pansight.nn.nms import pairwise_iou
 from pansight.zoo import build, load_model, preset
@@ -179,14 +179,14 @@ def stages_of(
     queries = find_queries(outputs, sizes, config, "pruned")
     masks = literal_masks(outputs, queries, things, sizes, config.merge.mask_threshold)
     semantics = literal_semantics(outputs, sizes)
-    enlarged = enlarged_sizes(outputs, sizes)
+    upsampled = upsampled_sizes(outputs, sizes)
     soft = SoftMasks(
         soft_masks(outputs, queries, things, config, config.merge.mask_threshold, "pruned"),
         queries.scores,
         things[queries.classes],
         queries.kept,
     )
-    labels = semantic_argmax(outputs.semantic_logits, enlarged, "pruned")
+    labels = semantic_argmax(outputs.semantic_logits, upsampled, "pruned")
     rule = PriorityRule(
         config.merge.mask_threshold, True, config.merge.max_occlusion, config.merge.stuff_area
     )
@@ -225,11 +225,11 @@ def stages_of(
         ),
         "semantic map": (
             lambda: literal_semantics(outputs, sizes),
-            lambda: semantic_argmax(outputs.semantic_logits, enlarged, "pruned"),
+            lambda: semantic_argmax(outputs.semantic_logits, upsampled, "pruned"),
         ),
         "painting": (
             lambda: literal_painting(masks, semantics, is_thing, config),
-            lambda: merge_by_priority(soft, labels, enlarged, is_thing, rule, "pruned"),
+            lambda: merge_by_priority(soft, labels, upsampled, is_thing, rule, "pruned"),
         ),
         "post-processing in all": (
             whole,

@@ -1,7 +1,7 @@
 """What a network computes, counted while it runs, by the convention of the papers' tables.
 
 The convention is fvcore's, batch 1: convolutions, linear layers and matrix products cost one a multiply-add;
-bilinear enlargement costs 4 an output element; LayerNorm 5 an element, or 4 without affine factors;
+bilinear upsampling costs 4 per output element; LayerNorm 5 per element, or 4 without affine factors;
 everything else is free (additions, activations, softmax, sigmoid, batch norm, concatenation). Reading at
 points (`grid_sample`, `embedding_bag`) is free too: of a deformable convolution the matrix product counts, as
 of any other convolution.

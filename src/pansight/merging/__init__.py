@@ -1,6 +1,6 @@
 """From masks to one panoptic map, on tensors: argmax merge and priority merge, pruned and fixed.
 
-Settings are known without torch, for configurations hold them.
+Settings need no torch, because configurations contain them.
 """
 
 from typing import TYPE_CHECKING

@@ -2,7 +2,7 @@
 
 Interpolation never leaves the range of the values that it mixes. So the smallest and largest logit in a
 tile's window bound what a mask can be anywhere in the tile, and a mask that cannot reach what some other mask
-surely has needs no look there. Where one mask is left and is clearly above or below one half, nothing is
+surely has is not evaluated there. Where one mask is left and is clearly above or below one half, nothing is
 upsampled at all. Exact: only masks that cannot win are left out.
 """
 
@@ -34,7 +34,7 @@ Logits = Float[Tensor, "k h w"]
 
 
 class Plan(NamedTuple):
-    """What has to be looked at."""
+    """The masks and tiles that remain to be evaluated."""
 
     needed: Bool[Tensor, "k t"]
     """masks that may win pixels of a tile, or whose own region ends in it"""

@@ -1,4 +1,4 @@
-"""Segments that the model is not sure of: calibrated scores, and void below a bound."""
+"""Uncertain segments: calibrated scores, and void below a bound."""
 
 import torch
 from jaxtyping import Float

@@ -76,7 +76,7 @@ def merge_by_priority(
     them is counted in whole numbers. No more than a tile of upsampled values exists at once.
 
     Args:
-        masks: at most 2^20 an image.
+        masks: at most 2^20 per image.
         semantics: category of each pixel of the outputs, by stuff alone; thing categories and -1 make void.
             They must do so beyond an image's own size. See `pansight.merging.semantics.semantic_argmax`.
         sizes: of the padded input, the images in it, and the maps wanted. Images of different output

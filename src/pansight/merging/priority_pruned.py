@@ -1,7 +1,7 @@
 """The priority merge on a CPU: edges of masks alone are upsampled, and runs of equal pixels compared.
 
 Interpolation never leaves the range of the values that it mixes, so the smallest and largest value in a
-tile's window say of most masks that the tile has none of them or is full of them. Where that leaves a
+tile's window show for most masks that the tile has none of them or is full of them. Where that leaves a
 question, pixels are looked at, and at once put together to runs: neighbours in a row that the same masks
 cover. There are few of those, so the extra rounds cost little.
 """
@@ -70,7 +70,7 @@ def _added(count: int, index: Int[Tensor, " e"], amounts: Int[Tensor, " e"]) -> 
 
 
 class Finding(NamedTuple):
-    """What a look at some tiles gave."""
+    """The result of evaluating some tiles."""
 
     runs: Runs
     numbers: Int[Tensor, "t _"]

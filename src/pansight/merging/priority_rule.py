@@ -1,4 +1,4 @@
-"""What the priority merge works on, by which rule, and what comes of it."""
+"""The priority merge's inputs, rule and result."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""How much the pruned form of a merge works on at a time, so that it stays below a ceiling on memory."""
+"""How much the pruned form of a merge works on at a time, so that it stays below a memory limit."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -19,7 +19,7 @@ _LEAST = 8 << 20
 
 
 class Room(NamedTuple):
-    """Sizes of chunks. They decide how long a merge takes, and nothing about its answer."""
+    """Sizes of chunks. They decide how long a merge takes, not its result."""
 
     chunk: int = 1 << 18
     """floats that are worked on at a time: 1 MiB, for the cache"""
@@ -34,14 +34,14 @@ class Room(NamedTuple):
 
 
 def room_for(ceiling: int | None, pixels: int, mask_bytes: int = 0, maps: int = 4) -> Room:
-    """Chunks for a merge that holds at most `ceiling` bytes besides the network's outputs; None: no ceiling.
+    """Chunks for a merge that holds at most `ceiling` bytes besides the network's outputs; None: no limit.
 
     Args:
         pixels: of all maps of the batch.
         mask_bytes: of all soft masks of the batch, which are sorted into a copy.
         maps: 32-bit maps that exist at once.
 
-    Raises InputError where less than that cannot be had.
+    Raises InputError where the limit is too low.
     """
     if ceiling is None:
         return Room()

@@ -109,7 +109,7 @@ class MergeSettings(BaseModel):
 
 
 class PrioritySettings(MergeSettings):
-    """What all methods with a priority merge have."""
+    """The settings of all methods with a priority merge."""
 
     former_names: ClassVar[Mapping[str, str]] = {
         "object_threshold": "object_threshold",
@@ -127,7 +127,7 @@ class PrioritySettings(MergeSettings):
 
 
 def moved_to_merge(values: Any, kind: type[MergeSettings]) -> Any:
-    """The values of a configuration, with fields of before there was `merge` moved into it.
+    """The values of a configuration, with fields from before `merge` existed moved into it.
 
     For `model_validator(mode="before")`; such a field has precedence over the same one in `merge`.
     """

@@ -24,7 +24,7 @@ class Grid(NamedTuple):
         return (self.rows.lengths()[:, None] * self.columns.lengths()).flatten()
 
     def canvas(self, code: "Int[Tensor, ' t'] | int") -> "Canvas":
-        """An image of one code, or of one code a tile."""
+        """An image of one code, or of one code per tile."""
         return Canvas(self, code)
 
 
@@ -42,7 +42,7 @@ class Canvas:
             self._image.fill_(code)
 
     def write(self, tiles: Int[Tensor, " t"], codes: Int[Tensor, "t _"]) -> None:
-        """Each pixel of these tiles, row by row, or one code a tile."""
+        """Each pixel of these tiles, row by row, or one code per tile."""
         columns = self.grid.columns.tiles
         shape = self._tiles.shape[2:] if codes.shape[1] > 1 else (1, 1)
         self._tiles[tiles // columns, tiles % columns] = codes.view(-1, *shape).expand(

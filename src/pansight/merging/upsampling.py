@@ -2,7 +2,7 @@
 way.
 
 Bilinear interpolation as every runtime has it (`F.interpolate`, ONNX Resize), so that graphs hold two such
-nodes a map at most, and N full-size masks never exist.
+nodes per map at most, and N full-size masks never exist.
 """
 
 import torch

@@ -1,4 +1,4 @@
-"""What the argmax merge finds out before masks are dropped: who wins each pixel."""
+"""What the argmax merge determines before masks are dropped: which mask wins each pixel."""
 
 from typing import NamedTuple
 

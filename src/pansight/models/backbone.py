@@ -23,7 +23,7 @@ BackboneName = Annotated[str, AfterValidator(_known)]
 
 @runtime_checkable
 class HasBackbone(Protocol):
-    """What every method's configuration says of its backbone."""
+    """The backbone options of every method's configuration."""
 
     @property
     def backbone(self) -> str: ...

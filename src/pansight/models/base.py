@@ -1,4 +1,4 @@
-"""What a model is: tensors in, tensors out, in three steps that compile and export apart."""
+"""What a model is: tensors in, tensors out, in three steps that compile and export separately."""
 
 import copy
 from abc import ABC, abstractmethod
@@ -34,7 +34,7 @@ class Target(NamedTuple):
 
     @property
     def partial(self) -> bool:
-        """Whether pixels without a segment may be of some category all the same."""
+        """Whether pixels without a segment may still belong to some category."""
         return self.complete is not None
 
     def unknown(self) -> Bool[Tensor, "h w"]:
@@ -61,9 +61,9 @@ class PanopticModel(nn.Module, ABC):
 
     Attributes:
         method: name of the method, as the zoo knows it.
-        config: everything that its constructor was told; travels inside checkpoints.
-        categories: what it can name; contiguous indices are positions in it.
-        preprocess: how it wants its images.
+        config: the arguments of its constructor; stored in checkpoints.
+        categories: those it predicts; contiguous indices are positions in it.
+        preprocess: how its images are prepared.
     """
 
     method: ClassVar[str]
@@ -132,7 +132,7 @@ class PanopticModel(nn.Module, ABC):
         return settings
 
     def optimized(self: _Model) -> _Model:
-        """A copy for inference with everything constant folded into the weights; trains no more.
+        """A copy for inference with everything constant folded into the weights; no longer trainable.
 
         Agrees to float32 rounding. See also the method's own `fold`.
         """
@@ -162,12 +162,12 @@ class HasInstances(Protocol):
     def instances(
         self, outputs: Any, sizes: Sizes, settings: MergeSettings | None = None, form: Form = "pruned"
     ) -> Sequence[InstanceTensors]:
-        """Every instance of each image, also those that become no segment; masks may overlap."""
+        """Every instance of each image, including those that do not become segments; masks may overlap."""
 
 
 @runtime_checkable
 class HasSemantics(Protocol):
-    """A model that has a semantic map of its own, in which things are not told apart by category."""
+    """A model that has a semantic map of its own, in which thing categories are not distinguished."""
 
     def semantics(self, outputs: Any, sizes: Sizes, form: Form = "pruned") -> Int[Tensor, "b H W"]:
         """Maps at `sizes.output`: 1 + k for the k-th stuff category, 0 for all else, -1 beyond an image."""
@@ -175,7 +175,7 @@ class HasSemantics(Protocol):
 
 @runtime_checkable
 class HasEmbeddings(Protocol):
-    """A model in which a vector makes each object's mask: by it an object is known again in a video."""
+    """A model in which a vector makes each object's mask: it identifies the object again in a video."""
 
     def embeddings(self, outputs: Any, sizes: Sizes, batch: PanopticBatch) -> Float[Tensor, "b s d"]:
         """The vector of each segment of `batch`, which is what `merge` made; zeros where one has none."""

@@ -1,4 +1,4 @@
-"""The record of a method: all that the rest of the library needs to know of its folder.
+"""The record of a method: everything the rest of the library needs to know of its folder.
 
 Each folder of `pansight.models` exports one as `METHOD` in its `method.py`. It is read without torch, so that
 listing models stays cheap; the network is imported when the first one is built.
@@ -25,7 +25,7 @@ def no_presets() -> tuple[ModelSpec, ...]:
 
 
 class Method(NamedTuple):
-    """How to build one paper's model, which models of it have a name, and how it may be exported."""
+    """How to build one paper's model, which named models it has, and how it may be exported."""
 
     name: str
     model: str

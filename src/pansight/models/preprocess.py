@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Preprocess(BaseModel):
-    """How a method wants its images.
+    """How a method's images are prepared.
 
     `mean` and `std` are on the 0..255 scale, in the order of `channels`. The image's short side becomes
     `short` unless its long side then exceeds `longest`, which rules (detectron2's rule); None keeps the

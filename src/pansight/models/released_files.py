@@ -1,8 +1,8 @@
 """The files that the papers' authors published, all in one table: address, size, licence.
 
-Nobody could fetch them where this was written: sizes and checksums are None until a user with a network has
-run `pansight models --check`, which prints both for this table. Licences are the repositories' own; none of
-them states one for the weights apart.
+They could not be downloaded where this was written: sizes and checksums are None until a user with a network
+has run `pansight models --check`, which prints both for this table. Licences are the repositories' own; none
+of them states one for the weights apart.
 """
 
 from pansight.models.spec import ReleasedFile

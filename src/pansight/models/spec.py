@@ -1,4 +1,4 @@
-"""What is known of a model before it is built."""
+"""The description of a model before it is built."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from pansight.models.preprocess import Preprocess
 class ReleasedFile:
     """A weights file that the authors of a paper published.
 
-    `sha256` (hexadecimal) and `size` (bytes) are None where nobody vouches for them; the checksum of the
+    `sha256` (hexadecimal) and `size` (bytes) are None where they are unknown; the checksum of the
     first download is kept then. `licence` is what its authors' repository says, `page` that repository.
     """
 
@@ -28,7 +28,7 @@ class ReleasedFile:
 class Figure:
     """A published result of exactly these weights at exactly this input size.
 
-    `pq` is panoptic quality in per cent, `fps` images a second at batch 1 on `hardware`.
+    `pq` is panoptic quality in per cent, `fps` images per second at batch 1 on `hardware`.
     """
 
     pq: float
@@ -39,7 +39,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """A model that has a name: method, configuration, data set, input, and where its weights are.
+    """A named model: method, configuration, data set, input, and where its weights are.
 
     `weights` are files to download; `embedded` is the name of a file that ships with the package. A model
     with neither is an architecture for training.

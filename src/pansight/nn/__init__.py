@@ -1,1 +1,1 @@
-"""Building blocks that know no method."""
+"""Building blocks that no method owns."""

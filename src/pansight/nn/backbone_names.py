@@ -14,7 +14,7 @@ def backbone_names() -> list[str]:
 
 
 def is_backbone(name: str) -> bool:
-    """Whether the name is one of `backbone_names()`, or `timm:` with a name behind it.
+    """Whether the name is one of `backbone_names()`, or `timm:` followed by a name.
 
     Example:
         >>> is_backbone("resnet50"), is_backbone("timm:"), is_backbone("timm:convnext_tiny")

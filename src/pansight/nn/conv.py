@@ -55,7 +55,7 @@ def norm_scale_shift(norm: BatchNorm) -> tuple[Float[Tensor, " c"], Float[Tensor
 
 @torch.no_grad()
 def folded(weight: Float[Tensor, "o i h w"], norm: nn.Module) -> tuple[nn.Parameter, nn.Parameter]:
-    """Weight and bias of the convolution that does what one without bias and `norm` behind it do."""
+    """Weight and bias of the convolution that does what one without bias followed by `norm` does."""
     assert isinstance(norm, BatchNorm)
     scale, shift = norm_scale_shift(norm)
     scaled = (weight.double() * scale[:, None, None, None]).to(weight.dtype)

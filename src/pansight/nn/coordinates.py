@@ -1,4 +1,4 @@
-"""Where a pixel lies, as two more channels."""
+"""Pixel positions, as two more channels."""
 
 import torch
 from jaxtyping import Float

@@ -37,7 +37,7 @@ class ModulatedDeformConv2d(nn.Module):
     """k x k convolution that reads at learned offsets and weighs each tap, one deformable group, "same" size.
 
     `offsets` interleaves the taps: channel 2k is dy, 2k + 1 is dx of tap k = i * kernel + j, in pixels of
-    the input; `mask` (0..1) has one channel a tap. Reads outside the map give 0, corner by corner. Equal to
+    the input; `mask` (0..1) has one channel per tap. Reads outside the map give 0, corner by corner. Equal to
     torchvision.ops.deform_conv2d to rounding.
     """
 

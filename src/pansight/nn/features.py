@@ -1,4 +1,4 @@
-"""What every backbone gives: four maps, and what it wants its images to be like."""
+"""What every backbone gives: four maps, and how its images must be normalised."""
 
 from typing import Literal, NamedTuple
 
@@ -52,7 +52,7 @@ class Backbone(nn.Module):
         raise NotImplementedError
 
     def freeze(self, count: int) -> None:
-        """Stop the first `count` of the parts from learning: 1 is the stem, 2 the first stage as well."""
+        """Freeze the first `count` of the parts: 1 is the stem, 2 the first stage as well."""
         for part in self.parts()[:count]:
             part.requires_grad_(False)
 

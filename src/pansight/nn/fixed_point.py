@@ -30,7 +30,7 @@ def fixed_point(step: Callable[[Decisions], Decisions], start: Decisions) -> Dec
 def bounded_fixed_point(
     step: Callable[[Decisions], Decisions], start: Decisions, rounds: int = ROUNDS
 ) -> tuple[Decisions, Bool[Tensor, " b"]]:
-    """The answer after rounds whose number does not depend on the data, and where it was not reached yet."""
+    """The answer after rounds whose number does not depend on the data, and where it was not reached."""
     rounds = min(rounds, start.shape[1])
     before = start
     for _ in range(rounds):

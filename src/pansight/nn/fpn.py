@@ -19,7 +19,7 @@ class FeaturePyramid(nn.Module):
     Args:
         in_channels: of the maps that come in, fine to coarse.
         channels: of every map that goes out.
-        extra_levels: strided convolutions on top of the coarsest output, each fed by the one before.
+        extra_levels: strided convolutions on top of the coarsest output, each fed by the previous one.
         top_down: how the coarser sum is brought to the size of the finer lateral.
         rectify_outputs: ReLU after the output convolutions (YOLACT).
         rectify_between_extra: ReLU on what the second and later extra levels read, not on what goes out
@@ -57,7 +57,8 @@ class FeaturePyramid(nn.Module):
             KeyNames(names).install(self)
 
     def forward(self, features: Sequence[Float[Tensor, "b _ _ _"]]) -> tuple[Float[Tensor, "b c _ _"], ...]:
-        """One map a feature, then the extra levels; an extra side is half of the one before, rounded up."""
+        """One map per feature, then the extra levels; an extra side is half of the previous one, rounded
+        up."""
         sums = [self.lateral[-1](features[-1])]
         for lateral, feature in zip(reversed(self.lateral[:-1]), reversed(features[:-1]), strict=True):
             fine = lateral(feature)

@@ -42,7 +42,7 @@ class InvertedBottleneck(nn.Module):
 class InvertedBackbone(Backbone):
     """A stem and one row of such blocks, some of which end with a feature.
 
-    Subclasses make `stem` and `blocks`, and says in `_ends` how many blocks there are up to each
+    Subclasses make `stem` and `blocks`, and say in `_ends` how many blocks there are up to each
     feature.
     """
 

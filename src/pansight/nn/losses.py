@@ -32,8 +32,8 @@ def squared_dice_loss(
 ) -> Float[Tensor, "m k"]:
     """1 - 2 sum(P Y) / (sum(P P) + sum(Y Y)) of k masks for each of m true ones: V-Net's own, squared form.
 
-    As products of matrices, for `masks` may be the largest tensor of the losses: none of its size is made
-    beside it. `area` is sum(Y Y), which objects share that are the truth of several rows.
+    As products of matrices, since `masks` may be the largest tensor of the losses: no other of its size is
+    made. `area` is sum(Y Y), shared by rows with the same true object.
     """
     overlap = torch.einsum("mkp,mp->mk", masks, truth)
     total = torch.einsum("mkp,mkp->mk", masks, masks) + area[:, None]
@@ -48,7 +48,7 @@ def at_least_float32(x: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
 def sigmoid_focal_loss(
     logits: Float[Tensor, "*n"], targets: Float[Tensor, "*n"], alpha: float = 0.25, gamma: float = 2.0
 ) -> Float[Tensor, "*n"]:
-    """-a (1 - p)^gamma ln p, where p is the probability of the right answer; one value an element.
+    """-a (1 - p)^gamma ln p, where p is the probability of the right answer; one value per element.
 
     `targets` are 0 to 1; a is `alpha` for 1 and 1 - `alpha` for 0 (Lin et al., RetinaNet, ICCV 2017), and
     between them for targets between them.
@@ -64,10 +64,11 @@ def sigmoid_focal_loss(
 def open_cross_entropy(
     logits: Float[Tensor, "b n *p"], possible: Bool[Tensor, "b n"]
 ) -> Float[Tensor, "b *p"]:
-    """-ln of the probability that one of the `possible` classes is right, whichever it is; one value a pixel.
+    """-ln of the probability that one of the `possible` classes is right, whichever it is; one value per
+    pixel.
 
-    For pixels of which only is known what they are not. 0 where everything is possible, and where nothing is:
-    such a pixel is of no class at all, which these classes cannot say.
+    For pixels known only by what they are not. 0 where everything is possible, and where nothing is:
+    such a pixel has no class at all, which these classes cannot express.
     """
     possible = possible | ~possible.any(1, keepdim=True)
     shape = (*possible.shape, *(1 for _ in logits.shape[2:]))
@@ -86,8 +87,8 @@ def bootstrapped_cross_entropy(
     """Mean cross-entropy of each image's worst pixels, averaged over images that have a label at all.
 
     Of an image's labelled pixels, `share` (0..1, rounded up to whole pixels) count. 0 where nothing is
-    labelled. (Pohlen et al., FRRN, CVPR 2017; one share per image.) Of `open_pixels` only is known that they
-    are one of the image's `possible` classes (`open_cross_entropy`); they count where that rules out any.
+    labelled. (Pohlen et al., FRRN, CVPR 2017; one share per image.) `open_pixels` are only known to
+    be one of the image's `possible` classes (`open_cross_entropy`); they count where that rules out any.
     """
     pixels = F.cross_entropy(logits, labels, ignore_index=ignored, reduction="none")
     told = labels != ignored

@@ -26,7 +26,7 @@ def uncertain_points(
 ) -> Points:
     """Points for a loss: `importance` of them where |logit| is smallest, the others uniform.
 
-    Drawn from `oversample * points` uniform candidates a mask. The order of the random draws is
+    Drawn from `oversample * points` uniform candidates per mask. The order of the random draws is
     Mask2Former's: candidates, then the uniform rest.
     """
     count, device = logits.shape[0], logits.device

@@ -1,4 +1,4 @@
-"""Bilinear enlargement as a product with two thin matrices, so that any tile can be had by itself.
+"""Bilinear upsampling as a product with two thin matrices, so that any tile can be computed by itself.
 
 Worked out in numpy: sizes are known before any tensor is, so exporters see the matrices as constants.
 """
@@ -31,7 +31,7 @@ def linear_weights(source: int, target: int) -> AxisWeights:
 
 
 def resize_crop_resize_weights(source: int, padded: int, valid: int, output: int) -> AxisWeights:
-    """Three steps in one: enlarge `source` to `padded`, keep the first `valid`, resize these to `output`.
+    """Three steps in one: upsample `source` to `padded`, keep the first `valid`, resize these to `output`.
 
     That is how the papers bring quarter-size masks of a padded image to the image's own size. All steps
     are linear, so their product is exact, and the padded size never exists in memory.

@@ -16,7 +16,7 @@ from pansight.training.steps import StepCallback
 class WeightAverage(StepCallback):
     """Follows the model's weights and running statistics: average <- decay * average + (1 - decay) * weights.
 
-    While few steps are behind, the decay is min(decay, (1 + t) / (10 + t)), so that random first weights are
+    In the first steps the decay is min(decay, (1 + t) / (10 + t)), so that random first weights are
     soon forgotten. With decay 0 it does nothing.
     """
 
@@ -37,7 +37,7 @@ class WeightAverage(StepCallback):
             }
 
     def on_step(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
-        """Follow once an optimizer step."""
+        """Follow once per optimizer step."""
         if self.decay:
             self.updates = step
             self._follow()
@@ -66,10 +66,10 @@ class WeightAverage(StepCallback):
             self.model.load_state_dict(own)
 
     def state_dict(self) -> dict[str, Any]:
-        """What checkpoints hold of it."""
+        """Its state in checkpoints."""
         return {"updates": self.updates, "average": self._average}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Continue from a checkpoint."""
         self.updates = state_dict["updates"]
         self._average = dict(state_dict["average"])

@@ -1,4 +1,4 @@
-"""From samples to what a step is given: few tensors, masks made only where they are needed."""
+"""From samples to the inputs of a step: few tensors, with masks made only where they are needed."""
 
 from typing import NamedTuple
 

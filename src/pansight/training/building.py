@@ -1,4 +1,4 @@
-"""The model that a configuration asks for."""
+"""The model of a configuration."""
 
 from collections.abc import Callable, Mapping
 
@@ -74,8 +74,8 @@ def _scaled(model: PanopticModel, given: Preprocess | None, backbone: bool) -> P
 def start_from(model: PanopticModel, name_or_path: str) -> TakenOver | None:
     """Copy the weights of a model of the zoo or of a file into `model`, which may have other categories.
 
-    Layers that grow with the categories then keep the rows of equal names, and are left as they are in the
-    others; which, is what is returned (None where the categories are the same). Raises CheckpointError when
+    Layers that grow with the categories then keep the rows of equal names, and are left unchanged in the
+    others; the result says which (None where the categories are the same). Raises CheckpointError when
     the architectures differ in anything else, or the colours that the weights were learned with.
     """
     source = load_model(name_or_path)

@@ -43,7 +43,7 @@ class TrainingInterruptedError(Exception):
 
     @property
     def exit_code(self) -> int:
-        """130 for Ctrl-C, as shells have it; 143 for a scheduler's signal, whichever of them it was."""
+        """130 for Ctrl-C, as in shells; 143 for any scheduler's signal."""
         return 130 if self.number == signal.SIGINT else 143
 
 
@@ -51,7 +51,7 @@ class WholeFiles(TorchCheckpointIO):
     """Writes next to the old file and replaces it on success; reads tensors and plain values only."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Raises InputError, naming the file, when it cannot be written; the old file is then as it was."""
+        """Raises InputError, naming the file, when it cannot be written; the old file is then unchanged."""
         with atomic_write(path) as temporary:
             try:
                 torch.save(checkpoint, temporary)
@@ -167,12 +167,13 @@ class Checkpoints(StepCallback):
 
     Inside `catching_interrupts`, Ctrl-C, SIGTERM and SIGUSR1 let the running step end, save and raise
     TrainingInterruptedError; a second Ctrl-C stops at once. When a checkpoint cannot be written, training
-    goes on with the old one kept, says so, and tries again when the next is due; unless it was the last one.
+    continues with the old one kept, says so, and tries again when the next is due, unless it was the last
+    one.
 
     Args:
         folder: where they are written.
         every: steps between them.
-        keep: how many numbered copies `step-<n>.ckpt` stay too.
+        keep: how many numbered copies `step-<n>.ckpt` are kept, too.
         last_step: after which training ends.
     """
 
@@ -193,7 +194,7 @@ class Checkpoints(StepCallback):
 
     @contextmanager
     def catching_interrupts(self) -> Iterator[None]:
-        """Inside, signals are taken as said above (only in the main thread, which alone may do so)."""
+        """Inside, signals are handled as described above (in the main thread, the only one that may)."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return

@@ -10,7 +10,7 @@ from pansight.zoo.strict import State
 
 
 class TakenOver(NamedTuple):
-    """What became of a model's categories when it took another one's weights over."""
+    """What happened to a model's categories when it took over another's weights."""
 
     kept: tuple[str, ...]
     """categories whose rows were the other model's, too"""
@@ -27,7 +27,7 @@ class TakenOver(NamedTuple):
 
 
 def plain(name: str) -> str:
-    """A category's name without what is a matter of taste: case, and how words are joined.
+    """A category's name without differences of style: case, and how words are joined.
 
     Example:
         >>> plain("Traffic_Light") == plain("traffic light")

@@ -1,4 +1,4 @@
-"""Which of several processes this one is, as torchrun, Slurm's srun or Kubernetes say it."""
+"""Which of several processes this one is, according to torchrun, Slurm's srun or Kubernetes."""
 
 import os
 import re
@@ -34,8 +34,8 @@ class Place(NamedTuple):
 def detect(environment: Mapping[str, str] | None = None) -> Place | None:
     """This process's place by its environment variables; None: it is the only one, or starts the others.
 
-    torchrun goes before Slurm, inside of which it may run. Kubernetes' PyTorchJobs and Indexed Jobs have one
-    process a pod unless LOCAL_WORLD_SIZE says otherwise, and the pod's number from RANK or
+    torchrun takes precedence over Slurm, inside which it may run. Kubernetes' PyTorchJobs and Indexed Jobs
+    have one process per pod unless LOCAL_WORLD_SIZE says otherwise, and the pod's number from RANK or
     JOB_COMPLETION_INDEX.
 
     Raises InputError for variables that are not numbers, or contradict each other.
@@ -73,7 +73,7 @@ def placed(config: TrainConfig, place: Place | None) -> TrainConfig:
 
 
 class Cluster(ClusterEnvironment):
-    """A place as Lightning wants to be told it."""
+    """A place in Lightning's terms."""
 
     def __init__(self, place: Place) -> None:
         super().__init__()
@@ -104,14 +104,14 @@ class Cluster(ClusterEnvironment):
         return self.place.world
 
     def set_world_size(self, size: int) -> None:
-        """It is what it is."""
+        """Fixed by the launcher."""
 
     def global_rank(self) -> int:
         """Among all."""
         return self.place.rank
 
     def set_global_rank(self, rank: int) -> None:
-        """It is what it is."""
+        """Fixed by the launcher."""
 
     def local_rank(self) -> int:
         """On this machine."""

@@ -1,4 +1,4 @@
-"""How a training went, as one page of curves that needs nothing else."""
+"""The progress of a training, as one self-contained page of curves."""
 
 import csv
 import math
@@ -35,7 +35,7 @@ Series = Mapping[str, Sequence[float]]
 
 
 def write_curves(folder: Path, title: str) -> Path | None:
-    """`curves.html` in a training's folder, from its CSV files; None where they hold no row yet.
+    """`curves.html` in a training's folder, from its CSV files; None where they have no rows yet.
 
     Loss and its terms, panoptic quality, learning rate and norm of the gradients, over the steps. Raises
     InputError when it cannot be written.

@@ -1,4 +1,4 @@
-"""The data of one training as Lightning wants it."""
+"""The data of one training in Lightning's terms."""
 
 from collections.abc import Callable
 from functools import partial
@@ -60,7 +60,7 @@ class PanopticData(LightningDataModule):
 
     @property
     def categories(self) -> Categories:
-        """What the data set tells apart."""
+        """The categories of the data set."""
         return self.sources.categories
 
     @property
@@ -71,7 +71,7 @@ class PanopticData(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         """A loader that never ends. Asked for when training starts or resumes, it starts at that step.
 
-        It gives TrainingBatch, or the PansightError that says why a sample cannot be had.
+        It gives TrainingBatch, or the PansightError that says why a sample cannot be read.
         """
         config = self.config
         step, rank, world = 0, 0, 1

@@ -1,16 +1,17 @@
-"""From a trained model and someone's labels to a training: what a recipe would say, by one stated rule.
+"""From a trained model and new labels to a training: the recipe, derived by one documented rule.
 
 The rule, for n images to train on and batches of b:
 
 - steps: 40 passes over the images, ceil(40 n / b), but at least 200 and at most 20 000;
-- rate: half of what the model learned with at its own batch, times sqrt(b / its batch) (AdamW; b / its batch
+- rate: half the rate that the model was trained with at its own batch, times sqrt(b / its batch) (AdamW; b /
+its batch
   for SGD);
 - schedule: cosine, after a warm-up over a twentieth of the steps (100 at most);
 - weights are averaged over about a twentieth of the steps, validated ten times, and training ends early after
   five validations in a row without a better PQ;
 - without a validation split, one image in ten is held out, by its name.
 
-Everything else (optimizer, clipping, augmentation, where it augments at all) is as the model learned.
+Everything else (optimizer, clipping, augmentation, where it augments at all) is as in the model's training.
 """
 
 import math
@@ -29,7 +30,7 @@ WARMUP_SHARE, MOST_WARMUP = 0.05, 100
 VALIDATIONS, PATIENCE = 10, 5
 HELD_OUT = 0.1
 BATCH = 8
-"""where the model does not say what it learned with"""
+"""where the model does not record its training's"""
 
 _RECIPES = {"panoptic-fcn-photo": "photo", "yoso-photo": "photo-yoso"}
 
@@ -42,7 +43,7 @@ def fine_tuning(model: str, data: str, *, batch_size: int | None = None) -> dict
         data: what `--data` takes: a panoptic JSON, the folder of a data set, or "scenes".
         batch_size: images per step; None: as the model was trained, BATCH at most.
 
-    Raises PansightError for a model that there is not.
+    Raises PansightError for a model that does not exist.
     """
     section, learned, preprocess = _start(model)
     optimizer = dict(learned.get("optimizer", {}))

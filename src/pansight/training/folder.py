@@ -1,4 +1,5 @@
-"""Whose a training's folder is: new, of a training to go on with, or of one that never got anywhere."""
+"""The state of a training's folder: new, of a training to resume, or of one that ended before a
+checkpoint."""
 
 import re
 from pathlib import Path
@@ -22,7 +23,7 @@ WEIGHTS = {"best.safetensors", "final.safetensors"}
 
 
 def claim(folder: Path, resume: bool) -> str | None:
-    """Check that a training may use the folder; a line where it starts anew in one that was used.
+    """Check that a training may use the folder; a line where it starts over in one that was used.
 
     Raises InputError for a folder with other things in it, CheckpointError where there is nothing to resume.
     """

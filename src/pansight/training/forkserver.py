@@ -1,4 +1,4 @@
-"""What the server that workers fork from imports first, and nobody else.
+"""The first import of the server that workers fork from, and of nothing else.
 
 A scheduler sends its signals to every process of a job. The training answers them; a server that ended at
 once would take the workers along, and with them the batches of the step that is still to be finished.

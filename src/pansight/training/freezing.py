@@ -1,4 +1,4 @@
-"""Parts of a network that do not learn."""
+"""Parts of a network that are not trained."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -14,16 +14,16 @@ WORDS = ("backbone", "all")
 
 
 class Frozen:
-    """The named parts of a model, which neither learn nor gather statistics.
+    """The named parts of a model, which are not trained and gather no statistics.
 
     Args:
-        model: whose parameters are told not to learn.
+        model: whose parameters are frozen.
         parts: words of WORDS, or patterns of parameters' names such as `yoso_neck.*`.
 
-    Raises InputError for a pattern that fits no parameter.
+    Raises InputError for a pattern that matches no parameter.
 
     Attributes:
-        parameters: how many numbers do not learn because of it.
+        parameters: number of frozen parameters.
     """
 
     def __init__(self, model: PanopticModel, parts: Sequence[str]) -> None:

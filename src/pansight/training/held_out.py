@@ -20,7 +20,7 @@ class Part:
 
     @property
     def categories(self) -> Categories:
-        """What the samples tell apart."""
+        """The categories of the samples."""
         return self.dataset.categories
 
     @property

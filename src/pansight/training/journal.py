@@ -19,7 +19,7 @@ TABLES = ("training", "validation")
 
 
 class Journal:
-    """Writes `training.csv` and `validation.csv` in a folder, and tells the loggers.
+    """Writes `training.csv` and `validation.csv` in a folder, and informs the loggers.
 
     Columns: `step`, `seconds` since the training began (pauses left out), then the values, which must have
     the same names in every row of a table. Rows after `step` (where a training resumes) are removed.
@@ -28,7 +28,7 @@ class Journal:
         folder: exists.
         step: see above.
         active: False in processes that leave the writing to another.
-        loggers: told of every row and image.
+        loggers: receive every row and image.
 
     Attributes:
         latest: the last value of every name.

@@ -1,4 +1,4 @@
-"""Processes that make samples: how they start, and what they give back.
+"""Processes that load samples: how they start, and what they return.
 
 Lightning is not imported here: each of these processes would pay for it.
 """
@@ -53,7 +53,7 @@ def _once_more(number: int, frame: FrameType | None) -> None:
 
 
 class WatchedLoader(DataLoader[Any]):
-    """A DataLoader that names a worker process which died, and says how."""
+    """A DataLoader that names a worker process that died, and says how."""
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         iterator = super().__iter__()

@@ -17,7 +17,7 @@ RUNS = "logs"
 
 @runtime_checkable
 class Logger(Protocol):
-    """Takes figures and images of a training; a resumed one goes on in the same run."""
+    """Takes figures and images of a training; a resumed one continues in the same run."""
 
     def figures(self, table: str, step: int, values: Mapping[str, float]) -> None:
         """Values by name, of the table `training` or `validation`."""
@@ -37,10 +37,10 @@ def make_loggers(
     Args:
         names: tensorboard, wandb, mlflow; csv is what every training writes anyway.
         folder: of the training.
-        step: where it starts; what a logger holds of later steps is of before a crash.
+        step: where it starts; anything a logger has of later steps is from before a crash.
         settings: of the training, for those that show them.
 
-    Raises MissingExtraError, naming the extra, where one is asked for that is not installed.
+    Raises MissingExtraError, naming the extra, where a requested one is not installed.
     """
     if names is None:
         names = ("tensorboard",) if importlib.util.find_spec("tensorboard") is not None else ()
@@ -49,7 +49,7 @@ def make_loggers(
 
 
 def check_loggers(names: Sequence[str] | None) -> None:
-    """Raise MissingExtraError before anything is done where a logger that is asked for is not installed."""
+    """Raise MissingExtraError before anything is done where a requested logger is not installed."""
     for name in names or ():
         if name != "csv":
             require_extra(name, "train" if name == "tensorboard" else name)
@@ -82,7 +82,7 @@ class TensorBoard:
 class WeightsAndBiases:
     """A run of wandb: online where there is a key (WANDB_API_KEY, `wandb login`), else offline in `logs/`.
 
-    WANDB_PROJECT, WANDB_MODE and the other variables of the package count as ever.
+    WANDB_PROJECT, WANDB_MODE and the other variables of the package work as usual.
     """
 
     def __init__(self, folder: Path, step: int, settings: Mapping[str, Any]) -> None:

@@ -45,12 +45,12 @@ class TrainingModule(LightningModule):
     Args:
         model: trained in place.
         config: of the whole training.
-        images: of the data set; more than MISSING of them may not be unreadable.
-        folder: where a step that goes wrong is kept, to be looked at; None: nowhere.
-        frozen: parts that do not learn.
+        images: of the data set; at most MISSING of them may be unreadable.
+        folder: where a step that goes wrong is saved for inspection; None: nowhere.
+        frozen: parts that are not trained.
 
     Attributes:
-        clock: told what was done, where a training is profiled.
+        clock: notified of each part of the work, where a training is profiled.
         missed: the images that could not be read, by index, and why.
     """
 
@@ -185,7 +185,7 @@ class TrainingModule(LightningModule):
 
     @property
     def rate_factor(self) -> float:
-        """What base rates are multiplied with at present."""
+        """The current factor on the base rates."""
         return rate_factor(self.settings.optimizer.schedule, self.trainer.global_step, self.settings.steps)
 
     def configure_optimizers(self) -> Optimizer:
@@ -228,7 +228,7 @@ class TrainingModule(LightningModule):
         gradient_clip_val: int | float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Bound the L2 norm of all gradients together, then each; refuse a step if any is not finite."""
+        """Bound the L2 norm of all gradients together, then each; reject a step if any is not finite."""
         limit = self.settings.optimizer.gradient_clip or float("inf")
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         self._norm = torch.nn.utils.clip_grad_norm_(parameters, limit)

@@ -1,4 +1,4 @@
-"""What would keep a training from learning, looked for before its first step."""
+"""Problems that would keep a training from learning, checked before its first step."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +23,7 @@ def check_sources(sources: Sources) -> Iterator[str]:
     """One line for each set, training and validation, whose files are odd but can be learned from.
 
     The quick part of `pansight data check`: types and flags of the JSON, a few samples for files and sizes,
-    and whether there is anything to learn. Sets that are not on a disk are taken at their word.
+    and whether there is anything to learn. Sets that are not on a disk are not checked.
 
     Raises DataError, one line, where there is nothing to learn, or images cannot be read.
     """

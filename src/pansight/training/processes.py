@@ -26,7 +26,7 @@ def parallel_strategy(config: TrainConfig) -> Any:
     """Data-parallel where there are several devices.
 
     A batch without things has no loss for some heads: their parameters get no gradient in that step, which
-    the strategy must be told to expect.
+    the strategy must expect.
     """
     if config.devices * config.nodes == 1:
         return "auto"
@@ -45,7 +45,7 @@ def restarted() -> bool:
 
 
 class SharedNorms(Callback):
-    """Batch norm over all processes of a training on CPUs; on accelerators torch's own is taken."""
+    """Batch norm over all processes of a training on CPUs; on accelerators torch's own is used."""
 
     def __init__(self, model: PanopticModel) -> None:
         self.model = model

@@ -1,4 +1,4 @@
-"""Where the time of a training goes: data, forward, loss, backward, optimizer, and the rest."""
+"""Where a training spends its time: data, forward, loss, backward, optimizer, and the rest."""
 
 import json
 import time

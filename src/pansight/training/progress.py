@@ -1,4 +1,4 @@
-"""What a training shows: a bar on a terminal, a line every so often elsewhere."""
+"""The progress of a training: a bar on a terminal, occasional lines elsewhere."""
 
 import time
 from typing import Any

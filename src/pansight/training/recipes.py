@@ -49,7 +49,7 @@ def read_recipe(name: str) -> dict[str, Any]:
 def with_options(data: Mapping[str, Any], options: Iterable[str]) -> dict[str, Any]:
     """`data` with settings `key.sub=value` applied in order; values are YAML. Raises InputError.
 
-    `merge.` is short for `model.config.merge.`, as the thresholds are called wherever there is a model.
+    `merge.` is short for `model.config.merge.`, the name of the thresholds everywhere else.
     """
     result = dict(data)
     for option in options:

@@ -1,7 +1,7 @@
-"""A step that went wrong, kept whole: its images, the weights before it, and its random state.
+"""A step that went wrong, saved completely: its images, the weights before it, and its random state.
 
 The file is torch's own, of tensors and plain values alone: reading it runs no code. `pansight train --replay
-FILE` goes through the step once more and says where numbers stop being finite.
+FILE` repeats the step and says where numbers stop being finite.
 """
 
 import json
@@ -33,7 +33,7 @@ NAMED = 3
 
 
 class Pass(NamedTuple):
-    """What one pass of a step was given."""
+    """The inputs of one pass of a step."""
 
     batch: TrainingBatch
     random_state: Tensor
@@ -109,7 +109,7 @@ def save_replay(
 
 
 def read_replay(path: Path) -> dict[str, Any]:
-    """Contents of such a file. Raises CheckpointError when it is none, or damaged."""
+    """Contents of such a file. Raises CheckpointError when it is not one, or damaged."""
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist; give the replay-step-*.pt that a training named")
     try:
@@ -125,7 +125,7 @@ def read_replay(path: Path) -> dict[str, Any]:
 
 
 def replay(path: Path, device: str = "cpu") -> Iterator[str]:
-    """Go through the step again and yield what there is to see, line by line.
+    """Repeat the step and yield the findings, line by line.
 
     Names of the images, sizes and segments, weights, loss terms then and now, the first layer whose output is
     not finite, gradients. Raises CheckpointError when the file cannot be read.

@@ -62,10 +62,10 @@ def train(
 
     Args:
         config: all settings.
-        folder: of this training; must be new or empty, or of a training that never got to a checkpoint,
+        folder: of this training; must be new or empty, or of a training that never reached a checkpoint,
             unless it is resumed.
         resume: go on from `last.ckpt` in the folder, at its step, with the data that would have come; from
-            the checkpoint before it where it is damaged; from the beginning where that training never got to
+            the checkpoint before it where it is damaged; from the beginning where that training never reached
             a checkpoint.
         sources: samples instead of those that `config.data` names.
         console: where progress is shown.

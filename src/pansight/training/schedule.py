@@ -6,7 +6,7 @@ from pansight.training.config import Schedule
 
 
 def rate_factor(schedule: Schedule, step: int, steps: int) -> float:
-    """What the base rate is multiplied with in step `step` (from 0) of `steps`: warm-up times fall."""
+    """The factor on the base rate in step `step` (from 0) of `steps`: warm-up times decay."""
     return _warmth(schedule, step) * _fall(schedule, step, steps)
 
 

@@ -1,6 +1,6 @@
 """Batch norm over all processes of a training, on CPUs too.
 
-torch's SyncBatchNorm takes tensors of accelerators alone. This one needs nothing but a sum over processes, so
+torch's SyncBatchNorm only takes tensors of accelerators. This one needs nothing but a sum over processes, so
 that two processes on a CPU (gloo) normalise by the images of both, as one process with all of them would.
 """
 

@@ -34,7 +34,7 @@ ENDLESS = 2**40
 
 @dataclass(frozen=True)
 class Sources:
-    """Samples to train on, samples to validate with (None: no validation), and what they tell apart."""
+    """Samples to train on, samples to validate with (None: no validation), and their categories."""
 
     training: Samples
     validation: Samples | None

@@ -1,4 +1,4 @@
-"""Callbacks that act once an optimizer step, however many passes it has."""
+"""Callbacks that act once per optimizer step, however many passes it has."""
 
 from typing import Any
 
@@ -23,4 +23,4 @@ class StepCallback(Callback):
             self.on_step(trainer, pl_module, self._step)
 
     def on_step(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
-        """What is to be done."""
+        """The callback's work."""

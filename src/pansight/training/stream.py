@@ -23,7 +23,7 @@ Key = tuple[int, int]
 
 @runtime_checkable
 class Samples(Protocol):
-    """Labelled images that can be asked for one by one."""
+    """Labelled images, accessible one by one."""
 
     def __len__(self) -> int: ...
 
@@ -31,7 +31,7 @@ class Samples(Protocol):
 
 
 class ErrorsAsItems(Dataset[Any]):
-    """The items of `items`, and in place of those that cannot be had, the PansightError that says why.
+    """The items of `items`, and in place of those that cannot be read, the PansightError that says why.
 
     What a worker process raises comes out as a page of traceback; what it returns stays one line.
     """
@@ -80,14 +80,14 @@ class ExampleStream:
 
 
 class EndlessBatches(Sampler[list[Key]]):
-    """Keys of batch after batch, shuffled anew every epoch; batches run on across the ends of epochs.
+    """Keys of batch after batch, reshuffled every epoch; batches run on across the ends of epochs.
 
     Args:
         length: samples in the data set.
-        batch_size: samples a batch.
+        batch_size: samples per batch.
         seed: of the order.
         shuffle: False where samples are new anyway, as scenes are.
-        start: batches (of this process) that were had before.
+        start: batches (of this process) already consumed.
         rank, world: this process among `world`; together they have each sample once per epoch.
     """
 

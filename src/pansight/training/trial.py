@@ -1,6 +1,6 @@
 """A few bare steps of a training, without its folder: what they cost and learn, which rate and batch suit.
 
-`dry_run`, `find_rate` and `find_batch_size` stand on the same step as the training itself: its batches,
+`dry_run`, `find_rate` and `find_batch_size` use the same step as the training itself: its batches,
 losses, optimizer groups and gradient bound.
 """
 

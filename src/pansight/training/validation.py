@@ -79,8 +79,8 @@ def measure(
 ) -> PanopticQuality:
     """Panoptic quality of a model's maps, at the original sizes, against the truth.
 
-    `look` is shown every sample and the model's map of it. Raises the first error among the samples, and what
-    the network cannot take.
+    `look` is called with every sample and the model's map of it. Raises the first error among the samples,
+    and what the network cannot take.
     """
     quality = PanopticQuality(segmenter.categories)
     with closing(segmenter.stream(samples, read=sound, name=_named)) as results:
@@ -136,13 +136,13 @@ class Validation(StepCallback):
         """the images that could not be read, one line each"""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Make up for a validation that a signal broke off."""
+        """Repeat a validation that a signal interrupted."""
         super().on_train_start(trainer, pl_module)
         if self.pending:
             self._run(trainer)
 
     def on_step(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
-        """Validate where it is due, with the averaged weights if there are any."""
+        """Validate when it is due, with the averaged weights if there are any."""
         if step % self.config.validation.every and step != self.config.steps:
             return
         self._run(trainer)
@@ -222,11 +222,11 @@ class Validation(StepCallback):
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """What checkpoints hold of it."""
+        """Its state in checkpoints."""
         return {"best": self.best, "pending": self.pending, "waited": self.waited}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Continue from a checkpoint."""
         self.best = state_dict["best"]
         self.pending = state_dict.get("pending", False)
         self.waited = state_dict.get("waited", 0)

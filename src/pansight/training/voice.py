@@ -1,4 +1,4 @@
-"""What a training says on the terminal: our words, and of others' warnings one line each."""
+"""What a training prints on the terminal: our messages, and one line for each warning of others."""
 
 import logging
 import warnings

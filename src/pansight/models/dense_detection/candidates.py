@@ -20,7 +20,7 @@ LOOKS = 16
 
 
 class Queries(NamedTuple):
-    """Boxes of b images, one row a box, those that are `kept` first; other rows hold anything."""
+    """Boxes of b images, one row per box, those that are `kept` first; other rows hold anything."""
 
     boxes: Float[Tensor, "b k 4"]
     """x1, y1, x2, y2 in pixels of the network's input, clipped to the image (to 0..width - 1)"""

@@ -1,4 +1,4 @@
-"""Everything that makes one dense-detection model differ from another."""
+"""The configuration of a dense-detection model."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal

@@ -1,8 +1,9 @@
-"""Convolve, then enlarge: what the head computes at full size from enlarged maps, without the enlarged maps.
+"""Convolve, then upsample: what the head computes at full size from upsampled maps, without the upsampled
+maps.
 
 A 3x3 convolution is a sum of nine shifted 1x1 convolutions, and a 1x1 convolution commutes with bilinear
-resizing, which treats every channel alike. So each level makes nine "tap" maps an output channel at its own
-resolution; those are enlarged, summed over levels and shifted into place, with zeros from beyond the border
+resizing, which treats every channel alike. So each level makes nine "tap" maps per output channel at its own
+resolution; those are upsampled, summed over levels and shifted into place, with zeros from beyond the border
 just as the convolution's padding has them. Exact but for rounding.
 """
 
@@ -19,7 +20,7 @@ class ConvPerLevel(nn.Module):
     Args:
         convolution: 3x3, padding 1, stride 1, on `levels` equal shares of channels.
         levels: how many.
-        plain_first: the first level has the size of the result already: convolve it as ever.
+        plain_first: the first level has the size of the result already: convolve it as usual.
     """
 
     def __init__(self, convolution: nn.Conv2d, levels: int, *, plain_first: bool) -> None:

@@ -27,17 +27,17 @@ def dense_boxes(outputs: DenseOutputs) -> Float[Tensor, "b p 4"]:
     """
     assert outputs.levelness is not None
     chosen = outputs.levelness[:, 1:].argmax(1)
-    offsets = torch.stack(_enlarged_offsets(outputs), dim=1)
+    offsets = torch.stack(_upsampled_offsets(outputs), dim=1)
     offsets = offsets.gather(1, chosen[:, None, None].expand(-1, 1, 4, -1, -1))[:, 0]
     return _around_cells(offsets)
 
 
 def boxes_of_levels(outputs: DenseOutputs) -> Float[Tensor, "l b p 4"]:
     """The boxes that all levels give each cell, for models without levelness (Sec. 5.5)."""
-    return torch.stack([_around_cells(offsets) for offsets in _enlarged_offsets(outputs)])
+    return torch.stack([_around_cells(offsets) for offsets in _upsampled_offsets(outputs)])
 
 
-def _enlarged_offsets(outputs: DenseOutputs) -> list[Float[Tensor, "b 4 h4 w4"]]:
+def _upsampled_offsets(outputs: DenseOutputs) -> list[Float[Tensor, "b 4 h4 w4"]]:
     size = dense_size(outputs)
     return [
         F.interpolate(at_least_float32(o), size=size, mode="bilinear", align_corners=False)

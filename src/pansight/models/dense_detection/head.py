@@ -17,7 +17,7 @@ OFFSET_LIMIT = math.log(10_000)
 
 
 class Towers(NamedTuple):
-    """What the towers make of each level, fine to coarse; for one tower both are the same maps."""
+    """The towers' outputs for each level, fine to coarse; for one tower both are the same maps."""
 
     box: tuple[Float[Tensor, "b c _ _"], ...]
     classes: tuple[Float[Tensor, "b d _ _"], ...]
@@ -35,7 +35,7 @@ class Scale(nn.Module):
 
 
 def make_tower(in_channels: int, channels: int, layers: int, group: int) -> nn.Sequential:
-    """`layers` times 3x3 convolution, GroupNorm of `group` channels a group, ReLU."""
+    """`layers` times 3x3 convolution, GroupNorm of `group` channels per group, ReLU."""
     modules: list[nn.Module] = []
     for layer in range(layers):
         modules += [

@@ -34,7 +34,7 @@ from pansight.nn.losses import (
 
 
 class DenseTruth(NamedTuple):
-    """What a batch should say. Under weak supervision no instance mask went into it, only boxes."""
+    """The targets of a batch. Under weak supervision no instance mask went into it, only boxes."""
 
     things: list[Things]
     """of each image"""
@@ -198,17 +198,17 @@ def semantic_loss(
     unknown: Bool[Tensor, "b h2 w2"] | None = None,
     impossible: Bool[Tensor, "b n"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Cross-entropy over the worst pixels (Eq. 15), logits enlarged to one value every `stride` pixels.
+    """Cross-entropy over the worst pixels (Eq. 15), logits upsampled to one value every `stride` pixels.
 
     Pixels of `unknown` ground must only be none of the categories that are `impossible` there.
     """
     factor = 8 // stride
     size = (logits.shape[2] * factor, logits.shape[3] * factor)
-    enlarged = F.interpolate(at_least_float32(logits), size=size, mode="bilinear", align_corners=False)
+    upsampled = F.interpolate(at_least_float32(logits), size=size, mode="bilinear", align_corners=False)
     # maps of ceil(side / 8) cells can reach beyond the image
     height, width = labels.shape[1:]
     possible = None if impossible is None else ~impossible
     ground = None if unknown is None else unknown & (labels < 0)
     return bootstrapped_cross_entropy(
-        enlarged[:, :, :height, :width], labels, share, open_pixels=ground, possible=possible
+        upsampled[:, :, :height, :width], labels, share, open_pixels=ground, possible=possible
     )

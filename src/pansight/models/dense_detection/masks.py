@@ -49,9 +49,9 @@ def soft_masks(
 ) -> Float[Tensor, "b k h4 w4"]:
     """Probability times agreement (Eq. 7), on the grid of the dense box map; -1..1.
 
-    In the pruned form exact wherever it matters: cells that no enlarged pixel of at least `threshold` can
+    In the pruned form exact wherever it matters: cells that no upsampled pixel of at least `threshold` can
     depend on are 0, as are queries not kept. `reach` says how far apart cells may be
-    that are mixed into one pixel: 1 for a bilinear enlargement, 2 for another resize after it.
+    that are mixed into one pixel: 1 for a bilinear upsampling, 2 for another resize after it.
     """
     boxes = dense_boxes(outputs)[None] if outputs.levelness is not None else boxes_of_levels(outputs)
     probability = class_probability(outputs).index_select(2, thing_indices)

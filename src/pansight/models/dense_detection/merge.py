@@ -56,11 +56,13 @@ def merge_dense(
         thing_indices[queries.classes],
         queries.kept,
     )
-    enlarged = enlarged_sizes(outputs, sizes)
-    semantics = _semantics(outputs, enlarged, stuff_indices if config.fill_stuff else None, form, memory)
+    upsampled = upsampled_sizes(outputs, sizes)
+    semantics = _semantics(outputs, upsampled, stuff_indices if config.fill_stuff else None, form, memory)
     rule = PriorityRule(settings.mask_threshold, True, settings.max_occlusion, settings.stuff_area)
     rows = config.detections + len(is_thing)
-    merged = merge_by_priority(masks, semantics, enlarged, is_thing, rule, form, rows=rows, max_memory=memory)
+    merged = merge_by_priority(
+        masks, semantics, upsampled, is_thing, rule, form, rows=rows, max_memory=memory
+    )
     return merged if overflow is None else merged._replace(overflow=overflow)
 
 
@@ -72,8 +74,8 @@ def things_and_stuff(
     return order[:things], order[things:]
 
 
-def enlarged_sizes(outputs: DenseOutputs, sizes: Sizes) -> Sizes:
-    """Sizes for maps of the network: enlarged they end at or beyond the padded input."""
+def upsampled_sizes(outputs: DenseOutputs, sizes: Sizes) -> Sizes:
+    """Sizes for maps of the network: upsampled they end at or beyond the padded input."""
     height, width = dense_size(outputs)
     return sizes._replace(padded=(DENSE_STRIDE * height, DENSE_STRIDE * width))
 

@@ -45,7 +45,7 @@ def _positions(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 p c"]:
 
 
 class NormalFusion(nn.Module):
-    """P3, P4, P5, each convolved and enlarged to P3's size, and added: the paper's baseline.
+    """P3, P4, P5, each convolved and upsampled to P3's size, and added: the paper's baseline.
 
     Keys `layer_modules.{level}.{0, 1, ...}`.
     """
@@ -53,7 +53,7 @@ class NormalFusion(nn.Module):
     def __init__(self, channels: int, inner: int, groups: int) -> None:
         super().__init__()
         self.layer_modules = nn.ModuleList(
-            _enlarging(channels, inner, groups, blocks) for blocks in (1, 2, 3)
+            _upsampling(channels, inner, groups, blocks) for blocks in (1, 2, 3)
         )
 
     def forward(self, levels: Levels) -> Float[Tensor, "b d h w"]:
@@ -65,7 +65,7 @@ class NormalFusion(nn.Module):
         return total
 
 
-def _enlarging(channels: int, inner: int, groups: int, blocks: int) -> nn.Sequential:
+def _upsampling(channels: int, inner: int, groups: int, blocks: int) -> nn.Sequential:
     """Blocks of 3x3 convolution, norm and ReLU, with doublings between them."""
     layers: list[nn.Module] = []
     for number in range(blocks):

@@ -22,6 +22,6 @@ class EPSNetOutputs(NamedTuple):
     """>= 0; at twice the resolution of P3"""
     semantic_logits: Float[Tensor, "b s hs ws"]
     """unlabelled, then stuff, then 'other' (all things); as large as the prototypes that they combine, or as
-    P3 where a 1x1 convolution makes them: losses and maps enlarge them once, from there"""
+    P3 where a 1x1 convolution makes them: losses and maps upsample them once, from there"""
     anchors: Float[Tensor, "a 4"]
     """centre x, y, width, height, as shares of the input's sides"""

@@ -42,7 +42,7 @@ class Backbone(nn.Module):
 
 
 class SemanticFPN(nn.Module):
-    """P2..P5, each convolved and enlarged up to stride 4, and added (Kirillov et al., CVPR 2019)."""
+    """P2..P5, each convolved and upsampled up to stride 4, and added (Kirillov et al., CVPR 2019)."""
 
     def __init__(self, channels: int, group: int) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class SemanticFPN(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, levels: Levels) -> Float[Tensor, "b c h4 w4"]:
-        """`levels`: P2..P5, each half as large as the one before."""
+        """`levels`: P2..P5, each half as large as the previous one."""
         p2, p3, p4, p5 = levels
         return self.p2(p2) + self.p3(p3) + self.p4(p4) + self.p5(p5)
 
@@ -79,7 +79,7 @@ class _Rectified(GroupNormConv):
 
 
 def summed(levels: Levels) -> Float[Tensor, "b c h4 w4"]:
-    """All levels enlarged to the first one's size, and added (the paper's "FPN-summed")."""
+    """All levels upsampled to the first one's size, and added (the paper's "FPN-summed")."""
     size = levels[0].shape[2:]
     total = levels[0]
     for level in levels[1:]:

@@ -29,7 +29,7 @@ class InstanceMasks(NamedTuple):
 def cut_instances(
     instances: SoftInstances, sizes: Sizes, thing_categories: Int[Tensor, " t"], threshold: Number
 ) -> list[InstanceMasks]:
-    """Enlarge probabilities to each image's output, twice as the released code does, and cut them.
+    """Upsample probabilities to each image's output, twice as the released code does, and cut them.
 
     The one loop over images between network and result, and it reads each one's number of instances from
     the device: images differ in output size and in how many masks they get, and the lists are on their way
@@ -39,7 +39,7 @@ def cut_instances(
     for picture, (valid, output) in enumerate(zip(sizes.valid, sizes.output, strict=True)):
         kept = instances.kept[picture]
         masks = torch.empty(int(kept.sum()), *output, dtype=torch.bool, device=kept.device)
-        # few at a time: enlarged masks are large
+        # few at a time: upsampled masks are large
         pixels = max(sizes.padded[0] * sizes.padded[1], output[0] * output[1])
         part = max(1, Room().semantics // pixels)
         parts = zip(instances.masks[picture][kept].split(part), masks.split(part), strict=True)

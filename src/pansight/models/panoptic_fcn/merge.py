@@ -77,7 +77,7 @@ def semantic_labels(
 ) -> Int[Tensor, "b H W"]:
     """The most probable semantic class of each pixel, 0: things; -1 beyond an image's own output.
 
-    Probabilities are enlarged, not logits, and classes without a kernel are 0 everywhere; where all are 0
+    Probabilities are upsampled, not logits, and classes without a kernel are 0 everywhere; where all are 0
     the answer is 0, too.
     """
     wanted = kernels.kept.clone()

@@ -16,7 +16,7 @@ Rows = Float[Tensor, "b n d"]
 
 
 def shifted_taps(value: Rows, kernel: int) -> list[Rows]:
-    """`value` moved along its last axis, one copy a tap of a 1-D convolution with zero padding."""
+    """`value` moved along its last axis, one copy per tap of a 1-D convolution with zero padding."""
     reach = (kernel - 1) // 2
     padded = F.pad(value, (reach, kernel - 1 - reach))
     return [padded[..., tap : tap + value.shape[-1]] for tap in range(kernel)]

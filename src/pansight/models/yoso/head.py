@@ -51,7 +51,7 @@ def projection(dim: int, layers: int) -> nn.Sequential:
 
 
 class Stage(nn.Module):
-    """One refinement: pool X under the hard masks, mix, attend, predict classes and mask kernels anew."""
+    """One refinement: pool X under the hard masks, mix, attend, predict new classes and mask kernels."""
 
     def __init__(self, config: YOSOConfig, classes: int) -> None:
         super().__init__()
@@ -154,7 +154,7 @@ class Head(nn.Module):
         """What every stage but the last predicts (stage 0 first), and the last stage's output.
 
         With `deferred` set (see Neck.defer), `features` are its inputs and kernels come multiplied with it.
-        `hard_masks`, one a refinement, replaces the thresholded masks: two variants of one network can only
+        `hard_masks`, one per refinement, replaces the thresholded masks: two variants of one network can only
         be compared when no logit near zero falls to different sides.
         """
         queries = self.kernels.weight.flatten(1).expand(features.shape[0], -1, -1)

@@ -25,7 +25,7 @@ class YOSOTruth(NamedTuple):
 
 
 def truth_of(target: Target, is_thing: Bool[Tensor, " c"] | None = None) -> YOSOTruth:
-    """Drop crowd segments; masks become floats for bilinear reading.
+    """Drop crowd segments; masks become floats for bilinear sampling.
 
     `is_thing` is of each category; only images with unlabelled ground need it.
     """

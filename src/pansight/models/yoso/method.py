@@ -1,4 +1,4 @@
-"""What the rest of the library knows of YOSO."""
+"""The record of YOSO for the rest of the library."""
 
 from pansight.models.method import Method
 from pansight.models.yoso.config import YOSOConfig

@@ -29,7 +29,7 @@ from pansight.panoptic import PanopticBatch
 
 
 class YOSOOutputs(NamedTuple):
-    """What the network says of a batch; masks are at a quarter of the padded input."""
+    """The network's output for a batch; masks are at a quarter of the padded input."""
 
     class_logits: Float[Tensor, "b n k"]
     """of the last stage, divided by the temperature; the last column is "no object" """
@@ -73,7 +73,7 @@ class YOSO(PanopticModel):
     ) -> YOSOOutputs:
         """Run the network on normalised images whose sides are multiples of 32.
 
-        `hard_masks`, one a refinement, replaces the thresholded masks between stages (see Head.forward).
+        `hard_masks`, one per refinement, replaces the thresholded masks between stages (see Head.forward).
         """
         features = self.yoso_neck(self.backbone(images))
         earlier, last = self.yoso_head(features, hard_masks)
@@ -97,7 +97,7 @@ class YOSO(PanopticModel):
         settings: MergeSettings | None = None,
         form: Form = "pruned",
     ) -> PanopticBatch:
-        """Score first; only then compute, enlarge and merge the masks that are kept (Sec. 3.5)."""
+        """Score first; only then compute, upsample and merge the masks that are kept (Sec. 3.5)."""
         settings = self.config.merge.replaced(settings)
         proposals = outputs.kernels.shape[1]
         scores, categories = class_scores(outputs.class_logits.float())
@@ -141,8 +141,8 @@ class YOSO(PanopticModel):
     def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
         """AdamW groups of the released configuration.
 
-        The backbone learns at a tenth of the rate; parameters of norms do not decay; biases of convolutions
-        and linear layers do.
+        The backbone is trained at a tenth of the rate; parameters of norms do not decay; biases of
+        convolutions and linear layers do.
         """
         norms = (nn.modules.batchnorm._NormBase, nn.LayerNorm)
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}

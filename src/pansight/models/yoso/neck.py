@@ -62,7 +62,7 @@ class Laterals(NamedTuple):
 
 
 def upsample(x: Float[Tensor, "b c h w"], scale: int) -> Float[Tensor, "b c h2 w2"]:
-    """Bilinear enlargement by a whole factor."""
+    """Bilinear upsampling by a whole factor."""
     return F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
 
 
@@ -72,8 +72,8 @@ class FeaturePyramidAggregator(nn.Module):
     Args:
         channels: of the backbone's four stages, strides 4 to 32.
         out_channels: of the map.
-        order: `cfa`, convolution first (Sec. 3.2): project each level to `out_channels`, enlarge, add;
-            `ifa`, interpolation first (the ablation of Table 5): enlarge, concatenate, project. Both are
+        order: `cfa`, convolution first (Sec. 3.2): project each level to `out_channels`, upsample, add;
+            `ifa`, interpolation first (the ablation of Table 5): upsample, concatenate, project. Both are
             the same linear map when the weight of `conv_a` is the concatenation of `conv_a5` .. `conv_a2`.
     """
 
