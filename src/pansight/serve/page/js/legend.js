@@ -48,7 +48,7 @@ export class Legend {
     const pick = button("pick", "");
     pick.dataset.key = `pick-${index}`;
     pick.setAttribute("aria-pressed", isolated === index);
-    pick.title = "Show this category alone";
+    pick.title = "Show only this category";
     const swatch = Object.assign(document.createElement("i"), { className: "swatch" });
     swatch.style.background = css(category.color);
     const label = Object.assign(document.createElement("span"), { className: "label", textContent: category.name });

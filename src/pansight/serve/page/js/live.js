@@ -11,7 +11,7 @@ export class Live {
   }
 
   async camera() {
-    if (!navigator.mediaDevices) throw new Error("the browser gives no camera to this address; use https or localhost");
+    if (!navigator.mediaDevices) throw new Error("the browser allows no camera at this address; use https or localhost");
     let stream;
     try {
       stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 960 }, facingMode: "environment" } });

@@ -25,7 +25,7 @@ class App {
       const { Backend } = await this.backendOf(config);
       this.backend = new Backend(config, askToken, (text) => this.say(text));
       this.models = await this.backend.models();
-      if (!this.models.length) throw new Error("no model works here; the server's log says why");
+      if (!this.models.length) throw new Error("no model works; the server's log says why");
       this.fillSamples(config.samples);
       this.addPane(this.models[0]);
       if (config.samples.length) await this.sample(0);
@@ -60,7 +60,7 @@ class App {
     const buttons = [...$("samples").querySelectorAll("button")];
     buttons.forEach((one, i) => (i === number ? one.setAttribute("aria-current", "true") : one.removeAttribute("aria-current")));
     const response = await fetch(this.samples[number]);
-    if (!response.ok) return this.fail(new Error("the sample could not be fetched"));
+    if (!response.ok) return this.fail(new Error("the sample could not be loaded"));
     const blob = await response.blob();
     await this.image(new File([blob], `sample-${number + 1}.jpg`, { type: blob.type }));
   }

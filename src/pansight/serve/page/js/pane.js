@@ -1,4 +1,4 @@
-// A pane: a view with its model and thresholds. One alone, or two side by side on the same image.
+// A pane: a view with its model and thresholds. A single one, or two side by side on the same image.
 
 import { View } from "./view.js";
 
@@ -65,7 +65,7 @@ export class Pane {
     }
   }
 
-  /** Segment a new image; whatever was under way for an older one is dropped. */
+  /** Segment a new image; work on an older one is dropped. */
   async segment(image) {
     this.abort?.abort();
     this.abort = new AbortController();
@@ -81,7 +81,7 @@ export class Pane {
     }
   }
 
-  /** Merge again with the thresholds as they are now; of many wishes the newest counts. */
+  /** Merge again with the thresholds as they are now; of many requests the newest counts. */
   async merge() {
     if (!this.view.result) return;
     this.queued = { ...this.settings };

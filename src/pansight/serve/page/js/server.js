@@ -67,7 +67,7 @@ export class ServerBackend {
   }
 }
 
-/** One frame is on its way at a time; the server keeps the newest where more come. */
+/** One frame is in flight at a time; the server keeps the newest where more come. */
 class Stream {
   constructor(model, settings, token) {
     const address = new URL(`v1/stream?${new URLSearchParams({ model, ...settings, format: "rows" })}`, location.href);
@@ -77,7 +77,7 @@ class Stream {
     this.socket.binaryType = "arraybuffer";
     this.opened = new Promise((resolve, reject) => {
       this.socket.onopen = resolve;
-      this.socket.onerror = () => reject(new Error("the stream could not be opened; is the server still there?"));
+      this.socket.onerror = () => reject(new Error("the stream could not be opened; is the server still running?"));
     });
     this.opened.catch(() => {});
     this.socket.onclose = () => this.waiting?.reject(new Error("the server closed the stream"));

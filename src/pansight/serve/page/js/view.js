@@ -105,7 +105,7 @@ export class View {
     return segment;
   }
 
-  /** Mark a segment (null: none), and name it beside the place, if there is one. */
+  /** Mark a segment (null: none), and name it next to the place, if there is one. */
   mark(segment, place = null) {
     const context = this.marks.getContext("2d");
     context.clearRect(0, 0, this.marks.width, this.marks.height);

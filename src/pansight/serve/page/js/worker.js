@@ -1,7 +1,7 @@
 // The model inside the browser: onnxruntime-web in a worker, so that the page never waits.
 //
 // At first a known image is segmented on each backend in turn, and its map compared with the ids that Python stored
-// beside the model: a backend that answers otherwise is named and skipped, however fast it is.
+// next to the model: a backend that differs is named and skipped, however fast it is.
 
 import { inflate } from "./png.js";
 import { preprocessed } from "./resize.js";
@@ -162,7 +162,7 @@ const jobs = {
   async merge({ model, wishes, token, settings }) {
     const one = kept.get(token);
     await open(model, wishes);
-    if (!one || one.model !== model.name) throw new Error("the token of this image is gone; segment it again");
+    if (!one || one.model !== model.name) throw new Error("the token of this image has expired; segment it again");
     const { result } = await run(at, one.input, settings);
     return { ...result, token };
   },
