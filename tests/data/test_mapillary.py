@@ -108,7 +108,7 @@ def test_versions_and_their_classes(tmp_path: Path) -> None:
     assert names == ("animal--bird", "construction--flat--road")
     for broken in ("{}", "[]", "{", '{"labels": [{"name": "a"}]}', '{"labels": 5}'):
         (tmp_path / "config_v2.0.json").write_text(broken)
-        with pytest.raises(DataError, match=r"config_v2\.0\.json: no list of labels"):
+        with pytest.raises(DataError, match=r"config_v2\.0\.json: not a list of labels"):
             open_dataset(tmp_path, kind="mapillary-v2.0")
 
 

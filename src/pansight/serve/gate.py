@@ -84,7 +84,7 @@ class Gate:
             if scope["path"] not in self._open and not self._allowed(Headers(scope=scope)):
                 refusal = Refusal(
                     401,
-                    "this server wants a token; send Authorization: Bearer TOKEN",
+                    "this server requires a token; send Authorization: Bearer TOKEN",
                     {"WWW-Authenticate": "Bearer"},
                 )
                 await send_refusal(tell, refusal)
