@@ -46,7 +46,7 @@ def test_what_is_no_runtime_is_refused_with_a_remedy(tmp_path: Path, monkeypatch
             runtime_files(source)
         assert told in str(caught.value)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(InputError, match="npm is not here") as caught:
+    with pytest.raises(InputError, match="npm is not installed") as caught:
         runtime_files(None)
     assert f"npm pack onnxruntime-web@{VERSION}" in str(caught.value)
 

@@ -58,5 +58,5 @@ def test_what_fits_nothing_is_named(tiny: Tiny, sources: Sources) -> None:
         InputError, match=r"--freeze bakbone matches no parameter; use backbone, all, or backbone\.\*"
     ):
         Frozen(model, ["bakbone"])
-    with pytest.raises(InputError, match="leaves nothing to learn"):
+    with pytest.raises(InputError, match="leaves nothing to train"):
         Frozen(model, ["*"])
