@@ -20,7 +20,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     disk is full.
     """
     path = Path(path)
-    # Short, for names may have 255 bytes and no more; random, so that nobody else has it.
+    # Short, because names are limited to 255 bytes; random, so that nobody else has it.
     temporary = path.parent / f".{secrets.token_hex(8)}{path.suffix}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

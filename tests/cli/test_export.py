@@ -108,7 +108,7 @@ def test_nothing_is_kept_that_says_something_else(
     ("arguments", "message"),
     [
         ((), "name a MODEL to export"),
-        (("yoso-tiny",), "say what the file is for: --to onnx"),
+        (("yoso-tiny",), "choose a target: --to onnx"),
         (("yoso-tiny", "--to", "coreml"), "--to coreml is unknown; use onnx or openvino"),
         (("yoso-tiny", "--to", "onnx", "--output", "x.xml"), "x.xml must end in .onnx"),
         (("yoso-tiny", "--to", "onnx", "--size", "100x100"), "multiples of 32; use 128x128"),

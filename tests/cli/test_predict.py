@@ -111,7 +111,7 @@ def test_hostile_pictures(
     )
     assert run.code == 1
     notes = [line for line in run.err.splitlines() if line.startswith("note: ")]
-    assert notes == [f"note: {folder / 'moving.gif'}: has several frames; the first alone is used"]
+    assert notes == [f"note: {folder / 'moving.gif'}: has several frames; only the first is used"]
     assert len(run.err.splitlines()) - 1 == len(run.failed) == len(bad), run.err
     for name, fault in bad.items():
         (line,) = (line for line in run.failed if line.startswith(f"{folder / name}: "))
@@ -315,7 +315,7 @@ def test_ctrl_c_keeps_what_was_done(
         "predict", tmp_path, "--weights", small_weights, "-o", tmp_path / "out", "--format", "coco"
     )
     assert run.code == 130
-    assert "stopped by Ctrl-C; what was finished is kept" in run.err
+    assert "stopped by Ctrl-C; finished work is kept" in run.err
     kept = [image["id"] for image in table(tmp_path / "out")["images"]]
     # what was in the network, or waited for it, may be finished
     assert kept == list(range(1, len(kept) + 1)) and 1 <= len(kept) < 30

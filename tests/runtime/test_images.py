@@ -162,7 +162,7 @@ def test_first_of_several_frames_and_a_word_about_it(
     np.testing.assert_array_equal(read_image(path), np.full((3, 5, 3), RED))
     what = "pages" if kind == "TIFF" else "frames"
     assert [record.getMessage() for record in caplog.records] == [
-        f"{path}: has several {what}; the first alone is used"
+        f"{path}: has several {what}; only the first is used"
     ]
     caplog.clear()
     path.write_bytes(encoded(frames[0], kind, **options))

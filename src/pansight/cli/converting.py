@@ -37,7 +37,7 @@ def run_conversion(conversion: "Conversion", doing: str, done: str) -> None:
     started = time.perf_counter()
     interrupted = False
     try:
-        # Before the bar starts its thread, for workers can be forked while there are no threads.
+        # Before the bar starts its thread, because workers can be forked only while there are no threads.
         with closing(conversion.start()) as outcomes, progress_bar(errors) as progress:
             task = progress.add_task(doing, total=len(conversion))
             for outcome in outcomes:

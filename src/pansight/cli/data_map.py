@@ -41,7 +41,7 @@ def propose(
     mapping = proposed(ours, theirs)
     used = {name for name in mapping.values() if name is not None}
     missing = [name for name in theirs.names if name not in used]
-    header = [f"{ours.name} : {theirs.name}", "null: no counterpart; correct what is wrong"]
+    header = [f"{ours.name} : {theirs.name}", "null: no counterpart; correct wrong lines"]
     if missing:
         header.append(f"not used of {theirs.name}: {', '.join(missing)}")
     text = to_yaml(mapping, header)

@@ -278,7 +278,7 @@ def _target(to: str | None, output: Path | None) -> str:
             if output.suffix == suffix:
                 return target
     if to is None:
-        raise InputError("say what the file is for: --to onnx, openvino, torch, tensorrt or triton")
+        raise InputError("choose a target: --to onnx, openvino, torch, tensorrt or triton")
     _known("--to", to, (*TARGETS, TRITON))
     return to
 

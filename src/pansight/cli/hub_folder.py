@@ -24,7 +24,7 @@ def check_folder(folder: Path) -> None:
         raise InputError(f"{folder} is a file; --to hf-folder writes a folder, choose another name")
     others = [path.name for path in sorted(folder.glob("*")) if path.name not in (WEIGHTS, CARD, CONFIG)]
     if others:
-        raise InputError(f"{folder} holds {others[0]}; choose a new folder, for all of it is uploaded")
+        raise InputError(f"{folder} holds {others[0]}; choose a new folder, since all of it is uploaded")
 
 
 def write_hub_folder(

@@ -313,7 +313,7 @@ def predict(
     if done:
         print(f"see {printable(output_folder)}")
     if stopped:
-        errors.print("stopped by Ctrl-C; what was finished is kept")
+        errors.print("stopped by Ctrl-C; finished work is kept")
         raise typer.Exit(130)
     if failed or problems:
         raise typer.Exit(1 if done else 2)

@@ -110,7 +110,7 @@ def predict_fleet(
             print(f"{work.images} images in {seconds:.1f} s ({work.images / seconds:.1f} a second)")
             if stopped:
                 errors.print(
-                    "stopped by Ctrl-C; what was finished is kept, run the same command again for the rest"
+                    "stopped by Ctrl-C; finished work is kept, run the same command again for the rest"
                 )
                 raise typer.Exit(130)
     summary = labelling.summary()

@@ -146,7 +146,7 @@ def predict_videos(
             server.close()
     _summary(pipeline, time.perf_counter() - started, options, errors)
     if stopped:
-        errors.print("stopped by Ctrl-C; what was finished is kept")
+        errors.print("stopped by Ctrl-C; finished work is kept")
         raise typer.Exit(130)
     if pipeline.failed or any(source.error for source in pipeline.sources):
         raise typer.Exit(1 if pipeline.done else 2)

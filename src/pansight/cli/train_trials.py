@@ -64,7 +64,7 @@ def batch_that_fits(config: "TrainConfig", sources: "Sources") -> "TrainConfig":
     share = size / config.batch_size
     factor = share if config.optimizer.kind == "sgd" else share**0.5
     rate = float(f"{config.optimizer.learning_rate * factor:.3g}")
-    typer.echo(f"{line}; learning rate {rate:g} (the recipe's, by the batch)")
+    typer.echo(f"{line}; learning rate {rate:g} (the recipe's, scaled to the batch)")
     optimizer = config.optimizer.model_copy(update={"learning_rate": rate})
     return config.model_copy(update={"batch_size": size, "optimizer": optimizer})
 

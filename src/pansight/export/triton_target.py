@@ -1,7 +1,7 @@
 """Triton: a model repository: an ONNX file in its place, with a configuration.
 
 Source: https://docs.nvidia.com/deeplearning/triton-inference-server, "Model Repository" and "Model
-Configuration". Unverified on a Triton server, for there is none where this is built.
+Configuration". Unverified on a Triton server, since there is none where this is built.
 """
 
 import re

@@ -175,7 +175,7 @@ def _remark_on_frames(image: Image.Image, name: str) -> None:
         several = False
     if several:
         what = "pages" if image.format == "TIFF" else "frames"
-        _log.warning("%s: has several %s; the first alone is used", name, what)
+        _log.warning("%s: has several %s; only the first is used", name, what)
 
 
 def _rgb(image: Image.Image, name: str) -> Image.Image:

@@ -143,7 +143,7 @@ class TrainingModule(LightningModule):
             )  # fmt: skip
         except PansightError as error:
             return PansightError(f"{where}; the step could not be kept ({error})")
-        return PansightError(f"{where}; look at it with: pansight train --replay {path}")
+        return PansightError(f"{where}; inspect it with: pansight train --replay {path}")
 
     def _miss(self, missed: tuple[tuple[int, str], ...]) -> None:
         """Remember images that could not be read; DataError when they are more than MISSING of all."""

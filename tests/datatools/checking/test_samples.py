@@ -14,7 +14,7 @@ from pansight.panoptic import PanopticMap
 
 
 class Readable:
-    """A data set of four samples: one broken, one empty, one that shows the same as the first."""
+    """A data set of four samples: one broken, one empty, one that is identical to the first."""
 
     categories = Categories.builtin("cityscapes")
 

@@ -221,7 +221,7 @@ def _gather(found: Examined, tally: Tally, whole_set: Examined) -> None:
         twin = tally.add_picture(photo.digest, photo.file)
         if twin is not None:
             notes = Notes(photo.file)
-            notes.add(kinds.PICTURE_REPEATED, f"shows the same as {twin}")
+            notes.add(kinds.PICTURE_REPEATED, f"is identical to {twin}")
             whole_set.findings += notes.findings()
     whole_set.score.merge(found.score)
     whole_set.fixed_score.merge(found.fixed_score)

@@ -52,7 +52,7 @@ def note_losses(losses: Losses, notes: Notes, *, held: bool, apart: bool) -> Non
         notes.add(
             kinds.LABELS_FOREIGN,
             f"{losses.absent} of {losses.segments} listed segments have no pixels, and {losses.strange} ids "
-            "in the panoptic PNGs are not listed: they are numbered otherwise",
+            "in the panoptic PNGs are not listed: they use other ids",
         )
     if held:
         notes.add(

@@ -71,7 +71,7 @@ def check_samples(
             twin = tally.add_picture(looked.digest, name) if looked.digest else None
             if twin is not None:
                 again = Notes(name)
-                again.add(kinds.PICTURE_REPEATED, f"shows the same as {twin}")
+                again.add(kinds.PICTURE_REPEATED, f"is identical to {twin}")
                 report.add(again.findings())
             if progress is not None:
                 progress(done, len(source))

@@ -12,7 +12,7 @@ from pansight.models.yoso.config import YOSOConfig
 from pansight.nn.points import sample_shared_points
 
 Pairs = tuple[Int[Tensor, " _"], Int[Tensor, " _"]]
-"""proposals (ascending) and their segments; unnamed axes, for lists hold pairs of many lengths"""
+"""proposals (ascending) and their segments; unnamed axes, because lists hold pairs of many lengths"""
 
 
 class Unknown(NamedTuple):

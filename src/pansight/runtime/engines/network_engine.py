@@ -55,7 +55,10 @@ class NetworkEngine:
         described = session.description
         preprocess = preprocess_of(described, options)
         if options.form == "fixed":
-            raise InputError("an exported network is merged on the host, form pruned; export --cut whole")
+            raise InputError(
+                "an exported network is merged on the host, in the pruned form; export with --cut whole "
+                "for the fixed one"
+            )
         self.model = merging_model(replace(described, preprocess=preprocess), session.constants())
         self.merge = self.model.merge_settings.replaced(options.merge)
         config = described.config.model_copy(update={"merge": self.merge})

@@ -37,7 +37,9 @@ class WholeEngine:
         self.session = session
         described = session.description
         if options.form == "pruned":
-            raise InputError("a whole export merges in the form fixed; export --cut network for pruned")
+            raise InputError(
+                "a whole export merges in the fixed form; export with --cut network for the pruned one"
+            )
         own: MergeSettings = described.config.merge  # type: ignore[attr-defined]
         self.merge = own.replaced(options.merge)
         for name in CONSTANT_SETTINGS:
