@@ -69,7 +69,7 @@ class Row:
 
 @dataclass
 class Benchmark:
-    """A run and what came of it."""
+    """A run and its results."""
 
     rows: list[Row]
     roofline: Roofline

@@ -124,7 +124,7 @@ class Categories(Sequence[Category]):
         return cls(items, name=name)
 
     def to_json(self) -> list[dict[str, Any]]:
-        """The categories as COCO-panoptic JSON wants them, in order."""
+        """The categories in COCO-panoptic JSON form, in order."""
         return [
             {
                 "id": item.dataset_id,

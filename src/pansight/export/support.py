@@ -36,7 +36,7 @@ class Support(NamedTuple):
 VALIDATED = json.loads(
     (resources.files("pansight") / "assets" / "validated_exports.json").read_text(encoding="utf-8")
 )
-"""Cells that the tests have run, with what came out; `tests/export` writes and holds it."""
+"""Cells that the tests have run, with the results; `tests/export` writes and checks it."""
 
 
 def support(cell: Cell) -> Support:

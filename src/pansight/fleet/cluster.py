@@ -146,7 +146,7 @@ def connected(options: ClusterOptions) -> Generator[Cluster, None, None]:
         raise InputError(f"workers must be positive, got {options.workers}")
     if options.device not in ("auto", "cpu", "cuda"):
         raise InputError(f"--device {options.device} does not work with --engine ray; use auto, cpu or cuda")
-    # nothing of what is done here is reported to anybody
+    # nothing done here is reported to Ray's makers
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # on a busy machine Ray's own processes need longer than it grants them
     os.environ.setdefault("RAY_agent_register_timeout_ms", "300000")

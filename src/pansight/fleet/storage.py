@@ -131,7 +131,7 @@ class Store:
             self.system.rm_file(self.path(name))
 
     def tidy(self) -> None:
-        """Remove what writers that were killed left unfinished; to be called when nobody writes."""
+        """Remove what writers that were killed left unfinished; to be called when there are no writers."""
         with contextlib.suppress(FileNotFoundError):
             self.system.rm(self.path(_SCRATCH), recursive=True)
 

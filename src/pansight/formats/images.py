@@ -29,7 +29,7 @@ _FORMATS = {
     "JPEG2000": "Jpeg2K", "PPM": "Ppm", "DIB": "Bmp", "PCX": "Pcx", "QOI": "Qoi", "SGI": "Sgi", "TGA": "Tga",
 }  # fmt: skip
 """Formats of photographs, and Pillow's plugins for them. Pillow knows more, but some of those run other
-programs (EPS: Ghostscript) or decode before anybody can ask for their size (ICO)."""
+programs (EPS: Ghostscript) or decode before their size can be checked (ICO)."""
 
 _FRAMES = ("GIF", "WEBP", "PNG", "AVIF", "TIFF")
 """Formats whose further frames or pages are images of their own. (In MPO, which phones write, they are depth
@@ -84,7 +84,7 @@ def read_stream(file: IO[bytes] | io.BytesIO, name: str, policy: Policy) -> UInt
         raise InputError(f"{name}: not an image of a known format; convert it to JPEG or PNG") from None
     except OSError as error:
         raise InputError(f"{name}: cannot be read ({error.strerror or error}); replace the file") from error
-    except Exception as error:  # what a damaged header makes a decoder raise is anybody's guess
+    except Exception as error:  # a damaged header can make a decoder raise anything
         raise InputError(f"{name}: the file is damaged ({_reason(error)}); replace it") from error
 
 
@@ -171,7 +171,7 @@ def _remark_on_frames(image: Image.Image, name: str) -> None:
         return
     try:
         several = bool(getattr(image, "is_animated", False))
-    except Exception:  # of frames that nobody asked for
+    except Exception:  # about frames that were not requested
         several = False
     if several:
         what = "pages" if image.format == "TIFF" else "frames"

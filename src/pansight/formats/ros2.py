@@ -90,7 +90,7 @@ float64 y
 
 
 def definition(datatype: str) -> str:
-    """The definition of a message with all that it contains, as MCAP's ROS 2 profile wants it."""
+    """The definition of a message with all that it contains, as MCAP's ROS 2 profile requires."""
     return _DEFINITIONS[datatype].replace("MSG:", f"{'=' * 80}\nMSG:")
 
 

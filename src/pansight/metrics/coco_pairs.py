@@ -41,7 +41,7 @@ class Paired(NamedTuple):
 
     `problems` says, a line each, by file, all that is wrong in the JSON files; `remarks` what looks odd.
     Where the truth's categories are unusable, `categories` has every id that is mentioned, so that the rest
-    can be checked all the same.
+    can still be checked.
     """
 
     categories: Categories

@@ -29,7 +29,7 @@ from pansight.metrics.remarks import Remarks
 from pansight.panoptic import PanopticMap
 
 _LARGEST_IOU = 2.0**24
-"""Only a wrong listed area brings an IoU above 1; beyond this, it leaves no union worth the name."""
+"""Only a wrong listed area brings an IoU above 1; beyond this, no meaningful union is left."""
 
 
 class Tally(NamedTuple):

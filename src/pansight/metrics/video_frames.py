@@ -24,7 +24,7 @@ class FramePair(NamedTuple):
     `truth.areas` are those to score with: listed ones in exact mode, else counted; `prediction.areas` are
     counted. Every listed prediction has pixels, every predicted id but 0 is listed. In sane mode that holds
     for the truth, too. `last_true`, `last_predicted`: the category of the last entry of each listed id, where
-    the tables have that of the first; VIPSeg's script wants it.
+    the tables have that of the first; as VIPSeg's script requires.
     """
 
     truth: SegmentTable

@@ -18,7 +18,8 @@ class Pyramid(NamedTuple):
 
 
 class InputScale(NamedTuple):
-    """How the ImageNet weights of a backbone want images: (x - mean) / std of 0..255, channels in order."""
+    """The input normalisation of a backbone's ImageNet weights: (x - mean) / std of 0..255, channels in
+    order."""
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -26,7 +27,7 @@ class InputScale(NamedTuple):
 
 
 IMAGENET = InputScale((123.675, 116.280, 103.530), (58.395, 57.120, 57.375))
-"""the statistics of ImageNet itself, as torchvision's and timm's weights want them"""
+"""the statistics of ImageNet itself, as torchvision's and timm's weights expect"""
 
 
 class Backbone(nn.Module):
@@ -35,7 +36,7 @@ class Backbone(nn.Module):
     Attributes:
         channels: of the four maps, fine to coarse.
         strides: of the maps; a map of stride s has ceil(side / s) rows and columns.
-        input_scale: how its ImageNet weights want images normalised.
+        input_scale: the normalisation that its ImageNet weights expect.
         key_names: what state dicts call its parts; nothing but its own names unless a method renames them.
     """
 

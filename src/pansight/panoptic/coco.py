@@ -59,7 +59,7 @@ def source_of(annotation: Mapping[str, Any]) -> str:
 
 
 def table_of(annotation: Mapping[str, Any], categories: Categories) -> list[Row]:
-    """The rows that `PanopticMap.from_table` wants.
+    """The rows that `PanopticMap.from_table` takes.
 
     Raises DataError, naming the annotation, for rows that are broken; CategoryError for a category id that
     `categories` does not have.

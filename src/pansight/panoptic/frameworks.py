@@ -138,7 +138,7 @@ def detections(
 
 
 def map_of(detections: "supervision.Detections") -> tuple[Int32[np.ndarray, "h w"], list[tuple[Any, ...]]]:
-    """Ids and table, as `PanopticMap.from_table` wants them, of detections that do not overlap.
+    """Ids and table, as `PanopticMap.from_table` takes them, of detections that do not overlap.
 
     Raises InputError as `PanopticMap.from_supervision` says.
     """

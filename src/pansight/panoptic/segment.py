@@ -11,7 +11,7 @@ class Segment:
     """One region of a map: an object of a thing category, or all of one kind of stuff.
 
     `category` is the contiguous index, `area` counts pixels, `box` is (x, y, width, height) in pixels, tight.
-    A crowd is a region of many objects that nobody told apart.
+    A crowd is a region of many objects that were not separated.
 
         >>> Segment(id=1, category=0, area=12, box=(0, 0, 4, 3)).score is None
         True

@@ -20,7 +20,7 @@ Unmatched = Literal["leave-out", "count"]
 
 @dataclass(frozen=True)
 class Counterparts:
-    """The categories that are scored, and what becomes of the model's and of the data's.
+    """The categories that are scored, and what the model's and the data's categories become.
 
     `of_data` and `of_model` give the scored index of each contiguous category, None: its pixels are void, in
     the truth or in the prediction. `notes` say in words what was left out, counted, or ignored.

@@ -216,7 +216,7 @@ class Segmenter:
             followers: 1 keeps the order of the frames.
             name: the name of a frame in messages; by default its path, or its number.
             instances: find instances, too, in the same run of the network.
-            embeddings: give the vector that made each segment's mask, too, as `Tracker` wants it; None where
+            embeddings: give the vector that made each segment's mask, too, as `Tracker` needs it; None where
                 the engine has none.
             patient: whether a batch waits until it is full; False for live sources.
         """

@@ -18,7 +18,7 @@ Planes = Float32[np.ndarray, "3 h w"]
 Plane = Float32[np.ndarray, "h w"]
 Codes = UInt8[np.ndarray, "h w"]
 Index = Int[np.ndarray, "h w"]
-"""Codes as numpy wants them for looking things up in a table."""
+"""Codes in the type that numpy needs for table look-ups."""
 
 _SKY, _WATER = STUFF_CODE["sky"], STUFF_CODE["water"]
 

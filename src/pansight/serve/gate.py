@@ -21,7 +21,7 @@ ISOLATION = {
     "Cross-Origin-Embedder-Policy": "require-corp",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-"""What a browser wants to see before it gives WebAssembly threads."""
+"""What a browser requires before it gives WebAssembly threads."""
 
 SAFETY = {
     "X-Content-Type-Options": "nosniff",

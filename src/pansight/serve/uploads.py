@@ -68,7 +68,7 @@ def decode(content: bytes, max_pixels: int) -> Rgb:
     """The image, upright RGB. Refuses more than `max_pixels` with 413, anything that is not an image of a
     known format with 415, a damaged image with 422."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of odd files that Pillow reads all the same
+        warnings.simplefilter("ignore")  # about odd files that Pillow still reads
         try:
             with open_header(io.BytesIO(content)) as image:
                 width, height = image.size
@@ -84,7 +84,7 @@ def decode(content: bytes, max_pixels: int) -> Rgb:
             raise Refusal(422, str(error)) from None
         except Refusal:
             raise
-        except Exception as error:  # what a damaged header makes a decoder raise is anybody's guess
+        except Exception as error:  # a damaged header can make a decoder raise anything
             raise Refusal(422, f"the image is damaged ({error}); replace it") from None
 
 

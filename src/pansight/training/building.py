@@ -63,7 +63,7 @@ def _kind(is_thing: bool) -> str:
 
 
 def _scaled(model: PanopticModel, given: Preprocess | None, backbone: bool) -> Preprocess:
-    """The model's preprocessing, normalised as its backbone wants it where nothing else is said."""
+    """The model's preprocessing, normalised as its backbone expects unless specified."""
     scale = next((one.input_scale for one in model.modules() if isinstance(one, Backbone)), None)
     told = given is not None and given.model_fields_set & {"mean", "std", "channels"}
     if told or not backbone or scale is None:

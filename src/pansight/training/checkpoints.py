@@ -138,7 +138,7 @@ def _check_sums(path: Path) -> None:
 
 
 def set_aside(folder: Path, used: Path) -> None:
-    """Before a training goes on from another checkpoint: keep the last from replacing a good one."""
+    """Before a training resumes from another checkpoint: keep the last from replacing a good one."""
     last = folder / LAST
     if used != last and last.exists():
         last.replace(folder / SET_ASIDE)

@@ -11,7 +11,7 @@ from pansight.errors import InputError
 from pansight.training.config import TrainConfig
 
 PORTS = (15_000, 20_000)
-"""first port, and how many of them, that a job's number chooses from where nobody names one"""
+"""first port, and how many of them, that a job's number chooses from where none is given"""
 
 
 class Place(NamedTuple):

@@ -203,7 +203,7 @@ class ModelChoice(_Section):
     config: dict[str, Any] = Field(default_factory=dict)
     """fields of the method's configuration that differ from the preset's or from the defaults"""
     preprocess: Preprocess | None = None
-    """how the model wants its images; None: the preset's, or images as they are"""
+    """how the model's images are prepared; None: the preset's, or images as they are"""
     start: str | None = None
     """weights to start from, a file or a name of the zoo; class layers start from scratch if categories
     differ; or ImageNet weights for the backbone: efficientnet-lite0 (of the installed package), or

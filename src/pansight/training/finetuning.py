@@ -110,7 +110,7 @@ def _batch(learned: dict[str, Any]) -> int:
 
 
 def _start(model: str) -> tuple[dict[str, Any], dict[str, Any], Preprocess]:
-    """The model section, what the model learned with (empty: unknown), and how it wants its images."""
+    """The model section, what the model learned with (empty: unknown), and how its images are prepared."""
     if model in names():
         spec = preset(model)
         section: dict[str, Any] = {"preset": model, "start": model}

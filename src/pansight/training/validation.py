@@ -131,7 +131,7 @@ class Validation(StepCallback):
         self.waited = 0
         """validations since the best"""
         self.pending = False
-        """whether one was broken off, to be made up for when the training goes on"""
+        """whether one was interrupted, to be repeated when the training resumes"""
         self.missed: dict[str, None] = {}
         """the images that could not be read, one line each"""
 

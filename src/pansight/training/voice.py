@@ -16,7 +16,7 @@ SILENT = r"(lightning|PIL|torch\.utils\.data|torch\.distributed)(\.|$)"
 
 @contextmanager
 def only_our_words(console: Console) -> Iterator[None]:
-    """Keep Lightning's hints and advertisements from the terminal; its errors are raised as ever.
+    """Keep Lightning's hints and advertisements from the terminal; its errors are raised as usual.
 
     Other warnings come as one line each, once, instead of as lines of source code.
     """

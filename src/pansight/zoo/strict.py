@@ -29,7 +29,7 @@ class Mismatch:
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
     misshaped: tuple[tuple[str, str, str], ...]
-    """key, what the file holds, what the model wants"""
+    """key, what the file holds, what the model needs"""
 
     def __bool__(self) -> bool:
         return bool(len(self))

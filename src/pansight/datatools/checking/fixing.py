@@ -130,7 +130,7 @@ def _merged(keep: list[tuple[Row, int]], classes: Classes, moves: dict[int, int]
     """One segment a stuff category, and one crowd a category: the later ones move into the first."""
     first: dict[tuple[int, bool], int] = {}
     left = []
-    # of an id with two meanings nobody knows which pixels to move
+    # for an id with two meanings it is unknown which pixels to move
     count = Counter(id for _, id in keep)
     for row, id in keep:
         assert row.category is not None

@@ -84,7 +84,7 @@ def spoken_categories(
             own = load_categories(file)
             if set(names) <= set(own.names):
                 return own
-    # What is named and occurs nowhere is a class all the same.
+    # A name that occurs nowhere is a class, too.
     rows += [ClassRow(name) for name in (*(things or ()), *(stuff or ())) if name not in names]
     if rows and things is None and stuff is None and all(row.is_thing is not None for row in rows):
         countable = {row.name for row in rows if row.is_thing}

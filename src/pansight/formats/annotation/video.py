@@ -22,7 +22,7 @@ from pansight.panoptic import PanopticMap, ids_to_rgb
 
 _ONLY_CLIP = "0000"
 _TRACKED = ("person", "car")
-"""KITTI-STEP's classes with tracks; objects of others are told apart by nobody."""
+"""KITTI-STEP's classes with tracks; objects of other classes are not separated."""
 _VOID = 255
 _MOST_TRACKS = 1 << 16
 _PER_CLASS = 1 << 16

@@ -90,7 +90,7 @@ class PanopticFCN(PanopticModel):
         )._asdict()
 
     def targets(self, outputs: PanopticFCNOutputs, targets: list[Target]) -> list[PictureTarget]:
-        """The truth of each image as the losses want it."""
+        """The truth of each image in the form that the losses take."""
         sizes = [(level.shape[2], level.shape[3]) for level in outputs.things]
         quarter = outputs.features.shape[2:]
         padded = (quarter[0] * FEATURE_STRIDE, quarter[1] * FEATURE_STRIDE)
@@ -157,7 +157,7 @@ class PanopticFCN(PanopticModel):
         settings: MergeSettings | None = None,
         form: Form = "pruned",
     ) -> list[InstanceMasks]:
-        """Every instance of each image, down to `instance_threshold`, as mask AP wants them."""
+        """Every instance of each image, down to `instance_threshold`, as mask AP needs them."""
         peaks = find_peaks(outputs, self.config, self.reader)
         config, threshold = self.config, self.config.merge.replaced(settings).mask_threshold
         things = fuse_things(peaks, self.thing_generator, config, form)

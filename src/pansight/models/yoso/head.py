@@ -24,7 +24,7 @@ class StageOutput(NamedTuple):
 
 
 class StagePrediction(NamedTuple):
-    """Classes and masks of one stage, as the losses want them."""
+    """Classes and masks of one stage, in the form that the losses take."""
 
     class_logits: Float[Tensor, "b n k"] | None
     """None at stage 0, which predicts no classes"""

@@ -186,7 +186,7 @@ def _outwards(values: Sequence[int] | Sequence[float], present: int | float) -> 
 
 
 def best_thresholds(scored: Scored, inside: np.ndarray) -> dict[int, float]:
-    """Of each category, the score below which its segments had better be void; only where that is better.
+    """Of each category, the score below which its segments are better left void; only where that is better.
 
     Exact: a segment that is left out takes its own match or mistake along and touches no other, so categories
     part, and of each every bound is tried. Categories with few segments are left alone.

@@ -1,4 +1,4 @@
-"""Association by motion: a box that goes on as it went."""
+"""Association by motion: a box that keeps its velocity."""
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -7,7 +7,7 @@ GAIN = 0.5
 """Weight of the newest displacement in a velocity."""
 
 _COAST = 0.3
-"""Seconds that an unseen object goes on; then it is taken to stay where it is."""
+"""Seconds that an unseen object keeps moving; then it is assumed to stay where it is."""
 
 
 def predicted(
@@ -18,7 +18,7 @@ def predicted(
 ) -> Float64[np.ndarray, "n 4"]:
     """Boxes (centre x, centre y, width, height) after `unseen` seconds; centres stay in the image.
 
-    An object goes on at its last velocity for a while and no further than to the border of the image.
+    An object keeps its last velocity for a while, at most to the border of the image.
     """
     coast = np.minimum(unseen, _COAST)
     moved = boxes.copy()

@@ -18,7 +18,7 @@ from pansight.video.tracking.smoothing import SteadyOutlines
 from pansight.video.tracking.tracks import Observed, Tracks
 
 _RATE = 25.0
-"""Frames a second where nobody says when a frame was."""
+"""Frames per second where a frame's time is not given."""
 
 _LONG = 0.3
 """Seconds unseen after which an object may be anywhere within four times its reach."""
