@@ -105,7 +105,7 @@ def test_where_a_panoptic_png_lies_is_told(pansight: Pansight) -> None:
 def test_crowds_as_text_are_read_as_everywhere(pansight: Pansight, tmp_path: Path) -> None:
     truth = CASES / "iscrowd_text" / "panoptic_val.json"
     run = pansight("evaluate", truth, truth, "--json", tmp_path / "score.json")
-    assert run.code == 0 and score(tmp_path / "score.json") == 1.0 and "iscrowd '0', a text" in run.err
+    assert run.code == 0 and score(tmp_path / "score.json") == 1.0 and "iscrowd '0', a string" in run.err
     stats = pansight("data", "stats", truth, "--json", tmp_path / "stats.json", "-j", 1)
     assert stats.code == 0
     classes = json.loads((tmp_path / "stats.json").read_text())["classes"]

@@ -284,7 +284,7 @@ def test_the_page(pansight: Callable[..., Any], files: tuple[Path, Path], tmp_pa
         (["TRUTH", "PREDICTIONS", "--json", "TRUTH"], "is one of the inputs"),
         (["TRUTH", "PREDICTIONS", "--report", "TRUTH/x.html"], "cannot write"),
         (["TRUTH", "PREDICTIONS", "--json", "."], "cannot write"),
-        (["TRUTH", "PREDICTIONS", "--json", "new.file", "--report", "./new.file"], "a file of its own"),
+        (["TRUTH", "PREDICTIONS", "--json", "new.file", "--report", "./new.file"], "different files"),
         (["TRUTH", "PREDICTIONS", "--categories", "cocoo"], "cocoo"),
         (["--model", "yoso-tiny"], "--model needs --data"),
         (["TRUTH", "PREDICTIONS", "--model", "yoso-tiny", "--data", "scenes"], "TRUTH is not with --model"),
