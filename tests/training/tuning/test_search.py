@@ -7,7 +7,7 @@ import torch
 from pansight.merging import MergeSettings, calibrate_and_void
 from pansight.models.dense_detection.config import DenseMergeSettings
 from pansight.panoptic import PanopticBatch
-from pansight.training.tuning.scoring import Judged
+from pansight.training.tuning.scoring import Scored
 from pansight.training.tuning.search import Search, candidates
 
 IMAGES, CATEGORIES = 60, 3
@@ -20,7 +20,7 @@ class World:
         self.noise = noise
         self.calls: list[str] = []
 
-    def __call__(self, settings: MergeSettings) -> Judged:
+    def __call__(self, settings: MergeSettings) -> Scored:
         assert isinstance(settings, DenseMergeSettings)
         self.calls.append(settings.model_dump_json())
         loss = (
@@ -31,7 +31,7 @@ class World:
         images = np.repeat(np.arange(IMAGES), CATEGORIES)
         categories = np.tile(np.arange(CATEGORIES), IMAGES)
         ious = np.clip(0.9 - loss + self.noise * generator.normal(size=len(images)), 0.51, 1)
-        return Judged(
+        return Scored(
             images, categories, np.full(len(images), 0.5), ious, np.ones((IMAGES, CATEGORIES), np.int64)
         )
 
