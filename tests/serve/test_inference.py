@@ -190,13 +190,13 @@ def test_an_invalid_request_is_refused_in_one_line(server: Server, name: str) ->
 @pytest.mark.parametrize(
     ("body", "length", "told"),
     [
-        (b"", None, "no JSON"),
-        (b"\xff\xfe{", None, "no JSON"),
-        (b"[" * 100_000, None, "no JSON"),
+        (b"", None, "not valid JSON"),
+        (b"\xff\xfe{", None, "not valid JSON"),
+        (b"[" * 100_000, None, "not valid JSON"),
         (b"{}", "999", "Inference-Header-Content-Length must be 0 to 2"),
         (b"{}", "-1", "Inference-Header-Content-Length"),
         (b"{}", "two", "Inference-Header-Content-Length"),
-        (b"{}", "0", "no JSON"),
+        (b"{}", "0", "not valid JSON"),
     ],
 )
 def test_a_body_that_is_no_request(server: Server, body: bytes, length: str | None, told: str) -> None:
