@@ -84,7 +84,7 @@ def test_missing_parts_are_named(tmp_path: Path) -> None:
     write_split(tmp_path, tmp_path, "train", 1)
     assert "no data set of the kind cityscapes" in refused(layout="cityscapes")
     (tmp_path / "train").rename(tmp_path / "elsewhere")
-    assert "name their folder" in refused()
+    assert "give it (--images)" in refused()
     assert "elsewhere2: no such folder" in refused(images=str(tmp_path / "elsewhere2"))
     (tmp_path / "elsewhere").rename(tmp_path / "train")
     data = {"kind": "dataset", "folder": str(tmp_path), "validation_split": "none"}
