@@ -6,12 +6,17 @@ from typing import Any
 import pytest
 import torch
 from pydantic import ValidationError
+from torch.nn import functional as F
 
 from pansight.categories import Categories
+from pansight.merging import Form
 from pansight.merging.sizes import Sizes
 from pansight.models.base import Target
 from pansight.models.panoptic_fcn import PanopticFCN, PanopticFCNConfig
 from pansight.models.panoptic_fcn.blocks import DeformConv, GroupNormConv
+from pansight.models.panoptic_fcn.fusion import fuse_stuff, fuse_things
+from pansight.models.panoptic_fcn.merge import candidates_of, make_instances
+from pansight.models.panoptic_fcn.positions import find_peaks, find_regions
 from pansight.models.preprocess import Preprocess
 
 Make = Callable[..., Any]
@@ -160,3 +165,35 @@ def test_a_deformable_stage_starts_as_a_plain_one(small_config: Make, garden: Ca
 def test_contradictions_are_refused(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         PanopticFCNConfig(**changes)
+
+
+@pytest.mark.parametrize("form", ["pruned", "fixed"])
+def test_by_argmax_each_pixel_goes_to_the_best_of_all(small_fcn: Make, form: Form) -> None:
+    model: PanopticFCN = small_fcn(
+        thing_threshold=0.0,
+        stuff_threshold=0.0,
+        merge_rule="argmax",
+        keep_share=0.0,
+        instance_threshold=0.0,
+        merge={"object_threshold": 0.0, "budget": 100},
+    )
+    images = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    sizes = Sizes((64, 96), [(64, 96)], [(64, 96)])
+    with torch.no_grad():
+        outputs = model(images)
+        things = fuse_things(find_peaks(outputs, model.config), model.thing_generator, model.config, form)
+        stuff = fuse_stuff(find_regions(outputs, model.config, form), model.stuff_generator)
+        instances = make_instances(things, outputs.features, 0.4, 0.0, model.config.top, form, 100)
+        tables = model.thing_categories, model.stuff_categories
+        candidates = candidates_of(instances, stuff, outputs.features, True, *tables)
+        merged = model.merge(outputs, sizes, form=form)
+    logits = F.interpolate(candidates.mask_logits, (64, 96), mode="bilinear", align_corners=False)
+    probabilities = logits[0].sigmoid()
+    value = probabilities * candidates.scores[0][:, None, None]
+    best = torch.where(candidates.kept[0][:, None, None], value, -1.0).argmax(0)
+    sure = probabilities.gather(0, best[None])[0] >= 0.5
+    wanted = torch.where(sure, candidates.categories[0][best], -1)
+    found = merged.to_maps(model.categories, sizes.output)[0].semantic()
+    assert candidates.categories[0][best][sure].unique().numel() >= 2
+    # of two that are best by a rounding error, either may be
+    assert (found != wanted.numpy()).mean() < 0.001

@@ -82,6 +82,11 @@ class PanopticFCNConfig(BaseModel):
     instance_threshold: float = Field(default=0.05, ge=0, le=1)
     """rescored instances below it are dropped"""
     merge: PanopticFCNMergeSettings = PanopticFCNMergeSettings()
+    merge_rule: Literal["priority", "argmax"] = "priority"
+    """`argmax`: things and stuff compete for each pixel by score * probability, which the paper leaves to
+    future work; `max_occlusion` and `stuff_area` then play no part"""
+    keep_share: float = Field(default=0.6, ge=0, le=1)
+    """of `argmax` alone: a mask that keeps a smaller share of itself is dropped"""
     # targets
     scales: tuple[Range, Range, Range, Range, Range] = (
         (1, 64),

@@ -29,6 +29,8 @@ class StuffKernels(NamedTuple):
 
     kernels: Float[Tensor, "b s d"]
     kept: Bool[Tensor, "b s"]
+    scores: Float[Tensor, "b s"]
+    """mean of the levels' scores, 0..1"""
 
 
 def fuse_things(peaks: Peaks, embedding: Embedding, config: PanopticFCNConfig, form: Form) -> ThingKernels:
@@ -79,4 +81,5 @@ def fuse_stuff(regions: Regions, embedding: Embedding) -> StuffKernels:
     levels = weights.sum(1)
     # the embedding is affine: that of a mean is the mean of embeddings
     mean = torch.einsum("blsc,bls->bsc", regions.kernels, weights) / levels.clamp(min=1)[..., None]
-    return StuffKernels(embedding(mean), levels > 0)
+    scores = (regions.scores * weights).sum(1) / levels.clamp(min=1)
+    return StuffKernels(embedding(mean), levels > 0, scores)

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from pansight.merging import Form, PriorityRule, SoftMasks, merge_by_priority, top_k_kept
+from pansight.merging import Candidates, Form, PriorityRule, SoftMasks, merge_by_priority, top_k_kept
 from pansight.merging.numbers import Number
 from pansight.merging.room import renumber
 from pansight.merging.semantics import semantic_argmax
@@ -124,3 +124,24 @@ def merge_panoptic_fcn(
     else:
         named = table[labels.long()]
     return merge_by_priority(masks, named, sizes, is_thing, rule, form, max_memory=max_memory)
+
+
+def candidates_of(
+    instances: SoftInstances,
+    stuff: StuffKernels,
+    features: Float[Tensor, "b d h4 w4"],
+    things_as_stuff: bool,
+    thing_categories: Int[Tensor, " t"],
+    stuff_categories: Int[Tensor, " s"],
+) -> Candidates:
+    """Things and stuff side by side, for the argmax merge; the class for all things is left out."""
+    first = int(things_as_stuff)
+    kernels, kept, scores = (part[:, first:] for part in (stuff.kernels, stuff.kept, stuff.scores))
+    masks = torch.cat((instances.masks, make_masks(kernels, features)), dim=1)
+    categories = stuff_categories.expand(len(kept), -1)
+    return Candidates(
+        masks.logit(eps=1e-6),
+        torch.cat((instances.scores, scores), dim=1),
+        torch.cat((thing_categories[instances.classes], categories), dim=1),
+        torch.cat((instances.kept, kept), dim=1),
+    )

@@ -7,18 +7,24 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from pansight.categories import Categories
-from pansight.merging import Form, MergeSettings, PriorityRule, calibrate_and_void
+from pansight.merging import Form, MergeSettings, PriorityRule, calibrate_and_void, merge_by_argmax
 from pansight.models.base import PanopticModel, Target
 from pansight.models.channels import channels_of
 from pansight.models.embeddings import by_strength
-from pansight.models.panoptic_fcn.config import PanopticFCNConfig
+from pansight.models.panoptic_fcn.config import PanopticFCNConfig, PanopticFCNMergeSettings
 from pansight.models.panoptic_fcn.features import Backbone, FeatureEncoder, SemanticFPN, summed
-from pansight.models.panoptic_fcn.fusion import fuse_stuff, fuse_things
+from pansight.models.panoptic_fcn.fusion import StuffKernels, fuse_stuff, fuse_things
 from pansight.models.panoptic_fcn.heads import Embedding, KernelHead, PositionHead
 from pansight.models.panoptic_fcn.instances import InstanceMasks, cut_instances
 from pansight.models.panoptic_fcn.kernel_readers import KernelReader, PatchReader, PlainReader
 from pansight.models.panoptic_fcn.losses import panoptic_fcn_losses
-from pansight.models.panoptic_fcn.merge import make_instances, merge_panoptic_fcn, semantic_labels
+from pansight.models.panoptic_fcn.merge import (
+    SoftInstances,
+    candidates_of,
+    make_instances,
+    merge_panoptic_fcn,
+    semantic_labels,
+)
 from pansight.models.panoptic_fcn.oracle import Oracle, true_peaks, true_regions
 from pansight.models.panoptic_fcn.outputs import FEATURE_STRIDE, PanopticFCNOutputs
 from pansight.models.panoptic_fcn.positions import Peaks, Regions, find_peaks, find_regions
@@ -138,16 +144,49 @@ class PanopticFCN(PanopticModel):
             things, features, settings.mask_threshold, least, config.top, form, settings.budget
         )
         memory = settings.max_memory
-        labels = semantic_labels(stuff, features, sizes, config.things_as_stuff, form, memory)
-        rule = PriorityRule(settings.mask_threshold, False, settings.max_occlusion, settings.stuff_area)
-        merged = merge_panoptic_fcn(
-            instances, labels, sizes, self.thing_categories, self.stuff_categories, rule, form, memory
-        )
+        if config.merge_rule == "argmax":
+            merged = self._merge_by_argmax(instances, stuff, features, sizes, form, memory)
+        else:
+            merged = self._merge_by_priority(instances, stuff, features, sizes, settings, form)
         if form == "pruned":
             return calibrate_and_void(merged, settings, form)
         worth = things.kept & (things.scores >= least)
         merged = merged._replace(overflow=worth.sum(1, dtype=torch.int32) > settings.budget)
         return calibrate_and_void(merged, settings, form)
+
+    def _merge_by_priority(
+        self,
+        instances: SoftInstances,
+        stuff: StuffKernels,
+        features: Float[Tensor, "b d h4 w4"],
+        sizes: Sizes,
+        settings: PanopticFCNMergeSettings,
+        form: Form,
+    ) -> PanopticBatch:
+        """The paper's merge."""
+        memory, as_stuff = settings.max_memory, self.config.things_as_stuff
+        labels = semantic_labels(stuff, features, sizes, as_stuff, form, memory)
+        rule = PriorityRule(settings.mask_threshold, False, settings.max_occlusion, settings.stuff_area)
+        return merge_panoptic_fcn(
+            instances, labels, sizes, self.thing_categories, self.stuff_categories, rule, form, memory
+        )
+
+    def _merge_by_argmax(
+        self,
+        instances: SoftInstances,
+        stuff: StuffKernels,
+        features: Float[Tensor, "b d h4 w4"],
+        sizes: Sizes,
+        form: Form,
+        memory: int | None,
+    ) -> PanopticBatch:
+        """The one that it leaves to future work."""
+        tables = self.thing_categories, self.stuff_categories
+        candidates = candidates_of(instances, stuff, features, self.config.things_as_stuff, *tables)
+        is_thing = torch.zeros(len(self.categories), dtype=torch.bool, device=features.device)
+        is_thing = is_thing.index_fill(0, self.thing_categories, True)
+        rows = candidates.kept.shape[1]
+        return merge_by_argmax(candidates, sizes, is_thing, self.config.keep_share, rows, form, memory)
 
     @torch.no_grad()
     def instances(

@@ -1,0 +1,214 @@
+"""All four methods with one budget, backbone and augmentation: quality, size, work and speed in one table.
+
+    python benchmarks/four_methods.py --root FOLDER --steps 150 --seeds 0 1 2
+
+FOLDER holds the data sets that `four-methods.yaml` names; `--data` and `--methods` choose some of each.
+Every training starts from the same ImageNet backbone; its last averaged weights are scored on validation
+images that no training saw (panoptic quality with a bootstrap interval over images, mIoU), and timed at the
+end, methods and engines taking turns. Panoptic FCN is scored once more with the argmax merge, which its
+authors leave to future work. Trainings that are finished are not repeated, so the command may be stopped and
+called again. Writes JSON and prints a table.
+"""
+
+import argparse
+import json
+import time
+from contextlib import closing
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from rich.console import Console
+
+from pansight.bench.flops import count_flops
+from pansight.errors import InputError
+from pansight.files import atomic_write
+from pansight.metrics import Evaluation
+from pansight.models.base import PanopticModel
+from pansight.models.panoptic_fcn import PanopticFCN
+from pansight.panoptic.labelling import only_categories
+from pansight.runtime.engines.opening import EngineOptions, open_engine
+from pansight.runtime.evaluating import spread
+from pansight.runtime.segmenter import Segmenter
+from pansight.training.config import TrainConfig
+from pansight.training.recipes import make_config
+from pansight.training.run import train
+from pansight.training.sources import Sources, open_sources
+from pansight.training.validation import LiveEngine, sound
+from pansight.zoo import load_native
+
+HERE = Path(__file__).resolve().parent
+
+
+def configuration(
+    plan: dict[str, Any], root: Path, data: str, method: str, seed: int, steps: int, threads: int
+) -> TrainConfig:
+    """One training, as its recipe would have it."""
+    shared, chosen = plan["shared"], dict(plan["methods"][method])
+    source = {**plan["data"][data], "augmentation": plan["augmentation"]}
+    if "folder" in source:
+        source["folder"] = str(root / source["folder"])
+    optimizer = {
+        **shared["optimizer"],
+        "learning_rate": chosen.pop("rate", shared["optimizer"]["learning_rate"]),
+    }
+    model = {**shared["model"], **chosen}
+    model["config"] = {**shared["model"]["config"], **chosen["config"]}
+    return make_config(
+        {
+            **shared,
+            "data": source,
+            "model": model,
+            "optimizer": optimizer,
+            "steps": steps,
+            "seed": seed,
+            "threads": threads,
+            "average": round(1 - 1 / max(steps / 10, 2), 4),
+            "checkpoint_every": steps,
+            "log_every": max(steps // 20, 1),
+        }
+    )
+
+
+def trained(config: TrainConfig, sources: Sources, output: Path) -> tuple[PanopticModel, float]:
+    """The averaged weights of a training, made now unless they are there, and how many seconds it took."""
+    weights, clock = output / "final.safetensors", output / "seconds.txt"
+    if not weights.is_file():
+        begun = time.perf_counter()
+        train(config, output, sources=sources, console=Console(quiet=True), check=False)
+        clock.write_text(f"{time.perf_counter() - begun:.1f}\n")
+    return load_native(weights), float(clock.read_text()) if clock.is_file() else float("nan")
+
+
+def score(model: PanopticModel, sources: Sources, images: int) -> dict[str, Any]:
+    """PQ with its interval, things, stuff and mIoU, in per cent."""
+    assert sources.validation is not None
+    segmenter = Segmenter(LiveEngine(model, torch.device("cpu")), batch_size=4)
+    evaluation = Evaluation(sources.categories, bootstrap=1000)
+    chosen = [sources.validation[index] for index in spread(len(sources.validation), images)]
+    with closing(
+        segmenter.stream(chosen, read=sound, name=lambda index, sample: sample.file_name)
+    ) as results:
+        for result in results:
+            if result.error is not None:
+                raise result.error
+            predicted, sample = result.panoptic, result.content
+            if sample.labelling is not None:
+                predicted = only_categories(predicted, sample.labelling.annotated)
+            evaluation.update(predicted, sample.panoptic, sample.file_name)
+    found = evaluation.compute()
+    interval = found.intervals.to_json()["all"]["pq"] if found.intervals else None
+    groups = {"pq": found.panoptic.all, "things": found.panoptic.things, "stuff": found.panoptic.stuff}
+    return {
+        **{name: round(100 * group.pq, 2) if group else None for name, group in groups.items()},
+        "interval": interval,
+        "miou": round(100 * found.semantic.mean_iou, 2) if found.semantic.mean_iou is not None else None,
+        "images": len(chosen),
+    }
+
+
+def timed(models: dict[str, Path], engines: list[str], size: tuple[int, int], rounds: int) -> Any:
+    """Median milliseconds from image to map of each model by each engine, taking turns."""
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    calls: dict[tuple[str, str], Segmenter] = {}
+    for name, model in models.items():
+        for engine in engines:
+            try:
+                calls[name, engine] = Segmenter(open_engine(model, engine, EngineOptions(device="cpu")))
+            except InputError as error:
+                print(f"{name}, {engine}: {error}")
+    times: dict[tuple[str, str], list[float]] = {key: [] for key in calls}
+    for number in range(rounds + 2):
+        for key, segmenter in calls.items():
+            begun = time.perf_counter()
+            segmenter(image)
+            if number >= 2:  # the first two warm up
+                times[key].append(1e3 * (time.perf_counter() - begun))
+    return {name: {e: round(median(t), 2) for (n, e), t in times.items() if n == name} for name in models}
+
+
+def main() -> None:
+    """Train, score, time, write."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser.add_argument("--root", type=Path, required=True, help="folder of the data sets")
+    parser.add_argument("--plan", type=Path, default=HERE / "four-methods.yaml")
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs/four-methods"), help="folder of the trainings"
+    )
+    parser.add_argument("--data", nargs="+", help="some of the plan's data sets")
+    parser.add_argument("--methods", nargs="+", help="some of the plan's methods")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--images", type=int, default=100, help="validation images of each data set")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=15, help="of the timing; 0: none")
+    parser.add_argument("--engines", nargs="+", default=["eager", "torch", "onnxruntime", "openvino"])
+    parser.add_argument("--json", type=Path, default=HERE / "four-methods.json")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    plan = yaml.safe_load(options.plan.read_text(encoding="utf-8"))
+    rows: list[dict[str, Any]] = []
+    models: dict[str, PanopticModel] = {}
+    files: dict[str, Path] = {}
+    for seed in options.seeds:
+        for data in options.data or plan["data"]:
+            for method in options.methods or plan["methods"]:
+                config = configuration(plan, options.root, data, method, seed, options.steps, options.threads)
+                sources = open_sources(config)
+                name = f"{data}-{method}-{options.steps}-{seed}".replace(" ", "-")
+                model, seconds = trained(config, sources, options.runs / name)
+                models[method], files[method] = model, options.runs / name / "final.safetensors"
+                row = {
+                    "data": data,
+                    "method": method,
+                    "merge": "its own",
+                    "seed": seed,
+                    "steps": options.steps,
+                }
+                rows.append({**row, **score(model, sources, options.images), "training_seconds": seconds})
+                print(json.dumps(rows[-1]), flush=True)
+                if isinstance(model, PanopticFCN):
+                    model.config = model.config.model_copy(update={"merge_rule": "argmax"})
+                    rows.append({**row, "merge": "argmax", **score(model, sources, options.images)})
+                    model.config = model.config.model_copy(update={"merge_rule": "priority"})
+                write(options.json, {"rows": rows})
+    facts = {}
+    for method, model in models.items():
+        images, _ = model.preprocess.batch([np.zeros((192, 256, 3), np.uint8)])
+        facts[method] = {
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+            "macs": count_flops(model, images) // 2,
+        }
+    if options.rounds:
+        for method, times in timed(files, options.engines, (192, 256), options.rounds).items():
+            facts[method]["milliseconds"] = times
+    write(options.json, {"methods": facts, "rows": rows})
+    print(table(rows, facts))
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def table(rows: list[dict[str, Any]], facts: dict[str, Any]) -> str:
+    """Markdown, means over seeds."""
+    lines = ["| data | method | PQ | things | stuff | mIoU | training, s |", "|---|---|---|---|---|---|---|"]
+    for key in dict.fromkeys((row["data"], row["method"], row["merge"]) for row in rows):
+        mine = [row for row in rows if (row["data"], row["method"], row["merge"]) == key]
+        figures = []
+        for name in ("pq", "things", "stuff", "miou", "training_seconds"):
+            values = [row[name] for row in mine if row.get(name) is not None]
+            spread_of = f" ± {max(values) - min(values):.1f}" if len(values) > 1 and name == "pq" else ""
+            figures.append(f"{mean(values):.1f}{spread_of}" if values else "-")
+        merge = "" if key[2] == "its own" else f", {key[2]} merge"
+        lines.append(f"| {key[0]} | {key[1]}{merge} | " + " | ".join(figures) + " |")
+    return "\n".join([*lines, "", json.dumps(facts, indent=1)])
+
+
+if __name__ == "__main__":
+    main()
