@@ -96,6 +96,7 @@ def score(model: PanopticModel, sources: Sources, images: int) -> dict[str, Any]
             if result.error is not None:
                 raise result.error
             predicted, sample = result.panoptic, result.content
+            assert predicted is not None
             if sample.labelling is not None:
                 predicted = only_categories(predicted, sample.labelling.annotated)
             evaluation.update(predicted, sample.panoptic, sample.file_name)
