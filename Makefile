@@ -2,6 +2,9 @@
 .PHONY: help demo test explore coverage validate lint format docs clean
 .DEFAULT_GOAL := help
 
+# Tests share the cores; each process holds its own torch and models, so at most four (PYTEST_ARGS="-n 0": one).
+PARALLEL := -n logical --maxprocesses 4 --dist worksteal
+
 help: ## Show what there is
 	@echo "make demo    set up, then segment synthetic street scenes with the embedded model (DEMO_ARGS=... adds pictures)"
 	@echo "make test    set up, then run every test"
@@ -19,15 +22,15 @@ demo:
 
 test:
 	@./scripts/setup dev
-	@.venv/bin/python -m pytest $(PYTEST_ARGS)
+	@.venv/bin/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 explore:
 	@./scripts/setup dev
-	@.venv/bin/python -m pytest --explore $(PYTEST_ARGS)
+	@.venv/bin/python -m pytest $(PARALLEL) --explore $(PYTEST_ARGS)
 
 coverage:
 	@./scripts/setup dev
-	@.venv/bin/python -m pytest --cov --cov-report=term-missing $(PYTEST_ARGS)
+	@.venv/bin/python -m pytest $(PARALLEL) --cov --cov-report=term-missing $(PYTEST_ARGS)
 
 validate:
 	@./scripts/setup dev
