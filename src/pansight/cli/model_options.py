@@ -13,9 +13,9 @@ ENGINE_HELP = (
 )
 
 
-def engine_option(panel: str | None = None) -> Any:
-    """--engine."""
-    return typer.Option(help=ENGINE_HELP, rich_help_panel=panel)
+def engine_option(panel: str | None = None, *, default: str | bool = True) -> Any:
+    """--engine; `default`: how the help shows the default."""
+    return typer.Option(help=ENGINE_HELP, rich_help_panel=panel, show_default=default)
 
 
 def device_option(panel: str | None = None) -> Any:

@@ -1,5 +1,6 @@
 """`pansight predict`: images to panoptic maps, in files."""
 
+import os
 import time
 import warnings
 from contextlib import closing
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "panoptic-fcn-photo"
 
+FEW = 10
+"""images; another runtime takes seconds to start, and ten to convert for, which so few do not win back"""
+
 MOSTLY_VOID = 0.9
 """share of an image without a segment from which on it is said that the model does not know such images"""
 
@@ -67,7 +71,9 @@ def predict(
         Path | None,
         typer.Option(help="Weights file, native or official.", show_default=False),
     ] = None,
-    engine: Annotated[str, engine_option()] = "auto",
+    engine: Annotated[
+        str | None, engine_option(default=f"auto; torch for fewer than {FEW} images, which starts sooner")
+    ] = None,
     device: Annotated[str, device_option()] = "auto",
     object_threshold: Annotated[float | None, object_threshold_option()] = None,
     void_below: Annotated[float | None, void_below_option()] = None,
@@ -255,7 +261,7 @@ def predict(
     output_folder, format = Path(output), format or "overlay"
     told: dict[str, Any] = {
         "weights": weights if model else None,
-        "engine": engine,
+        "engine": engine or "auto",
         "device": device,
         "resize": as_resize(resize),
         "merge": merge,
@@ -286,6 +292,7 @@ def predict(
         raise InputError("no images to segment; give files, folders or quoted patterns")
 
     share_cores()
+    from pansight.runtime.engines.opening import DEFAULT_VARIABLE, runtime_of
     from pansight.runtime.segmenter import load
     from pansight.runtime.writing import Format, MapWriter, make_folder, make_jobs
 
@@ -293,6 +300,8 @@ def predict(
         format = Format.COCO.value
     writer_of = None if format in tuple(Format) else _tool_writer(format)
     make_folder(output_folder)
+    if engine is None and len(pictures) < FEW and runtime_of(name) is None:
+        told["engine"] = os.environ.get(DEFAULT_VARIABLE) or "torch"
     segmenter = load(name, **told)
     jobs = make_jobs(pictures)
     tool = None if writer_of is None else writer_of(output_folder, segmenter.categories)
