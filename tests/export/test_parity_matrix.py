@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pansight.categories import Categories
 from pansight.errors import InputError
 from pansight.export.conversion import SUFFIXES, Target, describe, write_artefact
 from pansight.export.quantise import feeds_of
@@ -193,3 +194,18 @@ def test_both_forms_of_deformable_convolutions_and_a_fixed_size(
     assert engine.spec.preprocess.fit == (64, 96)
     found = verify(engine, reference(small_yoso, engine, EngineOptions()), made_up_images(4))
     assert found.share <= 2e-3, found.told()  # untrained: many ties
+
+
+@pytest.mark.parametrize("target", ["onnx", "openvino"])
+def test_deformable_layers_one_after_the_other_keep_sizes_free(
+    target: Target, finding_fcn: Callable[[Categories], PanopticModel], tmp_path: Path
+) -> None:
+    model = finding_fcn(Categories.builtin("scenes"))
+    assert model.config.position_deform and model.config.head_layers == 3
+    path = tmp_path / f"model{SUFFIXES[target]}"
+    write_artefact(model, target, describe(model, target, name="tried"), path)
+    engine = open_engine(path)
+    found = verify(engine, reference(model, engine, EngineOptions()), made_up_images(4))
+    assert found.segments > 4 and found.share <= 2e-3, found.told()  # untrained: many ties
+    images = [made_up_images(1)[0]] * 3
+    assert engine(images).ids.shape[0] == 3

@@ -112,7 +112,8 @@ class ModulatedDeformConv2d(nn.Module):
         steps = torch.arange(kernel, device=offsets.device, dtype=offsets.dtype) - kernel // 2
         rows = torch.arange(offsets.shape[2], device=offsets.device, dtype=offsets.dtype)
         columns = torch.arange(offsets.shape[3], device=offsets.device, dtype=offsets.dtype)
-        offsets = offsets.permute(0, 2, 3, 1).unflatten(-1, (kernel * kernel, 2))
+        batch, _, height, width = offsets.shape
+        offsets = offsets.permute(0, 2, 3, 1).reshape(batch, height, width, kernel * kernel, 2)
         y = offsets[..., 0] + (steps.repeat_interleave(kernel) + rows[:, None, None])
         return y, offsets[..., 1] + (steps.repeat(kernel) + columns[:, None])
 
@@ -126,10 +127,13 @@ class ModulatedDeformConv2d(nn.Module):
         grid = grid.permute(0, 3, 1, 2, 4).reshape(batch, -1, width, 2)
         wide = x.to(grid.dtype)  # the grid's precision, whatever the map's
         sampled = F.grid_sample(wide, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-        columns = sampled.to(x.dtype).unflatten(2, (-1, lines)) * mask.permute(0, 3, 1, 2)[:, None]
+        # sizes in full: exporters take what `unflatten` gives for the example's own
+        columns = sampled.to(x.dtype).reshape(batch, x.shape[1], self.kernel_size**2, lines, width)
+        columns = columns * mask.permute(0, 3, 1, 2)[:, None]
         # bmm with a broadcast weight: matmul would copy the columns to fold the batch in
         weight = self.weight.flatten(1).expand(batch, -1, -1)
-        return torch.bmm(weight, columns.reshape(batch, -1, lines * width)).unflatten(2, (lines, width))
+        result = torch.bmm(weight, columns.reshape(batch, -1, lines * width))
+        return result.reshape(batch, len(self.weight), lines, width)
 
     def _by_table(
         self, table: Float[Tensor, "b hb wb c"], size: tuple[int, int], y: Taps, x_: Taps, mask: Taps
