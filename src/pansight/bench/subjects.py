@@ -84,7 +84,7 @@ class Subject:
                 )
             from pansight.export.cache import converted
 
-            return converted(model, self.engine, title_of(self.model), options)
+            return converted(model, self.engine, title_of(self.model), options, random=self.random)
         if self.engine not in TORCH_MODES:
             known = ", ".join((*TORCH_MODES, *CONVERTED))
             raise InputError(f"engine {self.engine!r} is unknown; use {known}")

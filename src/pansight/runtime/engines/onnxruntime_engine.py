@@ -41,6 +41,7 @@ class OnnxRuntimeSession:
             self._session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its classes are many, and none of them public
             raise CheckpointError(f"{path} cannot be run ({first_line(error)}); export it again") from error
+        self._path = path
         properties = self._session.get_modelmeta().custom_metadata_map
         self.description = Description.from_json(properties.get(KEY), path)
         names = [output.name for output in self._session.get_outputs()]
@@ -73,5 +74,8 @@ class OnnxRuntimeSession:
                     f"not enough memory for images {feeds['images'].shape}; "
                     "use a smaller --resize or --batch-size"
                 ) from error
-            raise
+            shape = feeds["images"].shape
+            raise CheckpointError(
+                f"{self._path} cannot run images {shape} ({first_line(error)}); export it again"
+            ) from error
         return found

@@ -56,6 +56,7 @@ class OpenVINOSession:
             )
         except RuntimeError as error:
             raise CheckpointError(f"{path} cannot be run ({first_line(error)}); export it again") from error
+        self._path = path
         self._local = threading.local()
 
     def constants(self) -> dict[str, Tensor]:
@@ -67,11 +68,14 @@ class OpenVINOSession:
         request = getattr(self._local, "request", None)
         if request is None:
             request = self._local.request = self._compiled.create_infer_request()
-        found = request.infer(
-            {name: value for name, value in feeds.items() if name in self._inputs},
-            share_inputs=True,
-            share_outputs=True,
-        )
+        given = {name: value for name, value in feeds.items() if name in self._inputs}
+        try:
+            found = request.infer(given, share_inputs=True, share_outputs=True)
+        except RuntimeError as error:
+            shape = feeds["images"].shape
+            raise CheckpointError(
+                f"{self._path} cannot run images {shape} ({first_line(error)}); export it again"
+            ) from error
         return {name: found[place] for place, name in enumerate(self._names)}
 
 
