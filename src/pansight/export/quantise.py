@@ -20,6 +20,8 @@ Feeds = dict[str, np.ndarray]
 
 # of every method: where deformable convolutions read, and what they read
 DEFORMABLE = ("dcn", "conv2_offset", "offset_mask_conv")
+NETWORK = "/network/model/"
+"""in the names of the network's operations"""
 # normalisation of the pixels
 INPUT = ("normalise",)
 
@@ -43,7 +45,8 @@ def quantise_openvino(model: Any, feeds: list[Feeds], method: str) -> Any:
         raise InputError("int8 needs images to calibrate on; give --calibrate or --data")
     names = [operation.get_friendly_name() for operation in model.get_ordered_ops()]
     parts = float_parts(method)
-    kept = sorted({name for name in names if any(part in name for part in parts)})
+    # operations that the reader puts in the place of others, such as norms, do not say where they are
+    kept = sorted({name for name in names if NETWORK not in name or any(part in name for part in parts)})
     return nncf.quantize(
         model,
         nncf.Dataset(feeds),
@@ -87,6 +90,8 @@ def quantise_onnx(source: Path, target: Path, feeds: list[Feeds], method: str) -
         _Reader(feeds),
         quant_format=quantization.QuantFormat.QDQ,
         per_channel=True,
+        # seven bits of a weight: sums of two products of eight saturate on processors without VNNI
+        reduce_range=True,
         op_types_to_quantize=["Conv", "Add", "Relu", "MaxPool"],
         nodes_to_exclude=kept,
         activation_type=quantization.QuantType.QUInt8,

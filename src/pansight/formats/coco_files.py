@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from pansight.errors import DataError
 from pansight.formats.inflating import repacked
+from pansight.formats.pixel_words import pixel_words
 from pansight.panoptic.coco import is_crowd_flag as is_crowd_flag
 
 BROKEN_PICTURE = (
@@ -120,14 +121,12 @@ def decode_ids(content: bytes, name: str) -> Int32[np.ndarray, "h w"]:
                     f"{name}: an image of mode {picture.mode} holds no segment ids; "
                     "save it as 8-bit RGB with id = R + 256 G + 65536 B"
                 )
-            width, height = picture.size
-            # Pillow keeps four bytes per pixel: no repacking, and a pixel is one little-endian word.
-            words = picture.tobytes("raw", "RGBX" if picture.mode == "RGB" else "RGBA")
+            with pixel_words(picture) as words:
+                ids: np.ndarray = words & np.uint32(0xFFFFFF)
     except BROKEN_PICTURE as error:
         reason = _reason(error)
         raise DataError(f"{name}: cannot be read ({reason}); replace the file") from error
-    ids: np.ndarray = np.frombuffer(words, dtype="<u4") & np.uint32(0xFFFFFF)
-    return ids.view(np.int32).reshape(height, width)
+    return ids.view(np.int32)
 
 
 def _reason(error: Exception) -> str:
