@@ -4,10 +4,10 @@
 
 FOLDER holds the data sets that `four-methods.yaml` names; `--data` and `--methods` choose some of each.
 Every training starts from the same ImageNet backbone; its last averaged weights are scored on validation
-images that no training saw (panoptic quality with a bootstrap interval over images, mIoU), and timed at the
-end, methods and engines taking turns. Panoptic FCN is scored once more with the argmax merge, which its
-authors leave to future work. Trainings that are finished are not repeated, so the command may be stopped and
-called again. Writes JSON and prints a table.
+images that no training saw (panoptic quality with a bootstrap interval over images, mIoU); those of the last
+data set and seed are timed at the end, methods and engines taking turns. Panoptic FCN is scored once more
+with the argmax merge, which its authors leave to future work. Trainings that are finished are not repeated,
+and one that was stopped goes on, when the command is called again. Writes JSON and prints a table.
 """
 
 import argparse
@@ -24,7 +24,7 @@ import yaml
 from rich.console import Console
 
 from pansight.bench.flops import count_flops
-from pansight.errors import InputError
+from pansight.errors import PansightError
 from pansight.files import atomic_write
 from pansight.metrics import Evaluation
 from pansight.models.base import PanopticModel
@@ -78,7 +78,8 @@ def trained(config: TrainConfig, sources: Sources, output: Path) -> tuple[Panopt
     weights, clock = output / "final.safetensors", output / "seconds.txt"
     if not weights.is_file():
         begun = time.perf_counter()
-        train(config, output, sources=sources, console=Console(quiet=True), check=False)
+        resume = (output / "last.ckpt").is_file()
+        train(config, output, sources=sources, console=Console(quiet=True), check=False, resume=resume)
         clock.write_text(f"{time.perf_counter() - begun:.1f}\n")
     return load_native(weights), float(clock.read_text()) if clock.is_file() else float("nan")
 
@@ -119,7 +120,7 @@ def timed(models: dict[str, Path], engines: list[str], size: tuple[int, int], ro
         for engine in engines:
             try:
                 calls[name, engine] = Segmenter(open_engine(model, engine, EngineOptions(device="cpu")))
-            except InputError as error:
+            except PansightError as error:
                 print(f"{name}, {engine}: {error}")
     times: dict[tuple[str, str], list[float]] = {key: [] for key in calls}
     for number in range(rounds + 2):

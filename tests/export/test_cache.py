@@ -138,6 +138,20 @@ def test_a_runtime_that_says_something_else_is_not_used(
         assert session(open_engine(weights)) == "NoneType"
 
 
+def test_what_was_not_compared_to_the_end_is_not_used(
+    weights: Path, engines_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> Parity:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "compare", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            open_engine(weights, "onnxruntime")
+    assert made(engines_home) == {}
+    assert session(open_engine(weights, "onnxruntime")) == "OnnxRuntimeSession"
+
+
 CONVERT = """
 import sys
 import numpy as np

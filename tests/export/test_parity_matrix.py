@@ -16,6 +16,7 @@ from pansight.export.scoring import samples_of, score_samples
 from pansight.export.support import Cell, require, support
 from pansight.export.verification import made_up_images, reference, verify
 from pansight.models.base import PanopticModel
+from pansight.nn.deform import ModulatedDeformConv2d
 from pansight.panoptic import PanopticMap
 from pansight.runtime.engines.network_engine import NetworkEngine
 from pansight.runtime.engines.opening import EngineOptions, open_engine
@@ -159,6 +160,9 @@ def test_fewer_bits_keep_the_quality(
         feeds_of((one.image for one in samples_of("scenes", 32 if VALIDATE else 8)), description.preprocess)
     )
     write_artefact(model, target, description, path, feeds if precision == "int8" else ())
+    if precision == "int8":
+        content = path.read_bytes()
+        assert content.count(b"QuantizeLinear" if target == "onnx" else b"FakeQuantize") > 20
     engine = open_engine(path)
     before = score_samples(reference(model, engine, EngineOptions()), samples)
     after = score_samples(engine, samples)
@@ -201,7 +205,7 @@ def test_deformable_layers_one_after_the_other_keep_sizes_free(
     target: Target, finding_fcn: Callable[[Categories], PanopticModel], tmp_path: Path
 ) -> None:
     model = finding_fcn(Categories.builtin("scenes"))
-    assert model.config.position_deform and model.config.head_layers == 3
+    assert sum(isinstance(part, ModulatedDeformConv2d) for part in model.modules()) == 3
     path = tmp_path / f"model{SUFFIXES[target]}"
     write_artefact(model, target, describe(model, target, name="tried"), path)
     engine = open_engine(path)

@@ -134,3 +134,15 @@ def test_of_what_can_be_read_the_newest_is_taken(tmp_path: Path) -> None:
     (tmp_path / "step-00000003.ckpt").write_bytes(b"PK")
     found = resume_point(tmp_path)
     assert found is not None and found[0].name == "previous.ckpt"
+
+
+def test_no_flipped_bit_keeps_an_older_one_from_being_found(tmp_path: Path) -> None:
+    last = checkpoints(tmp_path)
+    content = last.read_bytes()
+    # the directory of the archive, whose damage zipfile reports in a dozen ways
+    start = content.index(b"PK\x01\x02")
+    for bit in range(0, 8 * (len(content) - start), 37):
+        place, mask = start + bit // 8, 1 << bit % 8
+        last.write_bytes(content[:place] + bytes([content[place] ^ mask]) + content[place + 1 :])
+        found = resume_point(tmp_path)
+        assert found is not None and found[0].name in ("last.ckpt", "previous.ckpt")

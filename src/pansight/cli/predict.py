@@ -300,8 +300,9 @@ def predict(
         format = Format.COCO.value
     writer_of = None if format in tuple(Format) else _tool_writer(format)
     make_folder(output_folder)
-    if engine is None and len(pictures) < FEW and runtime_of(name) is None:
-        told["engine"] = os.environ.get(DEFAULT_VARIABLE) or "torch"
+    short = engine is None and len(pictures) < FEW and not os.environ.get(DEFAULT_VARIABLE)
+    if short and runtime_of(name) is None:
+        told["engine"] = "torch"
     segmenter = load(name, **told)
     jobs = make_jobs(pictures)
     tool = None if writer_of is None else writer_of(output_folder, segmenter.categories)

@@ -16,7 +16,14 @@ from typing import Any
 
 from filelock import FileLock
 
-from pansight.errors import CheckpointError, EngineWarning, InputError, InstallationError, PansightError
+from pansight.errors import (
+    CheckpointError,
+    DeviceError,
+    EngineWarning,
+    InputError,
+    InstallationError,
+    PansightError,
+)
 from pansight.export.conversion import SUFFIXES, Target, describe, write_artefact
 from pansight.export.network import weights_digest
 from pansight.export.parity import Parity, compare
@@ -31,6 +38,9 @@ from pansight.zoo.reasons import first_line
 
 TARGETS: dict[str, Target] = {"onnxruntime": "onnx", "openvino": "openvino"}
 """what each runtime runs"""
+
+GRAPHS = 2
+"""counted up whenever the same weights give another graph, so that files kept from before are not used"""
 
 WORTH = 0.95
 """share of torch's time that a runtime must stay below to be taken in its place"""
@@ -49,10 +59,10 @@ def converted(
     `random`: the weights are drawn, for a benchmark. Norms over features that such weights let die enlarge
     rounding errors, so only ids are compared.
 
-    Raises MissingExtraError where the runtime is not installed, CheckpointError when it does not say what
-    torch says, InputError when nothing can be written.
+    Raises MissingExtraError where the runtime is not installed, CheckpointError when its maps differ
+    from torch's, InputError when nothing can be written.
     """
-    key = f"{_short(name)}-{weights_digest(model)[:20]}"
+    key = _key(model, name)
     with _turn(key):
         return _ready(model, runtime, name, key, options, random)
 
@@ -62,14 +72,14 @@ def fastest(model: PanopticModel, name: str, options: EngineOptions) -> Engine |
 
     Which one that is, is measured once, on a small image. An EngineWarning tells of that, and of failures.
     """
-    key = f"{_short(name)}-{weights_digest(model)[:20]}"
+    key = _key(model, name)
     try:
         with _turn(key):
             runtime = _chosen(model, name, key)
             return None if runtime is None else _ready(model, runtime, name, key, options)
     except InstallationError as error:
         _tell(f"{name}: {error}; torch runs it")
-    except (CheckpointError, OSError) as error:
+    except (CheckpointError, DeviceError, OSError) as error:
         _tell(f"{name}: no faster engine could be prepared ({first_line(error)}); torch runs it")
     except InputError as error:
         # a request that no engine can fulfil does not concern the cache
@@ -132,16 +142,21 @@ def _ready(
                 raise
             _remove(path)
     _sweep()
-    write_artefact(model, TARGETS[runtime], describe(model, TARGETS[runtime], name=name), path)
+    # under a name that nobody opens until it is known to be right
+    fresh = path.with_name(f".{path.name}")
     try:
-        engine = _opened(runtime, path, EngineOptions())
-        parity = compare(engine, model.optimized(), repeats=1)
-    except CheckpointError:
-        _remove(path)
+        write_artefact(model, TARGETS[runtime], describe(model, TARGETS[runtime], name=name), fresh)
+        parity = compare(_opened(runtime, fresh, EngineOptions()), model.optimized(), repeats=1)
+        if not (parity.ids_hold if random else parity.holds):
+            raise CheckpointError(
+                f"{name}: {runtime} and torch give different maps ({_told(parity)}); use torch"
+            )
+        if path.suffix == ".xml":
+            fresh.with_suffix(".bin").replace(path.with_suffix(".bin"))
+        fresh.replace(path)
+    except BaseException:
+        _remove(fresh)
         raise
-    if not (parity.ids_hold if random else parity.holds):
-        _remove(path)
-        raise CheckpointError(f"{name}: {runtime} and torch give different maps ({_told(parity)}); use torch")
     return _opened(runtime, path, options)
 
 
@@ -191,6 +206,11 @@ def _turn(key: str) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _key(model: PanopticModel, name: str) -> str:
+    """What the files of a model are called, but for version and suffix."""
+    return f"{_short(name)}-{weights_digest(model)[:20]}-{GRAPHS}"
 
 
 def _short(name: str) -> str:

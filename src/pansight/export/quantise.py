@@ -47,6 +47,12 @@ def quantise_openvino(model: Any, feeds: list[Feeds], method: str) -> Any:
     parts = float_parts(method)
     # operations that the reader puts in the place of others, such as norms, do not say where they are
     kept = sorted({name for name in names if NETWORK not in name or any(part in name for part in parts)})
+    heavy = {"Convolution", "GroupConvolution", "MatMul"}
+    if not any(
+        operation.get_type_name() in heavy and operation.get_friendly_name() not in kept
+        for operation in model.get_ordered_ops()
+    ):
+        raise InputError(f"no part of this {method} network can run in int8; export it in float32")
     return nncf.quantize(
         model,
         nncf.Dataset(feeds),

@@ -52,8 +52,8 @@ def pixel_words(image: Image.Image) -> Iterator[UInt32[np.ndarray, "h w"]]:
     array = _ArrowArray.from_address(_pointer(capsule, b"arrow_array"))
     channels = array.children[0].contents  # of a list of four bytes for each pixel
     start = channels.buffers[1] + 4 * (array.offset or 0)
-    memory = (ctypes.c_uint32 * (width * height)).from_address(start)
-    yield np.ctypeslib.as_array(memory).reshape(height, width)
+    memory = (ctypes.c_uint8 * (4 * width * height)).from_address(start)
+    yield np.ctypeslib.as_array(memory).view("<u4").reshape(height, width)
     del capsule  # which owns the memory
 
 

@@ -21,6 +21,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from pansight.errors import CheckpointError, InputError
 from pansight.files import atomic_write
 from pansight.training.steps import StepCallback
+from pansight.zoo.reasons import first_line
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 
@@ -103,7 +104,7 @@ def resume_point(folder: Path) -> tuple[Path, str | None] | None:
             continue
         try:
             _check_sums(path)
-            step = int(read_checkpoint(path, mapped=True)["global_step"])
+            step = _step_of(path)
         except CheckpointError as error:
             first = first or error
             continue
@@ -116,8 +117,19 @@ def resume_point(folder: Path) -> tuple[Path, str | None] | None:
             raise first
         return None
     step, path = best
-    reason = f"{last} is missing" if first is None else first.args[0].partition(";")[0]
+    reason = "" if first is None else first.args[0].partition(";")[0]
+    if not last.is_file():
+        reason = f"{last} is missing{reason and ', '}{reason}"
     return path, f"{reason}; going on from {path.name}, step {step}"
+
+
+def _step_of(path: Path) -> int:
+    """The step that a checkpoint was written at. Raises CheckpointError where it cannot be read."""
+    content = read_checkpoint(path, mapped=True)
+    try:
+        return int(content["global_step"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} holds no step; resume from another checkpoint") from error
 
 
 def _step_in_name(path: Path) -> float:
@@ -131,8 +143,10 @@ def _check_sums(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as file:
             broken = file.testzip()
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error}); resume from another checkpoint") from error
+    except Exception as error:  # zipfile and zlib raise a dozen kinds where bits have flipped
+        raise CheckpointError(
+            f"{path} cannot be read ({first_line(error)}); resume from another checkpoint"
+        ) from error
     if broken is not None:
         raise CheckpointError(f"{path} cannot be read ({broken} is damaged); resume from another checkpoint")
 

@@ -3,9 +3,8 @@
 The rule, for n images to train on and batches of b:
 
 - steps: 40 passes over the images, ceil(40 n / b), but at least 200 and at most 20 000;
-- rate: half the rate that the model was trained with at its own batch, times sqrt(b / its batch) (AdamW; b /
-its batch
-  for SGD);
+- rate: half the rate that the model was trained with at its own batch, times sqrt(b / its batch)
+  (AdamW; b / its batch for SGD);
 - schedule: cosine, after a warm-up over a twentieth of the steps (100 at most);
 - weights are averaged over about a twentieth of the steps, validated ten times, and training ends early after
   five validations in a row without a better PQ;

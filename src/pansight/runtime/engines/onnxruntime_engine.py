@@ -76,6 +76,6 @@ class OnnxRuntimeSession:
                 ) from error
             shape = feeds["images"].shape
             raise CheckpointError(
-                f"{self._path} cannot run images {shape} ({first_line(error)}); export it again"
+                f"{self._path} cannot run images {shape} ({first_line(error)}); use engine torch"
             ) from error
         return found

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pansight.errors import CheckpointError, InputError
+from pansight.errors import CheckpointError, DeviceError, InputError
 from pansight.files import require_extra
 from pansight.runtime.cores import usable_cores
 from pansight.runtime.engines.artefact import KEY, MERGE_PREFIX, Description
@@ -71,10 +71,14 @@ class OpenVINOSession:
         given = {name: value for name, value in feeds.items() if name in self._inputs}
         try:
             found = request.infer(given, share_inputs=True, share_outputs=True)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             shape = feeds["images"].shape
+            if isinstance(error, MemoryError) or "alloc" in str(error):
+                raise DeviceError(
+                    f"not enough memory for images {shape}; use a smaller --resize or --batch-size"
+                ) from error
             raise CheckpointError(
-                f"{self._path} cannot run images {shape} ({first_line(error)}); export it again"
+                f"{self._path} cannot run images {shape} ({first_line(error)}); use engine torch"
             ) from error
         return {name: found[place] for place, name in enumerate(self._names)}
 
