@@ -15,16 +15,19 @@ def distance_inside(inner: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
         >>> distance_inside(np.pad(np.ones((3, 3), dtype=bool), 1))[2].tolist()
         [0.0, 1.0, 2.0, 1.0, 0.0]
     """
-    height, _ = inner.shape
+    height, width = inner.shape
+    # nothing is deeper than half of the short side, and few bits are quick
+    limit = min(height, width) // 2 + 1
+    kind = np.int16 if 2 * limit * limit < 2**15 else np.int32
     rows = np.arange(height, dtype=np.int32)[:, None]
     above = np.maximum.accumulate(np.where(inner, 0, rows), axis=0)
     below = np.minimum.accumulate(np.where(inner, height - 1, rows)[::-1], axis=0)[::-1]
-    column = np.minimum(rows - above, below - rows) ** 2
-    nearest = column.copy()
+    column = (np.minimum(np.minimum(rows - above, below - rows), limit) ** 2).astype(kind)
+    nearest, sums = column.copy(), np.empty_like(column)
     offset = 1
     while offset * offset < nearest.max(initial=0):
-        square = offset * offset
-        np.minimum(nearest[:, :-offset], column[:, offset:] + square, out=nearest[:, :-offset])
-        np.minimum(nearest[:, offset:], column[:, :-offset] + square, out=nearest[:, offset:])
+        np.add(column, kind(offset * offset), out=sums)
+        np.minimum(nearest[:, :-offset], sums[:, offset:], out=nearest[:, :-offset])
+        np.minimum(nearest[:, offset:], sums[:, :-offset], out=nearest[:, offset:])
         offset += 1
     return np.sqrt(nearest, dtype=np.float64)
