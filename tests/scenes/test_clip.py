@@ -65,7 +65,7 @@ def test_noise_is_new_in_every_frame() -> None:
 
 
 def test_empty_clips_are_refused() -> None:
-    with pytest.raises(InputError, match="0 frames"):
+    with pytest.raises(InputError, match="frames must be positive, got 0"):
         render_clip(0, 0, 64, 64, 0)
     with pytest.raises(InputError, match="seed -1"):
         render_clip(-1, 0, 64, 64, 2)

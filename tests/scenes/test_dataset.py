@@ -184,5 +184,5 @@ def test_impossible_scenes_are_refused(arguments: tuple[int, int, int, int], nam
 
 
 def test_negative_length_is_refused() -> None:
-    with pytest.raises(InputError, match="-1 scenes"):
+    with pytest.raises(InputError, match="length must be 0 or more, got -1"):
         SceneDataset(0, (64, 64), -1)

@@ -75,7 +75,7 @@ def test_odd_categories_train_and_predict(tiny: Tiny, method: str, kinds: tuple[
     config = tiny(model={"method": method, "config": METHODS[method]})
     sources = Sources(samples, None, samples.categories)
     if method in ("panoptic_fcn", "dense_detection") and not any(kind.is_thing for kind in kinds):
-        with pytest.raises(InputError, match=r"a category of things; the data's are sky \(stuff\)"):
+        with pytest.raises(InputError, match=r"at least one thing category; the data's are sky \(stuff\)"):
             Trial(config, sources)
         return
     tried = Trial(config, sources)

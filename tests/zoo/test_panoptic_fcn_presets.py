@@ -156,7 +156,7 @@ def test_published_files_are_of_the_model_they_are_named_after(name: str) -> Non
 def test_weights_for_two_sizes_say_so() -> None:
     spec = preset("panoptic-fcn-r50-512-coco")
     with pytest.warns(
-        CheckpointWarning, match=r"taken for panoptic-fcn-r50-512-coco; it fits .*r50-400-coco"
+        CheckpointWarning, match=r"is read as panoptic-fcn-r50-512-coco; it fits .*r50-400-coco"
     ):
         recognise(blank(spec.name).state_dict(), spec.weights[0].name, panoptic_fcn_presets())
 

@@ -186,7 +186,7 @@ class Validation(StepCallback):
                 self.on_best(row["pq"])
             except InputError as error:
                 # a full disk: what is better than the file's weights is tried again
-                self.checkpoints.warning = f"step {trainer.global_step}: {error}; training goes on"
+                self.checkpoints.warning = f"step {trainer.global_step}: {error}; training continues"
             else:
                 self.best = row["pq"]
         self.waited = 0 if row["pq"] == self.best else self.waited + 1

@@ -83,7 +83,7 @@ def test_it_is_listed_like_the_others() -> None:
 
 
 def test_without_registration_nothing_knows_it() -> None:
-    with pytest.raises(InputError, match="no method 'one_per_category'; choose yoso, dense_detection"):
+    with pytest.raises(InputError, match="no method 'one_per_category'; choose one of yoso, dense_detection"):
         make_config({"model": {"method": METHOD.name}})
     with pytest.raises(CheckpointError, match="no method"):
         find_method(METHOD.name)
