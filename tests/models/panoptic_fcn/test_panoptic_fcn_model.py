@@ -49,10 +49,10 @@ def test_categories_of_things_alone(small_fcn: Make, garden: Categories, rectang
         for each in (model, model.optimized()):
             batch = each.merge(each(torch.randn(1, 3, 64, 96)), Sizes((64, 96), [(64, 96)], [(64, 96)]))
             assert int(batch.categories.max()) < len(categories)
-    with pytest.raises(ValueError, match="needs a category of stuff"):
+    with pytest.raises(ValueError, match="needs at least one stuff category"):
         small_fcn(categories=categories, things_as_stuff=False)
     stuff = Categories([category for category in garden if not category.is_thing], name="stuff")
-    with pytest.raises(ValueError, match="needs a category of things"):
+    with pytest.raises(ValueError, match="needs at least one thing category"):
         small_fcn(categories=stuff)
 
 

@@ -52,8 +52,8 @@ class PanopticFCN(PanopticModel):
         self.config = config
         things, stuff = len(categories.thing_indices), len(categories.stuff_indices)
         if not things or not stuff + config.things_as_stuff:
-            kind = "stuff, or things_as_stuff" if things else "things"
-            raise ValueError(f"Panoptic FCN needs a category of {kind}")
+            kind = "stuff category, or things_as_stuff" if things else "thing category"
+            raise ValueError(f"Panoptic FCN needs at least one {kind}")
         self.backbone = Backbone(config)
         if config.feature == "semantic":
             self.semantic_fpn = SemanticFPN(config.pyramid_channels, config.norm_group)
