@@ -13,7 +13,6 @@ and one that was stopped goes on, when the command is called again. Writes JSON 
 import argparse
 import json
 import time
-from contextlib import closing
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
@@ -29,7 +28,6 @@ from pansight.files import atomic_write
 from pansight.metrics import Evaluation
 from pansight.models.base import PanopticModel
 from pansight.models.panoptic_fcn import PanopticFCN
-from pansight.panoptic.labelling import only_categories
 from pansight.runtime.engines.opening import EngineOptions, open_engine
 from pansight.runtime.evaluating import spread
 from pansight.runtime.segmenter import Segmenter
@@ -37,7 +35,8 @@ from pansight.training.config import TrainConfig
 from pansight.training.recipes import make_config
 from pansight.training.run import train
 from pansight.training.sources import Sources, open_sources
-from pansight.training.validation import LiveEngine, sound
+from pansight.training.validation import LiveEngine
+from pansight.training.validation import score as score_samples
 from pansight.zoo import load_native
 
 HERE = Path(__file__).resolve().parent
@@ -90,17 +89,7 @@ def score(model: PanopticModel, sources: Sources, images: int) -> dict[str, Any]
     segmenter = Segmenter(LiveEngine(model, torch.device("cpu")), batch_size=4)
     evaluation = Evaluation(sources.categories, bootstrap=1000)
     chosen = [sources.validation[index] for index in spread(len(sources.validation), images)]
-    with closing(
-        segmenter.stream(chosen, read=sound, name=lambda index, sample: sample.file_name)
-    ) as results:
-        for result in results:
-            if result.error is not None:
-                raise result.error
-            predicted, sample = result.panoptic, result.content
-            assert predicted is not None
-            if sample.labelling is not None:
-                predicted = only_categories(predicted, sample.labelling.annotated)
-            evaluation.update(predicted, sample.panoptic, sample.file_name)
+    score_samples(segmenter, chosen, evaluation)
     found = evaluation.compute()
     interval = found.intervals.to_json()["all"]["pq"] if found.intervals else None
     groups = {"pq": found.panoptic.all, "things": found.panoptic.things, "stuff": found.panoptic.stuff}

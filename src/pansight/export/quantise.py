@@ -20,6 +20,8 @@ Feeds = dict[str, np.ndarray]
 
 # of every method: where deformable convolutions read, and what they read
 DEFORMABLE = ("dcn", "conv2_offset", "offset_mask_conv")
+HEAVY = {"Convolution", "GroupConvolution", "MatMul"}
+"""operations that OpenVINO has in eight bits"""
 NETWORK = "/network/model/"
 """in the names of the network's operations"""
 # normalisation of the pixels
@@ -43,15 +45,11 @@ def quantise_openvino(model: Any, feeds: list[Feeds], method: str) -> Any:
     nncf = require_extra("nncf", "export")
     if not feeds:
         raise InputError("int8 needs images to calibrate on; give --calibrate or --data")
-    names = [operation.get_friendly_name() for operation in model.get_ordered_ops()]
+    kinds = {one.get_friendly_name(): one.get_type_name() for one in model.get_ordered_ops()}
     parts = float_parts(method)
     # operations that the reader puts in the place of others, such as norms, do not say where they are
-    kept = sorted({name for name in names if NETWORK not in name or any(part in name for part in parts)})
-    heavy = {"Convolution", "GroupConvolution", "MatMul"}
-    if not any(
-        operation.get_type_name() in heavy and operation.get_friendly_name() not in kept
-        for operation in model.get_ordered_ops()
-    ):
+    kept = sorted(name for name in kinds if NETWORK not in name or any(part in name for part in parts))
+    if not HEAVY & {kinds[name] for name in kinds.keys() - set(kept)}:
         raise InputError(f"no part of this {method} network can run in int8; export it in float32")
     return nncf.quantize(
         model,

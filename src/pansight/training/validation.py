@@ -14,6 +14,7 @@ from pansight.data.sample import Sample
 from pansight.drawing import contact_sheet, overlay
 from pansight.errors import DataError, InputError, PansightError
 from pansight.metrics.distributed import all_reduce
+from pansight.metrics.evaluation import Evaluation
 from pansight.metrics.panoptic_quality import PanopticQuality
 from pansight.metrics.results import PanopticQualityResult
 from pansight.models.base import PanopticModel
@@ -83,6 +84,17 @@ def measure(
     and what the network cannot take.
     """
     quality = PanopticQuality(segmenter.categories)
+    score(segmenter, samples, quality, look)
+    return quality
+
+
+def score(
+    segmenter: Segmenter,
+    samples: Iterable[Sample | PansightError],
+    into: PanopticQuality | Evaluation,
+    look: Look | None = None,
+) -> None:
+    """As `measure`, into measures of the caller's."""
     with closing(segmenter.stream(samples, read=sound, name=_named)) as results:
         for result in results:
             if result.error is not None:
@@ -93,8 +105,7 @@ def measure(
                 look(result.content, predicted)
             if labelling is not None:
                 predicted = only_categories(predicted, labelling.annotated)
-            quality.update(predicted, result.content.panoptic, result.content.file_name)
-    return quality
+            into.update(predicted, result.content.panoptic, result.content.file_name)
 
 
 def summary(result: PanopticQualityResult) -> dict[str, float]:

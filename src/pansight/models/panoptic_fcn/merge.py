@@ -8,10 +8,9 @@ from torch import Tensor
 
 from pansight.merging import Candidates, Form, PriorityRule, SoftMasks, merge_by_priority, top_k_kept
 from pansight.merging.numbers import Number
-from pansight.merging.room import renumber
+from pansight.merging.room import by_table, renumber
 from pansight.merging.semantics import semantic_argmax
 from pansight.merging.sizes import Sizes
-from pansight.merging.upsampling import looked_up
 from pansight.models.panoptic_fcn.fusion import StuffKernels, ThingKernels
 from pansight.panoptic import PanopticBatch
 
@@ -93,7 +92,7 @@ def semantic_labels(
     # the first column is for what lies beyond
     best = semantic_argmax(masks, sizes, form, max_memory)
     table = torch.cat((torch.full_like(chosen[:, :1], -1), chosen), dim=1).to(torch.int32)
-    return renumber(table, best.add_(1)) if form == "pruned" else looked_up(table, best + 1)
+    return by_table(table, best.add_(1) if form == "pruned" else best + 1, form)
 
 
 def merge_panoptic_fcn(
@@ -107,8 +106,7 @@ def merge_panoptic_fcn(
     max_memory: int | None = None,
 ) -> PanopticBatch:
     """Things by falling score, then stuff; `labels` as `semantic_labels` gives them."""
-    count = len(thing_categories) + len(stuff_categories)
-    is_thing = (torch.arange(count, device=labels.device)[:, None] == thing_categories).any(1)
+    is_thing = is_thing_of(thing_categories, stuff_categories)
     # label 0 is "things", which no pixel becomes: void
     table = torch.cat((stuff_categories.new_full((1,), -1), stuff_categories)).to(torch.int32)
     masks = SoftMasks(
@@ -124,6 +122,14 @@ def merge_panoptic_fcn(
     else:
         named = table[labels.long()]
     return merge_by_priority(masks, named, sizes, is_thing, rule, form, max_memory=max_memory)
+
+
+def is_thing_of(
+    thing_categories: Int[Tensor, " t"], stuff_categories: Int[Tensor, " s"]
+) -> Bool[Tensor, " c"]:
+    """Of each category, whether it is a thing."""
+    count = len(thing_categories) + len(stuff_categories)
+    return (torch.arange(count, device=thing_categories.device)[:, None] == thing_categories).any(1)
 
 
 def candidates_of(

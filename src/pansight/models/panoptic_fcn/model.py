@@ -21,6 +21,7 @@ from pansight.models.panoptic_fcn.losses import panoptic_fcn_losses
 from pansight.models.panoptic_fcn.merge import (
     SoftInstances,
     candidates_of,
+    is_thing_of,
     make_instances,
     merge_panoptic_fcn,
     semantic_labels,
@@ -183,10 +184,8 @@ class PanopticFCN(PanopticModel):
         """The one that it leaves to future work."""
         tables = self.thing_categories, self.stuff_categories
         candidates = candidates_of(instances, stuff, features, self.config.things_as_stuff, *tables)
-        is_thing = torch.zeros(len(self.categories), dtype=torch.bool, device=features.device)
-        is_thing = is_thing.index_fill(0, self.thing_categories, True)
-        rows = candidates.kept.shape[1]
-        return merge_by_argmax(candidates, sizes, is_thing, self.config.keep_share, rows, form, memory)
+        rows, share = candidates.kept.shape[1], self.config.keep_share
+        return merge_by_argmax(candidates, sizes, is_thing_of(*tables), share, rows, form, memory)
 
     @torch.no_grad()
     def instances(

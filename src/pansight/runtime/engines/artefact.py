@@ -1,14 +1,16 @@
 """What an exported file says of itself: everything but the graph that it takes to run it."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from pansight.categories import Categories
-from pansight.errors import CategoryError, CheckpointError
+from pansight.errors import CategoryError, CheckpointError, DeviceError, PansightError
 from pansight.merging import MergeSettings
 from pansight.models.preprocess import Preprocess
 from pansight.version import __version__
@@ -133,3 +135,13 @@ class Description:
             raise CheckpointError(
                 f"{path} has a damaged description ({first_line(error)}); export it again"
             ) from error
+
+
+def run_error(
+    error: BaseException, path: Path, feeds: Mapping[str, np.ndarray], *, memory: bool
+) -> PansightError:
+    """What to raise when a runtime fails on inputs; `memory`: because there is too little."""
+    shape = feeds["images"].shape
+    if memory:
+        return DeviceError(f"not enough memory for images {shape}; use a smaller --resize or --batch-size")
+    return CheckpointError(f"{path} cannot run images {shape} ({first_line(error)}); use engine torch")

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pansight.errors import CheckpointError, DeviceError, InputError
+from pansight.errors import CheckpointError, InputError
 from pansight.files import require_extra
 from pansight.runtime.cores import usable_cores
-from pansight.runtime.engines.artefact import KEY, MERGE_PREFIX, Description
+from pansight.runtime.engines.artefact import KEY, MERGE_PREFIX, Description, run_error
 from pansight.zoo.reasons import first_line
 
 
@@ -69,13 +69,5 @@ class OnnxRuntimeSession:
                 names, {name: value for name, value in feeds.items() if name in self._inputs}
             )
         except Exception as error:
-            if "allocate" in str(error):
-                raise DeviceError(
-                    f"not enough memory for images {feeds['images'].shape}; "
-                    "use a smaller --resize or --batch-size"
-                ) from error
-            shape = feeds["images"].shape
-            raise CheckpointError(
-                f"{self._path} cannot run images {shape} ({first_line(error)}); use engine torch"
-            ) from error
+            raise run_error(error, self._path, feeds, memory="allocate" in str(error)) from error
         return found

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pansight.errors import CheckpointError, DeviceError, InputError
+from pansight.errors import CheckpointError, InputError
 from pansight.files import require_extra
 from pansight.runtime.cores import usable_cores
-from pansight.runtime.engines.artefact import KEY, MERGE_PREFIX, Description
+from pansight.runtime.engines.artefact import KEY, MERGE_PREFIX, Description, run_error
 from pansight.zoo.reasons import first_line
 
 
@@ -72,14 +72,8 @@ class OpenVINOSession:
         try:
             found = request.infer(given, share_inputs=True, share_outputs=True)
         except (RuntimeError, MemoryError) as error:
-            shape = feeds["images"].shape
-            if isinstance(error, MemoryError) or "alloc" in str(error):
-                raise DeviceError(
-                    f"not enough memory for images {shape}; use a smaller --resize or --batch-size"
-                ) from error
-            raise CheckpointError(
-                f"{self._path} cannot run images {shape} ({first_line(error)}); use engine torch"
-            ) from error
+            memory = isinstance(error, MemoryError) or "alloc" in str(error)
+            raise run_error(error, self._path, feeds, memory=memory) from error
         return {name: found[place] for place, name in enumerate(self._names)}
 
 
