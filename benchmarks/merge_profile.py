@@ -11,7 +11,6 @@ import argparse
 import cProfile
 import json
 import pstats
-import resource
 import subprocess
 import sys
 import time
@@ -110,9 +109,16 @@ def measure(output: tuple[int, int], name: str, ceiling: int | None) -> None:
     """Print megabytes; for a process of its own."""
     torch.set_num_threads(1)
     work = cases(output, ceiling)[name]
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
+    before = resident("VmRSS")
     work()
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3)
+    print(resident("VmHWM") - before)
+
+
+def resident(key: str) -> float:
+    """Megabytes of this process: at present (VmRSS), at most (VmHWM); `ru_maxrss` begins with its parent's."""
+    line = next(x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith(key))
+    return int(line.split()[1]) / 1e3
 
 
 def main() -> None:

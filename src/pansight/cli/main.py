@@ -12,6 +12,7 @@ from pansight.cli.demo import demo
 from pansight.cli.downloads import showing_downloads
 from pansight.cli.evaluate import evaluate
 from pansight.cli.export import export
+from pansight.cli.memory import keep_freed_memory
 from pansight.cli.models import models
 from pansight.cli.predict import predict
 from pansight.cli.problems import in_short
@@ -63,6 +64,7 @@ app.command()(tune)
 def run() -> None:
     """Entry point of the console script: exit 2 and one line on an expected error, 130 on Ctrl-C."""
     tolerate_any_text()
+    keep_freed_memory()
     errors = Console(stderr=True, soft_wrap=True, highlight=False)
     show_notes(errors)
     try:

@@ -161,7 +161,7 @@ class PanopticMap:
         # touches cost nothing, however large the ids are.
         table = np.zeros(top + 1, dtype=np.int32)
         table[[segment.id for segment in self.segments]] = np.asarray(values, dtype=np.int32) - void
-        painted: np.ndarray = table[self.ids]
+        painted: np.ndarray = table.take(self.ids)
         if void:
             painted += np.int32(void)
         return painted

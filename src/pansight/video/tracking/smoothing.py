@@ -36,8 +36,9 @@ class SteadyOutlines:
         old = self._ids.ravel()[places]
         keep = (self._held.ravel()[places] < self.frames) & (old != 0) & np.isin(old, present)
         places, old = places[keep], old[keep]
-        now, then = image.reshape(-1, 3)[places], self._image.reshape(-1, 3)[places]
-        still = np.abs(now.astype(np.int16) - then).max(1, initial=0) <= _STILL
+        now, then = (one.reshape(-1, 3).take(places, 0) for one in (image, self._image))
+        red, green, blue = (np.maximum(now, then) - np.minimum(now, then) <= _STILL).T
+        still = red & green & blue
         places, old = places[still], old[still]
         held = np.zeros(ids.size, np.uint8)
         shown = ids
