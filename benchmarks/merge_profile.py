@@ -116,7 +116,7 @@ def measure(output: tuple[int, int], name: str, ceiling: int | None) -> None:
 
 
 def resident(key: str) -> float:
-    """Megabytes of this process: at present (VmRSS), at most (VmHWM); `ru_maxrss` begins with its parent's."""
+    """Megabytes of this process: now (VmRSS), at most (VmHWM); `ru_maxrss` begins with its parent's."""
     line = next(x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith(key))
     return int(line.split()[1]) / 1e3
 

@@ -4,9 +4,9 @@
 
 Identities: `Tracker.update` on maps of 50 moving things at 512 x 800, taking turns with the whole call of
 the model on a frame of that size. Pipeline: a film through decoding, network, tracking, drawing and encoding,
-against each of these stages alone; throughput of the whole is compared with that of the slowest stage. That is
-done with the model, whose network shares the processor with all other stages, and with its answers given after
-the same time by something that only waits, as an accelerator would let it.
+against each of these stages alone; throughput of the whole is compared with that of the slowest stage. That
+is done with the model, whose network shares the processor with all other stages, and with its answers given
+after the same time by something that only waits, as an accelerator would let it.
 """
 
 import argparse
