@@ -3,11 +3,12 @@
     python benchmarks/four_methods.py --root FOLDER --steps 150 --seeds 0 1 2
 
 FOLDER holds the data sets that `four-methods.yaml` names; `--data` and `--methods` choose some of each.
-Every training starts from the same ImageNet backbone; its last averaged weights are scored on validation
-images that no training saw (panoptic quality with a bootstrap interval over images, mIoU); those of the last
-data set and seed are timed at the end, methods and engines taking turns. Panoptic FCN is scored once more
-with the argmax merge, which its authors leave to future work. Trainings that are finished are not repeated,
-and one that was stopped goes on, when the command is called again. Writes JSON and prints a table.
+Every training starts from the method's embedded model, all of which had one backbone and one budget on the
+same scenes; its last averaged weights are scored on validation images that no training saw (panoptic quality
+with a bootstrap interval over images, mIoU); those of the last data set and seed are timed at the end,
+methods and engines taking turns. Panoptic FCN is scored once more with the argmax merge, which its authors
+leave to future work. Trainings that are finished are not repeated, and one that was stopped goes on, when the
+command is called again. Writes JSON and prints a table.
 """
 
 import argparse
@@ -55,7 +56,6 @@ def configuration(
         "learning_rate": chosen.pop("rate", shared["optimizer"]["learning_rate"]),
     }
     model = {**shared["model"], **chosen}
-    model["config"] = {**shared["model"]["config"], **chosen["config"]}
     return make_config(
         {
             **shared,

@@ -55,7 +55,13 @@ def main() -> None:
     parser.add_argument("photos", type=Path)
     parser.add_argument("camvid", type=Path)
     parser.add_argument("--models", nargs="+", default=["panoptic-fcn-photo", "yoso-photo"])
-    parser.add_argument("--coco", nargs="*", type=Path, default=[], help="COCO panoptic JSON files to add")
+    parser.add_argument(
+        "--coco",
+        nargs="*",
+        default=[],
+        metavar="JSON[=IMAGES]",
+        help="files of COCO's categories to add, with the folder of their images where it is not found",
+    )
     options = parser.parse_args()
     written = HERE / "figures.json"
     figures: dict[str, Any] = json.loads(written.read_text()) if written.is_file() else {}
@@ -71,9 +77,11 @@ def main() -> None:
         measure(
             "camvid", model, options.camvid / "panoptic_val.json", "--map", str(HERE / "camvid-photo.yaml")
         )
-        for file in options.coco:
-            key = f"{file.resolve().parent.name}/{file.stem}"
-            measure(key, model, file, "--map", str(HERE / "coco-photo.yaml"))
+        for given in options.coco:
+            file, _, images = given.partition("=")
+            more = ["--images", images] if images else []
+            key = f"{Path(file).resolve().parent.name}/{Path(file).stem}"
+            measure(key, model, Path(file), "--map", str(HERE / "coco-photo.yaml"), *more)
     measure(
         "camvid", "yoso-tiny", options.camvid / "panoptic_val.json", "--map", str(HERE / "camvid-scenes.yaml")
     )

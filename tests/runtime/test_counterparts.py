@@ -65,3 +65,10 @@ def test_several_of_the_datas_are_scored_as_one() -> None:
 def test_nothing_in_common() -> None:
     with pytest.raises(DataError, match="share no labelled category"):
         counterparts(MODEL, DATA, mapping=class_map({"car": None}, "map"))
+
+
+def test_remarks_stay_one_line() -> None:
+    parts = " ".join(f"part{k}" for k in range(90))
+    found = counterparts(categories("model", "car", ""), categories("data", f"{parts} car", ""))
+    assert len(found.left_out_data) == 90
+    assert any("part7 and 82 more; left out" in note for note in found.notes)

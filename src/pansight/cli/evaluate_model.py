@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from pansight.errors import DataError
 from pansight.metrics.remarks import EvaluationWarning
 from pansight.reporting.published import Published, data_set_of
 from pansight.reporting.report import LostPicture, lost_picture
-from pansight.runtime.counterparts import Counterparts, counterparts
+from pansight.runtime.counterparts import Counterparts, counterparts, listed
 from pansight.runtime.evaluating import ModelEvaluation, spread
 from pansight.runtime.inputs import printable
 from pansight.runtime.segmenter import Segmenter
@@ -92,7 +92,7 @@ def run_model(
     if shared is not None:
         facts.append(("categories", "; ".join(shared.notes)))
     elif translation.unknown:
-        unknown = _listed(translation.unknown)
+        unknown = listed(translation.unknown)
         remark = f"predictions of {unknown} became void: the data has no such category"
         errors.print(f"remark: {remark}", markup=False)
         facts.append(("categories", remark))
@@ -169,8 +169,3 @@ def _own_figures(preset_name: str | None, dataset: "PanopticDataset") -> tuple[P
         )
         for figure in spec.figures
     )
-
-
-def _listed(words: Sequence[str], most: int = 8) -> str:
-    rest = len(words) - most
-    return ", ".join(words[:most]) + (f" and {rest} more" if rest > 0 else "")

@@ -100,6 +100,22 @@ class Governor:
         self._over = self._held = 0
 
 
+def steps_for(engine: Adjustable, frame: Rgb) -> tuple[list[Step], list[float]]:
+    """Steps for frames of this size, all that can be done first, and what each costs relative to that."""
+    full = min(engine.spec.preprocess.target_size(*frame.shape[:2]))
+    stages = engine.stages
+    steps, costs = [Step(full)], [1.0]
+    if stages is not None and stages > 1:
+        steps.append(Step(full, 1))
+        costs.append(0.9)
+    for scale in SCALES[1:]:
+        side = max(64, round(full * scale / 32) * 32)
+        if side < steps[-1].side:
+            steps.append(Step(side, 1 if stages is not None and stages > 1 else None))
+            costs.append((0.9 if stages else 1.0) * (side / full) ** 2)
+    return steps, costs
+
+
 class GovernedEngine:
     """An engine that holds a frame rate: it runs the same model at the step that the governor says.
 
@@ -179,18 +195,7 @@ class GovernedEngine:
         return answers
 
     def _plan(self, frame: Rgb) -> None:
-        """Steps for frames of this size, once the first is seen."""
-        full = min(self._full.spec.preprocess.target_size(*frame.shape[:2]))
-        stages = self._full.stages
-        self._steps, costs = [Step(full)], [1.0]
-        if stages is not None and stages > 1:
-            self._steps.append(Step(full, 1))
-            costs.append(0.9)
-        for scale in SCALES[1:]:
-            side = max(64, round(full * scale / 32) * 32)
-            if side < self._steps[-1].side:
-                self._steps.append(Step(side, 1 if stages is not None and stages > 1 else None))
-                costs.append((0.9 if stages else 1.0) * (side / full) ** 2)
+        self._steps, costs = steps_for(self._full, frame)
         self._governor = Governor(1 / self.fps, costs)
 
     def _tell(self, before: int, step: int) -> None:
