@@ -50,7 +50,7 @@ def main() -> None:
     for (name, step), one in quality.items():
         pq = one.compute().all
         assert pq is not None
-        row = {
+        row: dict[str, Any] = {
             "model": name,
             "step": str(step),
             "pq": round(100 * pq.pq, 2),

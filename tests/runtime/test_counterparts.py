@@ -69,6 +69,7 @@ def test_nothing_in_common() -> None:
 
 def test_remarks_stay_one_line() -> None:
     parts = " ".join(f"part{k}" for k in range(90))
-    found = counterparts(categories("model", "car", ""), categories("data", f"{parts} car", ""))
+    data = categories("data", f"{parts} car", "")
+    found = counterparts(categories("model", "car", ""), data, mapping=class_map({"car": "car"}, "map"))
     assert len(found.left_out_data) == 90
     assert any("part7 and 82 more; left out" in note for note in found.notes)
