@@ -60,11 +60,15 @@ def _label_pruned(
         maps = logits[picture].float().contiguous()
         grid = grid_of((maps.shape[1], maps.shape[2]), sizes, picture)
         found.append(_tiles(maps, grid, handicap, room))
-    return common([one for one, _ in found], 0), common([other for _, other in found], 0)
+    both = common(found, 0)
+    return both.clamp(min=0), both.abs_()
 
 
-def _tiles(maps: Float[Tensor, "s h w"], grid: Grid, handicap: float, room: Room) -> tuple[Canvas, Canvas]:
-    """Both answers for one image, tile by tile; those that need equally many channels are done together."""
+def _tiles(maps: Float[Tensor, "s h w"], grid: Grid, handicap: float, room: Room) -> Canvas:
+    """Both answers for one image, tile by tile; those that need equally many channels are done together.
+
+    A channel stands for both answers, a channel below 0 for the second where the first is channel 0.
+    """
     weaker = torch.cat((maps[:1] - handicap, maps[1:]))
     _, highest = bounds(maps, grid)
     needed = highest >= least_by_tile(patch_minima(weaker, grid).amax(0), grid) - SLACK * maps.abs().amax()
@@ -74,7 +78,7 @@ def _tiles(maps: Float[Tensor, "s h w"], grid: Grid, handicap: float, room: Room
     pixels = grid.rows.tile * grid.columns.tile
     # what wins where one channel is needed; the other tiles are overwritten
     only = needed.to(torch.uint8).argmax(0).int()
-    answers = grid.canvas(only), grid.canvas(only)
+    answers = grid.canvas(only)
     kinds = 2 * numbers + needed[0]
     for kind, tiles in enumerate(torch.split(kinds.argsort(stable=True), torch.bincount(kinds).tolist())):
         number, competing = kind // 2, kind % 2 == 1
@@ -85,9 +89,10 @@ def _tiles(maps: Float[Tensor, "s h w"], grid: Grid, handicap: float, room: Room
             channels = channel[begin[part] + torch.arange(number)[:, None]]
             values = upsample(maps, channels, part, grid).flatten(2)
             top, best = _first_best(values[int(competing) :], channels[int(competing) :])
-            for answer, less in zip(answers, (0.0, handicap), strict=True):
-                won = torch.where(values[0] - less >= top, 0, best) if competing else best
-                answer.write(part, won)
+            if competing:
+                best = torch.where(values[0] - handicap >= top, 0, best)
+                best = torch.where(values[0] >= top, -best, best)
+            answers.write(part, best)
     return answers
 
 
