@@ -73,6 +73,7 @@ TABLES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "encoder of two layers": ({"encoder_layers": 2}, {"encoder layers": 2}),
     "no class of things": ({"things_as_stuff": False}, {"semantic classes": 2}),
+    "future work: centres of stuff": ({"stuff_positions": "centers"}, {}),
 }
 """options, and what they change of how the model is built; the others act on what it finds or learns"""
 

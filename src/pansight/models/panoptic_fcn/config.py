@@ -67,6 +67,9 @@ class PanopticFCNConfig(BaseModel):
     encoder_deform: bool = False
     things_as_stuff: bool = True
     """whether the semantic classes begin with one for all things"""
+    stuff_positions: Literal["regions", "centers"] = "regions"
+    """where a stuff class's kernel is read: over all its cells, or at one cell in its middle, as those of
+    things are, which the paper leaves to future work. It is trained otherwise, too"""
     # inference: positions
     thing_threshold: float = Field(default=0.05, ge=0, le=1)
     """a peak's probability must exceed it"""

@@ -56,6 +56,7 @@ def _losses(
 ) -> Terms:
     things = sum(len(level.things.rows) for target in targets for level in target.levels)
     regions = sum(len(level.stuff.classes) for target in targets for level in target.levels)
+    centers = config.stuff_positions == "centers"
     heat = outputs.features.new_zeros(())
     areas = outputs.features.new_zeros(())
     for number, (thing_logits, stuff_logits) in enumerate(zip(outputs.things, outputs.stuff, strict=True)):
@@ -69,14 +70,14 @@ def _losses(
                 heat_terms[picture] *= _told(heatmaps[picture], ground, target.open.things)
                 area_terms[picture] *= _told(scores[picture], ground, target.open.stuff)
         heat = heat + heat_terms.sum()
-        areas = areas + area_terms.mean((2, 3)).sum()
+        areas = areas + (area_terms.sum() if centers else area_terms.mean((2, 3)).sum())
     segments, stuff = outputs.features.new_zeros(()), outputs.features.new_zeros(())
     for picture, target in enumerate(targets):
         segments = segments + _thing_dice(outputs, picture, target, thing_embedding, config)
-        stuff = stuff + _stuff_dice(outputs, picture, target, stuff_embedding)
+        stuff = stuff + _stuff_dice(outputs, picture, target, stuff_embedding, centers)
     return Terms(
         config.position_weight * heat / max(things, 1),
-        config.position_weight * areas / len(targets),
+        config.position_weight * areas / (max(regions, 1) if centers else len(targets)),
         config.segment_weight * segments / max(things, 1),
         config.segment_weight * stuff / max(regions, 1),
     )
@@ -137,14 +138,14 @@ def positions(
 
 
 def _stuff_dice(
-    outputs: PanopticFCNOutputs, picture: int, target: PictureTarget, embedding: Embedding
+    outputs: PanopticFCNOutputs, picture: int, target: PictureTarget, embedding: Embedding, centers: bool
 ) -> Float[Tensor, ""]:
-    """The dice of the mean kernel of each class and level."""
+    """The dice of the mean kernel of each class and level, or of the one at its centre."""
     kernels, classes = [], []
     for maps, level in zip(outputs.kernels, target.levels, strict=True):
         # over all cells of the level, not over the region's: as at inference
         regions = level.stuff.regions.flatten(1).to(maps.dtype)
-        kernels.append(regions @ maps[picture].flatten(1).T / regions.shape[1])
+        kernels.append(regions @ maps[picture].flatten(1).T / (1 if centers else regions.shape[1]))
         classes.append(level.stuff.classes)
     masks = (embedding(torch.cat(kernels)) @ outputs.features[picture].flatten(1)).sigmoid()
     truth, present = target.labels.to(masks.dtype).flatten(1), torch.cat(classes)

@@ -235,7 +235,7 @@ class PanopticFCN(PanopticModel):
     ) -> PanopticBatch:
         """Like `merge`, but with true positions, or (`classes`) true positions and classes; see `oracle`."""
         encoded = self.targets(outputs, targets)
-        truth = Oracle(outputs, encoded, self.reader, classes, sure)
+        truth = Oracle(outputs, encoded, self.reader, classes, sure, self.config.stuff_positions == "centers")
         return self.merge_found(true_peaks(truth), true_regions(truth), outputs.features, sizes)
 
     def class_rows(self) -> dict[str, tuple[str, ...]]:

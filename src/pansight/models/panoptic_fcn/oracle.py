@@ -32,6 +32,8 @@ class Oracle(NamedTuple):
     """whether classes are true, too"""
     sure: bool = True
     """whether true things score 1 (before their masks are rescored) in place of the head's probability"""
+    centers: bool = False
+    """whether stuff is read at one cell each, too: a reader's share of all cells is then undone"""
 
 
 def true_target(truth: PanopticMap, valid: tuple[int, int], padded: tuple[int, int]) -> Target:
@@ -85,7 +87,8 @@ def true_regions(oracle: Oracle) -> Regions:
         if not oracle.classes:
             regions = _relabelled(regions, probabilities)
         scores, there = region_scores(probabilities, regions)
-        levels.append((oracle.reader.over(maps, regions), scores, there))
+        read = oracle.reader.over(maps, regions)
+        levels.append((read * maps[0, 0].numel() if oracle.centers else read, scores, there))
     return Regions(*(torch.stack(parts, dim=1) for parts in zip(*levels, strict=True)))
 
 

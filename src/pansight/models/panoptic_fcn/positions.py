@@ -84,9 +84,15 @@ def find_regions(
 ) -> Regions:
     """For every level and semantic class: where it is the most likely one, its mean kernel and score.
 
-    The kernel's mean is over all cells of the level, so that it shrinks with the region, as in training.
+    The kernel's mean is over all cells of the level, so that it shrinks with the region, as in training. With
+    `stuff_positions="centers"` kernel and score are those of the class's highest peak.
     """
     levels = []
+    if config.stuff_positions == "centers":
+        for logits, maps, pooling in zip(outputs.stuff, outputs.kernels, POOLING, strict=True):
+            scores, cells = steadied_peaks(logits, pooling).flatten(2).max(2)
+            levels.append((reader.at(maps, cells), scores, scores > config.stuff_threshold))
+        return Regions(*(torch.stack(parts, dim=1) for parts in zip(*levels, strict=True)))
     for logits, maps in zip(outputs.stuff, outputs.kernels, strict=True):
         probabilities = logits.float().sigmoid()
         numbers = torch.arange(probabilities.shape[1], device=logits.device)[:, None, None]

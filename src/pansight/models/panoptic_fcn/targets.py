@@ -47,6 +47,7 @@ class Stuff(NamedTuple):
 
     classes: Int[Tensor, " p"]
     regions: Bool[Tensor, "p h w"]
+    """where the kernel is read: all cells, or the centre alone"""
 
 
 class Open(NamedTuple):
@@ -69,7 +70,7 @@ class LevelTarget(NamedTuple):
     heatmap: Float[Tensor, "t h w"]
     """1 at centres, falling off around them"""
     scores: Float[Tensor, "s h w"]
-    """share of each cell that a class covers, 0 below a half"""
+    """share of each cell that a class covers, 0 below a half; with centres, 1 there and falling off"""
     things: Things
     stuff: Stuff
 
@@ -157,14 +158,11 @@ def encode(
         shrunk = F.interpolate(labels[None], size=size, mode="bilinear", align_corners=False)[0].clamp(max=1)
         scores = torch.where(shrunk < 0.5, 0.0, shrunk)
         present = scores.flatten(1).any(1).nonzero()[:, 0]
-        levels.append(
-            LevelTarget(
-                heatmap,
-                scores,
-                Things(rows, truth.labels[rows], cells[:, 1] * size[1] + cells[:, 0]),
-                Stuff(present, scores[present] > 0),
-            )
-        )
+        stuff = Stuff(present, scores[present] > 0)
+        if config.stuff_positions == "centers":
+            scores, stuff = _stuff_centers(stuff, channels[1], config)
+        things = Things(rows, truth.labels[rows], cells[:, 1] * size[1] + cells[:, 0])
+        levels.append(LevelTarget(heatmap, scores, things, stuff))
     return PictureTarget(tuple(levels), masks, labels)
 
 
@@ -195,6 +193,25 @@ def quartered(
             weight = torch.where(found == IGNORED, 0, weight)
             labels[:, :height, :width].scatter_add_(0, found.clamp(min=0)[None], weight[None])
     return masks, labels
+
+
+def _stuff_centers(
+    stuff: Stuff, classes: int, config: PanopticFCNConfig
+) -> tuple[Float[Tensor, "s h w"], Stuff]:
+    """Position maps as of things, and each region shrunk to its cell that is nearest its centre of mass."""
+    height, width = stuff.regions.shape[1:]
+    y = torch.arange(height, device=stuff.regions.device, dtype=torch.float32)
+    x = torch.arange(width, device=stuff.regions.device, dtype=torch.float32)
+    middle = _mass_centers(stuff.regions.float())
+    away = (x - middle[:, 0, None])[:, None] ** 2 + (y - middle[:, 1, None])[:, :, None] ** 2
+    cells = away.masked_fill(~stuff.regions, torch.inf).flatten(1).argmin(1)
+    spans = torch.stack((stuff.regions.any(1).sum(1), stuff.regions.any(2).sum(1)), dim=1)
+    radii = _radii(spans.double(), config.minimum_overlap)
+    places = torch.stack((cells % width, cells // width), dim=1)
+    scores = _heatmap(places, radii, stuff.classes, (classes, height, width), config.sigma_divisor)
+    only = torch.zeros_like(stuff.regions).flatten(1)
+    only[torch.arange(len(cells), device=cells.device), cells] = True
+    return scores, Stuff(stuff.classes, only.view(stuff.regions.shape))
 
 
 def _mass_centers(masks: Float[Tensor, "n h4 w4"]) -> Float[Tensor, "n 2"]:
