@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from pansight.categories import Categories
@@ -43,6 +44,8 @@ def test_network_cuts_give_torchs_ids(
     model = trained(method)
     path = tmp_path / f"model{SUFFIXES[target]}"
     write_artefact(model, target, describe(model, target, name="tried"), path)
+    if target == "onnx":
+        assert_declared(path)
     engine = open_engine(path)
     found = verify(engine, reference(model, engine, EngineOptions()), made_up_images())
     assert found.segments > 20 and len(found.differing) == 10
@@ -60,6 +63,28 @@ def test_network_cuts_give_torchs_ids(
         assert len(one.scores) == len(other.scores) > 0
         np.testing.assert_allclose(one.scores, other.scores, atol=1e-4)
         assert np.mean(ours.semantics(images[0]) != theirs.semantics(images[0])) < 1e-3
+
+
+def assert_declared(path: Path) -> None:
+    """What a file says of shapes holds for another batch and size than it was made with."""
+    session = onnxruntime.InferenceSession(path)
+    drawn = np.random.default_rng(0)
+    images, *others = session.get_inputs()
+    meant = {"batch": 3, "height": 160, "width": 192}
+    shape = [meant.get(side, side) for side in images.shape]
+    sides = shape[2:] if shape[1] == 3 else shape[1:3]
+    feeds = {"images": drawn.integers(0, 256, shape).astype(np.uint8)}
+    for one in others:
+        rows = {"valid": sides, "output": [sides[0] + 9, sides[1] + 4]}.get(one.name)
+        number = np.float32(0.1) if rows is None else np.array(rows, np.int64)
+        feeds[one.name] = np.tile(number, (3, 1)) if one.shape[:1] == ["batch"] else np.asarray(number)
+    found = dict(zip([one.name for one in session.get_outputs()], session.run(None, feeds), strict=True))
+    told: dict[str, int] = {}
+    for one in (*session.get_inputs(), *session.get_outputs()):
+        there = (feeds | found)[one.name].shape
+        assert len(one.shape) == len(there), one
+        for word, side in zip(one.shape, there, strict=True):
+            assert side == (word if isinstance(word, int) else told.setdefault(word, side)), one
 
 
 def edges(panoptic: PanopticMap) -> np.ndarray:
@@ -102,6 +127,8 @@ def test_whole_cuts_give_torchs_ids(
     traced_once(method)
     description = describe(model, target, name="tried", cut="whole", size=size, lowering="gather")
     write_artefact(model, target, description, path)
+    if target == "onnx":
+        assert_declared(path)
     engine = open_engine(path)
     assert isinstance(engine, WholeEngine) and engine.spec.categories == model.categories
     images = made_up_images() if VALIDATE else made_up_images()[:4]

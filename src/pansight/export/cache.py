@@ -39,7 +39,7 @@ from pansight.zoo.reasons import first_line
 TARGETS: dict[str, Target] = {"onnxruntime": "onnx", "openvino": "openvino"}
 """what each runtime runs"""
 
-GRAPHS = 2
+GRAPHS = 3
 """counted up whenever the same weights give another graph, so that files kept from before are not used"""
 
 WORTH = 0.95

@@ -62,6 +62,29 @@ class NetworkCut(nn.Module):
         """In the order of `forward`."""
         return list(INPUTS)
 
+    def free_axes(self, size: tuple[int, int] | None) -> dict[str, dict[int, str]]:
+        """Axes of the outputs that follow the batch, or without `size` the images' size, and their names.
+
+        What shape inference says of them is the example's, and wrong for other inputs.
+        """
+        preprocess = self.model.preprocess
+        one = self._shapes(self.example(1))
+        twice = self._shapes(self.example(2))
+        fixed = size is not None or preprocess.squash is not None
+        larger = one if fixed else self._shapes(self.example(1, preprocess.padded_size([(150, 200)])))
+        return {
+            name: {
+                axis: "batch" if twice[name][axis] != side else f"{name}.{axis}"
+                for axis, side in enumerate(shape)
+                if (twice[name][axis], larger[name][axis]) != (side, side)
+            }
+            for name, shape in one.items()
+        }
+
+    def _shapes(self, example: tuple[Tensor, ...]) -> dict[str, tuple[int, ...]]:
+        with torch.inference_mode():
+            return {name: tuple(found.shape) for name, found in self._outputs(*example).items()}
+
     def example(self, batch: int, size: tuple[int, int] | None = None) -> tuple[Tensor, ...]:
         """Inputs of the right kinds; noise, in images of several sizes."""
         pixels = noise(self.model.preprocess, batch, size)

@@ -50,6 +50,7 @@ def trace_onnx(cut: NetworkCut | WholeCut, path: Path, size: tuple[int, int] | N
     if size is None:
         first = 2 if isinstance(cut, NetworkCut) else 1
         axes["images"] |= {first: "height", first + 1: "width"}
+    axes |= cut.free_axes(size)
     for name, symbolic in _SYMBOLICS.items():
         torch.onnx.register_custom_op_symbolic(name, symbolic, OPSET)  # type: ignore[attr-defined]
     with _quiet(), plain_attention(), torch.no_grad():

@@ -96,6 +96,11 @@ class WholeCut(nn.Module):
         """Of the outputs."""
         return list(OUTPUTS)
 
+    def free_axes(self, size: tuple[int, int] | None) -> dict[str, dict[int, str]]:
+        """Axes of the outputs that no example decides, and their names."""
+        axes = {name: {0: "batch", 1: "rows"} for name in OUTPUTS}
+        return axes | {"ids": {0: "batch", 1: "map_height", 2: "map_width"}, "overflow": {0: "batch"}}
+
     def input_names(self) -> list[str]:
         """In the order of `forward`."""
         return ["images", "valid", "output", *(f"merge.{name}" for name in self.threshold_names)]
