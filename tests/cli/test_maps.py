@@ -99,8 +99,104 @@ def test_mistakes_are_one_line(pansight: Pansight, small_weights: Path, town: Pa
     data = ("--data", town / "panoptic_val.json")
     run = pansight("evaluate", "--model", small_weights, *data, "--unmatched", "perhaps")
     assert run.code == 2 and "use leave-out or count" in run.err
-    run = pansight("evaluate", town / "panoptic_val.json", town / "panoptic_val.json", "--map", mapping)
-    assert run.code == 2 and "--map is only with --model" in run.err
+    files = (town / "panoptic_val.json", town / "panoptic_val.json")
+    run = pansight("evaluate", *files, "--unmatched", "count")
+    assert run.code == 2 and "--unmatched is only with --map or --model" in run.err
+    run = pansight("evaluate", *files, "--map", mapping.with_name("nowhere.yaml"))
+    assert run.code == 2 and "nowhere.yaml" in run.err
+    run = pansight("evaluate", "--video", *files, "--map", mapping)
+    assert run.code == 2 and "--map is not of videos" in run.err
+
+
+def test_files_are_scored_through_a_map(
+    pansight: Pansight, small_weights: Path, town: Path, mapping: Path, tmp_path: Path
+) -> None:
+    """As the model itself is, whose files they are."""
+    predicted = tmp_path / "predicted"
+    run = pansight(
+        "predict",
+        town / "val",
+        "--model",
+        small_weights,
+        "--device",
+        "cpu",
+        "--format",
+        "coco",
+        "-o",
+        predicted,
+    )
+    assert run.code == 0, run.err
+    for unmatched in ("leave-out", "count"):
+        figures = tmp_path / "files.json"
+        run = pansight(
+            "evaluate", town / "panoptic_val.json", predicted / "predictions.json", "--match", "file-name",
+            "--map", mapping, "--unmatched", unmatched, "--json", figures,
+        )  # fmt: skip
+        assert run.code == 0, run.err
+        assert "the class map names dragon, wyrm, which neither side has; ignored" in run.err
+        options = ("--map", mapping, "--unmatched", unmatched)
+        _, wanted = evaluated(pansight, small_weights, town, tmp_path, *options)
+        assert json.loads(figures.read_text())["all"] == wanted["all"]
+    assert "only the truth has street; counted as missed" in run.err
+
+
+def test_a_perfect_prediction_in_other_words(pansight: Pansight, town: Path, tmp_path: Path) -> None:
+    """Many to one and to void: what was joined is one region on both sides."""
+    file = tmp_path / "map.yaml"
+    file.write_text("automobile: automobile\nhouse: house\nstreet: house\nsky: null\n")
+    figures = tmp_path / "figures.json"
+    run = pansight(
+        "evaluate", town / "panoptic_val.json", town / "panoptic_val.json", "--map", file, "--json", figures
+    )
+    assert run.code == 0, run.err
+    told = json.loads(figures.read_text())
+    assert told["all"]["pq"] == 1.0 and told["all"]["n"] == 2
+    assert "only the truth has sky" in run.err and "only the predictions have sky" in run.err
+
+
+def test_predictions_in_other_categories(
+    pansight: Pansight, small_weights: Path, town: Path, tmp_path: Path
+) -> None:
+    """Written either way round: many to one, to void, things and stuff to stuff."""
+
+    def predicted(lines: str, *options: object) -> tuple[dict[str, Any], str]:
+        file, folder = tmp_path / "map.yaml", tmp_path / "out"
+        file.write_text(lines)
+        run = pansight(
+            "predict", town / "val" / "0.png", "--model", small_weights, "--device", "cpu", "--map", file,
+            "--format", "coco", "--object-threshold", "0", "-o", folder, *options,
+        )  # fmt: skip
+        assert run.code == 0, run.err
+        return json.loads((folder / "predictions.json").read_text()), run.err
+
+    names = Categories.builtin("scenes").names
+    everything = ", ".join(f"'{name}'" for name in names)
+    table, told = predicted(f"all: [{everything}]\nghost: [unicorn]\n")
+    assert [(one["name"], one["isthing"]) for one in table["categories"]] == [("all", 0)]
+    assert [len(one["segments_info"]) for one in table["annotations"]] == [1]
+    assert "the class map names unicorn, which the model does not have; ignored" in told
+    turned, told = predicted("".join(f"'{name}': all\n" for name in names))
+    assert turned["categories"] == table["categories"] and "ignored" not in told
+    assert turned["annotations"] == table["annotations"]
+    some, told = predicted("car: vehicle\nbus: vehicle\nsky: null\n")
+    assert [(one["name"], one["isthing"]) for one in some["categories"]] == [("vehicle", 1)]
+    assert "become void: the class map does not name them" in told
+
+
+def test_a_map_that_does_not_fit_the_model(
+    pansight: Pansight, small_weights: Path, town: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "map.yaml"
+    for lines, words in (
+        ("unicorn: ghost\n", "names none of"),
+        ("car: [vehicle, wheels]\nbus: vehicle\n", "which can become one only"),
+        ("a: car\nb: car\n", "give it to one"),
+        ("[1, 2]\n", "needs lines"),
+    ):
+        file.write_text(lines)
+        run = pansight("predict", town / "val", "--model", small_weights, "--map", file, "-o", tmp_path / "x")
+        assert run.code == 2 and words in run.err, run.err
+        assert run.err.count("\n") == 1
 
 
 def test_a_map_is_proposed(pansight: Pansight, town: Path, tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """`pansight evaluate`: how good predictions are, from any tool's files or from a model on a data set."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -35,6 +37,9 @@ from pansight.cli.predict_fleet import RAY
 from pansight.cli.settings import merge_settings
 from pansight.cli.threads import share_cores
 from pansight.errors import InputError
+
+if TYPE_CHECKING:
+    from pansight.cli.evaluate_files import FilesJob
 
 _FILES, _MODEL, _MEASURED = "Predictions in files", "A model on a data set", "What is measured"
 """Groups of options in the help."""
@@ -146,17 +151,17 @@ def evaluate(
         typer.Option(
             "--map",
             metavar="FILE.yaml",
-            help="Class map, lines `model's category: data's category` or null; see `pansight data map`.",
+            help="Class map, lines `model's category: data's category` or null (of files: predictions' and "
+            "truth's); see `pansight data map`.",
             show_default=False,
-            rich_help_panel=_MODEL,
         ),
     ] = None,
     unmatched: Annotated[
         str,
         typer.Option(
             metavar="[leave-out|count]",
-            help="Categories that only the model or only the data has: left out, or counted against.",
-            rich_help_panel=_MODEL,
+            help="With --map: categories that only the model or only the data has are left out, or counted "
+            "against.",
         ),
     ] = "leave-out",
     limit: Annotated[
@@ -246,8 +251,6 @@ def evaluate(
             kind=kind,
             split=split,
             panoptic=panoptic,
-            map=class_map,
-            unmatched=None if unmatched == "leave-out" else unmatched,
             limit=limit,
             engine=None if engine in ("auto", RAY) else engine,
             device=None if device == "auto" else device,
@@ -277,6 +280,7 @@ def evaluate(
                 compare=compare or None,
                 report=report,
                 engine=None if engine == "auto" else engine,
+                map=class_map,
             )
             if segments is not None:
                 raise InputError("--segments does not work with --video, whose segments span several frames")
@@ -295,6 +299,7 @@ def evaluate(
         from pansight.cli.problems import problems_in_short
         from pansight.cli.stopping import told_when_stopped
 
+        _check_unmatched(unmatched)
         job = FilesJob(
             truth,
             predictions,
@@ -306,7 +311,11 @@ def evaluate(
             workers or 1,
             match_categories == "name",
         )
-        with problems_in_short(truth, output.json), told_when_stopped("nothing was scored"):
+        with (
+            problems_in_short(truth, output.json),
+            told_when_stopped("nothing was scored"),
+            _mapped(job, class_map, categories, unmatched) as job,
+        ):
             if engine == RAY:
                 from pansight.cli.evaluate_fleet import score_files
 
@@ -327,8 +336,7 @@ def evaluate(
     )
     if data is None:
         raise InputError("--model needs --data: a folder, a COCO panoptic JSON, or 'scenes'")
-    if unmatched not in ("leave-out", "count"):
-        raise InputError(f"--unmatched {unmatched} is not a choice; use leave-out or count")
+    _check_unmatched(unmatched)
     output.check(inputs=(Path(data), *filter(None, (class_map,))))
     share_cores()
     from pansight.cli.datasets import open_from_options
@@ -373,6 +381,37 @@ def evaluate(
     else:
         done = run()
     finish(done, output)
+
+
+def _check_unmatched(unmatched: str) -> None:
+    if unmatched not in ("leave-out", "count"):
+        raise InputError(f"--unmatched {unmatched} is not a choice; use leave-out or count")
+
+
+@contextmanager
+def _mapped(
+    job: "FilesJob", class_map: Path | None, categories: str | None, unmatched: str
+) -> "Iterator[FilesJob]":
+    """The job on files in the categories of the class map, if there is one."""
+    if class_map is None:
+        if unmatched != "leave-out":
+            raise InputError("--unmatched is only with --map or --model; see --help")
+        yield job
+        return
+    from pansight.cli.evaluate_mapped import in_shared_categories
+
+    with in_shared_categories(
+        job.truth, job.predictions, job.truth_masks, job.prediction_masks, categories, class_map,
+        "count" if unmatched == "count" else "leave-out", job.workers,
+    ) as (truth, predictions):  # fmt: skip
+        yield job._replace(
+            truth=truth,
+            predictions=predictions,
+            truth_masks=None,
+            prediction_masks=None,
+            categories=None,
+            categories_by_name=False,
+        )
 
 
 def _refuse(when: str, **given: object) -> None:

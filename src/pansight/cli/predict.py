@@ -79,6 +79,16 @@ def predict(
     void_below: Annotated[float | None, void_below_option()] = None,
     settings: Annotated[list[str] | None, settings_option()] = None,
     resize: Annotated[str, resize_option()] = "paper",
+    class_map: Annotated[
+        Path | None,
+        typer.Option(
+            "--map",
+            metavar="FILE.yaml",
+            help="Write other categories than the model's. Lines `new category: the model's`, a list of "
+            "several, or a map of `pansight data map`; what no line names becomes void.",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[
         str,
         typer.Option(
@@ -238,6 +248,7 @@ def predict(
             if value is not None:
                 raise InputError(f"--{option} is for videos, and --engine ray is for images; see --help")
         share_cores()
+        from pansight.data.class_maps import read_class_map
         from pansight.fleet.model import FleetModel
 
         predict_fleet(
@@ -252,6 +263,7 @@ def predict(
                 merge=merge,
                 batch_size=batch_size,
                 max_pixels=max_pixels,
+                class_map=None if class_map is None else read_class_map(class_map),
             ),
             fleet,
         )
@@ -267,6 +279,7 @@ def predict(
         "merge": merge,
         "batch_size": batch_size,
         "max_pixels": max_pixels,
+        "class_map": class_map,
     }
     if track or fps is not None or mjpeg or policy or any(is_video(one) for one in inputs):
         from pansight.cli.predict_video import VideoOptions, predict_videos
@@ -304,6 +317,7 @@ def predict(
     if short and runtime_of(name) is None:
         told["engine"] = "torch"
     segmenter = load(name, **told)
+    tell_mapped(segmenter, errors)
     jobs = make_jobs(pictures)
     tool = None if writer_of is None else writer_of(output_folder, segmenter.categories)
     shown = Format(format) if writer_of is None else Format.COCO
@@ -383,6 +397,21 @@ def tell(errors: "Console", problem: str) -> None:
     from rich.text import Text
 
     errors.print(Text.assemble(("failed:", "bold red"), " ", problem))
+
+
+def tell_mapped(segmenter: "Segmenter", errors: "Console") -> None:
+    """Say what --map leaves out."""
+    from pansight.runtime.counterparts import listed
+
+    translation = segmenter.translation
+    if translation is None:
+        return
+    if translation.ignored:
+        remark = f"the class map names {listed(translation.ignored)}, which the model does not have; ignored"
+        errors.print(f"remark: {remark}", markup=False)
+    if translation.unknown:
+        remark = f"{listed(translation.unknown)} become void: the class map does not name them"
+        errors.print(f"remark: {remark}", markup=False)
 
 
 def as_resize(text: str) -> "Resize":

@@ -75,6 +75,7 @@ def predict_videos(
     """
     from rich.console import Console
 
+    from pansight.cli.predict import tell_mapped
     from pansight.files import require_extra
     from pansight.video.locations import locate
 
@@ -99,7 +100,7 @@ def predict_videos(
             require_extra(module, name)
 
     share_cores()
-    from pansight.runtime.segmenter import Segmenter, load
+    from pansight.runtime.segmenter import load
     from pansight.runtime.writing import make_folder
     from pansight.video.pipeline import Pipeline
     from pansight.video.sinks.coco import CocoVideo
@@ -112,6 +113,7 @@ def predict_videos(
     if options.fps is not None and loading.get("engine") == "auto":
         loading["engine"] = "torch"  # one whose input can be made smaller
     segmenter = load(model, **loading)
+    tell_mapped(segmenter, errors)
     governed = None
     if options.fps is not None:
         from pansight.video.governor import GovernedEngine
@@ -119,7 +121,7 @@ def predict_videos(
         governed = GovernedEngine(
             segmenter.engine, options.fps * len(locations), lambda text: tell(errors, "governor", text)
         )
-        segmenter = Segmenter(governed, batch_size=segmenter.batch_size, max_pixels=segmenter.max_pixels)
+        segmenter = segmenter.over(governed)
     settings = None
     if options.track:
         settings = TrackSettings() if options.smooth else TrackSettings(keep_category=False, steady=0)

@@ -108,8 +108,8 @@ def matched(
 def categories_of(mapping: ClassMap, data: Categories) -> Categories:
     """The categories that a map makes of a data set's: named by the map, otherwise as the first source is.
 
-    Lines without a source that the data set has are left out. Raises DataError when none is left, or things
-    and stuff would become one.
+    Things and stuff that become one are stuff, where nobody can tell objects apart. Lines without a source
+    that the data set has are left out. Raises DataError when none is left.
     """
     theirs = {name: index for index, name in enumerate(data.names)}
     items: list[Category] = []
@@ -117,16 +117,38 @@ def categories_of(mapping: ClassMap, data: Categories) -> Categories:
         found = [data[theirs[source]] for source in sources if source in theirs]
         if not found:
             continue
-        if len({one.is_thing for one in found}) > 1:
-            raise DataError(
-                f"the class map joins things and stuff in {name!r} ({', '.join(one.name for one in found)}); "
-                "keep them apart"
-            )
-        first = found[0]
-        items.append(Category(name, first.is_thing, len(items) + 1, first.color, first.supercategory))
+        first, countable = found[0], all(one.is_thing for one in found)
+        items.append(Category(name, countable, len(items) + 1, first.color, first.supercategory))
     if not items:
-        raise DataError("the class map names none of the data's categories; see `pansight data map`")
+        raise DataError(f"the class map names none of {data.name}'s categories; see `pansight data map`")
     return Categories(items, f"{data.name} mapped")
+
+
+def towards_new(mapping: ClassMap, source: Categories) -> ClassMap:
+    """The map as lines `new category: source's categories`, whichever way it was written.
+
+    A map for data is written `the model's: the data's`; read for what the model says, it goes the other way:
+    its keys are the source's. So the side of which the source knows more names is the source's; of equally
+    many the values are. Raises DataError for a category of the source that would become two.
+
+    Example:
+        >>> from pansight.categories import Categories
+        >>> towards_new({"car": ("vehicle",), "bus": ("vehicle",), "sky": ()}, Categories.builtin("coco"))
+        {'vehicle': ('car', 'bus')}
+    """
+    known = set(source.names)
+    values = {name for sources in mapping.values() for name in sources}
+    if len(values & known) >= len(known & mapping.keys()):
+        return mapping
+    turned: dict[str, tuple[str, ...]] = {}
+    for name, targets in mapping.items():
+        if len(targets) > 1:
+            raise DataError(
+                f"the class map makes {', '.join(targets)} of {name!r}, which can become one only; choose one"
+            )
+        for target in targets:
+            turned[target] = (*turned.get(target, ()), name)
+    return turned
 
 
 def proposed(model: Categories, data: Categories) -> dict[str, str | None]:

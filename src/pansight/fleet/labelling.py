@@ -22,7 +22,7 @@ SETTINGS = "fleet.json"
 SUMMARY = "summary.json"
 
 _DECIDING = {
-    "digest": "model or weights",
+    "digest": "model, weights or --map",
     "merge": "merge settings",
     "resize": "--resize",
     "masks": "--shards",

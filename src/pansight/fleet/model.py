@@ -10,11 +10,13 @@ from typing import Any
 
 import torch
 
+from pansight.data.class_maps import ClassMap
 from pansight.export.network import weights_digest
 from pansight.models.base import PanopticModel
 from pansight.runtime.engines.opening import DEFAULT_VARIABLE, EngineOptions, open_engine, runtime_of
 from pansight.runtime.images import MAX_PIXELS
 from pansight.runtime.segmenter import Resize, Segmenter
+from pansight.runtime.translation import translate_by_map
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class FleetModel:
     merge: Mapping[str, Any] = field(default_factory=dict)
     batch_size: int = 1
     max_pixels: int = MAX_PIXELS
+    class_map: ClassMap | None = None
     contents: Callable[[], dict[str, bytes]] | None = None
 
     def files(self) -> dict[str, bytes]:
@@ -68,15 +71,24 @@ class FleetModel:
         )
         model = getattr(segmenter.engine, "model", None)
         if isinstance(model, PanopticModel):
-            return segmenter, weights_digest(model)
-        digest = hashlib.sha256()
-        for content in self.files().values():
-            digest.update(content)
-        return segmenter, digest.hexdigest()
+            found = weights_digest(model)
+        else:
+            digest = hashlib.sha256()
+            for content in self.files().values():
+                digest.update(content)
+            found = digest.hexdigest()
+        if self.class_map is not None:
+            found = hashlib.sha256(f"{found} {dict(self.class_map)}".encode()).hexdigest()
+        return segmenter, found
 
     def _load(
         self, name: str, weights: str | None, engine: str, device: str, threads: int | None = None
     ) -> Segmenter:
         options = EngineOptions(device=device, resize=self.resize, merge=dict(self.merge), threads=threads)
         opened = open_engine(name, engine, options, weights)
-        return Segmenter(opened, batch_size=self.batch_size, max_pixels=self.max_pixels)
+        translation = (
+            None if self.class_map is None else translate_by_map(self.class_map, opened.spec.categories)
+        )
+        return Segmenter(
+            opened, batch_size=self.batch_size, max_pixels=self.max_pixels, translation=translation
+        )

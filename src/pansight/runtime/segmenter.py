@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 import numpy as np
@@ -25,6 +26,8 @@ from pansight.runtime.stream import Answer, Loop, Segmented
 if TYPE_CHECKING:
     import torch
 
+    from pansight.data.class_maps import ClassMap
+    from pansight.runtime.translation import Translation
     from pansight.video.frames import SourceEvent
     from pansight.video.sinks import TrackedFrame
     from pansight.video.sources import SourceOptions
@@ -65,21 +68,36 @@ class Segmenter:
         batch_size: most images that go through the network at once. It changes speed and memory, not
             results: only images of equal padded size go together.
         max_pixels: largest image that is read from a file.
+        translation: to categories other than the model's own, in which maps then are; see `load`.
 
     Raises InputError for values out of range.
     """
 
-    def __init__(self, engine: Engine, *, batch_size: int = 1, max_pixels: int = MAX_PIXELS) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        batch_size: int = 1,
+        max_pixels: int = MAX_PIXELS,
+        translation: "Translation | None" = None,
+    ) -> None:
         if batch_size < 1:
             raise InputError(f"batch size must be 1 or more, got {batch_size}")
         self.engine = engine
         self.batch_size = batch_size if engine.max_batch is None else min(batch_size, engine.max_batch)
         self.max_pixels = max_pixels
+        self.translation = translation
+
+    def over(self, engine: Engine) -> "Segmenter":
+        """The same on another engine of the same model."""
+        return Segmenter(
+            engine, batch_size=self.batch_size, max_pixels=self.max_pixels, translation=self.translation
+        )
 
     @property
     def categories(self) -> Categories:
         """The categories of the maps."""
-        return self.engine.spec.categories
+        return self.engine.spec.categories if self.translation is None else self.translation.target
 
     @property
     def device(self) -> str:
@@ -132,7 +150,7 @@ class Segmenter:
         self._need("instances")
 
         def find(images: Sequence[Rgb]) -> list[Instances]:
-            return self._grouped(images, lambda chunk: _given(self._answers(chunk, ["instances"]).instances))
+            return self._grouped(images, lambda chunk: self._objects(self._answers(chunk, ["instances"])))
 
         return self._one_or_list(pictures, find)
 
@@ -151,7 +169,7 @@ class Segmenter:
         self._need("semantics")
 
         def find(images: Sequence[Rgb]) -> list[SemanticMap]:
-            return self._grouped(images, lambda chunk: _given(self._answers(chunk, ["semantics"]).semantics))
+            return self._grouped(images, lambda chunk: self._stuff(self._answers(chunk, ["semantics"])))
 
         return self._one_or_list(pictures, find)
 
@@ -180,6 +198,10 @@ class Segmenter:
         """
         if not pictures:
             raise InputError("no images to segment; give at least one")
+        if self.translation is not None:
+            raise InputError(
+                "tensors have the model's own categories; leave out the class map, or use predict"
+            )
         images = self._read_list(pictures, 0, len(pictures))
         chunks = self._chunks(images)
         batches = [self.engine([images[index] for index in chunk]) for chunk in chunks]
@@ -273,7 +295,8 @@ class Segmenter:
         def find(chunk: Sequence[Rgb]) -> list[Answer]:
             answers = self._answers(chunk, wanted)
             maps = self._maps(_given(answers.panoptic), chunk)
-            instances: Sequence[Instances | None] = answers.instances or [None] * len(chunk)
+            found_objects = None if answers.instances is None else self._objects(answers)
+            instances: Sequence[Instances | None] = found_objects or [None] * len(chunk)
             found: Sequence[Any] | None = answers.embeddings
             vectors = found or [None] * len(chunk)
             return [
@@ -302,7 +325,17 @@ class Segmenter:
             raise CheckpointError(_NOT_FINITE)
         if batch.overflow is not None and bool(batch.overflow.any()):
             _log.warning("more masks than merge.budget were kept; the best were merged: raise merge.budget")
-        return batch.to_maps(self.categories, [(image.shape[0], image.shape[1]) for image in images])
+        own = self.engine.spec.categories
+        maps = batch.to_maps(own, [(image.shape[0], image.shape[1]) for image in images])
+        return maps if self.translation is None else [self.translation(one) for one in maps]
+
+    def _objects(self, answers: Answers) -> list[Instances]:
+        found = list(_given(answers.instances))
+        return found if self.translation is None else [self.translation.instances(one) for one in found]
+
+    def _stuff(self, answers: Answers) -> list[SemanticMap]:
+        found = list(_given(answers.semantics))
+        return found if self.translation is None else [self.translation.semantics(one) for one in found]
 
     def _one_or_list(self, pictures: Any, find: Callable[[Sequence[Rgb]], list[_Found]]) -> Any:
         """Read a batch of images at a time, so that no more are held than that."""
@@ -352,6 +385,7 @@ def load(
     batch_size: int = 1,
     max_pixels: int = MAX_PIXELS,
     max_memory: int | str | None = None,
+    class_map: "str | os.PathLike[str] | ClassMap | None" = None,
 ) -> Segmenter:
     """A Segmenter by the name of a model (`pansight models` lists them), a checkpoint, an exported file, or
     `hf:USER/MODEL` (the Hugging Face Hub, with the extra `hub`).
@@ -373,9 +407,12 @@ def load(
         batch_size, max_pixels: see Segmenter.
         max_memory: most bytes that a merge on the host holds besides the network's outputs, such as "512MB".
             The maps are the same.
+        class_map: a file, or what is in it: lines `new category: the model's`, a list of several, or the
+            model's first, as `pansight data map` writes them. Maps are then in the new categories; what no
+            line names is void, and things and stuff that become one are stuff.
 
-    Raises InputError for values out of range, DeviceError for a device that does not exist, CheckpointError
-    for weights that do not fit, are damaged or unavailable.
+    Raises DataError for a class map that does not fit, InputError for values out of range, DeviceError for a
+    device that does not exist, CheckpointError for weights that do not fit, are damaged or unavailable.
     """
     if max_memory is not None:
         ceiling = {"max_memory": max_memory}
@@ -388,7 +425,15 @@ def load(
         merge=merge,
     )
     opened = open_engine(name_or_path, engine, options, weights)
-    return Segmenter(opened, batch_size=batch_size, max_pixels=max_pixels)
+    translation = None
+    if class_map is not None:
+        from pansight.data.class_maps import read_class_map
+        from pansight.runtime.translation import translate_by_map
+
+        if not isinstance(class_map, Mapping):
+            class_map = read_class_map(Path(class_map))
+        translation = translate_by_map(class_map, opened.spec.categories)
+    return Segmenter(opened, batch_size=batch_size, max_pixels=max_pixels, translation=translation)
 
 
 def _given(answer: _Found | None) -> _Found:

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int32, Int64
 
 from pansight.categories import Categories
+from pansight.data.class_maps import ClassMap, categories_of, correspond, towards_new
 from pansight.data.class_names import match_categories
 from pansight.data.relabelled import translated
 from pansight.errors import DataProblemsError
@@ -18,12 +19,14 @@ class Translation:
     """Brings maps of `source` categories to those of `target`.
 
     `index` [source]: contiguous index in the target of each category, -1 for those that it does not have;
-    their segments become void. `unknown` names them.
+    their segments become void. `unknown` names them. `ignored`: what a class map names and the source does
+    not have.
     """
 
     source: Categories
     target: Categories
     index: Int64[np.ndarray, "n"]
+    ignored: tuple[str, ...] = ()
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -46,6 +49,26 @@ class Translation:
         return Instances(
             instances.masks[known], instances.boxes[known], categories[known], instances.scores[known]
         )
+
+    def semantics(self, found: Int32[np.ndarray, "h w"]) -> Int32[np.ndarray, "h w"]:
+        """A semantic map in the target's categories, -1 where they have none."""
+        return np.append(self.index, -1).astype(found.dtype)[found]
+
+
+def translate_by_map(mapping: ClassMap, source: Categories) -> Translation:
+    """What a class map makes of a model's categories (`source`); those that it does not name become void.
+
+    Lines are read as `new category: the model's`, or, where the keys are the model's, the other way round;
+    see `towards_new`. Things and stuff that become one are stuff. Raises DataError where the map names none
+    of the model's categories, or gives one to two.
+    """
+    mapping = towards_new(mapping, source)
+    target = categories_of(mapping, source)
+    places = correspond(mapping, target, source).places
+    index = [-1 if (new := places[old]) is None else new for old in range(len(source))]
+    named = dict.fromkeys(name for sources in mapping.values() for name in sources)
+    ignored = tuple(name for name in named if name not in source.names)
+    return Translation(source, target, np.array(index, dtype=np.int64), ignored)
 
 
 def translate(source: Categories, target: Categories) -> Translation:
