@@ -214,6 +214,8 @@ def test_a_map_is_proposed(pansight: Pansight, town: Path, tmp_path: Path) -> No
     assert pansight("data", "map", "yoso-tiny", town, "-o", file).code == 0
     assert yaml.safe_load(file.read_text()) == proposal
     assert pansight("data", "map", "nothing", town).code == 2
+    run = pansight("data", "map", "", town)
+    assert run.code == 2 and "a name is empty" in run.err
 
 
 def test_a_data_set_is_converted(pansight: Pansight, town: Path, tmp_path: Path) -> None:

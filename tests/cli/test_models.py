@@ -113,7 +113,7 @@ def test_check_fetches_tries_and_counts(
     assert f"ok      good.pth: {size} bytes, SHA-256 {digest}, fits good" in some.out
     assert f'good.pth: sha256="{digest}", size={size}' in some.out
     assert "failed  bad.pth" in some.out and "is not a weights file" in some.out
-    assert "absent  absent.pth" in some.out and "404" in some.out
+    assert "failed  absent.pth: not fetched" in some.out and "404" in some.out
     assert one.code == 0
     (row,) = json.loads(one.out)
     assert (row["sha256"], row["size"], row["fits"], row["problems"]) == (digest, size, ["good"], [])

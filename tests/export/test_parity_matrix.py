@@ -175,7 +175,7 @@ def test_fewer_bits_keep_the_quality(
 ) -> None:
     cell = Cell(method, target, "network", precision)
     if support(cell).status == "blocked":
-        with pytest.raises(InputError, match="exceed the range of half precision"):
+        with pytest.raises(InputError, match="half precision overflows"):
             require(cell)
         return
     model = trained(method)

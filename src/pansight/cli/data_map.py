@@ -30,7 +30,7 @@ def propose(
 ) -> None:
     """Propose a class map from names and synonyms: lines `A's category: B's category`, or null.
 
-    Look it over, correct it, and give it to `evaluate --model`, `train` or `data convert` with --map. Several
+    Look it over, correct it, and give it to `evaluate`, `train`, `predict` or `data convert` with --map. Several
     of A's categories may be the same of B's when a model is scored; a list, [car, truck], joins several of
     B's.
     """
@@ -60,6 +60,8 @@ def _categories(text: str) -> "Categories":
     from pansight.data.opening import open_dataset
     from pansight.errors import CategoryError, InputError
 
+    if not text.strip():
+        raise InputError("a name is empty; give a model, a data set, a JSON or a built-in set")
     if text in BUILTIN:
         return Categories.builtin(text)
     path = Path(text)

@@ -67,7 +67,7 @@ def _check(specs: "list[ModelSpec]", as_json: bool) -> None:
         if as_json:
             continue
         if found.path is None:
-            print(f"absent  {found.file.name}", flush=True)
+            print(f"failed  {found.file.name}: not fetched", flush=True)
         else:
             fits = f"fits {', '.join(found.fits)}" if found.fits else "fits no model"
             state = "ok     " if found.well else "failed "

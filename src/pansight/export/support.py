@@ -77,7 +77,7 @@ def _blocked(cell: Cell) -> str:
     if precision == "int8" and target == "tensorrt":
         return "calibration needs the GPU; quantise with --to onnx and build from that"
     if precision == "float16" and target == "onnx":
-        return "YOSO's values exceed the range of half precision in ONNX Runtime; use --to openvino"
+        return "half precision overflows in ONNX Runtime, as seen with YOSO; use --to openvino"
     if precision == "float16" and target == "torch":
         return "half precision is chosen when the file is run, not when it is exported"
     return ""
