@@ -30,9 +30,9 @@ def propose(
 ) -> None:
     """Propose a class map from names and synonyms: lines `A's category: B's category`, or null.
 
-    Look it over, correct it, and give it to `evaluate`, `train`, `predict` or `data convert` with --map. Several
-    of A's categories may be the same of B's when a model is scored; a list, [car, truck], joins several of
-    B's.
+    Look it over, correct it, and give it to `evaluate`, `train`, `predict` or `data convert` with --map.
+    Several of A's categories may be the same of B's when a model is scored; a list, [car, truck], joins
+    several of B's.
     """
     from pansight.data.class_maps import proposed, to_yaml
     from pansight.files import atomic_write

@@ -36,8 +36,8 @@ def write_camera(path: Path) -> None:
 
 
 @contextmanager
-def browser_with_camera(camera: Path) -> Iterator[Browser]:
-    """Headless Chromium; it grants the camera without asking."""
+def browser_with_camera(camera: Path, *more: str) -> Iterator[Browser]:
+    """Headless Chromium, with `more` arguments; it grants the camera without asking."""
     write_camera(camera)
     arguments = [
         "--no-sandbox",
@@ -45,6 +45,7 @@ def browser_with_camera(camera: Path) -> Iterator[Browser]:
         "--use-fake-ui-for-media-stream",
         "--use-fake-device-for-media-stream",
         f"--use-file-for-fake-video-capture={camera}",
+        *more,
     ]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=arguments)
