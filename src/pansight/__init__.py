@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pansight import drawing as draw
     from pansight.categories import Categories, Category
     from pansight.errors import PansightError
-    from pansight.panoptic import PanopticBatch, PanopticMap, Segment
+    from pansight.panoptic import PanopticBatch, PanopticMap, Segment, merge_masks
     from pansight.runtime.segmenter import Segmenter, load
     from pansight.video.tracking import Tracker, TrackSettings
     from pansight.video.writer import VideoWriter
@@ -33,6 +33,7 @@ _HOMES = {
     "TrackSettings": "pansight.video.tracking",
     "VideoWriter": "pansight.video.writer",
     "load": "pansight.runtime.segmenter",
+    "merge_masks": "pansight.panoptic",
 }
 
 _MODULES = {"draw": "pansight.drawing"}
@@ -52,6 +53,7 @@ __all__ = [
     "__version__",
     "draw",
     "load",
+    "merge_masks",
 ]
 
 

@@ -1,5 +1,6 @@
 """Class maps and `labelled.json` on the command line: evaluate, train, data map, data convert."""
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -112,19 +113,11 @@ def test_files_are_scored_through_a_map(
     pansight: Pansight, small_weights: Path, town: Path, mapping: Path, tmp_path: Path
 ) -> None:
     """As the model itself is, whose files they are."""
-    predicted = tmp_path / "predicted"
+    predicted, everything = tmp_path / "predicted", ("--object-threshold", "0")
     run = pansight(
-        "predict",
-        town / "val",
-        "--model",
-        small_weights,
-        "--device",
-        "cpu",
-        "--format",
-        "coco",
-        "-o",
-        predicted,
-    )
+        "predict", town / "val", "--model", small_weights, "--device", "cpu", "--format", "coco", *everything,
+        "-o", predicted,
+    )  # fmt: skip
     assert run.code == 0, run.err
     for unmatched in ("leave-out", "count"):
         figures = tmp_path / "files.json"
@@ -134,10 +127,20 @@ def test_files_are_scored_through_a_map(
         )  # fmt: skip
         assert run.code == 0, run.err
         assert "the class map names dragon, wyrm, which neither side has; ignored" in run.err
-        options = ("--map", mapping, "--unmatched", unmatched)
+        options = ("--map", mapping, "--unmatched", unmatched, *everything)
         _, wanted = evaluated(pansight, small_weights, town, tmp_path, *options)
         assert json.loads(figures.read_text())["all"] == wanted["all"]
     assert "only the truth has street; counted as missed" in run.err
+    # scores are kept
+    mapping.write_text("".join(f"'{name}': house\n" for name in Categories.builtin("scenes").names))
+    run = pansight(
+        "evaluate", town / "panoptic_val.json", predicted / "predictions.json", "--match", "file-name",
+        "--map", mapping, "--segments", tmp_path / "segments.csv",
+    )  # fmt: skip
+    assert run.code == 0, run.err
+    with (tmp_path / "segments.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["prediction_id"]]
+    assert rows and all(float(row["score"]) > 0 for row in rows)
 
 
 def test_a_perfect_prediction_in_other_words(pansight: Pansight, town: Path, tmp_path: Path) -> None:

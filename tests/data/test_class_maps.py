@@ -72,6 +72,13 @@ def test_one_of_the_datas_cannot_be_two_of_the_models() -> None:
     assert matched(mapping, MODEL, DATA)[0] == [(1, 1), (2, 1)]
 
 
+def test_two_lines_for_one_name_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "map.yaml"
+    file.write_text("person: pedestrian\nperson: house\n")
+    with pytest.raises(DataError, match=r"'person' has two lines; join them as a list, \[a, b\]"):
+        read_class_map(file)
+
+
 def test_categories_of_a_map() -> None:
     mapping = class_map({"walker": "pedestrian", "structure": ["house", "pole"], "none": None}, "here")
     made = categories_of(mapping, DATA)

@@ -122,3 +122,32 @@ def test_an_empty_result_and_a_reused_id_of_transformers() -> None:
     rows = [{"id": 1, "label_id": 3, "score": 0.5}, {"id": 1, "label_id": 0, "score": 0.5}]
     with pytest.raises(InputError, match="transformers reuses ids"):
         PanopticMap.from_huggingface({"segmentation": torch.ones(2, 2), "segments_info": rows}, CLASSES)
+
+
+def test_what_cannot_be_merged_is_told_in_one_line(unchecked_shapes: None) -> None:
+    masks = [np.ones((2, 3), bool), np.eye(2, 3, dtype=bool)]
+    for words, options in (
+        ("2 masks have 1 crowd flags", {"crowds": [True]}),
+        ("scores of masks must be numbers", {"scores": [None, None]}),
+        ("scores of masks must be numbers", {"scores": [0.5, float("nan")]}),
+        ("max_occlusion 7 must be 0 to 1", {"max_occlusion": 7}),
+        ("min_area -1 0 or more", {"min_area": -1}),
+    ):
+        with pytest.raises(InputError, match=words):
+            PanopticMap.from_masks(masks, **options)
+
+
+def test_no_masks_of_a_known_size_are_a_void_map() -> None:
+    nothing = PanopticMap.from_masks(np.zeros((0, 4, 5), bool))
+    assert nothing.ids.shape == (4, 5) and not nothing.ids.any() and nothing.segments == ()
+    assert merge_masks(np.zeros((0, 4, 5), bool)).shape == (4, 5)
+
+
+def test_results_of_other_frameworks_that_are_not_whole(unchecked_shapes: None) -> None:
+    ids, categories = np.ones((2, 3), np.int64), Categories.builtin("coco")
+    with pytest.raises(InputError, match="of a list, give them one by one"):
+        PanopticMap.from_huggingface([{"segmentation": ids, "segments_info": []}], categories)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="has segmentation and segments_info"):
+        PanopticMap.from_huggingface({"segmentation": ids}, categories)
+    with pytest.raises(InputError, match="has no segments_info"):
+        PanopticMap.from_detectron2((ids, None), categories)  # type: ignore[arg-type]

@@ -388,3 +388,11 @@ def test_the_log_is_json_lines() -> None:
         "path": "/a\nb",
     }
     assert "status=200" in TextLines().format(record)
+
+
+def test_another_method_is_told_which_ones_there_are(server: Server) -> None:
+    for path in ("/v1/segment", "/v2/models/small/infer"):
+        answer = server.client.get(path)
+        assert answer.status_code == 405 and answer.headers["allow"] == "POST", path
+        assert "takes POST" in answer.json()["error"]
+    assert server.client.get("/v1/nothing").status_code == 404

@@ -19,10 +19,25 @@ ClassMap = Mapping[str, tuple[str, ...]]
 """names of the data set's categories by the name of the model's; none: no counterpart"""
 
 
+class _OneLineEach(yaml.SafeLoader):
+    """YAML in which a second line for one name is an error: of two, plain YAML silently takes the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """See SafeLoader."""
+        names = [self.construct_object(key) for key, _ in node.value]
+        doubled = [name for number, name in enumerate(names) if name in names[:number]]
+        if doubled:
+            raise yaml.MarkedYAMLError(
+                problem=f"{doubled[0]!r} has two lines; join them as a list, [a, b]",
+                problem_mark=node.start_mark,
+            )
+        return super().construct_mapping(node, deep)
+
+
 def read_class_map(path: Path) -> ClassMap:
     """Read a class map. Raises DataError when the file cannot be read or is not a YAML file of names."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _OneLineEach)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}; check the path") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -36,7 +51,7 @@ def class_map(content: Any, where: object) -> ClassMap:
         raise DataError(f"{where}: needs lines `model's category: data's category`; correct it")
     result: dict[str, tuple[str, ...]] = {}
     for name, value in content.items():
-        sources = () if value is None else tuple(value) if isinstance(value, list) else (value,)
+        sources = () if value is None else tuple(value) if isinstance(value, list | tuple) else (value,)
         if not isinstance(name, str) or not all(isinstance(source, str) for source in sources):
             raise DataError(f"{where}: {name!r}: {value!r} must be names or null; put them in quotes")
         result[name] = sources

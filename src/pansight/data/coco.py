@@ -4,6 +4,7 @@ Source: https://cocodataset.org/#format-data, section 4. Cityscapes, ADE20K and 
 this form too, as can anyone's own labels.
 """
 
+import math
 import operator
 import os
 import re
@@ -170,7 +171,7 @@ class CocoPanoptic:
         table = zip(
             self._ids[rows].tolist(),
             self._categories[rows].tolist(),
-            [None] * (rows.stop - rows.start),
+            [None if np.isnan(score) else score for score in self._scores[rows].tolist()],
             self._crowd[rows].tolist(),
             strict=True,
         )
@@ -205,7 +206,7 @@ class CocoPanoptic:
         image_ids: list[int | str] = []
         image_names: list[str] = []
         self._panoptic_names: list[str] = []
-        segments: list[tuple[int, int, bool]] = []
+        segments: list[tuple[int, int, bool, float]] = []
         offsets = [0]
         seen = set()
         for position, annotation in enumerate(annotations):
@@ -234,6 +235,7 @@ class CocoPanoptic:
         self._ids = np.array([row[0] for row in segments], dtype=np.int64)
         self._categories = np.array([row[1] for row in segments], dtype=np.int32)
         self._crowd = np.array([row[2] for row in segments], dtype=np.bool_)
+        self._scores = np.array([row[3] for row in segments], dtype=np.float64)
 
 
 def id_picture_places(annotations: Path) -> tuple[Path, ...]:
@@ -332,8 +334,11 @@ def _fault(annotation: Any) -> str:
 
 def _segments(
     rows: list[Any], index: dict[int, int], where: str, known: str, problems: list[str]
-) -> list[tuple[int, int, bool]]:
-    """(id, contiguous category, crowd) of each well-formed row; the others go to `problems`."""
+) -> list[tuple[int, int, bool, float]]:
+    """(id, contiguous category, crowd, score) of each well-formed row; the others go to `problems`.
+
+    Only predictions have scores; NaN: none.
+    """
     segments = []
     seen = set()
     for row in rows:
@@ -351,7 +356,9 @@ def _segments(
             )
         else:
             try:
-                segments.append((id, index[category_id], is_crowd_flag(row.get("iscrowd"))))
+                score = row.get("score")
+                known_score = float(score) if isinstance(score, int | float) else math.nan
+                segments.append((id, index[category_id], is_crowd_flag(row.get("iscrowd")), known_score))
             except DataError as error:
                 problems.append(f"{where}: segment {id}: {error}")
         if isinstance(id, int):

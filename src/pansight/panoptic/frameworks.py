@@ -72,6 +72,10 @@ def huggingface_table(
     Ids may count from 0 with void -1 (EoMT); a fused class may be listed once per query (best score counts).
     Raises InputError where one id has two labels, which transformers gives when a fused class comes back.
     """
+    if not isinstance(result, Mapping) or not {"segmentation", "segments_info"} <= result.keys():
+        raise InputError(
+            "one image's result has segmentation and segments_info; of a list, give them one by one"
+        )
     ids = as_ids(result["segmentation"])
     rows: dict[int, tuple[int, float | None]] = {}
     for one in result["segments_info"]:
@@ -92,9 +96,13 @@ def huggingface_table(
 
 
 def detectron2_table(
-    segmentation: Any, segments_info: Sequence[Mapping[str, Any]]
+    segmentation: Any, segments_info: Sequence[Mapping[str, Any]] | None
 ) -> tuple[Int32[np.ndarray, "h w"], list[tuple[int, int, float | None, bool]]]:
     """Ids and rows (id, category, score, crowd) of a `panoptic_seg` of detectron2; -1 and 0 are void."""
+    if segments_info is None:
+        raise InputError(
+            "this panoptic_seg has no segments_info, only ids of category and instance; give the dicts, too"
+        )
     ids = np.maximum(as_ids(segmentation), 0).astype(np.int32)
     table = []
     for one in segments_info:

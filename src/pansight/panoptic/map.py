@@ -321,6 +321,8 @@ class PanopticMap:
         for a category that `among` does not have.
         """
         count = len(masks)
+        if crowds is not None and len(crowds) != count:
+            raise InputError(f"{count} masks have {len(crowds)} crowd flags; give one of each")
         given: list[int | str] = ["object"] * count
         if categories is not None:
             given = [one if isinstance(one, str) else int(one) for one in categories]

@@ -34,11 +34,17 @@ def merge_masks(
     shapes = {array.shape for array in arrays}
     if len(shapes) > 1 or any(array.ndim != 2 for array in arrays):
         raise InputError(f"masks must be [h, w] of one size, not {', '.join(map(str, sorted(shapes)))}")
+    if not arrays and isinstance(masks, np.ndarray) and masks.ndim == 3:
+        return np.zeros(masks.shape[1:], np.int32)
     if not arrays:
         raise InputError("no masks to merge, and no size; make a void map with PanopticMap.from_table")
     count = len(arrays)
     if (scores is not None and len(scores) != count) or (below is not None and len(below) != count):
         raise InputError(f"{count} masks need {count} scores and {count} flags; give one of each")
+    if scores is not None and not all(_is_number(score) for score in scores):
+        raise InputError("scores of masks must be numbers; leave them out where there are none")
+    if not 0 <= max_occlusion <= 1 or min_area < 0:
+        raise InputError(f"max_occlusion {max_occlusion} must be 0 to 1, and min_area {min_area} 0 or more")
     if count >= ID_LIMIT:
         raise InputError(f"{count} masks are too many for a map; drop the smallest")
     flat = [array.astype(np.bool_, copy=False) for array in arrays]
@@ -56,3 +62,7 @@ def merge_masks(
             continue
         ids[free] = number + 1
     return ids
+
+
+def _is_number(score: object) -> bool:
+    return isinstance(score, int | float | np.number) and not np.isnan(score)

@@ -427,11 +427,14 @@ def load(
     opened = open_engine(name_or_path, engine, options, weights)
     translation = None
     if class_map is not None:
+        from pansight.data.class_maps import class_map as as_class_map
         from pansight.data.class_maps import read_class_map
         from pansight.runtime.translation import translate_by_map
 
-        if not isinstance(class_map, Mapping):
+        if isinstance(class_map, str | os.PathLike):
             class_map = read_class_map(Path(class_map))
+        else:
+            class_map = as_class_map(class_map, "class_map")
         translation = translate_by_map(class_map, opened.spec.categories)
     return Segmenter(opened, batch_size=batch_size, max_pixels=max_pixels, translation=translation)
 

@@ -8,6 +8,7 @@ from importlib.resources.abc import Traversable
 
 from fastapi import APIRouter, Request, Response
 from PIL import Image
+from starlette.routing import compile_path
 
 from pansight.serve.failures import Refusal
 from pansight.serve.hub import Hub
@@ -90,6 +91,9 @@ def page_routes(hub: Hub) -> APIRouter:
         name = path or "index.html"
         content = page_files().get(name)
         if content is None:
+            others = methods_of(request)
+            if others:
+                raise Refusal(405, f"/{path} takes {others}", {"Allow": others})
             raise Refusal(404, "not found; the page is at /, the API is described at /openapi.json")
         tag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
         headers = {"ETag": tag, "Cache-Control": "no-cache"}
@@ -98,3 +102,12 @@ def page_routes(hub: Hub) -> APIRouter:
         return Response(content, media_type=TYPES[name[name.rindex(".") :]], headers=headers)
 
     return routes
+
+
+def methods_of(request: Request) -> str:
+    """Methods that the API has for the path of a request; empty: none."""
+    for template, operations in request.app.openapi()["paths"].items():
+        pattern, _, _ = compile_path(template)
+        if pattern.match(request.url.path):
+            return ", ".join(sorted(method.upper() for method in operations))
+    return ""
