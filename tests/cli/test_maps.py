@@ -249,3 +249,15 @@ def test_training_through_a_map(pansight: Pansight, town: Path, mapping: Path, t
     from pansight.zoo import read_header
 
     assert read_header(output / "final.safetensors").categories.names == ("car", "sky", "building")
+
+
+def test_a_source_without_things_is_remarked(pansight: Pansight, town: Path, tmp_path: Path) -> None:
+    """Some tools write isthing 0 for all."""
+    table = town / "panoptic_val.json"
+    told = pansight("data", "convert", table, tmp_path / "split", "--to", "segments-ai")
+    assert told.code == 0 and "isthing" not in told.err
+    content = json.loads(table.read_text())
+    content["categories"] = [{**one, "isthing": 0} for one in content["categories"]]
+    table.write_text(json.dumps(content))
+    told = pansight("data", "convert", table, tmp_path / "out", "--to", "segments-ai")
+    assert told.code == 0 and "isthing is 0 of all categories, so nothing is an object" in told.err

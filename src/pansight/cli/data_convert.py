@@ -172,6 +172,12 @@ def convert(
         conversion = ToolExport(made, writer(output, made.categories), count)
     for remark in getattr(opened.truth, "remarks", ()):
         print(f"remark: {remark}", file=sys.stderr)
+    if not len(made.categories.thing_indices):
+        print(
+            "remark: isthing is 0 of all categories, so nothing is an object; if that is wrong, correct the "
+            "source's categories",
+            file=sys.stderr,
+        )
     run_conversion(conversion, "converting", "converted")
     elsewhere = getattr(made, "pictures_elsewhere", None)
     if elsewhere is not None and target == "panoptic":
