@@ -185,7 +185,7 @@ def test_forty_images_are_labelled_once_whoever_is_killed(
     assert Counter(row["input"] for row in rows) == {str(scenes / f"{n:03d}.png"): 1 for n in range(40)}
     (failed,) = [row for row in rows if row["status"] == "failed"]
     assert failed["input"].endswith("000.png")
-    assert "cannot be read" in failed["error"]
+    assert "damaged or cut short" in failed["error"]
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as a worker has them
@@ -255,7 +255,7 @@ def test_other_settings_are_refused_before_anything_starts(
     )
     for options, said in (
         (("--ray-address", "127.0.0.1:1", "--device", "mps"), "use auto, cpu or cuda"),
-        (("--set", "merge.stuff_area=9"), "another merge settings"),
+        (("--set", "merge.keep_share=0.9"), "another merge settings"),
         (("--shards",), "another --shards"),
         (("--format", "overlay"), "use coco, or leave it out"),
         (("--track",), "is for videos"),
