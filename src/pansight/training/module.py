@@ -101,7 +101,7 @@ class TrainingModule(LightningModule):
             raise self._wrong(str(error)) from error
         values = torch.stack(list(losses.values()))
         total = values.sum()
-        self._check_loss(float(total), dict(zip(losses, values.tolist(), strict=True)))
+        self._check_loss(float(total.detach()), dict(zip(losses, values.tolist(), strict=True)))
         self._terms = tuple(losses)
         detached = values.detach()
         self._sums = detached if self._sums is None else self._sums + detached

@@ -208,11 +208,11 @@ def _through(
         yield f"  largest outputs: {name}: {value:.6g}"
     for name, loss in losses.items():
         before = f"  (then {then[name]:.6g})" if name in then else ""
-        mark = "" if math.isfinite(float(loss)) else "  <- not finite"
-        yield f"  loss {name}: {float(loss):.6g}{before}{mark}"
+        mark = "" if math.isfinite(float(loss.detach())) else "  <- not finite"
+        yield f"  loss {name}: {float(loss.detach()):.6g}{before}{mark}"
     if losses:
         total = torch.stack(list(losses.values())).sum()
-        yield f"  loss in all: {float(total):.6g}"
+        yield f"  loss in all: {float(total.detach()):.6g}"
         total.backward()
 
 
