@@ -16,9 +16,10 @@ from pansight.data.class_maps import read_class_map
 from pansight.data.labelling import find_labelling
 from pansight.errors import DataError
 from pansight.metrics.remarks import EvaluationWarning
+from pansight.panoptic.checks import shortened
 from pansight.reporting.published import Published, data_set_of
 from pansight.reporting.report import LostPicture, lost_picture
-from pansight.runtime.counterparts import Counterparts, counterparts, listed
+from pansight.runtime.counterparts import Counterparts, counterparts
 from pansight.runtime.evaluating import ModelEvaluation, spread
 from pansight.runtime.inputs import printable
 from pansight.runtime.segmenter import Segmenter
@@ -92,7 +93,7 @@ def run_model(
     if shared is not None:
         facts.append(("categories", "; ".join(shared.notes)))
     elif translation.unknown:
-        unknown = listed(translation.unknown)
+        unknown = shortened(translation.unknown)
         remark = f"predictions of {unknown} became void: the data has no such category"
         errors.print(f"remark: {remark}", markup=False)
         facts.append(("categories", remark))

@@ -401,16 +401,17 @@ def tell(errors: "Console", problem: str) -> None:
 
 def tell_mapped(segmenter: "Segmenter", errors: "Console") -> None:
     """Say what --map leaves out."""
-    from pansight.runtime.counterparts import listed
+    from pansight.panoptic.checks import shortened
 
     translation = segmenter.translation
     if translation is None:
         return
     if translation.ignored:
-        remark = f"the class map names {listed(translation.ignored)}, which the model does not have; ignored"
+        names = shortened(translation.ignored)
+        remark = f"the class map names {names}, which the model does not have; ignored"
         errors.print(f"remark: {remark}", markup=False)
     if translation.unknown:
-        remark = f"{listed(translation.unknown)} become void: the class map does not name them"
+        remark = f"{shortened(translation.unknown)} become void: the class map does not name them"
         errors.print(f"remark: {remark}", markup=False)
 
 

@@ -43,14 +43,14 @@ def trace_onnx(cut: NetworkCut | WholeCut, path: Path, size: tuple[int, int] | N
     By tracing: torch's newer exporter takes minutes for symbolic sizes, this one seconds.
     """
     require_extra("onnx", "export")  # torch's exporter reads its own graph with it
-    names = cut.names()
+    outputs = cut.free_axes(size)
     axes: dict[str, dict[int, str]] = {"images": {0: "batch"}}
     if isinstance(cut, NetworkCut):
         axes["valid"] = {0: "batch"}
     if size is None:
         first = 2 if isinstance(cut, NetworkCut) else 1
         axes["images"] |= {first: "height", first + 1: "width"}
-    axes |= cut.free_axes(size)
+    axes |= outputs
     for name, symbolic in _SYMBOLICS.items():
         torch.onnx.register_custom_op_symbolic(name, symbolic, OPSET)  # type: ignore[attr-defined]
     with _quiet(), plain_attention(), torch.no_grad():
@@ -61,7 +61,7 @@ def trace_onnx(cut: NetworkCut | WholeCut, path: Path, size: tuple[int, int] | N
             dynamo=False,
             opset_version=OPSET,
             input_names=cut.input_names(),
-            output_names=names,
+            output_names=list(outputs),
             dynamic_axes=axes,
             # folding takes the example's batch for a constant where shapes cannot be inferred
             do_constant_folding=isinstance(cut, NetworkCut),

@@ -54,6 +54,6 @@ def check_segments(
             )
 
 
-def shortened(ids: Sequence[int]) -> str:
-    """At most eight ids, so that a message stays one line."""
-    return ", ".join(map(str, ids[:8])) + (f" and {len(ids) - 8} more" if len(ids) > 8 else "")
+def shortened(words: Sequence[object]) -> str:
+    """At most eight ids or names, and how many more there are, so that a message stays one line."""
+    return ", ".join(map(str, words[:8])) + (f" and {len(words) - 8} more" if len(words) > 8 else "")

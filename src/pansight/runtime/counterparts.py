@@ -1,6 +1,6 @@
 """In which categories a model is scored on a data set that names or labels others than the model does."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +12,7 @@ from pansight.data.class_names import find_name
 from pansight.data.dataset import PanopticDataset
 from pansight.data.relabelled import Relabelled
 from pansight.errors import DataError
+from pansight.panoptic.checks import shortened
 from pansight.panoptic.labelling import Labelling
 from pansight.runtime.translation import Translation, translate
 
@@ -155,16 +156,10 @@ def _notes(
         )
     fate = "counted as missed" if counted else "left out: void in the truth"
     if lonely_data:
-        notes.append(f"only the data has {listed(lonely_data)}; {fate}")
+        notes.append(f"only the data has {shortened(lonely_data)}; {fate}")
     fate = "counted as false" if counted else "left out: predictions of them are void"
     if lonely_model:
-        notes.append(f"only the model has {listed(lonely_model)}; {fate}")
+        notes.append(f"only the model has {shortened(lonely_model)}; {fate}")
     if ignored:
-        notes.append(f"the class map names {listed(ignored)}, which neither side has; ignored")
+        notes.append(f"the class map names {shortened(ignored)}, which neither side has; ignored")
     return notes
-
-
-def listed(names: Sequence[str], most: int = 8) -> str:
-    """The first names, and how many more there are, so that a remark stays one line."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
