@@ -13,6 +13,7 @@ from pansight.panoptic import PanopticMap
 from pansight.panoptic.ids import ID_LIMIT
 from pansight.scenes import render_clip
 from pansight.video.tracking import CUES, Tracker, TrackSettings
+from pansight.video.tracking.smoothing import share_around
 
 CATEGORIES = Categories.builtin("scenes")
 PERSON, CAR, SKY = (CATEGORIES.index(name) for name in ("person", "car", "sky"))
@@ -206,6 +207,30 @@ def test_still_pixels_keep_their_segment_for_a_while() -> None:
     assert areas == [196, 144]
     off = Tracker(CATEGORIES, TrackSettings(steady=0))
     assert [off.update(one, image=image).things()[0].area for one in (large, small)] == [196, 144]
+
+
+@pytest.mark.parametrize(("changing", "edge"), [(0.25, 80), (0.75, 40)])
+def test_smoothing_holds_or_takes_whole_pieces_of_a_change(changing: float, edge: int) -> None:
+    """Decided for every pixel by itself, a camera that moves a little left outlines in tatters."""
+    drawn = np.random.default_rng(5)
+    image = drawn.integers(0, 256, (96, 120, 3), dtype=np.uint8)
+    changed = np.where(drawn.random((96, 120, 1)) < changing, image ^ 0x80, image)
+    large, small = (frame((CAR, 0, 0, size), height=96) for size in (80, 40))
+    tracker = Tracker(CATEGORIES, TrackSettings(steady=2))
+    tracker.update(large, image=image)
+    shown = tracker.update(small, image=changed)
+    car = shown.ids == shown.things()[0].id
+    assert car[:edge, :edge].all() and car.sum() == edge**2
+
+
+def test_shares_around_places_are_smooth_and_fit_any_size() -> None:
+    right_half = np.arange(53)[None].repeat(37, 0) >= 32
+    share = share_around(right_half.ravel(), np.arange(right_half.size), (37, 53)).reshape(37, 53)
+    assert (share[:, :24] == 0).all() and (share[:, 40:] == 1).all()
+    assert (np.diff(share, axis=1) >= 0).all() and (share[:, 32] > 0.5).all() and (share[:, 31] < 0.5).all()
+    nowhere = np.arange(0)
+    assert share_around(nowhere > 0, nowhere, (37, 53)).shape == (0,)
+    assert share_around(np.array([True]), np.array([0]), (1, 1)).tolist() == [1]
 
 
 def test_settings_are_checked() -> None:

@@ -1,18 +1,21 @@
-"""Less flicker: a pixel of an image that does not change keeps its segment for a few frames."""
+"""Less flicker: where the image does not change, pixels keep their segment for a few frames."""
 
 import numpy as np
-from jaxtyping import Bool, Int32, Int64, UInt8
+from jaxtyping import Bool, Float64, Int32, Int64, UInt8
 
-_STILL = 12
+_NOISE = 12
 """Largest change of a channel, of 255, that is noise."""
+_CELLS = 24
+"""Along an image's shorter side: the pixels of a cell decide together."""
 
 
 class SteadyOutlines:
-    """Holds back changes of single pixels where the image is still.
+    """Holds back changes of the map where the image is still.
 
-    A pixel that changes its segment, while the image there does not change and its old segment is still in
-    the frame, keeps it until the change has lasted `frames` frames. Where the image changes, as under a
-    moving object, the map is taken as it is: nothing lags behind.
+    A pixel that changes its segment, while the image around it does not change and its old segment is still
+    in the frame, keeps it until the change has lasted `frames` frames. Where the image changes, as under a
+    moving object, the map is taken as it is: nothing lags behind. Pixels decide together with those around
+    them that change their segment, too; alone, they would leave outlines in tatters wherever a camera moves.
     """
 
     def __init__(self, frames: int) -> None:
@@ -37,8 +40,8 @@ class SteadyOutlines:
         keep = (self._held.ravel()[places] < self.frames) & (old != 0) & np.isin(old, present)
         places, old = places[keep], old[keep]
         now, then = (one.reshape(-1, 3).take(places, 0) for one in (image, self._image))
-        red, green, blue = (np.maximum(now, then) - np.minimum(now, then) <= _STILL).T
-        still = red & green & blue
+        red, green, blue = (np.maximum(now, then) - np.minimum(now, then) > _NOISE).T
+        still = share_around(red | green | blue, places, ids.shape) < 0.5
         places, old = places[still], old[still]
         held = np.zeros(ids.size, np.uint8)
         shown = ids
@@ -48,3 +51,41 @@ class SteadyOutlines:
             shown.ravel()[places] = old
         self._ids, self._image, self._held = shown, image, held.reshape(ids.shape)
         return shown
+
+
+def share_around(
+    chosen: Bool[np.ndarray, "n"], places: Int64[np.ndarray, "n"], shape: tuple[int, ...]
+) -> Float64[np.ndarray, "n"]:
+    """The share (0..1) of chosen places among those around each place; a place is row * width + column.
+
+    Counted in cells and interpolated between their centres, so that a threshold has smooth outlines.
+    """
+    height, width = shape
+    row, column = np.divmod(places, width)
+    side = max(min(shape) // _CELLS, 4)
+    rows, columns = -(-height // side), -(-width // side)
+    cell = row // side * columns + column // side
+    counts = np.stack(
+        [np.bincount(cell, weights, rows * columns) for weights in (chosen, np.ones(len(places)))]
+    )
+    counts = counts.reshape(2, rows, columns)
+    top, down = _between((row + 0.5) / side, rows)
+    left, right = _between((column + 0.5) / side, columns)
+    below, beside = np.minimum(top + 1, rows - 1), np.minimum(left + 1, columns - 1)
+    upper, lower = (
+        counts[:, line, left] * (1 - right) + counts[:, line, beside] * right for line in (top, below)
+    )
+    some, every = upper * (1 - down) + lower * down
+    return some / every
+
+
+def _between(
+    at: Float64[np.ndarray, "n"], cells: int
+) -> tuple[Int64[np.ndarray, "n"], Float64[np.ndarray, "n"]]:
+    """The cell whose centre comes before each position, and how far it is from there to the next (0..1).
+
+    Positions are in cells.
+    """
+    at = (at - 0.5).clip(0, cells - 1)
+    cell = np.floor(at)
+    return cell.astype(np.int64), at - cell
