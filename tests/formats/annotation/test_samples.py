@@ -126,7 +126,7 @@ def test_label_studio_brushes(samples: Path) -> None:
 def test_segments_ai(samples: Path) -> None:
     reader = opened(samples, "segments_ai/own", "segments-ai")
     for name, said in expected(samples, "segments_ai")["own"]["images"].items():
-        panoptic = painted(reader.read(position(reader, name)), CLASSES, keep_ids=True).panoptic
+        panoptic = painted(reader.read(position(reader, name)), CLASSES).panoptic
         assert seen(panoptic) == seen_in(said["panoptic"], crowds=False)
         assert void(panoptic) == said["void"]
     assert [row.name for row in reader.classes if row.is_thing] == ["car", "person", "sign"]

@@ -56,7 +56,7 @@ class AnnotatedSource:
 
     def take(self, index: int) -> Taken:
         """Draw image `index`, and say what was lost of its objects. Raises DataError as `truth`."""
-        return Taken(*painted(self.reader.read(index), self.categories, keep_ids=self.reader.keeps_ids))
+        return Taken(*painted(self.reader.read(index), self.categories))
 
 
 def spoken_categories(

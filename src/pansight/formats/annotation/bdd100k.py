@@ -125,14 +125,15 @@ class Bdd100kReader(AnnotationReader):
             same = first.setdefault((row[1], row[4]), row[0])
             table[row[0]] = same
             if same == row[0]:
-                kept.append(row[:4])
+                kept.append(row)
         return objects_in(table[ids], kept, self.names[index])
 
 
 class Bdd100kWriter(AnnotationWriter):
     """bitmasks/NAME.png. Category numbers are the data set's where they are 1..255, else counted from 1.
 
-    Stuff has its category's number as id, things are counted on from 31, or from the largest number of stuff.
+    Objects have the segments' ids, where all of an image fit into 16 bits; else stuff has its category's
+    number, and things are counted on from 31, or from the largest number of stuff.
     """
 
     def __init__(self, folder: Path, categories: Categories) -> None:
@@ -149,14 +150,16 @@ class Bdd100kWriter(AnnotationWriter):
     def write(self, picture: Picture, panoptic: PanopticMap) -> Written:
         categories, attributes, ids, lost = [], [], [], []
         following = self._first
+        own = all(segment.id < _MOST_IDS for segment in panoptic.segments)
         for segment in panoptic.segments:
             item = panoptic.categories[segment.category]
-            fits = following < _MOST_IDS or not item.is_thing
+            fits = own or following < _MOST_IDS or not item.is_thing
             if not fits:
                 lost.append(Lost(NOT_HELD, f"segment {segment.id} ({item.name})"))
             categories.append(item.dataset_id if fits else 0)
             attributes.append(_CROWD if segment.is_crowd else 0)
-            ids.append(following if item.is_thing and fits else item.dataset_id if fits else 0)
+            number = segment.id if own else following if item.is_thing else item.dataset_id
+            ids.append(number if fits else 0)
             following += item.is_thing
         numbers = panoptic.paint(ids)
         planes = [panoptic.paint(categories), panoptic.paint(attributes), numbers >> 8, numbers & 255]

@@ -3,7 +3,7 @@
 Source: https://docs.cvat.ai/docs/dataset_management/formats/format-cvat/, and server code of 2024-07. Masks
 are run lengths along the rows of their box, the first one background. Polygons and boxes have corners on
 pixel edges. Shapes lie in the order of `z_order`; file order alone is wrong. Shapes with the same group_id
-are one object.
+are one object; what is written has the segment's id there.
 """
 
 import json
@@ -150,7 +150,9 @@ def _object(shape: ElementTree.Element, label: str, name: str, height: int, widt
     except ValueError:
         score = None
     order = float(shape.get("z_order") or 0)
-    return AnnotatedObject(label, *crop, group=group, is_crowd=crowd, score=score, order=order, name=name)
+    return AnnotatedObject(
+        label, *crop, group=group, is_crowd=crowd, score=score, order=order, id=group, name=name
+    )
 
 
 def _mask(shape: ElementTree.Element, height: int, width: int) -> tuple[Bool[np.ndarray, "r c"], int, int]:
@@ -198,7 +200,8 @@ def _mask_element(one: AnnotatedObject, order: int) -> str:
     source = "manual" if one.score is None else "auto"
     return (
         f'    <mask label={quoteattr(one.label)} source="{source}" occluded="0" rle="{runs}" '
-        f'left="{one.left}" top="{one.top}" width="{width}" height="{height}" z_order="{order}">\n'
+        f'left="{one.left}" top="{one.top}" width="{width}" height="{height}" z_order="{order}" '
+        f'group_id="{one.id}">\n'
         f"{attributes}    </mask>\n"
     )
 

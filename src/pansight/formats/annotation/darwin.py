@@ -113,7 +113,8 @@ class DarwinReader(AnnotationReader):
                 continue
             instance = row.get("instance_id")
             group = instance.get("value") if isinstance(instance, dict) else None
-            objects.append(AnnotatedObject(label, *crop, group=group, name=called))
+            id = group if isinstance(group, int) else None
+            objects.append(AnnotatedObject(label, *crop, group=group, id=id, name=called))
         return AnnotatedImage(name, height, width, tuple(objects), tuple(lost))
 
 
@@ -138,7 +139,7 @@ class DarwinWriter(AnnotationWriter):
         lost = []
         for id, segment in named:
             label = panoptic.categories[segment.category].name
-            rows.append(_row(id, label, mask={}))
+            rows.append(_row(id, label, mask={}, instance_id={"value": segment.id}))
             if segment.is_crowd:
                 lost.append(Lost(NO_CROWD, f"segment {segment.id} ({label})"))
         within, _, base = picture.name.replace("\\", "/").rpartition("/")

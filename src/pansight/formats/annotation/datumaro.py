@@ -113,6 +113,7 @@ class DatumaroReader(AnnotationReader):
                     is_crowd=crowd,
                     score=float(score) if isinstance(score, int | float) else None,
                     order=float(row.get("z_order") or 0),
+                    id=row["id"] if isinstance(row.get("id"), int) else None,
                     name=f"{name}, annotation {position} ({label})",
                 )
             )

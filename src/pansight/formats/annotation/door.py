@@ -40,14 +40,12 @@ class AnnotationReader(ABC):
         names: the file of each image, relative to the folder of images.
         image_ids: an id for each, unique.
         classes: all classes; where the tool lists none, those that occur.
-        keeps_ids: whether objects have numbers of their own that a map should keep.
     """
 
     where: Path
     names: Sequence[str]
     image_ids: Sequence[int | str]
     classes: Sequence[ClassRow]
-    keeps_ids: bool = False
 
     @abstractmethod
     def read(self, index: int) -> AnnotatedImage:

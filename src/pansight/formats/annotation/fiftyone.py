@@ -13,11 +13,12 @@ import io
 import json
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Shaped
+from jaxtyping import Bool, Int32, Shaped
 from PIL import Image
 
 from pansight.categories import Categories
@@ -41,6 +42,7 @@ from pansight.formats.coco_files import is_crowd_flag
 from pansight.panoptic import PanopticMap
 
 _THINGS, _STUFF = "ground_truth", "semantic"
+_IDS = "segment_ids"
 _INSET = 1e-6
 """Pixels: FiftyOne lays a mask at int(width * x), and a quotient may lie a hair below the whole number."""
 
@@ -100,11 +102,8 @@ class FiftyOneReader(AnnotationReader):
         objects: list[AnnotatedObject] = []
         lost: list[Lost] = []
         if values is not None:
-            rows = [(v, label) for v, label in self._targets.items() if v and label not in self._countable]
-            present = set(np.unique(values).tolist())
-            objects += objects_in(
-                values.astype(np.int32), [row for row in rows if row[0] in present], name
-            ).objects
+            targets = {v: label for v, label in self._targets.items() if v and label not in self._countable}
+            objects += _stuff_objects(values.astype(np.int32), targets, stuff.get(_IDS), name)
         for position, row in enumerate((sample.get(self._things or "") or {}).get("detections") or ()):
             label = str(row.get("label"))
             called = f"{name}, detection {position} ({label})"
@@ -124,6 +123,7 @@ class FiftyOneReader(AnnotationReader):
                     is_crowd=is_crowd_flag(row.get("iscrowd")),
                     score=float(score) if isinstance(score, int | float) else None,
                     order=1.0,
+                    id=row["index"] if isinstance(row.get("index"), int) else None,
                     name=called,
                 )
             )
@@ -167,8 +167,8 @@ class FiftyOneReader(AnnotationReader):
 class FiftyOneWriter(AnnotationWriter):
     """metadata.json and samples.json; the images belong in data/.
 
-    Field `ground_truth`: things, with `iscrowd` and confidence. Field `semantic`: stuff, value 1 + the index
-    of its class.
+    Field `ground_truth`: things, with `iscrowd`, confidence, and the segment's id as index. Field `semantic`:
+    stuff, value 1 + the index of its class, and the ids of the segments by class.
     """
 
     @property
@@ -191,7 +191,13 @@ class FiftyOneWriter(AnnotationWriter):
             "metadata": {"_cls": "ImageMetadata", "width": panoptic.width, "height": panoptic.height},
             "_media_type": "image",
             _THINGS: {"_cls": "Detections", "detections": things},
-            _STUFF: {"_id": {"$oid": oid}, "_cls": "Segmentation", "tags": [], "mask": stuff_mask},
+            _STUFF: {
+                "_id": {"$oid": oid},
+                "_cls": "Segmentation",
+                "tags": [],
+                "mask": stuff_mask,
+                _IDS: fields[_IDS],
+            },
         }
         return Written(json.dumps(sample))
 
@@ -213,7 +219,8 @@ class FiftyOneWriter(AnnotationWriter):
 
 
 def sample_fields(panoptic: PanopticMap) -> dict[str, Any]:
-    """A map in FiftyOne's terms: "detections" (keyword arguments of `fo.Detection`) and "segmentation".
+    """A map in FiftyOne's terms: "detections" (keyword arguments of `fo.Detection`), "segmentation", and
+    "segment_ids", the ids of stuff by class.
 
         fields = sample_fields(panoptic)
         sample["gt"] = fo.Detections(detections=[fo.Detection(**one) for one in fields["detections"]])
@@ -232,7 +239,7 @@ def sample_fields(panoptic: PanopticMap) -> dict[str, Any]:
             width / panoptic.width,
             height / panoptic.height,
         ]
-        row: dict[str, Any] = {"label": one.label, "bounding_box": box, "mask": one.mask}
+        row: dict[str, Any] = {"label": one.label, "bounding_box": box, "mask": one.mask, "index": one.id}
         if one.score is not None:
             row["confidence"] = one.score
         if one.is_crowd:
@@ -240,7 +247,8 @@ def sample_fields(panoptic: PanopticMap) -> dict[str, Any]:
         detections.append(row)
     values = [0 if panoptic.categories[s.category].is_thing else s.category + 1 for s in panoptic.segments]
     kind = np.uint8 if len(panoptic.categories) < 256 else np.uint16
-    return {"detections": detections, "segmentation": panoptic.paint(values).astype(kind)}
+    ids = {panoptic.categories[s.category].name: s.id for s in panoptic.stuff()}
+    return {"detections": detections, "segmentation": panoptic.paint(values).astype(kind), _IDS: ids}
 
 
 def to_sample(panoptic: PanopticMap, filepath: str, things: str = _THINGS, stuff: str = _STUFF) -> Any:
@@ -255,7 +263,7 @@ def to_sample(panoptic: PanopticMap, filepath: str, things: str = _THINGS, stuff
     fields = sample_fields(panoptic)
     sample = fo.Sample(filepath=filepath)
     sample[things] = fo.Detections(detections=[fo.Detection(**one) for one in fields["detections"]])
-    sample[stuff] = fo.Segmentation(mask=fields["segmentation"])
+    sample[stuff] = fo.Segmentation(mask=fields["segmentation"], **{_IDS: fields[_IDS]})
     return sample
 
 
@@ -285,9 +293,7 @@ def from_sample(
         if values.shape != (height, width):
             raise DataError(f"{stuff}: its mask is {values.shape[::-1]}, the image is {width} x {height}")
         names = mask_targets(categories) if targets is None else targets
-        present = set(np.unique(values).tolist())
-        rows = [(value, name) for value, name in names.items() if value in present]
-        objects += objects_in(values, rows, stuff).objects
+        objects += _stuff_objects(values, names, getattr(semantic, _IDS, None), stuff)
     found = _field(sample, things)
     for position, one in enumerate(found.detections if found is not None else ()):
         called = f"{things}, detection {position} ({one.label})"
@@ -303,10 +309,21 @@ def from_sample(
                 is_crowd=crowd,
                 score=one.confidence,
                 order=1.0,
+                id=one.index,
                 name=called,
             )
         )
     return painted(AnnotatedImage("sample", height, width, tuple(objects)), categories).panoptic
+
+
+def _stuff_objects(
+    values: Int32[np.ndarray, "h w"], targets: Mapping[int, str], ids: Any, name: str
+) -> list[AnnotatedObject]:
+    """The classes that occur in a segmentation; `ids`: their segments' ids by class, where there are some."""
+    present = set(np.unique(values).tolist())
+    rows = [(value, label) for value, label in targets.items() if value in present]
+    known = ids if isinstance(ids, Mapping) else {}
+    return [replace(one, id=known.get(one.label)) for one in objects_in(values, rows, name).objects]
 
 
 def _field(sample: Any, name: str) -> Any:

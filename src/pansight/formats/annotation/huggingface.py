@@ -69,8 +69,6 @@ class HuggingFaceReader(AnnotationReader):
     """The rows of metadata.jsonl; names of classes come from classes.json next to it, or from
     `categories`."""
 
-    keeps_ids = True
-
     def __init__(self, path: Path, images: Path | None = None) -> None:
         """Raises DataError when the table cannot be read, or there is no classes.json next to it."""
         self.where = path / _TABLE if path.is_dir() else path

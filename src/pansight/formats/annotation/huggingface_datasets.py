@@ -89,8 +89,6 @@ def is_saved(path: Path) -> bool:
 class SavedReader(AnnotationReader):
     """What `save_to_disk` or `to_parquet` wrote; classes.json next to it names the classes."""
 
-    keeps_ids = True
-
     def __init__(self, path: Path, images: Path | None = None) -> None:
         """Raises DataError without classes.json, or columns label and segments_info, MissingExtraError."""
         datasets = require_extra("datasets", "datasets")

@@ -12,18 +12,22 @@ from pansight.panoptic.regions import measure_regions
 
 
 def objects_in(ids: Int32[np.ndarray, "h w"], rows: Iterable[Sequence[Any]], name: str) -> AnnotatedImage:
-    """The objects of an id map, from rows (id, label[, is_crowd[, score]]); other numbers are void."""
+    """The objects of an id map, from rows (value, label[, is_crowd[, score[, id]]]); other values are void.
+
+    The id of an object is the value, unless the row has another.
+    """
     regions = measure_regions(ids)
     boxes = dict(zip(regions.ids.tolist(), regions.boxes.tolist(), strict=True))
     objects, lost = [], []
     for row in rows:
-        id, label = int(row[0]), str(row[1])
+        value, label = int(row[0]), str(row[1])
+        id = int(row[4]) if len(row) > 4 else value
         called = f"{name}, object {id} ({label})"
-        if id not in boxes:
+        if value not in boxes:
             lost.append(Lost(NO_PIXELS, called))
             continue
-        x, y, width, height = boxes[id]
-        mask = ids[y : y + height, x : x + width] == id
+        x, y, width, height = boxes[value]
+        mask = ids[y : y + height, x : x + width] == value
         crowd = len(row) > 2 and bool(row[2])
         score = float(row[3]) if len(row) > 3 and isinstance(row[3], int | float) else None
         objects.append(AnnotatedObject(label, mask, x, y, None, crowd, score, 0.0, id, called))

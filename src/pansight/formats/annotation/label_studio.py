@@ -48,6 +48,9 @@ _CROWD = "iscrowd"
 
 _MODEL = "pansight"
 
+_REGION = re.compile(r"^segment([0-9]{1,8})$")
+"""The ids of the regions that are written: those of segments."""
+
 
 def is_label_studio(path: Path) -> bool:
     """Whether this is a JSON of tasks, or a folder with one."""
@@ -119,12 +122,14 @@ class LabelStudioReader(AnnotationReader):
                 continue
             note = (row.get("meta") or {}).get("text") if isinstance(row.get("meta"), dict) else None
             score = row.get("score")
+            own = _REGION.match(str(row.get("id")))
             objects.append(
                 AnnotatedObject(
                     label,
                     *cropped(mask),
                     is_crowd=_CROWD in (note if isinstance(note, list) else [note]),
                     score=float(score) if isinstance(score, int | float) else None,
+                    id=int(own[1]) if own else None,
                     name=called,
                 )
             )

@@ -6,6 +6,7 @@ segment by segment (`objects_of`).
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import NamedTuple
 
 import numpy as np
@@ -28,8 +29,8 @@ class AnnotatedObject:
     """One shape: its label, and its pixels as a mask of the box whose first pixel is (`left`, `top`).
 
     Shapes of one label that share a `group` are parts of one object. Those with a higher `order` hide those
-    with a lower one; among equals the later one hides the earlier. `id`: the tool's own, where it has one.
-    `name` is its name in messages.
+    with a lower one; among equals the later one hides the earlier. `id`: that of the segment, where the
+    file holds one. `name` is its name in messages.
     """
 
     label: str
@@ -107,12 +108,12 @@ class Painted(NamedTuple):
     lost: tuple[Lost, ...]
 
 
-def painted(image: AnnotatedImage, categories: Categories, *, keep_ids: bool = False) -> Painted:
+def painted(image: AnnotatedImage, categories: Categories) -> Painted:
     """Draw the objects over each other, so that the last one is visible.
 
-    All shapes of a stuff class are one segment. Ids are 1, 2, 3 ... in drawing order, or, with
-    `keep_ids`, the objects' own where every segment has one. Raises DataError, naming the object, when
-    `categories` does not have its label.
+    All shapes of a stuff class are one segment. A segment keeps the id that its first shape has in the file;
+    the others take the smallest free ones, 1, 2, 3 ... in drawing order. Raises DataError, naming the object,
+    when `categories` does not have its label.
     """
     if not is_picture_size(image.height, image.width):
         raise DataError(
@@ -158,14 +159,25 @@ def painted(image: AnnotatedImage, categories: Categories, *, keep_ids: bool = F
             lost.append(Lost(HIDDEN, name))
         elif seen[number] < full[number - 1] and categories[rows[number - 1][1]].is_thing:
             lost.append(Lost(OVERLAPPED, name))
-    own = [id for id in given if id is not None and 0 < id < ID_LIMIT]
-    if keep_ids and len(own) == len(rows) == len(set(own)):
-        ids = np.array([VOID, *own], np.int32)[ids]
-        rows = [(id, *row[1:]) for id, row in zip(own, rows, strict=True)]
+    own = _ids(given)
+    ids = np.array([VOID, *own], np.int32)[ids]
+    rows = [(id, *row[1:]) for id, row in zip(own, rows, strict=True)]
     crowds = sum(one.is_crowd for one in image.objects)
     shapeless = sum(one.kind in (NO_AREA, NO_PIXELS) for one in image.lost)
     panoptic = PanopticMap.from_table(ids, rows, categories)
     return Painted(panoptic, len(image.objects) + shapeless, crowds, tuple(lost))
+
+
+def _ids(given: Sequence[int | None]) -> list[int]:
+    """The given ids where they are valid and nobody before has them, the smallest free ones for the rest."""
+    taken: set[int | None] = set()
+    kept = []
+    for id in given:
+        valid = id is not None and 0 < id < ID_LIMIT and id not in taken
+        kept.append(id if valid else None)
+        taken.update(kept[-1:])
+    free = (id for id in count(1) if id not in taken)
+    return [next(free) if id is None else id for id in kept]
 
 
 def objects_of(panoptic: PanopticMap) -> Iterator[AnnotatedObject]:

@@ -51,8 +51,6 @@ def _release_file(path: Path) -> Path | None:
 class SegmentsAiReader(AnnotationReader):
     """The samples of a release, in the label set `labelset`, by default the first that has labels."""
 
-    keeps_ids = True
-
     def __init__(self, path: Path, images: Path | None = None, labelset: str | None = None) -> None:
         """Raises DataError when it is not a release of Segments.ai with categories."""
         found = _release_file(path)

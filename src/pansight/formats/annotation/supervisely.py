@@ -103,6 +103,7 @@ class SuperviselyReader(AnnotationReader):
                     group=row.get("instance"),
                     is_crowd=_CROWD in tags,
                     score=float(score) if isinstance(score, int | float) else None,
+                    id=row["id"] if isinstance(row.get("id"), int) else None,
                     name=called,
                 )
             )

@@ -123,7 +123,7 @@ class VocReader(AnnotationReader):
                     f"{classes_file}: has class {category}, which is not listed; add it to labelmap.txt"
                 )
             if category not in (0, _BORDER) and number != _BORDER and label not in VOID_LABELS:
-                rows.append((id, label, number == 0))
+                rows.append((id, label, number == 0, None, number))
         return objects_in(ids, rows, self.names[index])
 
     def _values(self, path: Path, colors: Mapping[int, tuple[int, ...]]) -> Int32[np.ndarray, "h w"]:
@@ -164,7 +164,10 @@ def _class_list(path: Path) -> tuple[dict[int, str], dict[int, tuple[int, int, i
 
 
 class _MaskWriter(AnnotationWriter):
-    """What both have in common: numbers for classes and objects, and the lists that go with them."""
+    """What both have in common: numbers for classes and objects, and the lists that go with them.
+
+    The number of an object is its segment's id, where all of an image are at most 254; else they are counted.
+    """
 
     stuff_counts: bool
 
@@ -181,6 +184,7 @@ class _MaskWriter(AnnotationWriter):
     def write(self, picture: Picture, panoptic: PanopticMap) -> Written:
         numbers, lost = [], []
         taken, crowds = 0, set()
+        own = all(segment.id <= _MOST for segment in panoptic.segments)
         for segment in panoptic.segments:
             item = panoptic.categories[segment.category]
             called = f"segment {segment.id} ({item.name})"
@@ -196,7 +200,7 @@ class _MaskWriter(AnnotationWriter):
                 numbers.append(-1)
                 continue
             taken += counted
-            numbers.append(taken if counted else 0)
+            numbers.append((segment.id if own else taken) if counted else 0)
         held = [number >= 0 for number in numbers]
         objects = panoptic.paint([max(number, 0) for number in numbers], 0).astype(np.uint8)
         values = [
