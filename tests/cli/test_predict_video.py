@@ -57,6 +57,20 @@ def test_a_film_by_its_own_name(
     assert itself.code == 2 and "would be overwritten" in itself.err
 
 
+def test_a_film_for_a_tool(
+    pansight: Callable[..., Any], small_weights: Path, clip: Path, tmp_path: Path
+) -> None:
+    for format, table in (("vipseg", "panoptic_gt_VIPSeg.json"), ("cvat,jsonl", "annotations.xml")):
+        out = tmp_path / format
+        run = pansight("predict", clip, "--weights", small_weights, "--track", "--format", format, "-o", out)
+        assert run.code == 0, run.err
+        assert (out / table).is_file() and len(list(out.rglob("*.jpg"))) == 4
+    check = pansight("data", "check", tmp_path / "vipseg")
+    assert check.code == 0, check.out + check.err
+    two = pansight("predict", clip, "--weights", small_weights, "--format", "cvat,labelme", "-o", out)
+    assert two.code == 2 and "names 2 tools" in two.err
+
+
 def test_images_in_a_row(pansight: Callable[..., Any], small_weights: Path, tmp_path: Path) -> None:
     for number in range(3):
         Image.fromarray(picture(number)).save(tmp_path / f"{number}.png")

@@ -268,3 +268,19 @@ def test_the_splits_of_scenes_and_of_unknown_kinds(tmp_path: Path) -> None:
     assert dataset_splits("scenes") == tuple(HELD_OUT_SCENES)
     with pytest.raises(DataError, match="no kind of data set is called 'nonsense'; choose from coco,"):
         dataset_splits(tmp_path, kind="nonsense")
+
+
+def test_a_folder_of_predictions_is_a_data_set(tmp_path: Path) -> None:
+    """What `pansight predict --format coco` leaves, of images or of videos."""
+    table = write_coco(tmp_path, annotations=".", images="val2017")
+    (tmp_path / "predictions").mkdir()
+    for file in table.with_suffix("").iterdir():
+        shutil.move(file, tmp_path / "predictions" / file.name)
+    table.rename(tmp_path / "predictions.json")
+    assert dataset_splits(tmp_path) == ("predictions",)
+    data = open_dataset(tmp_path)
+    assert len(data) == 2 and len(data.truth(0).segments) == 2
+    # what is there beside it counts more
+    write_coco(tmp_path, "val", annotations="annotations")
+    assert dataset_splits(tmp_path) == ("val",)
+    assert dataset_splits(tmp_path, kind="predictions") == ("predictions",)

@@ -8,8 +8,11 @@ from pansight.cli.datasets import open_from_options
 from pansight.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pansight.categories import Categories
     from pansight.datatools.preparing.plan import TruthSource
-    from pansight.formats.annotation import AnnotationFormat
+    from pansight.formats.annotation import AnnotationFormat, AnnotationWriter
 
 PANOPTIC = ("coco-panoptic", "panoptic", "coco")
 INSTANCES = ("coco-instances", "instances")
@@ -18,6 +21,23 @@ TOOLS = (
     "voc, bdd100k, huggingface, fiftyone"
 )
 """The formats of annotation tools, for help texts; a test holds it equal to those there are."""
+VIDEO_SETS = "kitti-step, cityscapes-vps, vipseg"
+"""The formats of video data sets, likewise."""
+
+
+def writer_of_tool(format: str, own: str) -> "Callable[[Path, Categories], AnnotationWriter]":
+    """What writes the files of the tool or video data set that --format of `predict` names.
+
+    Raises InputError when there is none; `own`: what else the option takes, in words.
+    """
+    from pansight.formats.annotation import find_writer
+
+    try:
+        return find_writer(format)
+    except InputError:
+        raise InputError(
+            f"format {format!r} is unknown; use {own}, a tool's: {TOOLS}, or a video data set's: {VIDEO_SETS}"
+        ) from None
 
 
 @dataclass(frozen=True)

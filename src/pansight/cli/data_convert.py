@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pansight.cli.convert_sources import INSTANCES, PANOPTIC, TOOLS, SourceOptions, open_source
+from pansight.cli.convert_sources import INSTANCES, PANOPTIC, TOOLS, VIDEO_SETS, SourceOptions, open_source
 from pansight.cli.converting import WorkersOption, run_conversion
 from pansight.cli.datasets import ImagesOption, KindOption, PanopticOption, SplitOption
 from pansight.cli.threads import share_cores
@@ -15,7 +15,7 @@ from pansight.errors import InputError
 if TYPE_CHECKING:
     from pansight.datatools.preparing.plan import TruthSource
 
-FORMAT_NAMES = f"coco-panoptic, {TOOLS}, kitti-step, cityscapes-vps, vipseg"
+FORMAT_NAMES = f"coco-panoptic, {TOOLS}, {VIDEO_SETS}"
 """What --from and --to may be called, for their help; a test holds it equal to the formats there are."""
 
 
@@ -166,10 +166,9 @@ def convert(
     elif target in tuple(Form):
         conversion = Export(made, output, Form(target), count)
     else:
-        from pansight.formats.annotation import FORMATS, VIDEO_WRITERS
+        from pansight.formats.annotation import find_writer
 
-        writer = VIDEO_WRITERS.get(target) or FORMATS[target].writer
-        conversion = ToolExport(made, writer(output, made.categories), count)
+        conversion = ToolExport(made, find_writer(target)(output, made.categories), count)
     for remark in getattr(opened.truth, "remarks", ()):
         print(f"remark: {remark}", file=sys.stderr)
     if not len(made.categories.thing_indices):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pansight.cli.convert_sources import INSTANCES, PANOPTIC, TOOLS
+from pansight.cli.convert_sources import PANOPTIC, TOOLS, VIDEO_SETS, writer_of_tool
 from pansight.cli.model_options import (
     batch_size_option,
     device_option,
@@ -25,12 +25,10 @@ from pansight.cli.threads import share_cores
 from pansight.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from rich.console import Console
 
-    from pansight.categories import Categories
-    from pansight.formats.annotation import AnnotationWriter
     from pansight.runtime.segmenter import Resize, Segmenter
     from pansight.runtime.writing import Job, MapWriter
 
@@ -104,9 +102,9 @@ def predict(
             metavar="[overlay|coco|both|TOOL]",
             show_default="overlay",
             help="overlay: images to look at; coco: predictions.json and predictions/*.png; or files of "
-            f"an annotation tool, to correct them there: {TOOLS}. Of videos: overlay is a film, and frames "
-            "(images), jsonl (one line per frame), mcap (ROS 2 messages) and rerun (a log) are "
-            "available, too; "
+            f"an annotation tool, to correct them there: {TOOLS}; or of a video data set: {VIDEO_SETS}. "
+            "Of videos: overlay is a film, and frames (images), jsonl (one line per frame), mcap (ROS 2 "
+            "messages) and rerun (a log) are available, too, and a tool gets the images of the frames; "
             "several with commas. With --engine ray: id PNGs and a Parquet index, and with coco "
             "predictions.json as well.",
         ),
@@ -311,7 +309,7 @@ def predict(
 
     if format.lower().replace("_", "-") in PANOPTIC:
         format = Format.COCO.value
-    writer_of = None if format in tuple(Format) else _tool_writer(format)
+    writer_of = None if format in tuple(Format) else writer_of_tool(format, "overlay, coco or both")
     make_folder(output_folder)
     short = engine is None and len(pictures) < FEW and not os.environ.get(DEFAULT_VARIABLE)
     if short and runtime_of(name) is None:
@@ -341,21 +339,6 @@ def predict(
         raise typer.Exit(130)
     if failed or problems:
         raise typer.Exit(1 if done else 2)
-
-
-def _tool_writer(format: str) -> "Callable[[Path, Categories], AnnotationWriter]":
-    """What writes the files of the tool that --format names. Raises InputError when there is none."""
-    from pansight.formats.annotation import find_format
-    from pansight.formats.annotation.coco_instances import CocoInstancesWriter
-
-    if format.lower().replace("_", "-") in INSTANCES:
-        return CocoInstancesWriter
-    try:
-        return find_format(format).writer
-    except InputError:
-        raise InputError(
-            f"format {format!r} is unknown; use overlay, coco or both, or a tool's: {TOOLS}"
-        ) from None
 
 
 def _run(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from pansight.cli.convert_sources import PANOPTIC, writer_of_tool
 from pansight.cli.threads import share_cores
 from pansight.errors import InputError
 
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
     from pansight.video.sinks import Sink
     from pansight.video.sinks.coco import CocoVideo
     from pansight.video.sinks.mjpeg import MjpegServer
+    from pansight.video.sinks.tool import ToolFiles
 
 FORMATS = ("overlay", "frames", "coco", "jsonl", "mcap", "rerun")
-"""What can be written of a video; `both` is overlay and coco."""
+"""What can be written of a video beside the files of a tool; `both` is overlay and coco."""
 
 FILMS = (".mp4", ".m4v", ".mov", ".mkv")
 """Endings of an --output that is a film, not a folder."""
@@ -56,14 +58,17 @@ class VideoOptions:
         return self.output if self.film is None else self.output.parent
 
     def chosen(self) -> tuple[str, ...]:
-        """The formats. Raises InputError for one that is unknown."""
+        """The formats. Raises InputError for one that is unknown, or for two tools."""
         wanted: list[str] = []
         for name in self.formats.split(","):
             wanted += ["overlay", "coco"] if name.strip() == "both" else [name.strip()]
-        for name in wanted:
-            if name not in FORMATS:
-                raise InputError(f"format {name!r} is unknown; use {', '.join(FORMATS)} or both")
-        return tuple(dict.fromkeys(wanted))
+        wanted = list(dict.fromkeys("coco" if name in PANOPTIC else name for name in wanted))
+        tools = [name for name in wanted if name not in FORMATS]
+        for name in tools:
+            writer_of_tool(name, f"{', '.join(FORMATS)} or both")
+        if len(tools) > 1:
+            raise InputError(f"--format {','.join(tools)} names {len(tools)} tools for one folder; give one")
+        return tuple(wanted)
 
 
 def predict_videos(
@@ -105,6 +110,7 @@ def predict_videos(
     from pansight.video.pipeline import Pipeline
     from pansight.video.sinks.coco import CocoVideo
     from pansight.video.sinks.mjpeg import MjpegServer
+    from pansight.video.sinks.tool import ToolFiles
     from pansight.video.sources import SourceOptions
     from pansight.video.tracking import TrackSettings
 
@@ -125,6 +131,8 @@ def predict_videos(
     settings = None
     if options.track:
         settings = TrackSettings() if options.smooth else TrackSettings(keep_category=False, steady=0)
+    tool = next((writer_of_tool(name, "") for name in formats if name not in FORMATS), None)
+    files = None if tool is None else ToolFiles(tool(options.folder, segmenter.categories))
     table = CocoVideo(options.folder / "predictions.json", segmenter.categories, model)
     server = None if options.mjpeg is None else MjpegServer(host, port)
     if server is not None:
@@ -134,7 +142,7 @@ def predict_videos(
         locations,
         track=settings,
         options=SourceOptions(policy=options.policy, give_up=options.give_up),  # type: ignore[arg-type]
-        sinks=_maker(options, formats, table, server),
+        sinks=_maker(options, formats, table, files, server),
         on_event=lambda event: _report(errors, event),
     )
     started = time.perf_counter()
@@ -144,9 +152,13 @@ def predict_videos(
     finally:
         if "coco" in formats and (pipeline.done or not stopped):
             table.close()
+        if files is not None and (pipeline.done or not stopped):
+            files.close()
         if server is not None:
             server.close()
     _summary(pipeline, time.perf_counter() - started, options, errors)
+    for reason, count in files.lost.items() if files is not None else ():
+        errors.print(f"remark: {count} segments {reason}", markup=False)
     if stopped:
         errors.print("stopped by Ctrl-C; finished work is kept")
         raise typer.Exit(130)
@@ -179,7 +191,11 @@ def _advance(progress: "Progress", task: "TaskID", pipeline: "Pipeline") -> None
 
 
 def _maker(
-    options: VideoOptions, formats: Sequence[str], table: "CocoVideo", server: "MjpegServer | None"
+    options: VideoOptions,
+    formats: Sequence[str],
+    table: "CocoVideo",
+    files: "ToolFiles | None",
+    server: "MjpegServer | None",
 ) -> "Callable[[Location, str], list[Sink]]":
     """Makes the sinks of a source; films end in .mp4 in the output's folder."""
 
@@ -189,6 +205,7 @@ def _maker(
         from pansight.video.sinks.images import FramesSink
         from pansight.video.sinks.lines import LinesSink
         from pansight.video.sinks.mjpeg import MjpegSink
+        from pansight.video.sinks.tool import ToolSink
 
         folder = options.folder
         sinks: list[Sink] = []
@@ -201,6 +218,8 @@ def _maker(
             sinks.append(FramesSink(folder / "frames" / name))
         if "coco" in formats:
             sinks.append(CocoSink(folder / "predictions", table, name))
+        if files is not None:
+            sinks.append(ToolSink(files, name))
         if "jsonl" in formats:
             sinks.append(LinesSink(folder / f"{name}.jsonl", options.rle))
         if "mcap" in formats:

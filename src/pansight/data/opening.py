@@ -66,12 +66,22 @@ DETECTED: dict[str, Kind] = {
 }
 """The kinds that are known by what lies in a folder."""
 
+
+def _prediction_splits(root: Path, places: Places) -> Splits:
+    """What `pansight predict --format coco` leaves of images or videos: predictions.json and predictions/."""
+    file = root / "predictions.json"
+    if not file.is_file() or not (root / "predictions").is_dir():
+        return {}
+    return {"predictions": partial(open_video_json if is_nested(file) else open_json, file)}
+
+
 KINDS: dict[str, Kind] = {
     **DETECTED,
     "cityscapes-panoptic": Kind(cityscapes_panoptic_splits, "gtFine/cityscapes_panoptic_*.json"),
     "ade20k-blobs": Kind(partial(ade20k_splits, blobs=True), "images/ and annotations/"),
     "mapillary-v1.2": Kind(partial(mapillary_splits, version="v1.2"), "SPLIT/images with SPLIT/v1.2"),
     "mapillary-v2.0": Kind(partial(mapillary_splits, version="v2.0"), "SPLIT/images with SPLIT/v2.0"),
+    "predictions": Kind(_prediction_splits, "predictions.json and predictions/"),
 }
 """All kinds: those, and other readings of the same folders, which have to be asked for."""
 
@@ -191,6 +201,8 @@ def _splits(path: Path, kind: str | None, places: Places) -> tuple[str, Splits]:
             raise DataError(f"{path}: no data set of the kind {kind} in it, which has {KINDS[kind].layout}")
         return kind, splits
     found = {name: splits for name, known in DETECTED.items() if (splits := known.splits(path, places))}
+    if not found and (predicted := KINDS["predictions"].splits(path, places)):
+        return "predictions", predicted
     if not found:
         instances = find_instances(path)
         if instances:

@@ -27,7 +27,7 @@ from pansight.runtime.inputs import image_ids, output_names, printable, relative
 from pansight.version import __version__
 
 if TYPE_CHECKING:
-    from pansight.formats.annotation.door import AnnotationWriter
+    from pansight.formats.annotation.door import AnnotationWriter, Picture
 
 _JPEG_LIMIT = 65_500
 """Longest side of a JPEG, in pixels."""
@@ -74,6 +74,13 @@ class _Row(NamedTuple):
     annotation: str
 
 
+def _picture(job: Job) -> "Picture":
+    """What an annotation tool's writer is told of an image."""
+    from pansight.formats.annotation.door import Picture  # others never pay for all formats
+
+    return Picture(job.image_id, job.file_name, job.name)
+
+
 class MapWriter:
     """Writes maps into a folder, from any number of threads; every file is written atomically.
 
@@ -111,6 +118,8 @@ class MapWriter:
         self._lock = threading.Lock()
         self._saving = threading.Lock()
         self._next_save = time.monotonic() + _SAVE_EVERY
+        if tool is not None:
+            tool.plan([_picture(job) for job in jobs])
         sources = {os.path.realpath(job.path) for job in jobs}
         for job in jobs:
             for target in (*self._overlays(job), self._ids(job), *(() if tool is None else tool.targets)):
@@ -151,9 +160,7 @@ class MapWriter:
     def _write_tool(self, tool: "AnnotationWriter", job: Job, panoptic: PanopticMap) -> list[Path]:
         if tool.categories is not panoptic.categories:
             panoptic = replace(panoptic, categories=tool.categories)
-        from pansight.formats.annotation.door import Picture  # others never pay for all formats
-
-        made = tool.write(Picture(job.image_id, job.file_name, job.name), panoptic)
+        made = tool.write(_picture(job), panoptic)
         with self._lock:
             self._tool_rows[job.name] = made.row
             self.lost.update(one.kind for one in made.lost)

@@ -1,9 +1,12 @@
 """Labels in the formats of annotation tools: a reader and a writer for each, side by side in one file."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+from pansight.categories import Categories
 from pansight.errors import InputError
 from pansight.formats.annotation.bdd100k import Bdd100kReader, Bdd100kWriter, is_bdd100k
+from pansight.formats.annotation.coco_instances import CocoInstancesWriter
 from pansight.formats.annotation.cvat import CvatReader, CvatWriter, is_cvat
 from pansight.formats.annotation.darwin import DarwinReader, DarwinWriter, is_darwin
 from pansight.formats.annotation.datumaro import DatumaroReader, DatumaroWriter, is_datumaro
@@ -27,6 +30,7 @@ __all__ = [
     "AnnotationWriter",
     "Picture",
     "find_format",
+    "find_writer",
     "recognised_format",
 ]
 
@@ -107,6 +111,17 @@ def find_format(name: str) -> AnnotationFormat:
         if wanted in (one.name, *one.aliases):
             return one
     raise InputError(f"no format is called {name!r}; known are {', '.join(FORMATS)}")
+
+
+def find_writer(name: str) -> Callable[[Path, Categories], AnnotationWriter]:
+    """What writes the format of that name, COCO instances and video data sets among them.
+
+    Raises InputError, listing all, when there is none.
+    """
+    wanted = name.lower().replace("_", "-")
+    if wanted in ("coco-instances", "instances"):
+        return CocoInstancesWriter
+    return VIDEO_WRITERS.get(wanted) or find_format(name).writer
 
 
 def recognised_format(path: Path) -> AnnotationFormat | None:

@@ -135,6 +135,9 @@ class DatumaroWriter(AnnotationWriter):
     def targets(self) -> tuple[Path, ...]:
         return (*super().targets, self.folder / "annotations" / f"{_SUBSET}.json")
 
+    def image_path(self, picture: Picture) -> Path:
+        return self.folder / "images" / _SUBSET / picture.name
+
     def write(self, picture: Picture, panoptic: PanopticMap) -> Written:
         annotations = []
         indices = {segment.id: segment.category for segment in panoptic.segments}

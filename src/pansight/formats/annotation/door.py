@@ -93,7 +93,11 @@ class AnnotationWriter(ABC):
         return (self.folder / CLASSES_FILE,)
 
     def plan(self, pictures: Sequence[Picture]) -> None:  # noqa: B027  (most formats need none)
-        """Called once, before anything is written, with all images in order."""
+        """Called before anything is written, with all images in order; of a stream with each as it comes."""
+
+    def image_path(self, picture: Picture) -> Path:
+        """Where the format has an image, for whoever writes images as well."""
+        return self.folder / "images" / picture.name
 
     @abstractmethod
     def write(self, picture: Picture, panoptic: PanopticMap) -> Written:

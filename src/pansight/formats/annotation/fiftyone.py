@@ -175,6 +175,9 @@ class FiftyOneWriter(AnnotationWriter):
     def targets(self) -> tuple[Path, ...]:
         return (*super().targets, self.folder / "samples.json", self.folder / "metadata.json")
 
+    def image_path(self, picture: Picture) -> Path:
+        return self.folder / "data" / picture.name
+
     def write(self, picture: Picture, panoptic: PanopticMap) -> Written:
         fields = sample_fields(panoptic)
         things = []

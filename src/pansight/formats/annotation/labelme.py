@@ -136,6 +136,9 @@ class LabelmeWriter(AnnotationWriter):
     def targets(self) -> tuple[Path, ...]:
         return (*super().targets, self.folder / "labels.txt")
 
+    def image_path(self, picture: Picture) -> Path:
+        return self.folder / picture.name
+
     def write(self, picture: Picture, panoptic: PanopticMap) -> Written:
         content: dict[str, Any] = {
             "version": "5.5.0",

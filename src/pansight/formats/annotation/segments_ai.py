@@ -114,6 +114,9 @@ class SegmentsAiWriter(AnnotationWriter):
     def targets(self) -> tuple[Path, ...]:
         return (*super().targets, self.folder / "release.json")
 
+    def image_path(self, picture: Picture) -> Path:
+        return self.folder / picture.name
+
     def write(self, picture: Picture, panoptic: PanopticMap) -> Written:
         rgb = ids_to_rgb(panoptic.ids)
         alpha = np.full((*rgb.shape[:2], 1), 255, np.uint8)

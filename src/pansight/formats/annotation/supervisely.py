@@ -120,6 +120,10 @@ class SuperviselyWriter(AnnotationWriter):
     def targets(self) -> tuple[Path, ...]:
         return (*super().targets, self.folder / "meta.json")
 
+    def image_path(self, picture: Picture) -> Path:
+        within, _, base = picture.name.replace("\\", "/").rpartition("/")
+        return self.folder / (within or _DATASET) / "img" / base
+
     def write(self, picture: Picture, panoptic: PanopticMap) -> Written:
         indices = {segment.id: segment.category + 1 for segment in panoptic.segments}
         objects = []

@@ -44,15 +44,16 @@ class ClipWriter(AnnotationWriter):
     def __init__(self, folder: Path, categories: Categories) -> None:
         super().__init__(folder, categories)
         self._places: dict[int | str, _Place] = {}
+        self._clips: dict[str, list[int]] = {}
+        """Of each clip its number, and how many frames it has so far."""
 
     def plan(self, pictures: Sequence[Picture]) -> None:
-        clips: dict[str, int] = {}
+        self._places = {}
         for picture in pictures:
-            clip, frame = _clip_and_frame(picture)
-            place = clips.setdefault(clip, 0)
-            number = list(clips).index(clip)
-            self._places[picture.id] = _Place(clip, frame, number, place)
-            clips[clip] += 1
+            name, frame = _clip_and_frame(picture)
+            clip = self._clips.setdefault(name, [len(self._clips), 0])
+            self._places[picture.id] = _Place(name, frame, *clip)
+            clip[1] += 1
 
 
 def _clip_and_frame(picture: Picture) -> tuple[str, str]:
@@ -88,8 +89,10 @@ class KittiStepWriter(ClipWriter):
     def targets(self) -> tuple[Path, ...]:
         return (self.folder / "panoptic_maps",)
 
+    def image_path(self, picture: Picture) -> Path:
+        return self.folder / "images" / "val" / self._name(picture)
+
     def write(self, picture: Picture, panoptic: PanopticMap) -> Written:
-        place = self._places[picture.id]
         classes, tracks, lost = [], [], []
         used: set[tuple[int, int]] = set()
         for segment in panoptic.segments:
@@ -110,10 +113,14 @@ class KittiStepWriter(ClipWriter):
         red = np.array([_VOID, *classes], np.uint8)[numbers]
         track_map = np.array([0, *tracks], np.int64)[numbers]
         pixels = np.stack([red, track_map >> 8, track_map & 255], axis=2).astype(np.uint8)
-        sequence = _numbered(place.clip, place.clip_number, 4)
-        frame = _numbered(place.frame, place.frame_number, 6)
-        path = self.folder / "panoptic_maps" / "val" / sequence / f"{frame}.png"
+        path = self.folder / "panoptic_maps" / "val" / self._name(picture)
         return Written(None, tuple(lost), (write_image(path, pixels),))
+
+    def _name(self, picture: Picture) -> Path:
+        """SEQUENCE/FRAME.png, both numbers."""
+        place = self._places[picture.id]
+        sequence = _numbered(place.clip, place.clip_number, 4)
+        return Path(sequence, f"{_numbered(place.frame, place.frame_number, 6)}.png")
 
     def save(self, rows: Sequence[Any]) -> Path:
         return self.folder / "panoptic_maps"
@@ -128,6 +135,10 @@ class VipSegWriter(ClipWriter):
     @property
     def targets(self) -> tuple[Path, ...]:
         return (self.folder / "panoptic_gt_VIPSeg.json", self.folder / "panomasksRGB")
+
+    def image_path(self, picture: Picture) -> Path:
+        place = self._places[picture.id]
+        return self.folder / "imgs" / place.clip / f"{place.frame}.jpg"
 
     def write(self, picture: Picture, panoptic: PanopticMap) -> Written:
         place = self._places[picture.id]
@@ -163,20 +174,28 @@ class CityscapesVpsWriter(ClipWriter):
     def targets(self) -> tuple[Path, ...]:
         return (self.folder / "panoptic_gt_val_city_vps.json", self.folder / "val")
 
+    def image_path(self, picture: Picture) -> Path:
+        return self.folder / "val" / "img_all" / f"{self._image_id(picture)}_newImg8bit.png"
+
     def write(self, picture: Picture, panoptic: PanopticMap) -> Written:
-        place = self._places[picture.id]
-        video = _numbered(place.clip, place.clip_number, 4)
-        if place.frame.startswith(f"{video}_"):  # one of the set's own ids
-            image_id = place.frame.removesuffix("_final_mask").removesuffix("_newImg8bit")
-        else:
-            name = re.sub(r"[^A-Za-z0-9-]+", "-", place.frame)
-            image_id = f"{video}_{place.frame_number:04d}_{name}"
+        video, image_id = self._video(picture), self._image_id(picture)
         name = f"{image_id}_final_mask.png"
         path = write_image(self.folder / "val" / "panoptic_video" / name, ids_to_rgb(panoptic.ids))
         size = {"width": panoptic.width, "height": panoptic.height}
         image = {"id": image_id, **size, "file_name": f"{image_id}_newImg8bit.png"}
         annotation = {"image_id": image_id, "file_name": name, "segments_info": _segments(panoptic)}
         return Written((video, image, annotation), files=(path,))
+
+    def _video(self, picture: Picture) -> str:
+        place = self._places[picture.id]
+        return _numbered(place.clip, place.clip_number, 4)
+
+    def _image_id(self, picture: Picture) -> str:
+        place, video = self._places[picture.id], self._video(picture)
+        if place.frame.startswith(f"{video}_"):  # one of the set's own ids
+            return place.frame.removesuffix("_final_mask").removesuffix("_newImg8bit")
+        name = re.sub(r"[^A-Za-z0-9-]+", "-", place.frame)
+        return f"{video}_{place.frame_number:04d}_{name}"
 
     def save(self, rows: Sequence[Any]) -> Path:
         content = {

@@ -181,6 +181,9 @@ class _MaskWriter(AnnotationWriter):
     def targets(self) -> tuple[Path, ...]:
         return (*super().targets, self.folder / "labelmap.txt")
 
+    def image_path(self, picture: Picture) -> Path:
+        return self.folder / "JPEGImages" / picture.name
+
     def write(self, picture: Picture, panoptic: PanopticMap) -> Written:
         numbers, lost = [], []
         taken, crowds = 0, set()
