@@ -65,6 +65,20 @@ def test_there_and_back_by_the_command_line(
     assert back.truth(0).same_as(truth.truth(0))
 
 
+def test_one_file_of_labelme_and_a_name_that_no_label_has(
+    pansight: Pansight, coco: Path, tmp_path: Path
+) -> None:
+    run = pansight("data", "convert", coco, tmp_path / "tool", "--to", "labelme", "-j", 1)
+    (file,) = (tmp_path / "tool" / "sub").glob("*.json")
+    run = pansight("data", "convert", file, tmp_path / "back", "--stuff", "road, raod", "-j", 1)
+    assert run.code == 0, run.err
+    assert run.err == "remark: no label is called raod: written as classes without a segment\n"
+    back = CocoPanoptic(tmp_path / "back" / "panoptic.json", None)
+    assert back.names == ("a.jpg",) and np.array_equal(
+        back.truth(0).ids, CocoPanoptic(coco, None).truth(0).ids
+    )
+
+
 def test_what_a_target_cannot_hold_is_counted_and_named(
     pansight: Pansight, coco: Path, tmp_path: Path
 ) -> None:

@@ -160,7 +160,7 @@ def test_label_maps_take_classes_from_the_stuff_json(pansight: Pansight, tmp_pat
         (("polygons", "--from", "vox"), "no format is called 'vox'; known are cvat, cvat-mask"),
         (("polygons", "--to", "voc", "--name", "x"), "--name means nothing for voc"),
         (("polygons", "--from", "cvat", "--boxes-as-masks"), "--boxes-as-masks means nothing for cvat files"),
-        (("polygons/a.json",), 'no list "annotations" in it'),
+        (("other.json",), 'no list "annotations" in it'),
         (("panoptic.json",), "is COCO panoptic already; choose another form with --to"),
     ],
 )
@@ -174,6 +174,7 @@ def test_what_makes_no_sense_is_said_in_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("panoptic.json").write_text(json.dumps({"annotations": [{"segments_info": []}], "categories": []}))
+    Path("other.json").write_text('{"points": []}')
     run = pansight("data", "convert", arguments[0], "out", *arguments[1:])
     assert run.code == 2
     assert fault in run.err and len(run.err.splitlines()) == 1

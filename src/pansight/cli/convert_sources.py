@@ -92,7 +92,7 @@ def open_source(source: Path, given: str | None, to_panoptic: bool, options: Sou
     if name is not None:
         return _tool(source, find_format(name), options)
     found = recognised_format(source)
-    if found is not None and found.name != "labelme":
+    if found is not None and (found.name != "labelme" or source.is_file()):
         return _tool(source, found, options)
     if source.is_dir():
         if options.kind is not None:
@@ -170,6 +170,7 @@ def _tool(source: Path, kind: "AnnotationFormat", options: SourceOptions) -> Ope
     from pansight.datatools.preparing.annotated import AnnotatedSource, spoken_categories
     from pansight.datatools.preparing.classes import read_names
     from pansight.formats.annotation.objects import VOID_LABELS
+    from pansight.panoptic.checks import shortened
 
     what = f"{kind.name} files"
     options.refuse(what, "boxes_as_masks", "no_crowds", "with_stuff", "kind", "split", "panoptic")
@@ -191,7 +192,10 @@ def _tool(source: Path, kind: "AnnotationFormat", options: SourceOptions) -> Ope
     if options.labels is not None:
         order = [name for name in read_names(str(options.labels)) if name not in VOID_LABELS]
     categories = spoken_categories(reader, things, stuff, options.categories, order)
-    return Opened(AnnotatedSource(reader, categories), "panoptic")
+    known = {row.name for row in reader.classes} | set(order or ())
+    strange = [name for name in (*(things or ()), *(stuff or ())) if name not in known]
+    remarks = [f"no label is called {shortened(strange)}: written as classes without a segment"]
+    return Opened(AnnotatedSource(reader, categories, remarks if strange else ()), "panoptic")
 
 
 def _instances_file(source: Path, split: str | None) -> Path | None:

@@ -29,9 +29,13 @@ from pansight.panoptic import PanopticMap
 
 
 class AnnotatedSource:
-    """What a reader of a tool's files gives, drawn in the order of the tool; see `TruthSource`."""
+    """What a reader of a tool's files gives, drawn in the order of the tool; see `TruthSource`.
 
-    def __init__(self, reader: AnnotationReader, categories: Categories) -> None:
+    `remarks`: what a user should hear about it.
+    """
+
+    def __init__(self, reader: AnnotationReader, categories: Categories, remarks: Sequence[str] = ()) -> None:
+        self.remarks = remarks
         self.reader = reader
         self.categories = categories
         self.names = reader.names

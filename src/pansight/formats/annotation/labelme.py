@@ -57,10 +57,10 @@ _NEEDED = {"polygon": 3, "rectangle": 2, "circle": 2, "mask": 2, "rotation": 4, 
 
 
 def is_labelme(path: Path) -> bool:
-    """Whether a folder holds a file of labelme, among its first JSON files."""
-    if not path.is_dir():
+    """Whether this is a file of labelme, or a folder that holds one among its first JSON files."""
+    if not path.is_dir() and path.suffix.lower() != ".json":
         return False
-    for number, file in enumerate(sorted(path.rglob("*.json"))):
+    for number, file in enumerate(sorted(path.rglob("*.json")) if path.is_dir() else [path]):
         if number == 20:
             break
         try:
@@ -72,7 +72,7 @@ def is_labelme(path: Path) -> bool:
 
 
 class LabelmeReader(AnnotationReader):
-    """A folder of labelme files, folders below it included; see the module.
+    """A folder of labelme files, folders below it included, or one such file; see the module.
 
     Images have the ids 1, 2, 3 ... in the order of the files' names. `pictures_elsewhere`: the folder of the
     images, when they all lie outside of `path`.
@@ -83,7 +83,7 @@ class LabelmeReader(AnnotationReader):
         self.where = Path(path)
         self._files = find_files(path, skip)
         self._skip = skip
-        pictures = _Pictures(self.where)
+        pictures = _Pictures(self.where if self.where.is_dir() else self.where.parent)
         self.names = [pictures.name(file) for file in self._files]
         self.pictures_elsewhere = pictures.elsewhere
         self.image_ids = range(1, len(self._files) + 1)
@@ -159,8 +159,11 @@ class LabelmeWriter(AnnotationWriter):
 
 
 def find_files(folder: PathLike, skip: Collection[Path] = ()) -> list[Path]:
-    """The JSON files in a folder and those below it, by name. Raises InputError when there are none."""
+    """The JSON files in a folder and those below it, by name; a file itself. Raises InputError when there are
+    none."""
     skipped = {path.resolve() for path in skip}
+    if Path(folder).is_file():
+        return [Path(folder)]
     if not Path(folder).is_dir():
         raise InputError(f"{folder}: no such folder; give the folder of the labelme files")
     files = sorted(path for path in Path(folder).rglob("*.json") if not path.name.startswith("."))
