@@ -72,6 +72,21 @@ def test_data_sets_can_be_named_part_by_part(tmp_path: Path) -> None:
     assert sources.validation is None
 
 
+def test_the_only_split_is_trained_on_and_its_images_are_where_it_says(tmp_path: Path) -> None:
+    """What `pansight data convert labels/ data/` leaves is enough."""
+    images, data = tmp_path / "labels", tmp_path / "data"
+    write_split(images, data, "mine", 20)
+    table = data / "panoptic_mine.json"
+    content = json.loads(table.read_text())
+    (images / "mine").rename(tmp_path / "pictures")
+    table.write_text(json.dumps({**content, "info": {"images_folder": "../pictures"}}))
+    section = {"kind": "dataset", "folder": str(data), "held_out": 0.2}
+    sources = open_sources(make_config({"data": section}))
+    assert sources.validation is not None
+    assert len(sources.training) + len(sources.validation) == 20
+    assert sources.training[0].image.shape[2] == 3
+
+
 def test_missing_parts_are_named(tmp_path: Path) -> None:
     def refused(**data: object) -> str:
         with pytest.raises(DataError) as caught:

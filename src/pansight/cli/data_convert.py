@@ -133,7 +133,6 @@ def convert(
     from pansight.datatools.preparing.plan import plan_panoptic
     from pansight.datatools.preparing.workers import default_workers
     from pansight.datatools.preparing.writing import Conversion, Preparation
-    from pansight.runtime.inputs import printable
 
     target = _target(to)
     if not source.exists():
@@ -162,7 +161,9 @@ def convert(
     count = workers or default_workers()
     conversion: Conversion
     if target == "panoptic":
-        conversion = Preparation(made, plan_panoptic(made, output, name or shown), count)
+        there = images or getattr(made, "pictures_elsewhere", None)
+        there = there or (source if source.is_dir() else source.parent)
+        conversion = Preparation(made, plan_panoptic(made, output, name or shown), count, images=there)
     elif target in tuple(Form):
         conversion = Export(made, output, Form(target), count)
     else:
@@ -178,9 +179,6 @@ def convert(
             file=sys.stderr,
         )
     run_conversion(conversion, "converting", "converted")
-    elsewhere = getattr(made, "pictures_elsewhere", None)
-    if elsewhere is not None and target == "panoptic":
-        print(f"the images are in {printable(elsewhere)}: give it with --images")
 
 
 def _mapped(source: "TruthSource", file: Path, categories: str | None) -> "TruthSource":

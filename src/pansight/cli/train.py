@@ -62,6 +62,13 @@ def train(
         str | None,
         typer.Option(help="'scenes', or a data set, as published or your own: its folder or panoptic JSON."),
     ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder or .zip of the images of --data, where they do not lie with the labels.",
+            show_default=False,
+        ),
+    ] = None,
     class_map: Annotated[
         Path | None,
         typer.Option(
@@ -184,6 +191,7 @@ def train(
     changes = [f"{key}={value}" for key, value in shortcuts.items() if value is not None]
     given = [
         *([f"data.map={json.dumps(str(class_map))}"] if class_map is not None else []),
+        *([f"data.images={json.dumps(str(images))}"] if images is not None else []),
         *(settings or []),
     ]
     sources = None

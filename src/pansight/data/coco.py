@@ -36,6 +36,8 @@ PathLike = str | os.PathLike[str]
 
 _SUFFIXES = (".jpg", ".png", ".jpeg", ".webp", ".JPG", ".JPEG", ".PNG")
 """Tried in this order where the listed name of an image does not exist."""
+IMAGES = "images_folder"
+"""The key of `info` that says where the images are, relative to the JSON"""
 PROBED = 5
 """Samples whose files are looked for to see whether a folder is the one"""
 _CITYSCAPES_ENDING = re.compile(r"_gtFine_(leftImg8bit|panoptic)\.png$")
@@ -81,6 +83,10 @@ class CocoPanoptic:
             categories,
             _used(content["annotations"]),
         )
+        said = content.get("info")
+        where = said.get(IMAGES) if isinstance(said, dict) else None
+        self.said_pictures = self.annotations.parent / where if isinstance(where, str) and where else None
+        """Where the JSON says that the images are; `pansight data convert` writes it."""
         listed = content.get("images")
         names = {
             image["id"]: image["file_name"]

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +33,8 @@ Splits = dict[str, Callable[[Places], PanopticDataset]]
 
 _NO_LABELS = re.compile(r"categor|detection|cityscapes_|ade20k_|_city_vps|gt_VIPSeg")
 _ADE_ROOTS = ("ADEChallengeData2016", "ADE20K_2021_17_01", "ADE20K_2016_07_26")
+_PICTURE_FOLDERS = ("images", "data", "JPEGImages", "images/default", "img")
+"""Where annotation tools have the images of a project."""
 _SPLIT_FOLDERS = ("training", "train", "validation", "val", "testing", "test")
 
 
@@ -57,7 +60,9 @@ def open_json(path: Path, places: Places) -> CocoPanoptic:
     own = Categories.builtin("ade20k") if path.stem.startswith("ade20k_panoptic_") else None
     data = CocoPanoptic(path, None, places.panoptic, places.categories, own_categories=own)
     if places.images is None:
-        data.look_for_pictures(picture_places(path))
+        said = data.said_pictures
+        there = () if said is None else (said, *(said / name for name in _PICTURE_FOLDERS))
+        data.look_for_pictures(chain(there, picture_places(path)))
     else:
         images = Path(places.images)
         within = [images / name for name in _folder_names(split_of(path))]

@@ -8,7 +8,7 @@ from pansight.categories import Categories, read_categories
 from pansight.data.class_maps import ClassMap, categories_of, correspond, read_class_map
 from pansight.data.coco import CocoPanoptic
 from pansight.data.labelling import find_labelling
-from pansight.data.opening import PanopticDataset, has_split, open_dataset
+from pansight.data.opening import PanopticDataset, dataset_splits, has_split, open_dataset
 from pansight.data.relabelled import Relabelled
 from pansight.data.sample import Sample
 from pansight.errors import DataError, InputError
@@ -140,8 +140,15 @@ def _opened(data: DataOnDisk, categories: Categories | None) -> PanopticDataset:
     if data.train_json is not None and data.train_images is not None:
         return CocoPanoptic(data.train_json, data.train_images, data.train_masks, categories)
     assert data.folder is not None  # checked with the configuration
-    split = None if data.folder.is_file() else data.train_split
+    split = None if data.folder.is_file() else _train_split(data, data.folder)
     return open_dataset(data.folder, kind=data.layout, split=split, images=data.images, categories=categories)
+
+
+def _train_split(data: DataOnDisk, folder: Path) -> str:
+    """The split to train on: the only one there is, unless its name says that it is for something else."""
+    splits = dataset_splits(folder, kind=data.layout)
+    other = len(splits) != 1 or splits[0].lower().startswith(("val", "test", data.validation_split.lower()))
+    return data.train_split if other else splits[0]
 
 
 def _validation(data: DataOnDisk, categories: Categories) -> PanopticDataset | None:

@@ -5,6 +5,7 @@ import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from jaxtyping import UInt8, UInt16
 from PIL import Image
 
+from pansight.data.coco import IMAGES
 from pansight.datatools.preparing.lost_objects import Census, CountedSource, Counts, Taken
 from pansight.datatools.preparing.plan import Plan, TruthSource
 from pansight.datatools.preparing.workers import run_over
@@ -106,8 +108,14 @@ class Preparation(Conversion):
     Panoptic PNGs that are already there are kept when every pixel's id is that of the source.
     """
 
-    def __init__(self, source: TruthSource, plan: Plan, workers: int = 1) -> None:
-        """Raises InputError when the folder cannot be made, or holds what is read."""
+    def __init__(
+        self, source: TruthSource, plan: Plan, workers: int = 1, *, images: Path | None = None
+    ) -> None:
+        """`images`: where the images are; the JSON says so, relative to itself, for whoever trains on it.
+
+        Raises InputError when the folder cannot be made, or holds what is read.
+        """
+        self._images = images
         keep_sources(source, plan.table, plan.pictures)
         super().__init__(_Task(source, plan), len(plan.entries), workers)
         self.plan = plan
@@ -122,6 +130,9 @@ class Preparation(Conversion):
         if self.plan.official:
             return write_json(self.plan.table, content, sort_keys=True, indent=4)
         info = {"description": f"made by pansight {__version__}", "version": "1.0"}
+        if self._images is not None:
+            with suppress(ValueError):  # on another drive
+                info[IMAGES] = Path(os.path.relpath(self._images, self.plan.folder)).as_posix()
         return write_json(self.plan.table, {"info": info, **content})
 
 
