@@ -15,7 +15,7 @@ from pansight.cli import main
 from pansight.errors import CheckpointError, InputError, PansightError
 from pansight.models.preprocess import Preprocess
 from pansight.models.yoso import YOSO, YOSOConfig
-from pansight.zoo import ModelSpec, load_native, presets, read_header, save_native
+from pansight.zoo import ModelSpec, load_model, load_native, presets, read_header, save_native
 
 CONFIG = YOSOConfig(
     depth=18, width=8, aggregated_dim=8, hidden_dim=16, heads=2, feedforward_dim=16, proposals=5, stages=1
@@ -104,6 +104,9 @@ def test_a_folder_for_the_hub(model: YOSO, tmp_path: Path) -> None:
     assert f"hf upload USER/garden-model {folder}" in said
     assert {path.name for path in folder.iterdir()} == {"model.safetensors", "config.json", "README.md"}
     assert equal(load_native(folder / "model.safetensors"), model)
+    assert equal(load_model(folder), model)
+    with pytest.raises(CheckpointError, match=r"is a folder without model\.safetensors"):
+        load_model(tmp_path)
     assert json.loads((folder / "config.json").read_text())["method"] == "yoso"
     text = (folder / "README.md").read_text()
     card: Any = ModelCard(text)  # the Hub's own reader

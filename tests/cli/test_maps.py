@@ -131,6 +131,15 @@ def test_files_are_scored_through_a_map(
         _, wanted = evaluated(pansight, small_weights, town, tmp_path, *options)
         assert json.loads(figures.read_text())["all"] == wanted["all"]
     assert "only the truth has street; counted as missed" in run.err
+    # of what is wrong the user's own files are named
+    cut = predicted / "predictions" / "0.png"
+    whole = cut.read_bytes()
+    with Image.open(cut) as image:
+        image.crop((0, 0, 3, 3)).save(cut)
+    files = (town / "panoptic_val.json", predicted / "predictions.json", "--match", "file-name")
+    run = pansight("evaluate", *files, "--map", mapping)
+    assert run.code == 2 and f"{cut} " in run.err and "is 3 x 3 pixels" in run.err, run.err
+    cut.write_bytes(whole)
     # scores are kept
     mapping.write_text("".join(f"'{name}': house\n" for name in Categories.builtin("scenes").names))
     run = pansight(

@@ -101,6 +101,7 @@ def test_one_of_two_is_broken(
         "predict", clip, broken, "--weights", small_weights, "--format", "jsonl", "-o", tmp_path / "o"
     )
     assert run.code == 1 and "broken.mp4" in run.err and "4 frames" in run.out
+    assert "check that it is a whole video" in run.err and "1 of 2 sources failed" in run.out
     run = pansight("predict", broken, "--weights", small_weights, "--format", "jsonl", "-o", tmp_path / "p")
     assert run.code == 2
 

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from pansight.categories import Categories
 from pansight.cli.main import app
-from pansight.errors import InputError, MissingExtraError
+from pansight.errors import DataError, InputError, MissingExtraError
 from pansight.training.held_out import hold_out
 from pansight.zoo.registry import load_model
 
@@ -195,6 +195,16 @@ def test_a_dry_run_leaves_nothing(labels: Path, tmp_path: Path) -> None:
     assert not folder.exists()
 
 
+def test_a_dry_run_looks_for_something_to_learn(labels: Path) -> None:
+    content = json.loads(labels.read_text())
+    for row in content["annotations"]:
+        row["segments_info"] = []
+        Image.new("RGB", (64, 48)).save(labels.with_suffix("") / row["file_name"])
+    labels.write_text(json.dumps(content))
+    with pytest.raises(DataError, match="has a segment to learn from"):
+        run("--model", "yoso-tiny", "--data", str(labels), *SMALL_STEPS, "--dry-run")
+
+
 def test_options_of_fine_tuning(labels: Path) -> None:
     text = run(
         "--model", "yoso-tiny", "--data", str(labels), "--options", "--lr", "0.002", "--freeze", "backbone",
@@ -209,6 +219,7 @@ def test_options_of_fine_tuning(labels: Path) -> None:
     assert content["log"] == ["wandb", "csv"]
     assert (content["devices"], content["nodes"]) == (2, 3)
     assert content["steps"] == 200
+    assert "rate 0.002 (as given), cosine" in text
     with pytest.raises(InputError, match="--model needs --data"):
         run("--model", "yoso-tiny")
     with pytest.raises(InputError, match=r"give a recipe \(yoso-tiny\) or --model"):

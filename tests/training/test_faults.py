@@ -13,6 +13,7 @@ import pytest
 import torch
 import yaml
 
+from pansight.errors import CheckpointError
 from pansight.training.checkpoints import read_checkpoint
 from pansight.training.replay import read_replay
 from pansight.zoo.header import read_metadata
@@ -288,6 +289,12 @@ def test_a_loss_that_goes_wrong_can_be_looked_at(train: Train, tmp_path: Path) -
     (path,) = folder.glob("replay-step-*.pt")
     assert f"pansight train --replay {path}" in ended.output
     kept = read_replay(path)
+    with pytest.raises(CheckpointError, match="is a folder; give the replay-step"):
+        read_replay(folder)
+    (folder.parent / "junk.pt").write_bytes(b"junk")
+    with pytest.raises(CheckpointError, match="is no replay file, or damaged") as refused:
+        read_replay(folder.parent / "junk.pt")
+    assert "weights_only" not in str(refused.value)
     assert len(kept["passes"]) == 1
     names = kept["passes"][0]["batch"]["names"]
     shown = train(folder, "--replay", str(path))

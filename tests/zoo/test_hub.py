@@ -102,7 +102,9 @@ def test_names() -> None:
     assert title_of("runs/best.safetensors") == "best"
 
 
-@pytest.mark.parametrize("name", ["hf:", "hf:model", "hf:a/b/c", "hf:a/b@", "hf:a b/c", "hf:a/b/model.onnx"])
+@pytest.mark.parametrize(
+    "name", ["hf:", "hf:model", "hf:a/b/c", "hf:a/b@", "hf:a b/c", "hf:a/b/model.onnx", "hf:./hub"]
+)
 def test_what_is_no_name_is_said(name: str) -> None:
     with pytest.raises(InputError, match="write hf:USER/MODEL"):
         parse_hub_name(name)

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
+from pansight.bench.reports import threads_of
 from pansight.bench.run import Benchmark, Row
 
 WIDTH, HEIGHT = 1200, 800
@@ -52,7 +53,7 @@ def draw_plot(found: Benchmark) -> UInt8[np.ndarray, "h w 3"]:
         pen.line((LEFT, y, WIDTH - RIGHT, y), fill="#e4e4e4")
         pen.text((LEFT - 10, y), f"{score}", fill="black", font=small, anchor="rm")
     pen.rectangle((LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM), outline="#888888")
-    title = f"Whole call at batch 1, {found.machine['processor']}, {found.rows[0].threads} threads"
+    title = f"Whole call at batch 1, {found.machine['processor']}, {threads_of(found)}"
     pen.text((LEFT, 24), title, fill="black", font=font)
     pen.text((WIDTH / 2, HEIGHT - 22), "milliseconds, median", fill="black", font=font, anchor="ms")
     pen.text((14, TOP - 10), "PQ", fill="black", font=font, anchor="ls")

@@ -19,6 +19,12 @@ def quantiles(values: Sequence[float]) -> dict[str, float]:
     }
 
 
+def threads_of(found: Benchmark) -> str:
+    """How many threads it ran with, in words."""
+    count = found.rows[0].threads
+    return "1 thread" if count == 1 else f"{count} threads"
+
+
 def as_json(found: Benchmark) -> dict[str, Any]:
     """Everything that was measured: machine, protocol, roofline, and `rows`."""
     return {
@@ -63,7 +69,7 @@ def as_markdown(found: Benchmark) -> str:
     """Tables to read: ours, with the papers' figures for comparison, and how it was measured."""
     machine = found.machine
     lines = [
-        f"# Latency, {machine['processor']}, {found.rows[0].threads} threads",
+        f"# Latency, {machine['processor']}, {threads_of(found)}",
         "",
         "Milliseconds at batch 1, median of a run in which all rows take turns. `total` is the whole call: "
         "uint8 image in, panoptic map at the image's size out (preprocess + network + merge + map).",

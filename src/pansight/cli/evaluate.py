@@ -403,8 +403,9 @@ def _mapped(
     with in_shared_categories(
         job.truth, job.predictions, job.truth_masks, job.prediction_masks, categories, class_map,
         "count" if unmatched == "count" else "leave-out", job.workers,
-    ) as (truth, predictions):  # fmt: skip
+    ) as (truth, predictions, shown):  # fmt: skip
         yield job._replace(
+            shown=shown,
             truth=truth,
             predictions=predictions,
             truth_masks=None,

@@ -2,10 +2,12 @@
 
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -36,7 +38,7 @@ class FilesJob(NamedTuple):
     """What is to be scored: two JSON files, and what else is said of them; see `pair_files`.
 
     `images`: the folder or .zip of the images, for the report alone. `share_out`: what scores the pairs, in
-    order, where `workers` of this machine do not.
+    order, where `workers` of this machine do not. `shown`: what parts of paths are called in messages.
     """
 
     truth: Path
@@ -51,6 +53,7 @@ class FilesJob(NamedTuple):
     share_out: "Callable[[Sequence[Pair], Callable[[], Evaluation]], Iterable[Share[Evaluation]]] | None" = (
         None
     )
+    shown: Mapping[str, str] = MappingProxyType({})
 
     def run(self, measures: Measures) -> Finished:
         """Read and score every pair, with a progress bar; Ctrl-C ends it early.
@@ -68,7 +71,7 @@ class FilesJob(NamedTuple):
             self.categories_by_name,
         )
         if isinstance(paired, list):
-            raise refusal(paired)
+            raise refusal([self._called(problem) for problem in paired])
         images = None if self.images is None else open_folder(self.images)
         started = time.perf_counter()
         evaluation, problems, stopped = self._score(paired, measures)
@@ -78,7 +81,7 @@ class FilesJob(NamedTuple):
                 f"{self.truth}: nothing to score: no segment of a known category in truth or prediction"
             )
         if problems:
-            raise refusal(problems)
+            raise refusal([self._called(problem) for problem in problems])
         if not evaluation.images:
             raise KeyboardInterrupt
         # What holds for the whole files comes first: of remarks on segments there may be many.
@@ -87,11 +90,13 @@ class FilesJob(NamedTuple):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", EvaluationWarning)  # they are printed
             result = evaluation.compute()
+        shown = tuple(map(self._called, result.warnings))
+        result = replace(result, panoptic=replace(result.panoptic, warnings=shown))
         found = {pair.name: pair for pair in reversed(paired.pairs)}
         count, each = evaluation.images, 1000 * seconds / evaluation.images
         return Finished(
-            subject=printable(self.predictions),
-            data=printable(self.truth),
+            subject=self._called(printable(self.predictions)),
+            data=self._called(printable(self.truth)),
             result=result,
             mode="exact" if measures.exact else "sane",
             views=lambda name: _views(found[name], paired.categories, images),
@@ -99,6 +104,12 @@ class FilesJob(NamedTuple):
             segments=evaluation.segments,
             facts=(("images", f"{count}, in {seconds:.1f} s ({each:.1f} ms each, reading included)"),),
         )
+
+    def _called(self, text: str) -> str:
+        """A message with the names that the user knows."""
+        for part, name in self.shown.items():
+            text = text.replace(part, name)
+        return text
 
     def _score(self, paired: Paired, measures: Measures) -> tuple[Evaluation, list[str], bool]:
         """All counts, the problems met, and whether Ctrl-C ended it."""

@@ -29,8 +29,9 @@ def in_shared_categories(
     class_map: Path,
     unmatched: Unmatched,
     workers: int,
-) -> Iterator[tuple[Path, Path]]:
-    """JSON files of truth and predictions in the categories that are scored, there as long as the context is.
+) -> Iterator[tuple[Path, Path, dict[str, str]]]:
+    """JSON files of truth and predictions in the categories that are scored, there as long as the context is,
+    and what their folders should be called in messages.
 
     The map's lines are `predictions' category: truth's category`. Raises DataError where a file cannot be
     read, or the map leaves nothing to score.
@@ -49,19 +50,23 @@ def in_shared_categories(
             "truth": Relabelled(meant, shared.of_data, shared.scored),
             "predictions": Relabelled(said, shared.of_model, shared.scored),
         }
-        yield (
-            _written(sides["truth"], Path(folder), "truth", workers, errors),
-            _written(sides["predictions"], Path(folder), "predictions", workers, errors),
-        )
+        files = {"truth": truth, "predictions": predictions}
+        made = [
+            _written(side, Path(folder) / name, files[name].stem, name, workers, errors)
+            for name, side in sides.items()
+        ]
+        yield made[0], made[1], {f"{Path(folder) / name}": f"{file.parent}" for name, file in files.items()}
 
 
-def _written(source: PanopticDataset, folder: Path, name: str, workers: int, errors: Console) -> Path:
+def _written(
+    source: PanopticDataset, folder: Path, name: str, side: str, workers: int, errors: Console
+) -> Path:
     """The COCO panoptic JSON of a source. Raises DataError for the first sample that cannot be read."""
-    conversion = Preparation(source, plan_panoptic(source, folder / name, name), workers)
+    conversion = Preparation(source, plan_panoptic(source, folder, name), workers)
     with closing(conversion.start()) as outcomes, progress_bar(errors) as progress:
-        task = progress.add_task(f"mapping {name}", total=len(conversion))
+        task = progress.add_task(f"mapping {side}", total=len(conversion))
         for outcome in outcomes:
             if outcome.problem is not None:
-                raise DataError(f"{name}: {outcome.problem}")
+                raise DataError(f"{side}: {outcome.problem}")
             progress.advance(task)
     return conversion.save()

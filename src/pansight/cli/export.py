@@ -51,7 +51,7 @@ def export(
             "--output",
             "-o",
             help="The file: .onnx, .xml, .pt2 or .engine; MODEL.* if not given. Of triton the folder, "
-            "`triton` if not given.",
+            "`model_repository` if not given.",
             show_default=False,
         ),
     ] = None,
@@ -128,7 +128,8 @@ def export(
         raise InputError("name a MODEL to export, such as yoso-tiny; --list shows what can be exported")
     from pansight.zoo.hub import title_of
 
-    repository = (output or Path(TRITON)) if to == TRITON else None
+    # a folder called triton would hide the package of that name from Python
+    repository = (output or Path("model_repository")) if to == TRITON else None
     target = "onnx" if repository is not None else _target(to, output)
     if repository is not None:
         from pansight.export.triton_target import graph_path, write_config
@@ -289,7 +290,7 @@ def _known(option: str, value: str, values: tuple[str, ...]) -> None:
 
 
 def _megabytes(path: Path) -> float:
-    files = {path, path.with_suffix(".bin")}
+    files = {path, *([path.with_suffix(".bin")] if path.suffix == ".xml" else [])}
     return sum(file.stat().st_size for file in files if file.is_file()) / 1e6
 
 

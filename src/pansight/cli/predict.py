@@ -310,12 +310,12 @@ def predict(
     if format.lower().replace("_", "-") in PANOPTIC:
         format = Format.COCO.value
     writer_of = None if format in tuple(Format) else writer_of_tool(format, "overlay, coco or both")
-    make_folder(output_folder)
     short = engine is None and len(pictures) < FEW and not os.environ.get(DEFAULT_VARIABLE)
     if short and runtime_of(name) is None:
         told["engine"] = "torch"
     segmenter = load(name, **told)
     tell_mapped(segmenter, errors)
+    make_folder(output_folder)
     jobs = make_jobs(pictures)
     tool = None if writer_of is None else writer_of(output_folder, segmenter.categories)
     shown = Format(format) if writer_of is None else Format.COCO

@@ -114,12 +114,12 @@ def predict_videos(
     from pansight.video.sources import SourceOptions
     from pansight.video.tracking import TrackSettings
 
-    make_folder(options.folder)
     loading = dict(loading)
     if options.fps is not None and loading.get("engine") == "auto":
         loading["engine"] = "torch"  # one whose input can be made smaller
     segmenter = load(model, **loading)
     tell_mapped(segmenter, errors)
+    make_folder(options.folder)
     governed = None
     if options.fps is not None:
         from pansight.video.governor import GovernedEngine
@@ -267,7 +267,11 @@ def _summary(pipeline: "Pipeline", seconds: float, options: VideoOptions, errors
     rate = f" ({pipeline.done / seconds:.1f} a second)" if pipeline.done and seconds > 0 else ""
     frames = "1 frame" if pipeline.done == 1 else f"{pipeline.done} frames"
     dropped = sum(source.counts.dropped for source in pipeline.sources)
-    print(f"{frames} segmented in {seconds:.1f} s{rate}, {pipeline.failed} failed, {dropped} dropped")
+    lost = sum(source.error is not None for source in pipeline.sources)
+    sources = f", {lost} of {len(pipeline.sources)} sources failed" if lost else ""
+    print(
+        f"{frames} segmented in {seconds:.1f} s{rate}, {pipeline.failed} failed, {dropped} dropped{sources}"
+    )
     parts = []
     for stage, row in pipeline.stages.to_json().items():
         if row["p50"] is not None:

@@ -223,7 +223,7 @@ def train(
         if find_lr:
             train_trials.show_rate(config, sources)
         if dry_run:
-            train_trials.show_dry_run(config, sources)
+            train_trials.show_dry_run(config, sources, check=not no_check)
         if find_lr or dry_run:
             return
     from pansight.training.checkpoints import TrainingInterruptedError

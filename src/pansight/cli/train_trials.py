@@ -52,7 +52,8 @@ def fine_tuned(
     wanted = config.steps if any(one.startswith("steps=") for one in options) else None
     content = scaled({**content, "accumulate": config.accumulate}, images, steps=wanted)
     config = make_config(with_options(content, options))
-    typer.echo(f"{prefix}{rule(config.model_dump(mode='json'), images)}")
+    own = config.optimizer.learning_rate == content["optimizer"]["learning_rate"]
+    typer.echo(f"{prefix}{rule(config.model_dump(mode='json'), images, own=own)}")
     return config, sources
 
 
@@ -69,10 +70,15 @@ def batch_that_fits(config: "TrainConfig", sources: "Sources") -> "TrainConfig":
     return config.model_copy(update={"batch_size": size, "optimizer": optimizer})
 
 
-def show_dry_run(config: "TrainConfig", sources: "Sources") -> None:
+def show_dry_run(config: "TrainConfig", sources: "Sources", *, check: bool = True) -> None:
     """Fit four images, and print what the training would take."""
     from pansight.training.trial import dry_run, estimate_lines
 
+    if check:
+        from pansight.training.precheck import check_sources
+
+        for remark in check_sources(sources):
+            typer.echo(f"remark: {remark}", err=True)
     typer.echo(f"dry run: nothing is written; {len(sources.categories)} categories")
     for line in estimate_lines(dry_run(config, sources), config):
         typer.echo(line)

@@ -81,13 +81,14 @@ def scaled(content: dict[str, Any], images: int, *, steps: int | None = None) ->
     }
 
 
-def rule(content: dict[str, Any], images: int) -> str:
-    """What was chosen, and from what, in one line."""
+def rule(content: dict[str, Any], images: int, *, own: bool = True) -> str:
+    """What was chosen, and from what, in one line; `own`: whether the rate is by the rule, not the user's."""
     steps, batch = content["steps"], content["batch_size"] * content.get("accumulate", 1)
     passes = steps * batch / max(images, 1)
+    origin = "half the model's own, scaled to the batch" if own else "as given"
     return (
         f"fine-tuning on {images} images: {steps} steps of {batch} ({passes:.1f} passes), rate "
-        f"{content['optimizer']['learning_rate']:.3g} (half the model's own, scaled to the batch), cosine; "
+        f"{content['optimizer']['learning_rate']:.3g} ({origin}), cosine; "
         f"validated every {content['validation']['every']} steps"
     )
 

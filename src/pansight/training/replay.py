@@ -111,13 +111,14 @@ def save_replay(
 def read_replay(path: Path) -> dict[str, Any]:
     """Contents of such a file. Raises CheckpointError when it is not one, or damaged."""
     if not path.is_file():
-        raise CheckpointError(f"{path} does not exist; give the replay-step-*.pt that a training named")
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise CheckpointError(f"{path} {what}; give the replay-step-*.pt that a training named")
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        # torch's own words advise to read it unsafely
         raise CheckpointError(
-            f"{path} cannot be read ({reason}); give the replay-step-*.pt that a training named"
+            f"{path} is no replay file, or damaged; give the replay-step-*.pt that a training named"
         ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not a replay file; give the replay-step-*.pt that a training named")

@@ -179,7 +179,8 @@ class Source:
                 problem = "it has no video"
             except Exception as error:  # PyAV's, and what a broken stream makes it raise
                 if not self.location.is_live:
-                    raise InputError(f"{self.location.shown}: {_reason(error)}") from None
+                    shown, reason = self.location.shown, _reason(error)
+                    raise InputError(f"{shown}: {reason}; check that it is a whole video") from None
                 problem = _reason(error)
             if self._stop.is_set():
                 return

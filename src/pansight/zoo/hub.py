@@ -23,7 +23,7 @@ CARD = "README.md"
 _log = logging.getLogger(__name__)
 
 _NAME = re.compile(
-    r"hf:(?P<repository>[\w.-]+/[\w.-]+)(?:@(?P<revision>[^/\s]+))?(?:/(?P<file>[^\s]+\.(safetensors|pth|pt|bin|pkl)))?"
+    r"hf:(?P<repository>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[^/\s]+))?(?:/(?P<file>[^\s]+\.(safetensors|pth|pt|bin|pkl)))?"
 )
 
 
@@ -88,9 +88,11 @@ def fetch_from_hub(name: str | os.PathLike[str]) -> Path:
     hub = require_extra("huggingface_hub", "hub")
     # read here and not at the import of the package, so that it can be set at any time
     options: dict[str, Any] = {"revision": wanted.revision, "endpoint": os.environ.get("HF_ENDPOINT")}
-    cached = isinstance(
-        hub.try_to_load_from_cache(wanted.repository, wanted.file, revision=wanted.revision), str
-    )
+    try:
+        found = hub.try_to_load_from_cache(wanted.repository, wanted.file, revision=wanted.revision)
+    except ValueError as error:  # a name that the Hub does not allow
+        raise InputError(f"{os.fspath(name)}: {first_line(error)}; write hf:USER/MODEL") from error
+    cached = isinstance(found, str)
     if not cached:
         _log.info("downloading %s (licence: %s)", os.fspath(name), _licence(hub, wanted, options))
     return _download(hub, wanted, wanted.file, options)

@@ -9,7 +9,7 @@ from pansight.errors import CheckpointError, InputError
 from pansight.models.base import PanopticModel
 from pansight.zoo.download import fetch
 from pansight.zoo.header import FORMAT, read_header, read_metadata
-from pansight.zoo.hub import fetch_from_hub, is_hub_name
+from pansight.zoo.hub import WEIGHTS, fetch_from_hub, is_hub_name
 from pansight.zoo.methods import construct
 from pansight.zoo.native import load_native
 from pansight.zoo.official import load_official, read_state, recognise
@@ -39,8 +39,9 @@ def load_model(
     Args:
         name_or_path: the name of a model (weights ship with the package, or are downloaded at first use); or
             the path of a native file, which describes itself, or of a released one, whose model is recognised
-            by the shapes of its tensors; or `hf:USER/MODEL`, such a file on the Hugging Face Hub (see
-            `pansight.zoo.hub`). A model's name takes precedence over a file of that name.
+            by the shapes of its tensors; or of a folder with `model.safetensors`; or `hf:USER/MODEL`, such a
+            file on the Hugging Face Hub (see `pansight.zoo.hub`). A model's name takes precedence over a file
+            of that name.
         weights: with a name: a file, native or released, or `hf:USER/MODEL`, in place of the model's own. A
             native file must be of the same architecture; its categories, temperature and thresholds are
             kept, while the input size is the named model's.
@@ -86,6 +87,10 @@ def _load_named(spec: ModelSpec, weights: str | os.PathLike[str] | None) -> Pano
 
 
 def _load_file(path: Path) -> PanopticModel:
+    if path.is_dir():  # as `convert --to hf-folder` writes it
+        if not (path / WEIGHTS).is_file():
+            raise CheckpointError(f"{path} is a folder without {WEIGHTS}; give a weights file")
+        path = path / WEIGHTS
     if is_native(path):
         return load_native(path)
     state = read_state(path)

@@ -1,6 +1,7 @@
 """Programs of torch.export as engines: `.pt2` files, on any device that torch has."""
 
 import io
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,6 +25,8 @@ class ProgramSession:
     def __init__(self, path: Path) -> None:
         if not path.is_file():
             raise InputError(f"{path}: no such file; make one with: pansight export MODEL --to torch")
+        if not zipfile.is_zipfile(path):  # torch would print its own traces first
+            raise CheckpointError(f"{path} cannot be run (it is damaged, or no .pt2 file); export it again")
         extra = {KEY: "", "outputs": "", "inputs": ""}
         try:
             program = torch.export.load(io.BytesIO(path.read_bytes()), extra_files=extra)
