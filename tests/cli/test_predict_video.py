@@ -67,6 +67,13 @@ def test_a_film_for_a_tool(
         assert (out / table).is_file() and len(list(out.rglob("*.jpg"))) == 4
     check = pansight("data", "check", tmp_path / "vipseg")
     assert check.code == 0, check.out + check.err
+    # a run in which nothing came leaves what is there
+    before = (out / table).read_bytes()
+    (tmp_path / "broken.mp4").write_bytes(b"nothing")
+    run = pansight(
+        "predict", tmp_path / "broken.mp4", "--weights", small_weights, "--format", "cvat", "-o", out
+    )
+    assert run.code == 2 and (out / table).read_bytes() == before
     two = pansight("predict", clip, "--weights", small_weights, "--format", "cvat,labelme", "-o", out)
     assert two.code == 2 and "names 2 tools" in two.err
 

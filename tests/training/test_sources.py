@@ -85,6 +85,8 @@ def test_the_only_split_is_trained_on_and_its_images_are_where_it_says(tmp_path:
     assert sources.validation is not None
     assert len(sources.training) + len(sources.validation) == 20
     assert sources.training[0].image.shape[2] == 3
+    with pytest.raises(DataError, match="has the splits mine"):
+        open_sources(make_config({"data": {**section, "train_split": "yours"}}))
 
 
 def test_missing_parts_are_named(tmp_path: Path) -> None:

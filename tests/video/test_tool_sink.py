@@ -9,6 +9,7 @@ from pansight.categories import Categories
 from pansight.data.opening import open_dataset
 from pansight.data.videos import VideoDataset
 from pansight.datatools.preparing.annotated import AnnotatedSource, spoken_categories
+from pansight.errors import InputError
 from pansight.formats.annotation import FORMATS, VIDEO_WRITERS, find_writer
 from pansight.panoptic import PanopticMap
 from pansight.runtime.images import read_image
@@ -76,6 +77,16 @@ def test_a_tool_gets_labels_and_images_of_every_frame(name: str, tmp_path: Path)
         places = {path.as_posix().replace("/img/", "/"): path for path in tmp_path.rglob("*.jpg")}
         (image,) = [path for place, path in places.items() if place.endswith(image_name)]
         assert np.abs(read_image(image).astype(int) - expected.image).max() <= 2
+
+
+def test_a_source_is_never_overwritten(tmp_path: Path) -> None:
+    source = tmp_path / "left" / "000001.jpg"
+    source.parent.mkdir()
+    source.write_bytes(b"mine")
+    files = ToolFiles(find_writer("labelme")(tmp_path, CATEGORIES), {source.resolve()})
+    with pytest.raises(InputError, match="would be overwritten; choose another --output"):
+        files.add("left", frames()[0])
+    assert source.read_bytes() == b"mine"
 
 
 def test_what_a_format_cannot_hold_is_counted(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from pansight.video.tracking import CUES, Tracker, TrackSettings
 from pansight.video.tracking.smoothing import share_around
 
 CATEGORIES = Categories.builtin("scenes")
-PERSON, CAR, SKY = (CATEGORIES.index(name) for name in ("person", "car", "sky"))
+PERSON, CAR, SKY, ROAD = (CATEGORIES.index(name) for name in ("person", "car", "sky", "road"))
 
 
 def frame(*objects: tuple[int, int, int, int], height: int = 40, width: int = 120) -> PanopticMap:
@@ -223,14 +223,32 @@ def test_smoothing_holds_or_takes_whole_pieces_of_a_change(changing: float, edge
     assert car[:edge, :edge].all() and car.sum() == edge**2
 
 
+def test_a_moving_object_does_not_lag_within_flicker() -> None:
+    """Pixels decide with those of the same change: a ball is not held by the region that flickers around it."""
+    tracker = Tracker(CATEGORIES, TrackSettings(steady=2))
+    for step in range(6):
+        image = np.full((96, 120, 3), 90, np.uint8)
+        ids = np.full((96, 120), 1, np.int32)
+        if step % 2:
+            ids[8:88, 4:116] = 2  # a region that comes and goes while nothing is seen to change
+        x = 10 + 8 * step
+        ids[40:48, x : x + 8], image[40:48, x : x + 8] = 3, 240
+        table = [(1, SKY, 1.0), (2, ROAD, 0.9), (3, CAR, 0.9)]
+        shown = tracker.update(PanopticMap.from_table(ids, table, CATEGORIES), image=image)
+        (car,) = shown.things()
+        assert np.array_equal(shown.ids == car.id, ids == 3)
+
+
 def test_shares_around_places_are_smooth_and_fit_any_size() -> None:
     right_half = np.arange(53)[None].repeat(37, 0) >= 32
-    share = share_around(right_half.ravel(), np.arange(right_half.size), (37, 53)).reshape(37, 53)
+    share = share_around(
+        right_half.ravel(), np.arange(right_half.size), np.zeros(right_half.size, np.int64), (37, 53)
+    ).reshape(37, 53)
     assert (share[:, :24] == 0).all() and (share[:, 40:] == 1).all()
     assert (np.diff(share, axis=1) >= 0).all() and (share[:, 32] > 0.5).all() and (share[:, 31] < 0.5).all()
     nowhere = np.arange(0)
-    assert share_around(nowhere > 0, nowhere, (37, 53)).shape == (0,)
-    assert share_around(np.array([True]), np.array([0]), (1, 1)).tolist() == [1]
+    assert share_around(nowhere > 0, nowhere, nowhere, (37, 53)).shape == (0,)
+    assert share_around(np.array([True]), np.array([0]), np.array([0]), (1, 1)).tolist() == [1]
 
 
 def test_settings_are_checked() -> None:

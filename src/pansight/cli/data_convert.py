@@ -13,6 +13,8 @@ from pansight.cli.threads import share_cores
 from pansight.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pansight.datatools.preparing.plan import TruthSource
 
 FORMAT_NAMES = f"coco-panoptic, {TOOLS}, {VIDEO_SETS}"
@@ -161,8 +163,7 @@ def convert(
     count = workers or default_workers()
     conversion: Conversion
     if target == "panoptic":
-        there = images or getattr(made, "pictures_elsewhere", None)
-        there = there or (source if source.is_dir() else source.parent)
+        there = images or getattr(made, "pictures_elsewhere", None) or _pictures_at(source, made.names)
         conversion = Preparation(made, plan_panoptic(made, output, name or shown), count, images=there)
     elif target in tuple(Form):
         conversion = Export(made, output, Form(target), count)
@@ -179,6 +180,13 @@ def convert(
             file=sys.stderr,
         )
     run_conversion(conversion, "converting", "converted")
+
+
+def _pictures_at(source: Path, names: "Sequence[str]") -> Path | None:
+    """The folder with the images of a tool's project, where it has them; by their whole names."""
+    base = source if source.is_dir() else source.parent
+    places = (base / name for name in ("", "images", "data", "JPEGImages", "images/default", "img"))
+    return next((place for place in places if any((place / name).is_file() for name in names[:5])), None)
 
 
 def _mapped(source: "TruthSource", file: Path, categories: str | None) -> "TruthSource":

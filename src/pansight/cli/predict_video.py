@@ -62,6 +62,7 @@ class VideoOptions:
         wanted: list[str] = []
         for name in self.formats.split(","):
             wanted += ["overlay", "coco"] if name.strip() == "both" else [name.strip()]
+        wanted = [name if name in FORMATS else name.lower().replace("_", "-") for name in wanted]
         wanted = list(dict.fromkeys("coco" if name in PANOPTIC else name for name in wanted))
         tools = [name for name in wanted if name not in FORMATS]
         for name in tools:
@@ -132,7 +133,8 @@ def predict_videos(
     if options.track:
         settings = TrackSettings() if options.smooth else TrackSettings(keep_category=False, steady=0)
     tool = next((writer_of_tool(name, "") for name in formats if name not in FORMATS), None)
-    files = None if tool is None else ToolFiles(tool(options.folder, segmenter.categories))
+    read = {path.resolve() for location in locations for path in location.files}
+    files = None if tool is None else ToolFiles(tool(options.folder, segmenter.categories), read)
     table = CocoVideo(options.folder / "predictions.json", segmenter.categories, model)
     server = None if options.mjpeg is None else MjpegServer(host, port)
     if server is not None:
@@ -150,9 +152,10 @@ def predict_videos(
     try:
         stopped = _run(pipeline, errors, options.max_frames)
     finally:
-        if "coco" in formats and (pipeline.done or not stopped):
+        # of nothing no table is written: it would replace that of an earlier run
+        if "coco" in formats and pipeline.done:
             table.close()
-        if files is not None and (pipeline.done or not stopped):
+        if files is not None and pipeline.done:
             files.close()
         if server is not None:
             server.close()

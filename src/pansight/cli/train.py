@@ -169,6 +169,8 @@ def train(
         )
     if fresh and data is None:
         raise InputError("--model needs --data: the data to fine-tune it on")
+    if images is not None and data is None:
+        raise InputError("--images needs --data: the labels of these images")
     automatic = batch_size == "auto"
     size = None if batch_size is None or automatic else _count(batch_size)
     rewritten: dict[str, Any] = {"freeze": freeze, "log": log}

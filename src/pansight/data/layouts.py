@@ -33,8 +33,6 @@ Splits = dict[str, Callable[[Places], PanopticDataset]]
 
 _NO_LABELS = re.compile(r"categor|detection|cityscapes_|ade20k_|_city_vps|gt_VIPSeg")
 _ADE_ROOTS = ("ADEChallengeData2016", "ADE20K_2021_17_01", "ADE20K_2016_07_26")
-_PICTURE_FOLDERS = ("images", "data", "JPEGImages", "images/default", "img")
-"""Where annotation tools have the images of a project."""
 _SPLIT_FOLDERS = ("training", "train", "validation", "val", "testing", "test")
 
 
@@ -61,7 +59,7 @@ def open_json(path: Path, places: Places) -> CocoPanoptic:
     data = CocoPanoptic(path, None, places.panoptic, places.categories, own_categories=own)
     if places.images is None:
         said = data.said_pictures
-        there = () if said is None else (said, *(said / name for name in _PICTURE_FOLDERS))
+        there = [said] if said is not None and os.path.exists(said) else []  # noqa: PTH110  (never raises)
         data.look_for_pictures(chain(there, picture_places(path)))
     else:
         images = Path(places.images)

@@ -1,5 +1,6 @@
 """Where samples come from: synthetic scenes or a data set on disk."""
 
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ from pansight.training.config import (
 from pansight.training.held_out import hold_out
 from pansight.training.mixing import open_mixture
 from pansight.training.stream import Samples
+
+_NOT_FOR_TRAINING = re.compile(r"(val|valid|validation|test|testing)([\d_.-].*)?$", re.IGNORECASE)
+"""Names of splits that hold images to measure with."""
 
 LOOKS = 4
 """samples that are tried before a data set counts as unreadable"""
@@ -147,8 +151,10 @@ def _opened(data: DataOnDisk, categories: Categories | None) -> PanopticDataset:
 def _train_split(data: DataOnDisk, folder: Path) -> str:
     """The split to train on: the only one there is, unless its name says that it is for something else."""
     splits = dataset_splits(folder, kind=data.layout)
-    other = len(splits) != 1 or splits[0].lower().startswith(("val", "test", data.validation_split.lower()))
-    return data.train_split if other else splits[0]
+    asked = "train_split" in data.model_fields_set
+    if asked or len(splits) != 1 or splits[0] == data.validation_split or _NOT_FOR_TRAINING.match(splits[0]):
+        return data.train_split
+    return splits[0]
 
 
 def _validation(data: DataOnDisk, categories: Categories) -> PanopticDataset | None:

@@ -87,17 +87,24 @@ def _load_named(spec: ModelSpec, weights: str | os.PathLike[str] | None) -> Pano
 
 
 def _load_file(path: Path) -> PanopticModel:
-    if path.is_dir():  # as `convert --to hf-folder` writes it
-        if not (path / WEIGHTS).is_file():
-            raise CheckpointError(f"{path} is a folder without {WEIGHTS}; give a weights file")
-        path = path / WEIGHTS
+    path = _weights_in(path)
     if is_native(path):
         return load_native(path)
     state = read_state(path)
     return load_official(recognise(state, path, available()), state, path)
 
 
+def _weights_in(path: Path) -> Path:
+    """The weights in a folder, as `convert --to hf-folder` writes it; a file is itself."""
+    if not path.is_dir():
+        return path
+    if not (path / WEIGHTS).is_file():
+        raise CheckpointError(f"{path} is a folder without {WEIGHTS}; give a weights file")
+    return path / WEIGHTS
+
+
 def _load_into(spec: ModelSpec, path: Path) -> PanopticModel:
+    path = _weights_in(path)
     if not is_native(path):
         return load_official(spec, read_state(path), path)
     # the named model says how large images become; colours stay as the weights learned them

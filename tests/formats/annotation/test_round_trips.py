@@ -1,5 +1,6 @@
 """Map -> tool -> map: every format gives back the pixels and classes it can hold, over random maps."""
 
+import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -138,3 +139,30 @@ def test_a_polygon_of_one_part_is_exact_holes_included(mask: np.ndarray) -> None
         assert np.array_equal(drawn, mask)
     else:
         assert (drawn | ~mask).all()
+
+
+@pytest.mark.parametrize("ids", ({"sky": "9"}, {"sky": 9.5}, {"sky": True}, [9], "9"))
+def test_ids_that_fiftyone_cannot_have_written_are_ignored(ids: object, tmp_path: Path) -> None:
+    panoptic = PanopticMap.from_table(np.full((2, 2), 40, np.int32), [(40, 3)], CLASSES)
+    writer = FORMATS["fiftyone"].writer(tmp_path, CLASSES)
+    row = json.loads(writer.write(Picture(1, "a.png", "a"), panoptic).row)
+    row["semantic"]["segment_ids"] = ids
+    writer.save([json.dumps(row)])
+    reader = FORMATS["fiftyone"].reader(tmp_path)
+    source = AnnotatedSource(reader, spoken_categories(reader, None, None, None))
+    assert [segment.id for segment in source.truth(0).segments] == [1]
+
+
+def test_a_copied_shape_is_an_object_of_its_own(tmp_path: Path) -> None:
+    """In the tool a user copies a shape and moves it: the copy gets a free id."""
+    ids = np.zeros((8, 8), np.int32)
+    ids[1:3, 1:3] = 7
+    writer = FORMATS["labelme"].writer(tmp_path, CLASSES)
+    writer.write(Picture(1, "a.png", "a"), PanopticMap.from_table(ids, [(7, 0)], CLASSES))
+    writer.save([None])
+    content = json.loads((tmp_path / "a.json").read_text())
+    copy = {**content["shapes"][0], "points": [[5, 5], [6, 6]]}
+    (tmp_path / "a.json").write_text(json.dumps({**content, "shapes": [*content["shapes"], copy]}))
+    reader = FORMATS["labelme"].reader(tmp_path)
+    truth = AnnotatedSource(reader, spoken_categories(reader, None, None, None)).truth(0)
+    assert [(segment.id, segment.area) for segment in truth.segments] == [(7, 4), (1, 4)]

@@ -110,3 +110,20 @@ def test_vps_ids_begin_with_the_number_of_the_video(tmp_path: Path) -> None:
         "0001_0000_a-b_final_mask.png",
         "0001_0001_c_final_mask.png",
     ]
+
+
+def test_names_that_are_numbers_and_others_never_meet(tmp_path: Path) -> None:
+    """Clips, and frames of a clip, by number: each its own file."""
+    names = ["street/cat", "street/1", "0/7", "1/1000000", "1/1000001", "1/0", "yard/0001"]
+    panoptic = PanopticMap.from_table(np.ones((2, 2), np.int32), [(1, CITY.index("car"), None, False)], CITY)
+    for kind in VIDEO_WRITERS:
+        for together in (True, False):
+            writer = VIDEO_WRITERS[kind](tmp_path / f"{kind}{together}", CITY)
+            pictures = [Picture(number, f"{name}.jpg", name) for number, name in enumerate(names)]
+            for batch in [pictures] if together else [[one] for one in pictures]:
+                writer.plan(batch)
+                for picture in batch:
+                    writer.write(picture, panoptic)
+            assert len(list(writer.folder.rglob("*.png"))) == len(names)
+    sequences = {path.parent.name for path in (tmp_path / "kitti-stepTrue").rglob("*.png")}
+    assert {"0000", "0001"} < sequences and len(sequences) == 4

@@ -132,7 +132,9 @@ class Preparation(Conversion):
         info = {"description": f"made by pansight {__version__}", "version": "1.0"}
         if self._images is not None:
             with suppress(ValueError):  # on another drive
-                info[IMAGES] = Path(os.path.relpath(self._images, self.plan.folder)).as_posix()
+                # of real paths: a link may lead elsewhere than its name says
+                folders = (os.path.realpath(one) for one in (self._images, self.plan.folder))
+                info[IMAGES] = Path(os.path.relpath(*folders)).as_posix()
         return write_json(self.plan.table, {"info": info, **content})
 
 

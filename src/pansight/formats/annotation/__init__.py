@@ -116,7 +116,7 @@ def find_format(name: str) -> AnnotationFormat:
 def find_writer(name: str) -> Callable[[Path, Categories], AnnotationWriter]:
     """What writes the format of that name, COCO instances and video data sets among them.
 
-    Raises InputError, listing all, when there is none.
+    Raises InputError, listing the tools, when there is none.
     """
     wanted = name.lower().replace("_", "-")
     if wanted in ("coco-instances", "instances"):

@@ -3,7 +3,7 @@
 Source: https://docs.cvat.ai/docs/dataset_management/formats/format-cvat/, and server code of 2024-07. Masks
 are run lengths along the rows of their box, the first one background. Polygons and boxes have corners on
 pixel edges. Shapes lie in the order of `z_order`; file order alone is wrong. Shapes with the same group_id
-are one object; what is written has the segment's id there.
+are one object. What is written has the segment's id as the attribute `segment_id`.
 """
 
 import json
@@ -34,6 +34,7 @@ from pansight.panoptic import PanopticMap
 _NO_AREA = ("polyline", "points", "skeleton", "cuboid")
 _NO_CLASS = ("skeleton", "points", "polyline", "tag", "cuboid")
 _AREAS = ("mask", "polygon", "box", "ellipse")
+_ID = "segment_id"
 _CROWD = ("is_crowd", "iscrowd", "crowd")
 
 
@@ -149,9 +150,11 @@ def _object(shape: ElementTree.Element, label: str, name: str, height: int, widt
         score = float(attributes["score"]) if "score" in attributes else None
     except ValueError:
         score = None
+    number = attributes.get(_ID, "")
+    id = int(number) if number.isascii() and number.isdigit() and len(number) < 9 else None
     order = float(shape.get("z_order") or 0)
     return AnnotatedObject(
-        label, *crop, group=group, is_crowd=crowd, score=score, order=order, id=group, name=name
+        label, *crop, group=group, is_crowd=crowd, score=score, order=order, id=id, name=name
     )
 
 
@@ -194,14 +197,15 @@ def _ellipse(number: dict[str, float], height: int, width: int) -> Bool[np.ndarr
 def _mask_element(one: AnnotatedObject, order: int) -> str:
     runs = ", ".join(map(str, row_runs(one.mask).tolist()))
     height, width = one.mask.shape
-    attributes = '      <attribute name="is_crowd">true</attribute>\n' if one.is_crowd else ""
+    attributes = f'      <attribute name="{_ID}">{one.id}</attribute>\n'
+    if one.is_crowd:
+        attributes += '      <attribute name="is_crowd">true</attribute>\n'
     if one.score is not None:
         attributes += f'      <attribute name="score">{one.score:.6g}</attribute>\n'
     source = "manual" if one.score is None else "auto"
     return (
         f'    <mask label={quoteattr(one.label)} source="{source}" occluded="0" rle="{runs}" '
-        f'left="{one.left}" top="{one.top}" width="{width}" height="{height}" z_order="{order}" '
-        f'group_id="{one.id}">\n'
+        f'left="{one.left}" top="{one.top}" width="{width}" height="{height}" z_order="{order}">\n'
         f"{attributes}    </mask>\n"
     )
 
@@ -216,7 +220,7 @@ def _label_row(name: str, color: tuple[int, int, int], is_thing: bool) -> dict[s
         "values": ["false"],
     }
     score = {**crowd, "name": "score", "input_type": "text", "default_value": "", "values": [""]}
-    attributes = [crowd, score] if is_thing else [score]
+    attributes = [*([crowd] if is_thing else []), score, {**score, "name": _ID}]
     return {
         "name": name,
         "color": "#{:02x}{:02x}{:02x}".format(*color),

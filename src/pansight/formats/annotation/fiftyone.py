@@ -123,7 +123,7 @@ class FiftyOneReader(AnnotationReader):
                     is_crowd=is_crowd_flag(row.get("iscrowd")),
                     score=float(score) if isinstance(score, int | float) else None,
                     order=1.0,
-                    id=row["index"] if isinstance(row.get("index"), int) else None,
+                    id=row["index"] if _is_id(row.get("index")) else None,
                     name=called,
                 )
             )
@@ -312,7 +312,7 @@ def from_sample(
                 is_crowd=crowd,
                 score=one.confidence,
                 order=1.0,
-                id=one.index,
+                id=one.index if _is_id(one.index) else None,
                 name=called,
             )
         )
@@ -325,8 +325,13 @@ def _stuff_objects(
     """The classes that occur in a segmentation; `ids`: their segments' ids by class, where there are some."""
     present = set(np.unique(values).tolist())
     rows = [(value, label) for value, label in targets.items() if value in present]
-    known = ids if isinstance(ids, Mapping) else {}
+    known = {label: id for label, id in ids.items() if _is_id(id)} if isinstance(ids, Mapping) else {}
     return [replace(one, id=known.get(one.label)) for one in objects_in(values, rows, name).objects]
+
+
+def _is_id(value: Any) -> bool:
+    """Whether what others may have written is a number to go by."""
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _field(sample: Any, name: str) -> Any:

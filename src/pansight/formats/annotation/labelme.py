@@ -2,11 +2,12 @@
 
 A file is {"imagePath", "imageHeight", "imageWidth", "shapes": [{"label", "points", "shape_type",
 "group_id"}]}. Later shapes lie on top of earlier ones. Shapes with the same label and group_id are parts of
-one object; what is written has the segment's id as group_id. Shapes are polygons, rectangles, circles, masks,
-and rectangles with four corners (`oriented_rectangle` of labelme 6, `rotation` of X-AnyLabeling); lines and
-points cover nothing and are left out. Corners are pixel indices and outlines belong to a shape, as labelme
-itself draws them: a rectangle from 91, 46 to 96, 60 has 6 x 15 pixels. Source:
-https://github.com/wkentaro/labelme, the README and the files that labelme 4 to 7 write.
+one object. What is written has the segment's id as `segment_id`, a key that labelme keeps (a group_id would
+join a copy with its original). Shapes are polygons, rectangles, circles, masks, and rectangles with four
+corners (`oriented_rectangle` of labelme 6, `rotation` of X-AnyLabeling); lines and points cover nothing and
+are left out. Corners are pixel indices and outlines belong to a shape, as labelme itself draws them: a
+rectangle from 91, 46 to 96, 60 has 6 x 15 pixels. Source: https://github.com/wkentaro/labelme, the README and
+the files that labelme 4 to 7 write.
 """
 
 import base64
@@ -118,7 +119,7 @@ class LabelmeReader(AnnotationReader):
                     group=None if group is None else str(group),
                     is_crowd=_is_crowd(shape),
                     score=float(score) if isinstance(score, int | float) and score == score else None,
-                    id=group if isinstance(group, int) else None,
+                    id=shape["segment_id"] if isinstance(shape.get("segment_id"), int) else None,
                     name=called,
                 )
             )
@@ -353,7 +354,8 @@ def _shape(one: AnnotatedObject) -> dict[str, Any]:
     row: dict[str, Any] = {
         "label": one.label,
         "points": [[one.left, one.top], [one.left + width - 1, one.top + height - 1]],
-        "group_id": one.id,
+        "group_id": None,
+        "segment_id": one.id,
         "description": "",
         "shape_type": "mask",
         "flags": {"iscrowd": True} if one.is_crowd else {},

@@ -30,7 +30,7 @@ _PER_CLASS = 1 << 16
 
 
 class _Place(NamedTuple):
-    """Where an image belongs: its clip and frame by name, and both counted from 0."""
+    """Where an image belongs: its clip and frame by name and by number."""
 
     clip: str
     frame: str
@@ -44,27 +44,55 @@ class ClipWriter(AnnotationWriter):
     def __init__(self, folder: Path, categories: Categories) -> None:
         super().__init__(folder, categories)
         self._places: dict[int | str, _Place] = {}
-        self._clips: dict[str, list[int]] = {}
-        """Of each clip its number, and how many frames it has so far."""
+        self._clips = _Numbers()
+        self._frames: dict[str, _Numbers] = {}
 
     def plan(self, pictures: Sequence[Picture]) -> None:
-        self._places = {}
-        for picture in pictures:
-            name, frame = _clip_and_frame(picture)
-            clip = self._clips.setdefault(name, [len(self._clips), 0])
-            self._places[picture.id] = _Place(name, frame, *clip)
-            clip[1] += 1
+        named = [_clip_and_frame(picture) for picture in pictures]
+        self._clips.add([clip for clip, _ in named])
+        frames: dict[str, list[str]] = {}
+        for clip, frame in named:
+            frames.setdefault(clip, []).append(frame)
+        for clip, listed in frames.items():
+            self._frames.setdefault(clip, _Numbers()).add(listed)
+        self._places = {
+            picture.id: _Place(clip, frame, self._clips.of(clip), self._frames[clip].of(frame))
+            for picture, (clip, frame) in zip(pictures, named, strict=True)
+        }
+
+
+class _Numbers:
+    """A number for every name: its own where it is one, else the smallest that is free."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, int] = {}
+        self._taken: set[int] = set()
+        self._next = 0
+
+    def add(self, names: Sequence[str]) -> None:
+        """Number these names; those that are numbers come first."""
+        fresh = [name for name in dict.fromkeys(names) if name not in self._known]
+        for name in sorted(fresh, key=lambda one: not _is_number(one)):
+            number = int(name) if _is_number(name) else self._next
+            while number in self._taken:
+                self._next += 1
+                number = self._next
+            self._known[name] = number
+            self._taken.add(number)
+
+    def of(self, name: str) -> int:
+        """The number of a name."""
+        return self._known[name]
+
+
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdigit() and len(name) <= 9
 
 
 def _clip_and_frame(picture: Picture) -> tuple[str, str]:
     said = str(picture.id) if "/" in str(picture.id) else picture.stem
     clip, _, frame = said.replace("\\", "/").rpartition("/")
     return clip.replace("/", "_") or _ONLY_CLIP, frame
-
-
-def _numbered(name: str, count: int, letters: int) -> str:
-    """A name that is a number of at most `letters` digits, as it is; for others the count."""
-    return f"{int(name) if name.isascii() and name.isdigit() and len(name) <= letters else count:0{letters}d}"
 
 
 class KittiStepWriter(ClipWriter):
@@ -119,8 +147,7 @@ class KittiStepWriter(ClipWriter):
     def _name(self, picture: Picture) -> Path:
         """SEQUENCE/FRAME.png, both numbers."""
         place = self._places[picture.id]
-        sequence = _numbered(place.clip, place.clip_number, 4)
-        return Path(sequence, f"{_numbered(place.frame, place.frame_number, 6)}.png")
+        return Path(f"{place.clip_number:04d}", f"{place.frame_number:06d}.png")
 
     def save(self, rows: Sequence[Any]) -> Path:
         return self.folder / "panoptic_maps"
@@ -187,8 +214,7 @@ class CityscapesVpsWriter(ClipWriter):
         return Written((video, image, annotation), files=(path,))
 
     def _video(self, picture: Picture) -> str:
-        place = self._places[picture.id]
-        return _numbered(place.clip, place.clip_number, 4)
+        return f"{self._places[picture.id].clip_number:04d}"
 
     def _image_id(self, picture: Picture) -> str:
         place, video = self._places[picture.id], self._video(picture)

@@ -1,7 +1,8 @@
 """What a sink gets, and what it is."""
 
+import tempfile
 from dataclasses import dataclass
-from typing import Protocol
+from typing import IO, Protocol
 
 import numpy as np
 from jaxtyping import UInt8
@@ -59,3 +60,8 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Finish what was written. Called once."""
+
+
+def spool() -> IO[str]:
+    """A temporary file for rows of JSON: they wait there, not in memory, until a table is written."""
+    return tempfile.TemporaryFile("w+", encoding="ascii")

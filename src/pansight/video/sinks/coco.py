@@ -1,7 +1,6 @@
 """COCO panoptic for videos, in the form of VIPSeg: a JSON and a PNG of ids for every frame."""
 
 import json
-import tempfile
 from pathlib import Path
 from typing import IO, Any
 
@@ -9,7 +8,7 @@ from pansight.categories import Categories
 from pansight.files import atomic_write
 from pansight.runtime.writing import save_picture
 from pansight.version import __version__
-from pansight.video.sinks.base import TrackedFrame
+from pansight.video.sinks.base import TrackedFrame, spool
 
 
 class CocoVideo:
@@ -26,7 +25,7 @@ class CocoVideo:
     def add(self, video: str, image: dict[str, Any], annotation: dict[str, Any]) -> None:
         """A frame of a video."""
         if video not in self._videos:
-            self._videos[video] = (_spool(), _spool())
+            self._videos[video] = (spool(), spool())
         for file, row in zip(self._videos[video], (image, annotation), strict=True):
             file.write(json.dumps(row) + "\n")
 
@@ -40,8 +39,8 @@ class CocoVideo:
             self._list(file, 1, "annotations")
             file.write(f'], "categories": {json.dumps(self._categories.to_json())}}}')
         for pair in self._videos.values():
-            for spool in pair:
-                spool.close()
+            for rows in pair:
+                rows.close()
 
     def _list(self, file: IO[str], which: int, key: str) -> None:
         for number, (video, pair) in enumerate(self._videos.items()):
@@ -77,7 +76,3 @@ class CocoSink:
 
     def close(self) -> None:
         """The table's owner closes it, when all videos are done."""
-
-
-def _spool() -> IO[str]:
-    return tempfile.TemporaryFile("w+", encoding="ascii")

@@ -1,13 +1,15 @@
 """Frames in the format of an annotation tool or a video data set, with their images."""
 
 import json
-import tempfile
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import replace
+from pathlib import Path
 
+from pansight.errors import InputError
 from pansight.formats.annotation.door import AnnotationWriter, Picture
 from pansight.runtime.writing import save_picture
-from pansight.video.sinks.base import TrackedFrame
+from pansight.video.sinks.base import TrackedFrame, spool
 
 
 class ToolFiles:
@@ -19,21 +21,26 @@ class ToolFiles:
         lost: how many segments the tool's format could not hold, by the reason.
     """
 
-    def __init__(self, writer: AnnotationWriter) -> None:
+    def __init__(self, writer: AnnotationWriter, read: Collection[Path] = ()) -> None:
+        """`read`: the files that are the source, resolved; none of them is overwritten."""
         self.lost: Counter[str] = Counter()
         self._writer = writer
-        self._rows = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  (closed by `close`)
+        self._read = read
+        self._rows = spool()
         self._count = 0
 
     def add(self, video: str, result: TrackedFrame) -> None:
-        """Write the image and the labels of a frame."""
+        """Write the image and the labels of a frame. Raises InputError when that would overwrite a source."""
         self._count += 1
         name = f"{video}/{result.index:06d}"
         picture = Picture(self._count, f"{name}.jpg", name)
         self._writer.plan([picture])
+        target = self._writer.image_path(picture)
+        if target.resolve() in self._read:
+            raise InputError(f"{target} would be overwritten; choose another --output")
         panoptic = replace(result.panoptic, categories=self._writer.categories)
         written = self._writer.write(picture, panoptic)
-        save_picture(self._writer.image_path(picture), result.image)
+        save_picture(target, result.image)
         self.lost.update(one.kind for one in written.lost)
         self._rows.write(json.dumps(written.row) + "\n")
 

@@ -15,7 +15,8 @@ class SteadyOutlines:
     A pixel that changes its segment, while the image around it does not change and its old segment is still
     in the frame, keeps it until the change has lasted `frames` frames. Where the image changes, as under a
     moving object, the map is taken as it is: nothing lags behind. Pixels decide together with those around
-    them that change their segment, too; alone, they would leave outlines in tatters wherever a camera moves.
+    them that change from the same segment to the same other one; alone, they would leave outlines in tatters
+    wherever a camera moves.
     """
 
     def __init__(self, frames: int) -> None:
@@ -41,7 +42,8 @@ class SteadyOutlines:
         places, old = places[keep], old[keep]
         now, then = (one.reshape(-1, 3).take(places, 0) for one in (image, self._image))
         red, green, blue = (np.maximum(now, then) - np.minimum(now, then) > _NOISE).T
-        still = share_around(red | green | blue, places, ids.shape) < 0.5
+        _, kinds = np.unique(old.astype(np.int64) << 32 | ids.ravel()[places], return_inverse=True)
+        still = share_around(red | green | blue, places, kinds, ids.shape) < 0.5
         places, old = places[still], old[still]
         held = np.zeros(ids.size, np.uint8)
         shown = ids
@@ -54,26 +56,30 @@ class SteadyOutlines:
 
 
 def share_around(
-    chosen: Bool[np.ndarray, "n"], places: Int64[np.ndarray, "n"], shape: tuple[int, ...]
+    chosen: Bool[np.ndarray, "n"],
+    places: Int64[np.ndarray, "n"],
+    kinds: Int64[np.ndarray, "n"],
+    shape: tuple[int, ...],
 ) -> Float64[np.ndarray, "n"]:
-    """The share (0..1) of chosen places among those around each place; a place is row * width + column.
+    """The share (0..1) of chosen places among those of its kind around each place.
 
-    Counted in cells and interpolated between their centres, so that a threshold has smooth outlines.
+    A place is row * width + column; kinds are numbered from 0. Counted in cells and interpolated between
+    their centres, so that a threshold has smooth outlines.
     """
     height, width = shape
     row, column = np.divmod(places, width)
     side = max(min(shape) // _CELLS, 4)
     rows, columns = -(-height // side), -(-width // side)
-    cell = row // side * columns + column // side
-    counts = np.stack(
-        [np.bincount(cell, weights, rows * columns) for weights in (chosen, np.ones(len(places)))]
-    )
-    counts = counts.reshape(2, rows, columns)
+    size = rows * columns * (int(kinds.max(initial=-1)) + 1)
+    cell = (kinds * rows + row // side) * columns + column // side
+    counts = np.stack([np.bincount(cell, weights, size) for weights in (chosen, np.ones(len(places)))])
+    counts = counts.reshape(2, -1, rows, columns)
     top, down = _between((row + 0.5) / side, rows)
     left, right = _between((column + 0.5) / side, columns)
     below, beside = np.minimum(top + 1, rows - 1), np.minimum(left + 1, columns - 1)
     upper, lower = (
-        counts[:, line, left] * (1 - right) + counts[:, line, beside] * right for line in (top, below)
+        counts[:, kinds, line, left] * (1 - right) + counts[:, kinds, line, beside] * right
+        for line in (top, below)
     )
     some, every = upper * (1 - down) + lower * down
     return some / every
