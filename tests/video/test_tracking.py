@@ -224,7 +224,7 @@ def test_smoothing_holds_or_takes_whole_pieces_of_a_change(changing: float, edge
 
 
 def test_a_moving_object_does_not_lag_within_flicker() -> None:
-    """Pixels decide with those of the same change: a ball is not held by the region that flickers around it."""
+    """Pixels decide with those of the same change: a ball is not held by what flickers around it."""
     tracker = Tracker(CATEGORIES, TrackSettings(steady=2))
     for step in range(6):
         image = np.full((96, 120, 3), 90, np.uint8)
