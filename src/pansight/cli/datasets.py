@@ -23,7 +23,7 @@ KindOption = Annotated[
     typer.Option(
         "--kind",
         help="coco, cityscapes, cityscapes-panoptic, ade20k, ade20k-blobs, mapillary, "
-        "mapillary-v1.2, mapillary-v2.0, cityscapes-vps, vipseg, kitti-step, video (a JSON); "
+        "mapillary-v1.2, mapillary-v2.0, cityscapes-vps, vipseg, kitti-step, predictions, video (a JSON); "
         "detected if not given.",
         show_default=False,
     ),
