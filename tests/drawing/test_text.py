@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pansight.categories import Categories, Category
@@ -15,6 +15,7 @@ ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=30)
 
 
 @settings(deadline=None, max_examples=150)
+@example("0 ¯¸", 32)  # marks without a letter
 @given(ANY_TEXT, st.sampled_from([6, 11, 32]))
 def test_any_text_can_be_drawn(text: str, size: int) -> None:
     line = one_line(text)

@@ -65,8 +65,11 @@ def text_stencil(text: str, size: int) -> UInt16[np.ndarray, "h w 3"]:
 
 @lru_cache(maxsize=4096)
 def _in_font(text: str) -> str:
-    """The text with Latin letters that the font lacks replaced by the nearest that it has."""
-    return "".join(_plain(character) for character in text.translate(_SPELLED))
+    """The text with Latin letters that the font lacks replaced by the nearest that it has.
+
+    Marks that stand alone become spaces; those at either end would be width without ink.
+    """
+    return "".join(_plain(character) for character in text.translate(_SPELLED)).strip()
 
 
 def _plain(character: str) -> str:
