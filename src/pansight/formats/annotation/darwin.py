@@ -32,6 +32,7 @@ from pansight.formats.annotation.objects import (
     Crop,
     clipped,
     cropped,
+    id_in,
     is_picture_size,
 )
 from pansight.formats.coco_masks import decode_segmentation
@@ -113,8 +114,7 @@ class DarwinReader(AnnotationReader):
                 continue
             instance = row.get("instance_id")
             group = instance.get("value") if isinstance(instance, dict) else None
-            id = group if isinstance(group, int) else None
-            objects.append(AnnotatedObject(label, *crop, group=group, id=id, name=called))
+            objects.append(AnnotatedObject(label, *crop, group=group, id=id_in(group), name=called))
         return AnnotatedImage(name, height, width, tuple(objects), tuple(lost))
 
 

@@ -25,7 +25,7 @@ from pansight.formats.annotation.door import (
     write_text,
 )
 from pansight.formats.annotation.losses import NO_AREA, Lost
-from pansight.formats.annotation.objects import AnnotatedImage, AnnotatedObject, cropped, objects_of
+from pansight.formats.annotation.objects import AnnotatedImage, AnnotatedObject, cropped, id_in, objects_of
 from pansight.formats.coco_files import is_crowd_flag
 from pansight.formats.coco_masks import decode_segmentation, encode_mask, polygon_mask
 from pansight.panoptic import PanopticMap
@@ -113,7 +113,7 @@ class DatumaroReader(AnnotationReader):
                     is_crowd=crowd,
                     score=float(score) if isinstance(score, int | float) else None,
                     order=float(row.get("z_order") or 0),
-                    id=row["id"] if isinstance(row.get("id"), int) else None,
+                    id=id_in(row.get("id")),
                     name=f"{name}, annotation {position} ({label})",
                 )
             )

@@ -37,7 +37,14 @@ from pansight.formats.annotation.door import (
 )
 from pansight.formats.annotation.id_maps import objects_in
 from pansight.formats.annotation.losses import NO_AREA, Lost
-from pansight.formats.annotation.objects import AnnotatedImage, AnnotatedObject, clipped, objects_of, painted
+from pansight.formats.annotation.objects import (
+    AnnotatedImage,
+    AnnotatedObject,
+    clipped,
+    id_in,
+    objects_of,
+    painted,
+)
 from pansight.formats.coco_files import is_crowd_flag
 from pansight.panoptic import PanopticMap
 
@@ -123,7 +130,7 @@ class FiftyOneReader(AnnotationReader):
                     is_crowd=is_crowd_flag(row.get("iscrowd")),
                     score=float(score) if isinstance(score, int | float) else None,
                     order=1.0,
-                    id=row["index"] if _is_id(row.get("index")) else None,
+                    id=id_in(row.get("index")),
                     name=called,
                 )
             )
@@ -312,7 +319,7 @@ def from_sample(
                 is_crowd=crowd,
                 score=one.confidence,
                 order=1.0,
-                id=one.index if _is_id(one.index) else None,
+                id=id_in(one.index),
                 name=called,
             )
         )
@@ -325,13 +332,8 @@ def _stuff_objects(
     """The classes that occur in a segmentation; `ids`: their segments' ids by class, where there are some."""
     present = set(np.unique(values).tolist())
     rows = [(value, label) for value, label in targets.items() if value in present]
-    known = {label: id for label, id in ids.items() if _is_id(id)} if isinstance(ids, Mapping) else {}
-    return [replace(one, id=known.get(one.label)) for one in objects_in(values, rows, name).objects]
-
-
-def _is_id(value: Any) -> bool:
-    """Whether what others may have written is a number to go by."""
-    return isinstance(value, int) and not isinstance(value, bool)
+    known = ids if isinstance(ids, Mapping) else {}
+    return [replace(one, id=id_in(known.get(one.label))) for one in objects_in(values, rows, name).objects]
 
 
 def _field(sample: Any, name: str) -> Any:

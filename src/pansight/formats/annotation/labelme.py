@@ -39,6 +39,7 @@ from pansight.formats.annotation.objects import (
     AnnotatedObject,
     Crop,
     clipped,
+    id_in,
     is_picture_size,
     objects_of,
 )
@@ -119,7 +120,7 @@ class LabelmeReader(AnnotationReader):
                     group=None if group is None else str(group),
                     is_crowd=_is_crowd(shape),
                     score=float(score) if isinstance(score, int | float) and score == score else None,
-                    id=shape["segment_id"] if isinstance(shape.get("segment_id"), int) else None,
+                    id=id_in(shape.get("segment_id")),
                     name=called,
                 )
             )

@@ -78,6 +78,11 @@ class AnnotatedImage:
     lost: tuple[Lost, ...] = ()
 
 
+def id_in(value: object) -> int | None:
+    """What a file holds as an id where it is a number, else None: others may have written anything there."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
 def cropped(mask: Bool[np.ndarray, "h w"]) -> Crop:
     """The tight box of a mask; nothing of one that is empty."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))

@@ -30,7 +30,14 @@ from pansight.formats.annotation.door import (
     write_text,
 )
 from pansight.formats.annotation.losses import NO_AREA, Lost
-from pansight.formats.annotation.objects import AnnotatedImage, AnnotatedObject, Crop, clipped, objects_of
+from pansight.formats.annotation.objects import (
+    AnnotatedImage,
+    AnnotatedObject,
+    Crop,
+    clipped,
+    id_in,
+    objects_of,
+)
 from pansight.formats.annotation.runs import drawn_polygon, drawn_rectangle
 from pansight.formats.coco_files import BROKEN_PICTURE
 from pansight.panoptic import PanopticMap
@@ -103,7 +110,7 @@ class SuperviselyReader(AnnotationReader):
                     group=row.get("instance"),
                     is_crowd=_CROWD in tags,
                     score=float(score) if isinstance(score, int | float) else None,
-                    id=row["id"] if isinstance(row.get("id"), int) else None,
+                    id=id_in(row.get("id")),
                     name=called,
                 )
             )
