@@ -4,12 +4,12 @@
 
 FOLDER holds the data sets that `four-methods.yaml` names; `--data` and `--methods` choose some of each.
 Every training starts from the method's embedded model, all of which had one backbone and one budget on the
-same scenes; its last averaged weights are scored on validation images that no training saw (panoptic quality
-with a bootstrap interval over images, mIoU); those of the last data set and seed are timed at the end,
-methods and engines taking turns. What Panoptic FCN's authors leave to future work is in it, too: centres for
-stuff (a training of its own), the argmax merge, fewer kernels (the same weights scored again). Trainings that
-are finished are not repeated, and one that was stopped goes on, when the command is called again. Writes JSON
-and prints a table.
+same scenes; its last averaged weights are scored on validation images that no training saw (panoptic
+quality with a bootstrap interval over images, mIoU; of a mixture, PQ on each of its sets as well); those of
+the last data set and seed are timed at the end, methods and engines taking turns. What Panoptic FCN's
+authors leave to future work is in it, too: centres for stuff (a training of its own), the argmax merge,
+fewer kernels (the same weights scored again). Trainings that are finished are not repeated, and one that
+was stopped goes on, when the command is called again. Writes JSON and prints a table.
 """
 
 import argparse
@@ -25,9 +25,11 @@ import yaml
 from rich.console import Console
 
 from pansight.bench.flops import count_flops
+from pansight.data.mixture import Joint
 from pansight.errors import PansightError
 from pansight.files import atomic_write
 from pansight.metrics import Evaluation
+from pansight.metrics.panoptic_quality import PanopticQuality
 from pansight.models.base import PanopticModel
 from pansight.models.panoptic_fcn import PanopticFCN
 from pansight.runtime.engines.opening import EngineOptions, open_engine
@@ -96,12 +98,26 @@ def score(model: PanopticModel, sources: Sources, images: int) -> dict[str, Any]
     found = evaluation.compute()
     interval = found.intervals.to_json()["all"]["pq"] if found.intervals else None
     groups = {"pq": found.panoptic.all, "things": found.panoptic.things, "stuff": found.panoptic.stuff}
-    return {
+    row = {
         **{name: round(100 * group.pq, 2) if group else None for name, group in groups.items()},
         "interval": interval,
         "miou": round(100 * found.semantic.mean_iou, 2) if found.semantic.mean_iou is not None else None,
         "images": len(chosen),
     }
+    if isinstance(sources.validation, Joint):
+        row["sets"] = {
+            member.name: score_set(segmenter, Joint([member], sources.categories))
+            for member in sources.validation.members
+        }
+    return row
+
+
+def score_set(segmenter: Segmenter, samples: Joint) -> dict[str, Any]:
+    """PQ on all validation images of one member of a mixture, in per cent."""
+    quality = PanopticQuality(samples.categories)
+    score_samples(segmenter, (samples[place] for place in range(len(samples))), quality)
+    found = quality.compute().all
+    return {"pq": round(100 * found.pq, 2) if found else None, "images": len(samples)}
 
 
 def timed(models: dict[str, Path], engines: list[str], size: tuple[int, int], rounds: int) -> Any:
@@ -202,7 +218,23 @@ def table(rows: list[dict[str, Any]], facts: dict[str, Any]) -> str:
             spread_of = f" ± {max(values) - min(values):.1f}" if len(values) > 1 and name == "pq" else ""
             figures.append(f"{mean(values):.1f}{spread_of}" if values else "-")
         lines.append(f"| {key[0]} | {', '.join(filter(None, key[1:]))} | " + " | ".join(figures) + " |")
-    return "\n".join([*lines, "", json.dumps(facts, indent=1)])
+    return "\n".join([*lines, "", *table_of_sets(rows), json.dumps(facts, indent=1)])
+
+
+def table_of_sets(rows: list[dict[str, Any]]) -> list[str]:
+    """Markdown, one line a method and mixture: PQ on each set's validation images, means over seeds."""
+    measured = [row for row in rows if row.get("sets")]
+    lines: list[str] = []
+    for data in dict.fromkeys(row["data"] for row in measured):
+        names = list(next(row["sets"] for row in measured if row["data"] == data))
+        lines += [f"| {data}, PQ | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+        for key in dict.fromkeys((row["method"], row["variant"]) for row in measured if row["data"] == data):
+            mine = [row for row in measured if (row["data"], row["method"], row["variant"]) == (data, *key)]
+            found = ([row["sets"][name]["pq"] for row in mine] for name in names)
+            cells = ["-" if None in values else f"{mean(values):.1f}" for values in found]
+            lines.append(f"| {', '.join(filter(None, key))} | " + " | ".join(cells) + " |")
+        lines.append("")
+    return lines
 
 
 if __name__ == "__main__":

@@ -86,8 +86,16 @@ def test_data_is_swapped_and_augmentation_stays() -> None:
     assert data["augmentation"]["kind"] == "crop"
     data = yaml.safe_load(run("yoso-r50-ade20k", "--data", "scenes", "--options"))["data"]
     assert data["kind"] == "scenes"
-    data = yaml.safe_load(run("yoso-tiny", "--data", "mine", "--options"))["data"]
+
+
+@pytest.mark.parametrize("name", ["yoso-tiny", "dense-tiny", "panoptic-fcn-tiny", "epsnet-tiny"])
+def test_labels_in_place_of_scenes_are_augmented_to_the_model_s_size(name: str) -> None:
+    content = yaml.safe_load(run(name, "--data", "mine", "--options"))
+    data, preprocess = content["data"], content["model"]["preprocess"]
     assert (data["kind"], data["folder"]) == ("dataset", "mine")
+    expected = preprocess["squash"] or [preprocess["short"], preprocess["short"] * 4 // 3]
+    assert data["augmentation"]["size"] == expected
+    assert data["augmentation"]["kind"] == ("squash" if preprocess["squash"] else "photo")
 
 
 @pytest.mark.parametrize(

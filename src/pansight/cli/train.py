@@ -210,7 +210,7 @@ def train(
             other = with_options(read_recipe(named), changes)
             _tell_unread(make_config(content), make_config(other), named, recipe)
         if data is not None:
-            content["data"] = _data(content.get("data"), data)
+            content["data"] = _data(content, data)
         config = make_config(with_options(content, given))
     if options:
         typer.echo(explained(config), nl=False)
@@ -276,8 +276,12 @@ def _folder(recipe: str | None, output: Path | None, model: str | None, data: st
     return Path("runs") / (Path(recipe).stem if recipe else "training")
 
 
-def _data(section: Any, wanted: str) -> dict[str, Any]:
-    """The recipe's data section with another source; the augmentation stays."""
+def _data(content: dict[str, Any], wanted: str) -> dict[str, Any]:
+    """The recipe's data section with another source; the augmentation stays.
+
+    Scenes need none, labels on disk do: of a recipe for scenes they get one of the model's own image size.
+    """
+    section = content.get("data")
     old = section if isinstance(section, dict) else {}
     kept = {"augmentation": old["augmentation"]} if "augmentation" in old else {}
     if wanted == "scenes":
@@ -286,4 +290,10 @@ def _data(section: Any, wanted: str) -> dict[str, Any]:
         return {**old, "folder": wanted}
     if old.get("kind") in ("dataset", "coco-panoptic"):
         kept = {key: value for key, value in old.items() if not key.startswith(("train_", "validation_"))}
+    elif old.get("kind") == "scenes" and not kept:
+        from pansight.training.finetuning import suited_augmentation
+        from pansight.training.recipes import make_config
+
+        preprocess = make_config(content).model.preprocess
+        kept = {"augmentation": suited_augmentation(preprocess)} if preprocess is not None else {}
     return {**kept, "kind": "dataset", "folder": wanted}

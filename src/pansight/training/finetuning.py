@@ -155,6 +155,11 @@ def _augmentation(learned: dict[str, Any], preprocess: Preprocess) -> dict[str, 
     own = data.get("augmentation") if isinstance(data, dict) else None
     if isinstance(own, dict) and own.get("kind", "none") not in ("none", "flip"):
         return own
+    return suited_augmentation(preprocess)
+
+
+def suited_augmentation(preprocess: Preprocess) -> dict[str, Any]:
+    """For models whose own training augments nothing: images of the size that the model is given in use."""
     if preprocess.squash is not None:
         return {"kind": "squash", "size": list(preprocess.squash), "scales": [1.0, 1.5]}
     short = preprocess.short or 512
