@@ -138,6 +138,21 @@ def test_a_card_with_measured_quality_and_times(tmp_path: Path, small_weights: P
     assert read_header(folder / "model.safetensors").extra["pq_source"].startswith("3 images of scenes")
 
 
+def test_a_card_measured_on_data_with_other_names(tmp_path: Path, small_weights: Path) -> None:
+    mapping, folder = tmp_path / "map.yaml", tmp_path / "mapped"
+    mapping.write_text("sky: sky\nroad: [road, sidewalk]\n")
+    arguments = ("--to", "hf-folder", "--data", "scenes", "--limit", 2, "--no-time")
+    convert(small_weights, folder, *arguments, "--map", mapping)
+    assert (
+        "On scenes, the 2 categories that model and data share, 2 images"
+        in (folder / "README.md").read_text()
+    )
+    with pytest.raises(InputError, match="--map says how --data's categories are called in the model; give"):
+        convert(small_weights, tmp_path / "x", "--to", "hf-folder", "--map", mapping)
+    with pytest.raises(InputError, match="--map is for the model card"):
+        convert(small_weights, tmp_path / "x.safetensors", "--map", mapping)
+
+
 def test_folders_that_would_mix_are_refused(model: YOSO, tmp_path: Path) -> None:
     save_native(model, tmp_path / "w.safetensors")
     with pytest.raises(InputError, match=r"holds w\.safetensors; choose a new folder"):

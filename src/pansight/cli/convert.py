@@ -64,6 +64,16 @@ def convert(
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, help="Samples of --data.", show_default=False)
     ] = None,
+    class_map: Annotated[
+        Path | None,
+        typer.Option(
+            "--map",
+            metavar="FILE",
+            help="Of --data: class map, lines `model's category: data's category` or null; see "
+            "`pansight data map`.",
+            show_default=False,
+        ),
+    ] = None,
     time: Annotated[
         bool, typer.Option("--time/--no-time", help="hf-folder: measure the latency on this machine.")
     ] = True,
@@ -81,7 +91,8 @@ def convert(
             raise InputError(
                 f"{target} must end in .safetensors; choose such a name, or a folder with --to hf-folder"
             )
-        for option, value in (("--data", data), ("--name", name), ("--split", split), ("--limit", limit)):
+        card = {"--data": data, "--name": name, "--split": split, "--limit": limit, "--map": class_map}
+        for option, value in card.items():
             if value is not None:
                 raise InputError(f"{option} is for the model card; give --to hf-folder with it")
         if target.exists() and Path(source).exists() and target.samefile(source):
@@ -90,6 +101,8 @@ def convert(
         from pansight.cli.hub_folder import check_folder
 
         check_folder(target)
+        if class_map is not None and data is None:
+            raise InputError("--map says how --data's categories are called in the model; give --data")
     from pansight.zoo import load_model, save_native
     from pansight.zoo.methods import parameter_count
 
@@ -98,7 +111,9 @@ def convert(
     if licence is not None:
         extra["licence"] = licence
     if to == "hf-folder":
-        _write_folder(target, loaded, extra, name or target.resolve().name, half, data, split, limit, time)
+        _write_folder(
+            target, loaded, extra, name or target.resolve().name, half, data, split, limit, class_map, time
+        )
         return
     save_native(loaded, target, dtype="float16" if half else None, extra=extra)
     categories = loaded.categories
@@ -145,6 +160,7 @@ def _write_folder(
     data: str | None,
     split: str | None,
     limit: int | None,
+    class_map: Path | None,
     time: bool,
 ) -> None:
     import tempfile
@@ -164,7 +180,7 @@ def _write_folder(
         measured = Path(temporary) / "model.safetensors"
         save_native(model, measured, dtype="float16" if half else None)
         if data is not None:
-            quality = measure_quality(str(measured), data, split, limit)
+            quality = measure_quality(str(measured), data, split, limit, class_map)
         if time:
             with errors.status("measuring the latency"):
                 timing = measure_time(str(measured))

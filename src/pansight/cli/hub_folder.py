@@ -96,7 +96,9 @@ def without_folders(value: Any) -> Any:
     return value
 
 
-def measure_quality(source: str, data: str, split: str | None, limit: int | None) -> "Quality":
+def measure_quality(
+    source: str, data: str, split: str | None, limit: int | None, class_map: Path | None
+) -> "Quality":
     """Panoptic quality of a model on a data set, with its bootstrap interval."""
     from pansight.cli.datasets import open_from_options
     from pansight.cli.evaluate_model import run_model
@@ -112,19 +114,27 @@ def measure_quality(source: str, data: str, split: str | None, limit: int | None
         name=source,
         location=data,
         limit=limit,
+        class_map=class_map,
     )
     panoptic, intervals = done.result.panoptic, done.result.intervals
     if panoptic.all is None or intervals is None or intervals.all is None:
         raise InputError(f"{data} has no segment that counts; give data labelled with the model's categories")
     groups = {"things": panoptic.things, "stuff": panoptic.stuff}
     return Quality(
-        data=f"{Path(data).name or data}" + (f", {split}" if split else ""),
+        data=", ".join(filter(None, (Path(data).name or data, split, _through(done.counterparts)))),
         images=panoptic.images,
         pq=100 * panoptic.all.pq,
         low=100 * intervals.all.pq.low,
         high=100 * intervals.all.pq.high,
         **{name: 100 * group.pq for name, group in groups.items() if group is not None},
     )
+
+
+def _through(scored: dict[str, list[str]] | None) -> str:
+    """What the card says where not all categories were scored."""
+    if scored is None or not (scored["left_out_of_data"] or scored["left_out_of_model"]):
+        return ""
+    return f"the {len(scored['scored'])} categories that model and data share"
 
 
 def measure_time(source: str, runs: int = RUNS) -> "Timing":
