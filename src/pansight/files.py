@@ -38,6 +38,15 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def check_writable(path: Path) -> None:
+    """Raise InputError now, not after an hour's work, where no file of that name can be written."""
+    if path.is_dir():
+        raise InputError(f"cannot write {path}: it is a folder; name a file in it")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise InputError(f"cannot write {path}; choose another file or folder")
+
+
 def make_folder(folder: Path) -> None:
     """Make the folder and those above it. Raises InputError when that cannot be done."""
     try:

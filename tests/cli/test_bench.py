@@ -103,13 +103,15 @@ def test_start_up_and_memory_are_of_a_process_of_their_own(
     assert 100 < row["peak_memory_mb"] < 5000
 
 
-def test_refusals(pansight: Callable[..., Any], small_weights: Path) -> None:
+def test_refusals(pansight: Callable[..., Any], small_weights: Path, tmp_path: Path) -> None:
     for arguments, message in (
         (("--engine", "caffe"), "engine 'caffe' is unknown"),
         (("--precision", "int4"), "torch has no int4 engine"),
         (("--size", "wide"), "write HEIGHTxWIDTH"),
         (("--random-weights",), "is not a named model"),
         (("--engine", "onnxruntime", "--precision", "int8"), "export one, and give"),
+        (("--json", tmp_path), "it is a folder; name a file in it"),
+        (("--plot", tmp_path), "it is a folder; name a file in it"),
     ):
         run = pansight("bench", "--model", small_weights, *arguments)
         assert run.code == 2 and message in run.err, run.err

@@ -122,6 +122,7 @@ def test_what_is_refused(pansight: Callable[..., Any], clip: Path, tmp_path: Pat
         ((clip, "--rle"), "add --format jsonl"),
         ((tmp_path / "a.png", "--rle"), "--rle is for videos"),
         ((tmp_path / "absent.mp4",), "no such file"),
+        ((tmp_path / "a.png", "--fps", "5"), "a.png is one image; --track, --fps"),
         (("-", "-"), "give - once"),
     ]:
         run = pansight("predict", *arguments)

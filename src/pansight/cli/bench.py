@@ -9,6 +9,7 @@ import typer
 from pansight.cli.export import as_size
 from pansight.cli.threads import share_cores
 from pansight.errors import InputError
+from pansight.files import atomic_write, check_writable
 
 if TYPE_CHECKING:
     from pansight.bench.run import Benchmark
@@ -96,8 +97,9 @@ def bench(
     from rich.console import Console
 
     from pansight.cli.progress import progress_bar
-    from pansight.files import atomic_write
 
+    for file in filter(None, (json_file, markdown, plot)):
+        check_writable(file)
     sizes = [as_size(one) for one in size.split(",")] if size else [None]
     names = [name for one in models or ["yoso-tiny"] for name in one.split(",") if name]
     if pin:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from pansight.errors import InputError, PansightError
+from pansight.files import check_writable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,9 +72,7 @@ class Output:
                 continue
             if any(os.path.realpath(target) == os.path.realpath(path) for path in inputs):
                 raise InputError(f"{target} is one of the inputs; choose another name for the result")
-            folder = next(parent for parent in target.absolute().parents if parent.exists())
-            if target.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-                raise InputError(f"cannot write {target}; choose another file or folder")
+            check_writable(target)
         named = {"--json": self.json, "--report": self.report, "--segments": self.segments}
         known: dict[str, str] = {}
         for option, target in named.items():

@@ -99,6 +99,11 @@ def predict_videos(
     if options.film is not None and len(inputs) > 1:
         raise InputError(f"--output {options.film} is one film for {len(inputs)} sources; name a folder")
     locations = [locate(one) for one in inputs]
+    if all(one.kind == "images" and len(one.files) == 1 for one in locations):
+        raise InputError(
+            f"{locations[0].shown} is one image; --track, --fps, --policy and --mjpeg are for films, "
+            "cameras and folders of frames"
+        )
     if "overlay" in formats or any(location.kind != "images" for location in locations):
         require_extra("av", "video")
     for name, module in (("mcap", "mcap_ros2"), ("rerun", "rerun")):

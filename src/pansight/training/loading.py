@@ -17,6 +17,9 @@ from torch.utils.data import DataLoader
 from pansight.errors import PansightError
 from pansight.training.batch import TrainingBatch, collate
 
+NEEDED = ("pansight.training.stream", "pansight.data.coco", "pansight.data.relabelled", "pansight.scenes")
+"""modules that nearly every worker imports, to read samples and to change them"""
+
 
 def worker_context(workers: int) -> BaseContext | None:
     """How to start `workers` processes for a `DataLoader`; None where there are none.
@@ -30,7 +33,8 @@ def worker_context(workers: int) -> BaseContext | None:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pansight.training.forkserver"])
+    # in this order: the first sees to signals, the others are what a worker needs, imported once for all
+    context.set_forkserver_preload(["pansight.training.forkserver", "pansight.training.loading", *NEEDED])
     return context
 
 
