@@ -27,7 +27,7 @@ from pansight.training.averaging import WeightAverage
 from pansight.training.checkpoints import Checkpoints
 from pansight.training.config import TrainConfig
 from pansight.training.journal import Journal
-from pansight.training.loading import WatchedLoader, start_worker, worker_context
+from pansight.training.loading import WatchedLoader, start_worker, unchanged, worker_context
 from pansight.training.steps import StepCallback
 from pansight.training.stream import MISSING, ErrorsAsItems, Samples
 from pansight.zoo.spec import ModelSpec
@@ -226,7 +226,7 @@ class Validation(StepCallback):
             ErrorsAsItems(self.samples),
             sampler=range(trainer.global_rank, count, trainer.world_size),
             batch_size=self.config.validation.batch_size,
-            collate_fn=_unchanged,
+            collate_fn=unchanged,
             num_workers=self.config.workers,
             worker_init_fn=start_worker,
             multiprocessing_context=worker_context(self.config.workers),
@@ -252,7 +252,3 @@ def sound(sample: Sample | PansightError) -> Sample:
     if isinstance(sample, PansightError):
         raise sample
     return sample
-
-
-def _unchanged(samples: list[Sample | PansightError]) -> list[Sample | PansightError]:
-    return samples
