@@ -19,7 +19,7 @@ def test_cells_are_code_and_links_lead_to_files() -> None:
     path = ROOT / "examples" / "notebooks" / "own-labels.ipynb"
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    assert any(text.startswith("%%bash\npansight train yoso-tiny --data labels") for text in code)
+    assert any(text.startswith("%%bash\npansight train --model yoso-tiny --data labels") for text in code)
     assert any(text.startswith("import base64") for text in code)
     text = "".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
     assert "% test:" not in text
