@@ -18,7 +18,6 @@ from pansight.bench.stages import STAGES, Milliseconds, Rgb, Staged, total, writ
 from pansight.bench.startup import StartUp, measure_start_up
 from pansight.bench.subjects import Subject, engine_name, precision_of
 from pansight.models.base import PanopticModel
-from pansight.models.preprocess import Preprocess
 from pansight.runtime.cores import usable_cores
 from pansight.runtime.engines.protocol import Engine
 from pansight.scenes import SceneDataset
@@ -122,7 +121,7 @@ def run(
                 loaded[key] = subject.load()
             engine = subject.open(loaded.get(key))
             for size in sizes:
-                image = _image(size or own_size(engine.spec.preprocess))
+                image = _image(size or subject.own_size(engine, loaded.get(key)))
                 path = Path(folder) / f"{image.shape[0]}x{image.shape[1]}.jpg"
                 write_jpeg(image, path)
                 np.save(path.with_suffix(".npy"), image)
@@ -181,15 +180,6 @@ def _batch_seconds(staged: Staged, batch: int) -> float:
         found.to_maps(staged.engine.spec.categories, [frame.shape[:2] for frame in frames[: batch - done]])
         done += len(frames)
     return time.perf_counter() - started
-
-
-def own_size(preprocess: Preprocess) -> tuple[int, int]:
-    """Height and width of an image that the method's own rule leaves as it is, 3 to 4 where it is free."""
-    fixed = preprocess.squash or preprocess.fit
-    if fixed is not None:
-        return fixed
-    short = preprocess.short or 512
-    return short, min(preprocess.longest or 10**6, -(-short * 4 // 3))
 
 
 def macs_of(model: PanopticModel | None, engine: Engine, image: Rgb) -> int | None:

@@ -1,7 +1,7 @@
 """What is benchmarked: a model on an engine in a precision, opened the same way in every process."""
 
 import importlib.util
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -28,7 +28,7 @@ class Subject:
 
     `model` is a name, a checkpoint or an artefact; `random` draws the weights of a named model instead of
     fetching them: speed hardly depends on weights, and the network's not at all. `resize` is as the command
-    line has it.
+    line has it; None: the network sees images as they are, unless a file takes one size alone.
     """
 
     model: str
@@ -36,7 +36,7 @@ class Subject:
     precision: str = "float32"
     device: str = "cpu"
     threads: int | None = None
-    resize: str = "none"
+    resize: str | None = None
     random: bool = False
 
     @property
@@ -73,9 +73,10 @@ class Subject:
             torch.set_num_threads(self.threads)
         if self.is_rival:
             return rival(self.model)
-        options = EngineOptions(device=self.device, resize=as_rule(self.resize), threads=self.threads)
         if self.is_artefact:
-            return open_engine(self.model, self.engine, options)
+            return self._opened_file()
+        rule = as_rule(self.resize or "none")
+        options = EngineOptions(device=self.device, resize=rule, threads=self.threads)
         model = model or self.load()
         if self.engine in CONVERTED:
             if self.precision != "float32":
@@ -98,6 +99,33 @@ class Subject:
             resize=options.resize,
             name=title_of(self.model),
         )
+
+    def _opened_file(self) -> Engine:
+        rule = "paper" if self.resize is None else as_rule(self.resize)
+        options = EngineOptions(device=self.device, resize=rule, threads=self.threads)
+        engine = open_engine(self.model, self.engine, options)
+        free = isinstance(engine, NetworkEngine | WholeEngine) and engine.session.description.size is None
+        if self.resize is None and free:
+            assert isinstance(engine, NetworkEngine | WholeEngine)
+            engine.spec = replace(engine.spec, preprocess=engine.spec.preprocess.resized("none"))
+        return engine
+
+    def own_size(self, engine: Engine, model: PanopticModel | None) -> tuple[int, int]:
+        """Height and width of an image that the model's own rule leaves as it is, 3 to 4 where it is free.
+
+        The rule before `resize`, which is the model's, or what an exported file says.
+        """
+        preprocess = engine.spec.preprocess if model is None else model.preprocess
+        if isinstance(engine, NetworkEngine | WholeEngine):
+            described = engine.session.description
+            if described.size is not None:
+                return described.size
+            preprocess = described.preprocess
+        fixed = preprocess.squash or preprocess.fit
+        if fixed is not None:
+            return fixed
+        short = preprocess.short or 512
+        return short, min(preprocess.longest or 10**6, -(-short * 4 // 3))
 
 
 def rival(location: str) -> Engine:

@@ -52,8 +52,13 @@ def bench(
         ),
     ] = None,
     resize: Annotated[
-        str, typer.Option(help="none: the network sees the image as it is, padded; paper; or a short side.")
-    ] = "none",
+        str | None,
+        typer.Option(
+            help="none: the network sees the image as it is, padded (if not given, too, unless an exported "
+            "file takes one size alone); paper; or a short side.",
+            show_default=False,
+        ),
+    ] = None,
     runs: Annotated[int, typer.Option(min=1, help="Measured rounds.")] = 20,
     warm_up: Annotated[int, typer.Option(min=0, help="Rounds before them.")] = 3,
     batch: Annotated[int, typer.Option(min=1, help="Images per batch, to measure throughput.")] = 1,
@@ -98,8 +103,8 @@ def bench(
 
     from pansight.cli.progress import progress_bar
 
-    for file in filter(None, (json_file, markdown, plot)):
-        check_writable(file)
+    for result in filter(None, (json_file, markdown, plot)):
+        check_writable(result)
     sizes = [as_size(one) for one in size.split(",")] if size else [None]
     names = [name for one in models or ["yoso-tiny"] for name in one.split(",") if name]
     if pin:
@@ -124,7 +129,7 @@ def bench(
             raise InputError(
                 f"--rival {one}: write FILE.py:NAME, such as benchmarks/rivals/huggingface.py:eomt_s"
             )
-        subjects.append(Subject(one, "rival", "float32", device, threads, "none", random=True))
+        subjects.append(Subject(one, "rival", "float32", device, threads, random=True))
     errors = Console(stderr=True, soft_wrap=True, highlight=False)
     with progress_bar(errors) as progress:
         task = progress.add_task("preparing", total=None)
