@@ -116,6 +116,8 @@ def test_the_rate_is_where_the_loss_falls_most_steeply() -> None:
         for rate in rates
     ]
     assert 3e-4 < best_rate(rates, losses) < 3e-3
+    # the first smoothed losses are those of a few batches
+    assert 3e-4 < best_rate(rates, [15.0, 12.0, 10.5, 10.2, 10.1, *losses[5:]]) < 3e-3
     with pytest.raises(PansightError, match="the loss falls at no rate"):
         best_rate(rates, [10.0 + rate for rate in rates])
 

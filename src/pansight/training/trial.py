@@ -256,8 +256,13 @@ def best_rate(rates: list[float], losses: list[float]) -> float:
     bottom = min(range(len(losses)), key=losses.__getitem__, default=0)
     if bottom < 5 or losses[bottom] > 0.98 * losses[0]:
         raise PansightError("the loss falls at no rate; look at the labels with `pansight data check`")
-    reach = range(2, bottom)
-    falls = {place: losses[place - 2] - losses[min(place + 2, bottom)] for place in reach}
+    # over a twentieth of the steps to either side, since losses of single batches are noise; the smoothed
+    # loss of the first tenth is that of a few batches, and jumps
+    side = max(len(losses) // 20, 2)
+    falls = {
+        place: losses[place - side] - losses[min(place + side, bottom)]
+        for place in range(min(len(losses) // 10 + side, bottom - 1), bottom)
+    }
     steepest = max(falls, key=falls.__getitem__)
     return float(f"{min(rates[steepest], rates[bottom] / 10):.2g}")
 
