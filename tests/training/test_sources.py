@@ -142,3 +142,10 @@ def test_classes_are_found_by_name_in_a_set_from_a_file(tmp_path: Path) -> None:
     assert sources.categories.names[sources.training[0].panoptic.segments[1].category] == "CAR"
     with pytest.raises(CategoryError, match="neither a built-in category set"):
         open_sources(make_config({"data": {**data, "categories": "cityscape"}}))
+
+
+def test_a_data_set_in_place_of_a_mixtures_folder_is_told_apart(tmp_path: Path) -> None:
+    write_cityscapes(tmp_path)
+    recipe = with_options(read_recipe("photo"), [f"data.folder={tmp_path}"])
+    with pytest.raises(DataError, match=r"has none of the mixture's sets \(facade, .* or --model"):
+        open_sources(make_config(recipe))

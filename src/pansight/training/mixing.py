@@ -21,6 +21,7 @@ def open_mixture(data: MixtureData, seed: int, limit: int = 0) -> tuple[Mixture,
 
     Raises DataError when a set cannot be read, DataProblemsError when its categories do not fit.
     """
+    _look_for_sets(data)
     categories = _categories(data)
     training = [_member(one, data, categories, seed, validating=False) for one in data.sets]
     mixture = Mixture([one for one in training if one is not None], categories, seed)
@@ -31,6 +32,22 @@ def open_mixture(data: MixtureData, seed: int, limit: int = 0) -> tuple[Mixture,
         if len(member):
             member.sample(0, categories)
     return mixture, Joint(members, categories, limit) if members else None
+
+
+def _look_for_sets(data: MixtureData) -> None:
+    """Raise DataError where the folder holds none of the sets: it is a data set itself, or another folder."""
+    folders = [one.folder for one in data.sets if one.folder is not None]
+    if (
+        data.folder is None
+        or not folders
+        or any(_folder(one, data).exists() for one in data.sets if one.folder)
+    ):
+        return
+    named = ", ".join(map(str, folders[:3])) + (" ..." if len(folders) > 3 else "")
+    raise DataError(
+        f"{data.folder} has none of the mixture's sets ({named}); name the folder that holds them, or, for "
+        "one data set, use another recipe or --model"
+    )
 
 
 def _categories(data: MixtureData) -> Categories:
