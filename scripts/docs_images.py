@@ -5,13 +5,18 @@
 The same scenes, models and versions give the same images.
 """
 
+import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+from statistics import mean
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageDraw
+import yaml
+from PIL import Image, ImageDraw, ImageFont
 
 from pansight.categories import Categories
 from pansight.drawing import overlay
@@ -112,59 +117,113 @@ def demo() -> None:
             save("demo.jpg", np.asarray(sheet))
 
 
+COLORS = {
+    "yoso": "#0a5fb4",
+    "panoptic_fcn": "#b4420a",
+    "epsnet": "#3c8c3c",
+    "dense_detection": "#7a3cb4",
+}
+
+
+class Point(NamedTuple):
+    """A model in a plot of speed against quality; `lift` and `left` keep its name off its neighbours'."""
+
+    speed: float
+    quality: float
+    name: str
+    color: str
+    lift: int = 0
+    left: bool = False
+
+
+def scatter(points: Iterable[Point], speeds: range, qualities: range, titles: tuple[str, str]) -> np.ndarray:
+    """Quality against images a second; `speeds` and `qualities` are where the grid's lines are."""
+    width, height, left, bottom, scale = 760, 440, 70, 60, 2
+    image = Image.new("RGB", (width * scale, height * scale), "white")
+    draw = ImageDraw.Draw(image)
+    font = ImageFont.load_default(13 * scale)
+    origin = speeds[0] - speeds.step / 2
+    ends = (speeds[-1], qualities[-1])
+
+    def place(speed: float, quality: float) -> tuple[float, float]:
+        x = left + (speed - origin) / (ends[0] - origin) * (width - left - 120)
+        y = height - bottom - (quality - qualities[0]) / (ends[1] - qualities[0]) * (height - bottom - 30)
+        return x * scale, y * scale
+
+    for speed in speeds:
+        x, y = place(speed, qualities[0])
+        draw.line([x, y, x, place(speed, ends[1])[1]], fill="#e2e2e2", width=scale)
+        draw.text((x, y + 8 * scale), str(speed), fill="#444", font=font, anchor="mt")
+    for quality in qualities:
+        x, y = place(origin, quality)
+        draw.line([x, y, place(ends[0], quality)[0], y], fill="#e2e2e2", width=scale)
+        draw.text((x - 8 * scale, y), str(quality), fill="#444", font=font, anchor="rm")
+    middle = place((origin + ends[0]) / 2, qualities[0])[0]
+    draw.text((middle, (height - 22) * scale), titles[0], fill="#222", font=font, anchor="mm")
+    draw.text((10 * scale, 4 * scale), titles[1], fill="#222", font=font)
+    for point in points:
+        px, py = place(point.speed, point.quality)
+        radius = 5 * scale
+        draw.ellipse([px - radius, py - radius, px + radius, py + radius], fill=point.color)
+        draw.text(
+            (px + (-9 if point.left else 9) * scale, py - point.lift * scale),
+            point.name,
+            fill="#222",
+            font=font,
+            anchor="rm" if point.left else "lm",
+        )
+    return np.asarray(image)
+
+
 def speed_accuracy() -> None:
     """speed-accuracy.png: the authors' COCO models, PQ against images a second."""
     from pansight.zoo import available
 
     points = [
-        (figure.fps, figure.pq, spec.name.replace("-coco", ""), spec.method)
+        Point(
+            figure.fps,
+            figure.pq,
+            spec.name.replace("-coco", ""),
+            COLORS[spec.method],
+            10 if spec.name.removesuffix("-coco").endswith(("-600", "-star-r50")) else 0,
+            spec.name == "panoptic-fcn-r50-coco",
+        )
         for spec in available()
         for figure in spec.figures
         if spec.categories_name == "coco"
         and figure.fps
         and not spec.name.endswith(("-fast-coco", "-1x-coco"))
     ]
-    colors = {"yoso": "#0a5fb4", "panoptic_fcn": "#b4420a", "epsnet": "#3c8c3c", "dense_detection": "#7a3cb4"}
-    width, height, left, bottom, scale = 760, 440, 70, 60, 2
-    image = Image.new("RGB", (width * scale, height * scale), "white")
-    draw = ImageDraw.Draw(image)
-    from PIL import ImageFont
+    titles = ("images a second (authors' GPU)", "PQ on COCO val, per cent")
+    save("speed-accuracy.png", scatter(points, range(10, 51, 10), range(34, 51, 4), titles))
 
-    font = ImageFont.load_default(13 * scale)
 
-    def place(fps: float, pq: float) -> tuple[float, float]:
-        x = left + (fps - 5) / 45 * (width - left - 120)
-        y = height - bottom - (pq - 34) / 16 * (height - bottom - 30)
-        return x * scale, y * scale
+def four_methods() -> None:
+    """four-methods.png: the four small models with one budget, PQ on scenes against images a second."""
+    from pansight.zoo import preset
 
-    for fps in range(10, 51, 10):
-        x, y = place(fps, 34)
-        draw.line([x, y, x, place(fps, 50)[1]], fill="#e2e2e2", width=scale)
-        draw.text((x, y + 8 * scale), str(fps), fill="#444", font=font, anchor="mt")
-    for pq in range(34, 51, 4):
-        x, y = place(5, pq)
-        draw.line([x, y, place(50, pq)[0], y], fill="#e2e2e2", width=scale)
-        draw.text((x - 8 * scale, y), str(pq), fill="#444", font=font, anchor="rm")
-    middle = place(27, 34)[0]
-    draw.text(
-        (middle, (height - 22) * scale), "images a second (authors' GPU)", fill="#222", font=font, anchor="mm"
+    told = json.loads((FOLDER.parents[1] / "benchmarks" / "four-methods.json").read_text(encoding="utf-8"))
+    plan = yaml.safe_load(
+        (FOLDER.parents[1] / "benchmarks" / "four-methods.yaml").read_text(encoding="utf-8")
     )
-    draw.text((10 * scale, 4 * scale), "PQ on COCO val, per cent", fill="#222", font=font)
-    for rate, quality, name, method in points:
-        px, py = place(rate, quality)
-        radius = 5 * scale
-        draw.ellipse([px - radius, py - radius, px + radius, py + radius], fill=colors[method])
-        # neighbours: names above their points, or to the left of them
-        lift = 10 * scale if name.endswith(("-600", "-star-r50")) else 0
-        side = -1 if name == "panoptic-fcn-r50" else 1
-        draw.text(
-            (px + side * 9 * scale, py - lift),
-            name,
-            fill="#222",
-            font=font,
-            anchor="lm" if side > 0 else "rm",
-        )
-    save("speed-accuracy.png", np.asarray(image))
+    points = []
+    for method, facts in told["methods"].items():
+        if "centres" in method:
+            continue  # has not been learned within the budget
+        color = COLORS[preset(plan["methods"][method]["preset"]).method]
+        for data in ("scenes", "camvid"):
+            rows = [
+                row["pq"]
+                for row in told["rows"]
+                if (row["data"], row["method"], row["variant"]) == (data, method, "")
+            ]
+            milliseconds = min(facts["milliseconds"].values())
+            points.append(Point(1000 / milliseconds, mean(rows), f"{method}, {data}", color))
+    fastest = max(point.speed for point in points)
+    step = 10 if fastest < 60 else 20
+    speeds = range(step, int(fastest // step + 1) * step + 1, step)
+    titles = ("images of 192 x 256 a second (one CPU core, its fastest engine)", "PQ, per cent")
+    save("four-methods.png", scatter(points, speeds, range(0, 101, 20), titles))
 
 
 if __name__ == "__main__":
@@ -173,4 +232,5 @@ if __name__ == "__main__":
     labels()
     samples()
     speed_accuracy()
+    four_methods()
     prediction()
