@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pansight.errors import InputError, MissingExtraError
-from pansight.files import atomic_write, require_extra
+from pansight.files import atomic_write, check_writable, require_extra
 
 
 @pytest.fixture
@@ -81,3 +81,33 @@ def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_a_missing_package_is_named_with_its_extra() -> None:
     with pytest.raises(MissingExtraError, match=r"pip install 'pansight\[train\]'"):
         require_extra("pansight_has_no_such_module", "train")
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.txt"
+    os.mkfifo(pipe)
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    reader.start()
+    check_writable(pipe)
+    with atomic_write(pipe) as temporary:
+        assert temporary.suffix == ".txt" and temporary.parent != tmp_path
+        temporary.write_text("whole")
+    reader.join()
+    assert read == ["whole"] and pipe.is_fifo()
+    with atomic_write("/dev/null") as temporary:
+        temporary.write_text("gone")
+    assert Path("/dev/null").is_char_device()
+
+
+def test_what_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for path, words in (
+        (tmp_path, "it is a folder; name a file in it"),
+        (tmp_path / "file" / "a.json", "file is not a folder"),
+        (tmp_path / ("x" * 300), "choose another name"),
+    ):
+        with pytest.raises(InputError, match=words):
+            check_writable(path)
+    check_writable(tmp_path / "new" / "deep" / "a.json")
+    assert not (tmp_path / "new").exists()

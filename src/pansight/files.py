@@ -3,6 +3,8 @@
 import importlib
 import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,10 +18,16 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path next to `path`; move it there on success, remove it on any failure.
 
     The temporary name keeps the suffix of `path`, because writers such as Pillow choose the format by it.
-    Parent folders are made. Raises InputError, naming `path`, when the folder cannot be written or the
-    disk is full.
+    Parent folders are made. A device or a pipe, such as /dev/stdout, is written to, not replaced. Raises
+    InputError, naming `path`, when the folder cannot be written or the disk is full.
     """
     path = Path(path)
+    if _is_special(path):
+        with tempfile.TemporaryDirectory() as folder:
+            temporary = Path(folder) / f"whole{path.suffix}"
+            yield temporary
+            _pour(temporary, path)
+        return
     # Short, because names are limited to 255 bytes; random, so that nobody else has it.
     temporary = path.parent / f".{secrets.token_hex(8)}{path.suffix}"
     try:
@@ -40,11 +48,31 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 def check_writable(path: Path) -> None:
     """Raise InputError now, not after an hour's work, where no file of that name can be written."""
-    if path.is_dir():
-        raise InputError(f"cannot write {path}: it is a folder; name a file in it")
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise InputError(f"cannot write {path}; choose another file or folder")
+    try:
+        if path.is_dir():
+            raise InputError(f"cannot write {path}: it is a folder; name a file in it")
+        if _is_special(path):
+            folder, reason = path, "no permission"
+        else:
+            folder = next(parent for parent in path.absolute().parents if parent.exists())
+            reason = "no permission" if folder.is_dir() else f"{folder} is not a folder"
+    except OSError as error:  # a name that is too long
+        raise InputError(f"cannot write {path}: {error.strerror or error}; choose another name") from error
+    if not os.access(folder, os.W_OK) or not (folder.is_dir() or folder == path):
+        raise InputError(f"cannot write {path}: {reason}; choose another file or folder")
+
+
+def _is_special(path: Path) -> bool:
+    """Whether it is a device, a pipe, or a name that the system has for one."""
+    return path.parent == Path("/dev") or (path.exists() and not path.is_file() and not path.is_dir())
+
+
+def _pour(source: Path, target: Path) -> None:
+    try:
+        with source.open("rb") as whole, target.open("ab") as out:
+            shutil.copyfileobj(whole, out)
+    except OSError as error:
+        raise InputError(f"cannot write {target}: {error.strerror or error}; choose another file") from error
 
 
 def make_folder(folder: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pansight.cli.export import default_title
 from pansight.export.parity import canary
 
 Command = Callable[..., Any]
@@ -40,6 +41,11 @@ def test_exported_compared_and_run(
         assert run.code == 0, run.err
         maps.append(np.asarray(Image.open(next((folder / "predictions").glob("*.png")))))
     assert np.mean(np.any(maps[0] != maps[1], axis=-1)) < 1e-2
+
+
+def test_no_export_takes_another_s_name() -> None:
+    assert default_title("yoso-tiny", "network", "float32", None) == "yoso-tiny"
+    assert default_title("yoso-tiny", "whole", "int8", "192x256") == "yoso-tiny-whole-int8-192x256"
 
 
 def test_a_whole_model_is_run_by_predict(

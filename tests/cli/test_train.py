@@ -99,6 +99,25 @@ def test_labels_in_place_of_scenes_are_augmented_to_the_model_s_size(name: str) 
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "model: {preset: yoso-tiny}",
+        "{data: {size: [192, 256]}, model: {preset: yoso-tiny}}",
+        "{data: {kind: scenes}, model: {preset: yoso-tiny}}",
+        None,  # all options, as config.yaml and --options write them
+    ],
+)
+def test_so_are_they_with_recipes_of_ones_own(text: str | None, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(text or run("yoso-tiny", "--options"))
+    augmentation = yaml.safe_load(run(str(mine), "--data", "mine", "--options"))["data"]["augmentation"]
+    assert (augmentation["kind"], augmentation["size"]) == ("photo", [192, 256])
+    mine.write_text("model: {preset: yoso-r50-coco}")
+    augmentation = yaml.safe_load(run(str(mine), "--data", "mine", "--options"))["data"]["augmentation"]
+    assert (augmentation["kind"], augmentation["size"]) == ("lsj", [1024, 1024])
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ([], "give a recipe"),

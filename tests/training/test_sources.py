@@ -149,3 +149,8 @@ def test_a_data_set_in_place_of_a_mixtures_folder_is_told_apart(tmp_path: Path) 
     recipe = with_options(read_recipe("photo"), [f"data.folder={tmp_path}"])
     with pytest.raises(DataError, match=r"has none of the mixture's sets \(facade, .* or --model"):
         open_sources(make_config(recipe))
+    recipe = with_options(read_recipe("photo"), [f"data.folder={tmp_path / 'absent'}"])
+    with pytest.raises(DataError, match=r"absent: no such folder; name the one that holds facade"):
+        open_sources(make_config(recipe))
+    with pytest.raises(DataError, match=r"there is no facade here; give --data FOLDER, which holds facade"):
+        open_sources(make_config(read_recipe("photo")))

@@ -120,6 +120,9 @@ def test_the_rate_is_where_the_loss_falls_most_steeply() -> None:
     assert 3e-4 < best_rate(rates, [15.0, 12.0, 10.5, 10.2, 10.1, *losses[5:]]) < 3e-3
     with pytest.raises(PansightError, match="the loss falls at no rate"):
         best_rate(rates, [10.0 + rate for rate in rates])
+    # a first batch of much loss, and no fall after it
+    with pytest.raises(PansightError, match="the loss falls at no rate"):
+        best_rate(rates, [14.0, 12.0, *(10.0 - 0.1 * (place % 7) for place in range(98))])
 
 
 def test_a_rate_is_found(tiny: Tiny, sources: Sources, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Validation measures what it is given, whatever the batches."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from pansight.panoptic import PanopticBatch
 from pansight.runtime.engines import Rgb
 from pansight.runtime.segmenter import Segmenter
 from pansight.training.config import TrainConfig
+from pansight.training.run import train
 from pansight.training.sources import Sources
 from pansight.training.validation import LiveEngine, measure, summary
 
@@ -84,6 +86,26 @@ def test_an_unreadable_picture_is_named(sources: Sources) -> None:
     model = YOSO(config, sources.categories, Preprocess()).eval()
     with pytest.raises(DataError, match=r"^x\.png is broken$"):
         measure(validator(model), [DataError("x.png is broken")])
+
+
+def test_a_part_of_the_images_is_taken_from_all_over_the_data(
+    tiny: Callable[..., TrainConfig], toy: Callable[..., Any], sources: Sources, tmp_path: Path
+) -> None:
+    """The first ones alone are of one clip or one city."""
+    images, read = toy(1, 20), []
+
+    class Watched:
+        def __len__(self) -> int:
+            return len(images)
+
+        def __getitem__(self, index: int) -> Any:
+            read.append(index)
+            return images[index]
+
+    changes: dict[str, Any] = {"steps": 1, "validation": {"every": 1, "pictures": 3}}
+    watched = sources.__class__(sources.training, Watched(), sources.categories)
+    train(tiny(**changes), tmp_path / "run", sources=watched, check=False)
+    assert read == [0, 10, 19]
 
 
 def test_groups_without_segments_are_no_numbers() -> None:

@@ -1,6 +1,7 @@
 """`pansight bench`: how fast models are here, stage by stage, in a way that others can repeat."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -105,6 +106,10 @@ def bench(
 
     for result in filter(None, (json_file, markdown, plot)):
         check_writable(result)
+    if plot is not None:
+        from pansight.runtime.writing import check_picture
+
+        check_picture(plot)
     sizes = [as_size(one) for one in size.split(",")] if size else [None]
     names = [name for one in models or ["yoso-tiny"] for name in one.split(",") if name]
     if pin:
@@ -155,12 +160,12 @@ def bench(
         if file is not None:
             with atomic_write(file) as temporary:
                 temporary.write_text(text, encoding="utf-8")
+    print(as_markdown(found), end="")
     if plot is not None:
         from pansight.bench.plot import draw_plot
         from pansight.runtime.writing import save_picture
 
         save_picture(plot, draw_plot(found))
-    print(as_markdown(found), end="")
 
 
 def _sensible(subject: "Subject", precisions: str) -> bool:
@@ -180,7 +185,9 @@ def _score(found: "Benchmark", data: str, limit: int, told: "object") -> None:
     samples = samples_of(data, limit)
     for number, row in enumerate(found.rows):
         told("scoring", number, len(found.rows))
-        row.pq = score_samples(row.subject.open(), samples).pq
+        # as images are given to it in use, whatever was timed
+        subject = row.subject if row.subject.resize else replace(row.subject, resize="paper")
+        row.pq = score_samples(subject.open(), samples).pq
 
 
 def _pin(threads: int | None) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pansight.cli.threads import share_cores
 from pansight.errors import InputError
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def convert(
         check_folder(target)
         if class_map is not None and data is None:
             raise InputError("--map says how --data's categories are called in the model; give --data")
+    share_cores()
     from pansight.zoo import load_model, save_native
     from pansight.zoo.methods import parameter_count
 
@@ -169,10 +171,8 @@ def _write_folder(
 
     from pansight.cli.hub_folder import measure_quality, measure_time, write_hub_folder
     from pansight.cli.streams import note
-    from pansight.cli.threads import share_cores
     from pansight.zoo import save_native
 
-    share_cores()
     errors = Console(stderr=True, soft_wrap=True, highlight=False)
     quality = timing = None
     with tempfile.TemporaryDirectory() as temporary:

@@ -136,7 +136,7 @@ def export(
 
         path = graph_path(repository, title_of(model))
     else:
-        path = output or Path(f"{title_of(model)}{SUFFIXES[target]}")
+        path = output or Path(default_title(title_of(model), cut, precision, size) + SUFFIXES[target])
     if path.suffix != SUFFIXES[target]:
         raise InputError(f"{path} must end in {SUFFIXES[target]} for --to {target}; choose such a name")
     _known("--cut", cut, ("network", "whole"))
@@ -282,6 +282,12 @@ def _target(to: str | None, output: Path | None) -> str:
         raise InputError("choose a target: --to onnx, openvino, torch, tensorrt or triton")
     _known("--to", to, (*TARGETS, TRITON))
     return to
+
+
+def default_title(name: str, cut: str, precision: str, size: str | None) -> str:
+    """The name of a file that is not given: one for each kind of export, so that none replaces another."""
+    kinds = (cut if cut != "network" else "", precision if precision != "float32" else "", size or "")
+    return "-".join(filter(None, (name, *kinds)))
 
 
 def _known(option: str, value: str, values: tuple[str, ...]) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pansight.cli.threads import share_cores
 from pansight.errors import InputError
 from pansight.files import require_extra
 
@@ -141,6 +142,7 @@ def train(
     SIGTERM and SIGUSR1 save and end it with code 143, Ctrl-C with 130; the same command with --resume
     continues.
     """
+    share_cores()
     require_extra("lightning", "train")
     if replay is not None:
         from pansight.training.replay import replay as shown
@@ -221,7 +223,8 @@ def train(
 
         sources = sources or open_sources(config)
         if automatic:
-            config = train_trials.batch_that_fits(config, sources)
+            rated = any(one.startswith("optimizer.learning_rate=") for one in (*changes, *given))
+            config = train_trials.batch_that_fits(config, sources, rated=rated)
         if find_lr:
             train_trials.show_rate(config, sources)
         if dry_run:
@@ -279,7 +282,7 @@ def _folder(recipe: str | None, output: Path | None, model: str | None, data: st
 def _data(content: dict[str, Any], wanted: str) -> dict[str, Any]:
     """The recipe's data section with another source; the augmentation stays.
 
-    Scenes need none, labels on disk do: of a recipe for scenes they get one of the model's own image size.
+    Scenes need none, labels on disk do: of a recipe for scenes they get one that suits the model.
     """
     section = content.get("data")
     old = section if isinstance(section, dict) else {}
@@ -290,10 +293,14 @@ def _data(content: dict[str, Any], wanted: str) -> dict[str, Any]:
         return {**old, "folder": wanted}
     if old.get("kind") in ("dataset", "coco-panoptic"):
         kept = {key: value for key, value in old.items() if not key.startswith(("train_", "validation_"))}
-    elif old.get("kind") == "scenes" and not kept:
+    elif old.get("kind", "scenes") == "scenes" and kept.get("augmentation", {}).get("kind") in (
+        None,
+        "none",
+        "flip",
+    ):
         from pansight.training.finetuning import suited_augmentation
         from pansight.training.recipes import make_config
 
-        preprocess = make_config(content).model.preprocess
-        kept = {"augmentation": suited_augmentation(preprocess)} if preprocess is not None else {}
+        suited = suited_augmentation(make_config(content).model)
+        kept = {"augmentation": suited} if suited is not None else {}
     return {**kept, "kind": "dataset", "folder": wanted}

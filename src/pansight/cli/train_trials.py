@@ -57,11 +57,17 @@ def fine_tuned(
     return config, sources
 
 
-def batch_that_fits(config: "TrainConfig", sources: "Sources") -> "TrainConfig":
-    """The recipe with the batch that fits the free memory; its rate scales with the root of the batch."""
+def batch_that_fits(config: "TrainConfig", sources: "Sources", *, rated: bool) -> "TrainConfig":
+    """The recipe with the batch that fits the free memory.
+
+    Its rate scales with the root of the batch, unless it was given (`rated`).
+    """
     from pansight.training.trial import find_batch_size
 
     size, line = find_batch_size(config, sources)
+    if rated:
+        typer.echo(f"{line}; learning rate {config.optimizer.learning_rate:g} (as given)")
+        return config.model_copy(update={"batch_size": size})
     share = size / config.batch_size
     factor = share if config.optimizer.kind == "sgd" else share**0.5
     rate = float(f"{config.optimizer.learning_rate * factor:.3g}")

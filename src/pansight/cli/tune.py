@@ -9,7 +9,7 @@ import typer
 from pansight.cli.datasets import ImagesOption, KindOption, PanopticOption, SplitOption
 from pansight.cli.threads import share_cores
 from pansight.errors import InputError
-from pansight.files import atomic_write
+from pansight.files import atomic_write, check_writable
 
 
 def tune(
@@ -79,6 +79,8 @@ def tune(
     target = output or (Path(f"{model}-tuned.safetensors") if model in names() else Path(model))
     if target.suffix != ".safetensors":
         raise InputError(f"{target} cannot hold settings; give --output FILE.safetensors")
+    for file in (*([] if dry_run else [target]), *filter(None, [json_file])):
+        check_writable(file)
     scenes = data in ("scenes", "scene-clips")
     dataset = open_dataset(
         data,

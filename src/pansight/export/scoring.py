@@ -1,5 +1,6 @@
 """Panoptic quality of an engine on a data set, for a model before and after it was changed."""
 
+import warnings
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -7,6 +8,7 @@ from pansight.data.opening import open_dataset
 from pansight.data.sample import Sample
 from pansight.errors import DataError
 from pansight.metrics.panoptic_quality import PanopticQuality
+from pansight.metrics.remarks import EvaluationWarning
 from pansight.runtime.engines.protocol import Engine
 from pansight.runtime.segmenter import Segmenter
 from pansight.runtime.translation import translate
@@ -43,7 +45,9 @@ def score_samples(engine: Engine, samples: Iterable[Sample]) -> Score:
             quality = PanopticQuality(sample.panoptic.categories)
         quality.update(translation(segmenter(sample.image)), sample.panoptic, sample.file_name)
         count += 1
-    result = None if quality is None else quality.compute().all
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", EvaluationWarning)  # of groups that a few samples lack
+        result = None if quality is None else quality.compute().all
     if result is None:
         raise DataError("not one sample could be scored; give data with the model's categories")
     return Score(100 * result.pq, count)

@@ -218,12 +218,17 @@ class MapWriter:
         return Path(f"{self.folder / 'predictions' / job.name}.png")
 
 
-def save_picture(path: Path, pixels: UInt8[np.ndarray, "h w 3"]) -> None:
-    """Write RGB pixels, JPEG or PNG by the suffix. Raises InputError when it cannot be written."""
+def check_picture(path: Path) -> None:
+    """Raise InputError where the suffix is no image format's."""
     # asked only where it is not plain: the answer takes all of Pillow's plugins to be imported
     if path.suffix not in (".jpg", ".png") and path.suffix.lower() not in Image.registered_extensions():
         ending = path.suffix or "no ending"
         raise InputError(f"{path}: {ending} is not an image format; use .png or .jpg")
+
+
+def save_picture(path: Path, pixels: UInt8[np.ndarray, "h w 3"]) -> None:
+    """Write RGB pixels, JPEG or PNG by the suffix. Raises InputError when it cannot be written."""
+    check_picture(path)
     with atomic_write(path) as temporary:
         if path.suffix == ".jpg":
             # no chroma subsampling: it would smear the thin coloured lines

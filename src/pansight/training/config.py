@@ -259,7 +259,7 @@ class Validation(_Section):
     every: NonNegativeInt = 1000
     """steps between validations; 0: none"""
     pictures: NonNegativeInt = 100
-    """number of images, from the start of the data set; 0: all, or 100 scenes"""
+    """number of images, evenly over the data set; 0: all, or 100 scenes"""
     batch_size: PositiveInt = 8
     """images of one size go through the network together"""
     patience: NonNegativeInt = 0

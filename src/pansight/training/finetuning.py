@@ -19,6 +19,7 @@ from typing import Any
 
 from pansight.errors import InputError, PansightError
 from pansight.models.preprocess import Preprocess
+from pansight.training.config import ModelChoice
 from pansight.training.recipes import read_recipe, recipe_names
 from pansight.zoo.header import read_header
 from pansight.zoo.presets import EMBEDDED, embedded_path, names, preset
@@ -150,16 +151,26 @@ def _told(extra: dict[str, Any]) -> dict[str, Any]:
     return learned if isinstance(learned, dict) else {}
 
 
+def suited_augmentation(model: ModelChoice) -> dict[str, Any] | None:
+    """What a recipe without an augmentation of its own gives labels; None where the image size is not known.
+
+    That of the preset's own training, if it augments, else one of the model's own image size.
+    """
+    learned: dict[str, Any] = {}
+    preprocess = model.preprocess
+    if model.preset is not None:
+        preprocess = preprocess or preset(model.preset).preprocess
+        if model.preset in recipe_names():
+            learned = read_recipe(model.preset)
+    return None if preprocess is None else _augmentation(learned, preprocess)
+
+
 def _augmentation(learned: dict[str, Any], preprocess: Preprocess) -> dict[str, Any]:
     data = learned.get("data")
     own = data.get("augmentation") if isinstance(data, dict) else None
     if isinstance(own, dict) and own.get("kind", "none") not in ("none", "flip"):
         return own
-    return suited_augmentation(preprocess)
-
-
-def suited_augmentation(preprocess: Preprocess) -> dict[str, Any]:
-    """For models whose own training augments nothing: images of the size that the model is given in use."""
+    # of the size that the model is given in use
     if preprocess.squash is not None:
         return {"kind": "squash", "size": list(preprocess.squash), "scales": [1.0, 1.5]}
     short = preprocess.short or 512

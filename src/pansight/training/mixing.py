@@ -37,13 +37,13 @@ def open_mixture(data: MixtureData, seed: int, limit: int = 0) -> tuple[Mixture,
 def _look_for_sets(data: MixtureData) -> None:
     """Raise DataError where the folder holds none of the sets: it is a data set itself, or another folder."""
     folders = [one.folder for one in data.sets if one.folder is not None]
-    if (
-        data.folder is None
-        or not folders
-        or any(_folder(one, data).exists() for one in data.sets if one.folder)
-    ):
+    if not folders or any(_folder(one, data).exists() for one in data.sets if one.folder is not None):
         return
     named = ", ".join(map(str, folders[:3])) + (" ..." if len(folders) > 3 else "")
+    if data.folder is None:
+        raise DataError(f"there is no {folders[0]} here; give --data FOLDER, which holds {named}")
+    if not data.folder.exists():
+        raise DataError(f"{data.folder}: no such folder; name the one that holds {named}")
     raise DataError(
         f"{data.folder} has none of the mixture's sets ({named}); name the folder that holds them, or, for "
         "one data set, use another recipe or --model"

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 import torch
@@ -26,7 +27,7 @@ from pansight.training.config import TrainConfig
 from pansight.training.data_module import augmentation
 from pansight.training.freezing import Frozen
 from pansight.training.module import TrainingModule
-from pansight.training.sources import Sources
+from pansight.training.sources import Joined, Sources
 from pansight.training.stream import EndlessBatches, ExampleStream
 
 IMAGES = 4
@@ -61,10 +62,12 @@ class Trial:
         module = TrainingModule(self.model, config)
         self.optimizer = module.configure_optimizers()
         self.rates = [float(group["lr"]) for group in self.optimizer.param_groups]
-        self.examples = ExampleStream(sources.training, augmentation(config.data.augmentation), config.seed)
+        # where small images come first, those that most of the training is made of
+        samples = sources.training.then if isinstance(sources.training, Joined) else sources.training
+        self.examples = ExampleStream(samples, augmentation(config.data.augmentation), config.seed)
         shuffle = config.data.kind not in ("scenes", "mixture")
         self._order: Callable[[int], Iterator[Any]] = lambda size: iter(
-            EndlessBatches(len(sources.training), size, config.seed, shuffle=shuffle)
+            EndlessBatches(len(samples), size, config.seed, shuffle=shuffle)
         )
 
     def batches(self, size: int) -> Iterator[TrainingBatch]:
@@ -253,15 +256,15 @@ def find_rate(config: TrainConfig, sources: Sources) -> RateSearch:
 
 def best_rate(rates: list[float], losses: list[float]) -> float:
     """Where losses over rising rates fall most steeply, a tenth of the least loss's rate at most."""
-    bottom = min(range(len(losses)), key=losses.__getitem__, default=0)
-    if bottom < 5 or losses[bottom] > 0.98 * losses[0]:
-        raise PansightError("the loss falls at no rate; look at the labels with `pansight data check`")
-    # over a twentieth of the steps to either side, since losses of single batches are noise; the smoothed
-    # loss of the first tenth is that of a few batches, and jumps
+    # the smoothed loss of the first tenth is that of a few batches, and jumps; slopes are taken over a
+    # twentieth to either side, since losses of single batches are noise
     side = max(len(losses) // 20, 2)
+    first = len(losses) // 10 + side
+    bottom = min(range(len(losses)), key=losses.__getitem__, default=0)
+    if bottom <= first or losses[bottom] > 0.95 * median(losses[:first]):
+        raise PansightError("the loss falls at no rate; look at the labels with `pansight data check`")
     falls = {
-        place: losses[place - side] - losses[min(place + side, bottom)]
-        for place in range(min(len(losses) // 10 + side, bottom - 1), bottom)
+        place: losses[place - side] - losses[min(place + side, bottom)] for place in range(first, bottom)
     }
     steepest = max(falls, key=falls.__getitem__)
     return float(f"{min(rates[steepest], rates[bottom] / 10):.2g}")

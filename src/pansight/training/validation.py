@@ -22,6 +22,7 @@ from pansight.panoptic import PanopticBatch, PanopticMap
 from pansight.panoptic.labelling import only_categories
 from pansight.runtime.devices import form_for
 from pansight.runtime.engines.protocol import Rgb, Size
+from pansight.runtime.evaluating import spread
 from pansight.runtime.segmenter import Segmenter
 from pansight.training.averaging import WeightAverage
 from pansight.training.checkpoints import Checkpoints
@@ -224,7 +225,7 @@ class Validation(StepCallback):
         count = min(self.config.validation.pictures or len(self.samples), len(self.samples))
         return WatchedLoader(
             ErrorsAsItems(self.samples),
-            sampler=range(trainer.global_rank, count, trainer.world_size),
+            sampler=spread(len(self.samples), count)[trainer.global_rank :: trainer.world_size],
             batch_size=self.config.validation.batch_size,
             collate_fn=unchanged,
             num_workers=self.config.workers,
