@@ -109,5 +109,7 @@ def test_what_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=words):
             check_writable(path)
+    with pytest.raises(InputError, match="choose another"), atomic_write(tmp_path / ("x" * 300)):
+        pass
     check_writable(tmp_path / "new" / "deep" / "a.json")
     assert not (tmp_path / "new").exists()

@@ -4,6 +4,7 @@ import importlib
 import os
 import secrets
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,7 +65,11 @@ def check_writable(path: Path) -> None:
 
 def _is_special(path: Path) -> bool:
     """Whether it is a device, a pipe, or a name that the system has for one."""
-    return path.parent == Path("/dev") or (path.exists() and not path.is_file() and not path.is_dir())
+    try:
+        mode = path.stat().st_mode
+    except OSError:  # there is none, or no name like it can be
+        return False
+    return path.parent == Path("/dev") or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def _pour(source: Path, target: Path) -> None:
