@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from pansight.bench.stages import STAGES
@@ -115,3 +116,23 @@ def test_refusals(pansight: Callable[..., Any], small_weights: Path, tmp_path: P
     ):
         run = pansight("bench", "--model", small_weights, *arguments)
         assert run.code == 2 and message in run.err, run.err
+
+
+def test_quality_is_that_of_the_model_s_own_size(
+    pansight: Callable[..., Any], small_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever size the network was timed at: `predict` and `evaluate` resize by the model's own rule."""
+    from pansight.export import scoring
+
+    sides: list[int | None] = []
+
+    def score(engine: Any, samples: Any) -> scoring.Score:
+        sides.append(engine.spec.preprocess.short)
+        return scoring.Score(50.0, len(samples))
+
+    monkeypatch.setattr(scoring, "score_samples", score)
+    arguments = ("bench", "--model", small_weights, "--runs", 1, "--warm-up", 0, "--no-start-up")
+    for more in ((), ("--resize", "none")):
+        run = pansight(*arguments, "--data", "scenes", "--limit", 1, *more)
+        assert run.code == 0, run.err
+    assert sides == [64, None]

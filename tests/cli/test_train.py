@@ -295,3 +295,19 @@ def test_ctrl_c_says_how_to_go_on(recipe: Path, tmp_path: Path) -> None:
     assert f"go on with: pansight train --resume --output {folder}" in output
     assert "Traceback" not in output
     assert (folder / "last.ckpt").exists()
+
+
+@pytest.mark.parametrize(("rated", "rate"), [(True, 5e-4), (False, 1e-3)])
+def test_a_rate_that_was_given_does_not_follow_the_batch(
+    rated: bool, rate: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pansight.cli.train_trials import batch_that_fits
+    from pansight.training.recipes import make_config
+    from pansight.training.sources import open_sources
+
+    monkeypatch.setattr(
+        "pansight.training.trial.find_batch_size", lambda config, sources: (32, "batch of 32")
+    )
+    config = make_config({"optimizer": {"learning_rate": 5e-4}, "batch_size": 8})
+    found = batch_that_fits(config, open_sources(config), rated=rated)
+    assert (found.batch_size, found.optimizer.learning_rate) == (32, rate)
