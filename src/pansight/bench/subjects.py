@@ -104,9 +104,11 @@ class Subject:
         rule = "paper" if self.resize is None else as_rule(self.resize)
         options = EngineOptions(device=self.device, resize=rule, threads=self.threads)
         engine = open_engine(self.model, self.engine, options)
-        free = isinstance(engine, NetworkEngine | WholeEngine) and engine.session.description.size is None
-        if self.resize is None and free:
-            assert isinstance(engine, NetworkEngine | WholeEngine)
+        if (
+            self.resize is None
+            and isinstance(engine, NetworkEngine | WholeEngine)
+            and engine.session.description.size is None
+        ):
             engine.spec = replace(engine.spec, preprocess=engine.spec.preprocess.resized("none"))
         return engine
 

@@ -222,10 +222,10 @@ class Validation(StepCallback):
                 yield sound(sample)
 
     def _loader(self, trainer: Trainer) -> Iterable[Sequence[Sample | PansightError]]:
-        count = min(self.config.validation.pictures or len(self.samples), len(self.samples))
+        chosen = spread(len(self.samples), self.config.validation.pictures or None)
         return WatchedLoader(
             ErrorsAsItems(self.samples),
-            sampler=spread(len(self.samples), count)[trainer.global_rank :: trainer.world_size],
+            sampler=chosen[trainer.global_rank :: trainer.world_size],
             batch_size=self.config.validation.batch_size,
             collate_fn=unchanged,
             num_workers=self.config.workers,
