@@ -1,6 +1,8 @@
 """Files appear whole or not at all."""
 
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -113,3 +115,15 @@ def test_what_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:
         pass
     check_writable(tmp_path / "new" / "deep" / "a.json")
     assert not (tmp_path / "new").exists()
+
+
+def test_output_that_is_redirected_is_added_to(tmp_path: Path) -> None:
+    program = (
+        "from pansight.files import atomic_write\n"
+        "print('before')\n"
+        "with atomic_write('/dev/stdout') as temporary: temporary.write_text('0123456789\\n')\n"
+        "print('after')"
+    )
+    with (tmp_path / "out.txt").open("w") as out:
+        subprocess.run([sys.executable, "-c", program], stdout=out, check=True)
+    assert (tmp_path / "out.txt").read_text() == "before\n0123456789\nafter\n"

@@ -5,6 +5,7 @@ import os
 import secrets
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,8 +74,14 @@ def _is_special(path: Path) -> bool:
 
 
 def _pour(source: Path, target: Path) -> None:
+    own = {Path("/dev/stdout"): 1, Path("/dev/stderr"): 2}.get(target)
     try:
-        with source.open("rb") as whole, target.open("ab") as out:
+        sys.stdout.flush()
+        # opened anew, a redirected output would be written from its start by the next print
+        with (
+            source.open("rb") as whole,
+            target.open("ab") if own is None else os.fdopen(os.dup(own), "wb") as out,
+        ):
             shutil.copyfileobj(whole, out)
     except OSError as error:
         raise InputError(f"cannot write {target}: {error.strerror or error}; choose another file") from error

@@ -311,3 +311,9 @@ def test_a_rate_that_was_given_does_not_follow_the_batch(
     config = make_config({"optimizer": {"learning_rate": 5e-4}, "batch_size": 8})
     found = batch_that_fits(config, open_sources(config), rated=rated)
     assert (found.batch_size, found.optimizer.learning_rate) == (32, rate)
+
+
+def test_an_augmentation_that_is_no_section_is_refused_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text("{model: {preset: yoso-tiny}, data: {augmentation: flip}}")
+    with pytest.raises(InputError, match="augmentation"):
+        run(str(tmp_path / "r.yaml"), "--data", "mine", "--options")

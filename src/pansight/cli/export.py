@@ -50,8 +50,8 @@ def export(
         typer.Option(
             "--output",
             "-o",
-            help="The file: .onnx, .xml, .pt2 or .engine; MODEL.* if not given. Of triton the folder, "
-            "`model_repository` if not given.",
+            help="The file: .onnx, .xml, .pt2 or .engine; if not given, MODEL.*, MODEL-int8.* and the like. "
+            "Of triton the folder, `model_repository` if not given.",
             show_default=False,
         ),
     ] = None,

@@ -293,14 +293,12 @@ def _data(content: dict[str, Any], wanted: str) -> dict[str, Any]:
         return {**old, "folder": wanted}
     if old.get("kind") in ("dataset", "coco-panoptic"):
         kept = {key: value for key, value in old.items() if not key.startswith(("train_", "validation_"))}
-    elif old.get("kind", "scenes") == "scenes" and kept.get("augmentation", {}).get("kind") in (
-        None,
-        "none",
-        "flip",
-    ):
-        from pansight.training.finetuning import suited_augmentation
+    elif old.get("kind", "scenes") == "scenes":
+        from pansight.training.finetuning import augments, suited_augmentation
         from pansight.training.recipes import make_config
 
+        if augments(old.get("augmentation")):
+            return {**kept, "kind": "dataset", "folder": wanted}
         suited = suited_augmentation(make_config(content).model)
         kept = {"augmentation": suited} if suited is not None else {}
     return {**kept, "kind": "dataset", "folder": wanted}

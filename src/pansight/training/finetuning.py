@@ -165,10 +165,15 @@ def suited_augmentation(model: ModelChoice) -> dict[str, Any] | None:
     return None if preprocess is None else _augmentation(learned, preprocess)
 
 
+def augments(section: Any) -> bool:
+    """Whether an augmentation does more than mirror."""
+    return isinstance(section, dict) and section.get("kind", "none") not in ("none", "flip")
+
+
 def _augmentation(learned: dict[str, Any], preprocess: Preprocess) -> dict[str, Any]:
     data = learned.get("data")
     own = data.get("augmentation") if isinstance(data, dict) else None
-    if isinstance(own, dict) and own.get("kind", "none") not in ("none", "flip"):
+    if isinstance(own, dict) and augments(own):
         return own
     # of the size that the model is given in use
     if preprocess.squash is not None:
