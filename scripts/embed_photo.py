@@ -41,13 +41,14 @@ GRIDS: dict[str, dict[str, tuple[float, ...]]] = {
         "keep_share": (0.35, 0.55),
     },
     "panoptic-fcn-photo": {
-        "object_threshold": (0.05, 0.1, 0.15, 0.2),
+        "similarity_threshold": (0.9, 0.95, 0.98, 0.99),
+        "object_threshold": (0.1, 0.15, 0.2),
         "mask_threshold": (0.5,),
         "stuff_area": (1024, 4096),
     },
 }
 """what is tried for each model; `bias` is taken off the logit of "no object", which a short training of YOSO
-leaves too sure of itself, all others are merge settings"""
+leaves too sure of itself, `similarity_threshold` belongs to the model's config, others are merge settings"""
 BINS = 10
 
 
@@ -75,6 +76,13 @@ def cases(model: PanopticModel, photos: Path, part: int) -> Iterator[Case]:
             yield Case(f"{name}/{sample.file_name}", model(images), sizes, sample.panoptic, labelling)
 
 
+def configured(model: PanopticModel, settings: dict[str, float]) -> tuple[Any, dict[str, float]]:
+    """The model's config with those of the settings that it has itself, and the others, of the merge."""
+    own = {name: value for name, value in settings.items() if name in type(model.config).model_fields}
+    rest = {name: value for name, value in settings.items() if name not in own}
+    return model.config.model_copy(update=own), rest
+
+
 @torch.inference_mode()
 def predicted(model: PanopticModel, case: Case, settings: dict[str, float]) -> PanopticMap:
     """The map of a case with these merge settings, annotated categories alone."""
@@ -84,6 +92,7 @@ def predicted(model: PanopticModel, case: Case, settings: dict[str, float]) -> P
         logits = outputs.class_logits.clone()
         logits[..., -1] -= changes.pop("bias")
         outputs = outputs._replace(class_logits=logits)
+    model.config, changes = configured(model, changes)
     merged = model.merge(outputs, case.sizes, model.merge_settings.replaced(changes))
     return only_categories(merged.to_maps(case.truth.categories)[0], case.labelling.annotated)
 
@@ -208,6 +217,7 @@ def main() -> None:
         with torch.no_grad():
             last: Any = model.yoso_head.mask_heads[-1].fc_cls
             last.bias[-1] -= best.pop("bias") * model.config.temperature
+    model.config, best = configured(model, best)
     merge = model.merge_settings.replaced({**best, "calibration": (slope, offset)})
     model.config = model.config.model_copy(update={"merge": merge})
     method = {"yoso": "YOSO", "panoptic_fcn": "Panoptic FCN"}[model.method]
@@ -227,7 +237,7 @@ def main() -> None:
     save_native(model, file, dtype="float16", vectors=True, extra=extra)
     record = RECORDS / f"choice-{options.name}.json"
     record.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    print(best, f"mean PQ {extra['pq']}, calibration {slope:.2f} {offset:+.2f}")
+    print(figures["settings"], f"mean PQ {extra['pq']}, calibration {slope:.2f} {offset:+.2f}")
     for name in ("before", "after"):
         print(name, f"calibration error {figures[f'reliability_{name}']['expected_calibration_error']:.3f}")
     print(f"{file.name}: {file.stat().st_size / 1e6:.2f} MB")

@@ -114,7 +114,9 @@ def test_one_of_two_is_broken(
 
 
 def test_what_is_refused(pansight: Callable[..., Any], clip: Path, tmp_path: Path) -> None:
-    Image.fromarray(picture(0)).save(tmp_path / "a.png")
+    (tmp_path / "stills").mkdir()
+    for still in (tmp_path / "a.png", tmp_path / "stills" / "b.png"):
+        Image.fromarray(picture(0)).save(still)
     for arguments, words in [
         ((clip, "--format", "gif"), "format 'gif' is unknown"),
         ((clip, "--policy", "some"), "every-frame or latest"),
@@ -123,6 +125,8 @@ def test_what_is_refused(pansight: Callable[..., Any], clip: Path, tmp_path: Pat
         ((tmp_path / "a.png", "--rle"), "--rle is for videos"),
         ((tmp_path / "absent.mp4",), "no such file"),
         ((tmp_path / "a.png", "--fps", "5"), "a.png is one image; --track, --fps"),
+        ((tmp_path / "stills", "--track"), "stills holds one image; --track"),
+        ((tmp_path / "a.png", tmp_path / "stills" / "b.png", "--track"), "and 1 more are single images"),
         (("-", "-"), "give - once"),
     ]:
         run = pansight("predict", *arguments)

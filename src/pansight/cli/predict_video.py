@@ -100,8 +100,11 @@ def predict_videos(
         raise InputError(f"--output {options.film} is one film for {len(inputs)} sources; name a folder")
     locations = [locate(one) for one in inputs]
     if all(one.kind == "images" and len(one.files) == 1 for one in locations):
+        said = "holds one image" if Path(inputs[0]).is_dir() else "is one image"
+        if len(locations) > 1:
+            said = f"and {len(locations) - 1} more are single images"
         raise InputError(
-            f"{locations[0].shown} is one image; --track, --fps, --policy and --mjpeg are for films, "
+            f"{locations[0].shown} {said}; --track, --fps, --policy and --mjpeg are for films, "
             "cameras and folders of frames"
         )
     if "overlay" in formats or any(location.kind != "images" for location in locations):

@@ -10,6 +10,7 @@ from pansight.errors import DataError
 from pansight.metrics.panoptic_quality import PanopticQuality
 from pansight.metrics.remarks import EvaluationWarning
 from pansight.runtime.engines.protocol import Engine
+from pansight.runtime.evaluating import spread
 from pansight.runtime.segmenter import Segmenter
 from pansight.runtime.translation import translate
 
@@ -24,9 +25,7 @@ class Score(NamedTuple):
 def samples_of(location: str, limit: int) -> list[Sample]:
     """At most `limit` samples, spread evenly over the data set (`scenes` makes unseen ones)."""
     dataset = open_dataset(location)
-    count = min(limit, len(dataset))
-    places = [round(number * (len(dataset) - 1) / max(1, count - 1)) for number in range(count)]
-    return [dataset[place] for place in places]
+    return [dataset[place] for place in spread(len(dataset), limit)]
 
 
 def score(engine: Engine, location: str, limit: int) -> Score:

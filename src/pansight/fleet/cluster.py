@@ -150,6 +150,8 @@ def connected(options: ClusterOptions) -> Generator[Cluster, None, None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # on a busy machine Ray's own processes need longer than it grants them
     os.environ.setdefault("RAY_agent_register_timeout_ms", "300000")
+    # Ray's own choice, 15, starves workers on a machine that does other work
+    os.environ.setdefault("RAY_worker_niceness", "0")
     ray = require_extra("ray", "fleet")
     require_extra("ray.data", "fleet")
     for name in ("ray", "ray.data"):
