@@ -41,10 +41,10 @@ GRIDS: dict[str, dict[str, tuple[float, ...]]] = {
         "keep_share": (0.35, 0.55),
     },
     "panoptic-fcn-photo": {
-        "similarity_threshold": (0.9, 0.95, 0.98, 0.99),
-        "object_threshold": (0.1, 0.15, 0.2),
+        "similarity_threshold": (0.9, 0.95, 0.98),
+        "object_threshold": (0.1, 0.12, 0.135, 0.15, 0.2),
         "mask_threshold": (0.5,),
-        "stuff_area": (1024, 4096),
+        "stuff_area": (4096,),
     },
 }
 """what is tried for each model; `bias` is taken off the logit of "no object", which a short training of YOSO
@@ -117,8 +117,16 @@ def choose(
     return {name: best[name] for name in choices}, rows
 
 
-def judged(panoptic: PanopticMap, truth: PanopticMap) -> list[tuple[float, bool]]:
-    """Score, and whether it is right (IoU above a half), of each segment that lies mostly on labels."""
+class Judged(NamedTuple):
+    """Segments that lie mostly on labels: score, whether right (IoU above a half), whether a thing."""
+
+    scores: np.ndarray
+    right: np.ndarray
+    things: np.ndarray
+
+
+def judged(panoptic: PanopticMap, truth: PanopticMap) -> list[tuple[float, bool, bool]]:
+    """Those of one image."""
     answers = []
     categories = {segment.id: segment.category for segment in truth.segments}
     areas = {segment.id: segment.area for segment in truth.segments}
@@ -132,26 +140,29 @@ def judged(panoptic: PanopticMap, truth: PanopticMap) -> list[tuple[float, bool]
         for id, count in zip(ids.tolist(), counts.tolist(), strict=True):
             union = labelled + areas[id] - count
             right |= categories[id] == segment.category and count > union / 2
-        answers.append((segment.score, right))
+        answers.append((segment.score, right, bool(panoptic.categories.is_thing[segment.category])))
     return answers
 
 
-def all_judged(
-    model: PanopticModel, photos: Path, part: int, settings: dict[str, Any]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Scores and rightness of every segment of one half of the validation images."""
-    pairs = [
-        pair
+def all_judged(model: PanopticModel, photos: Path, part: int, settings: dict[str, Any]) -> Judged:
+    """Those of one half of the validation images."""
+    rows = [
+        row
         for case in cases(model, photos, part)
-        for pair in judged(predicted(model, case, settings), case.truth)
+        for row in judged(predicted(model, case, settings), case.truth)
     ]
-    return np.array([score for score, _ in pairs]), np.array([right for _, right in pairs])
+    return Judged(*map(np.array, zip(*rows, strict=True)))
+
+
+def log_odds(scores: np.ndarray) -> np.ndarray:
+    """log(p / (1 - p)), finite at both ends."""
+    clipped = np.clip(scores, 1e-6, 1 - 1e-6)
+    return np.log(clipped / (1 - clipped))
 
 
 def fit(scores: np.ndarray, right: np.ndarray) -> tuple[float, float]:
     """Slope and offset of Platt's scaling, by least cross-entropy."""
-    clipped = np.clip(scores, 1e-6, 1 - 1e-6)
-    logits = np.log(clipped / (1 - clipped))
+    logits = log_odds(scores)
 
     def loss(x: np.ndarray) -> float:
         z = x[0] * logits + x[1]
@@ -196,21 +207,27 @@ def main() -> None:
     parser.add_argument("weights", type=Path)
     parser.add_argument("photos", type=Path)
     parser.add_argument("--steps", type=int, required=True, help="of the training, for the model card")
+    parser.add_argument("--short", type=int, help="side of the input, where it is not that of the training")
     options = parser.parse_args()
     model = load_native(options.weights)
+    if options.short:
+        model.preprocess = model.preprocess.model_copy(update={"short": options.short})
     best, tried = choose(model, options.photos, 0, GRIDS[options.name])
-    scores, right = all_judged(model, options.photos, 0, best)
-    slope, offset = fit(scores, right)
-    held_out, truth = all_judged(model, options.photos, 1, best)
-    logits = np.log(np.clip(held_out, 1e-6, 1 - 1e-6) / (1 - np.clip(held_out, 1e-6, 1 - 1e-6)))
-    after = 1 / (1 + np.exp(-(slope * logits + offset)))
+    chosen = all_judged(model, options.photos, 0, best)
+    things, stuff = (
+        fit(chosen.scores[group], chosen.right[group]) for group in (chosen.things, ~chosen.things)
+    )
+    held_out = all_judged(model, options.photos, 1, best)
+    slope, offset = np.where(held_out.things, np.array(things)[:, None], np.array(stuff)[:, None])
+    after = 1 / (1 + np.exp(-(slope * log_odds(held_out.scores) + offset)))
     figures: dict[str, Any] = {
         "settings": dict(best),
-        "calibration": [slope, offset],
+        "calibration_things": things,
+        "calibration_stuff": stuff,
         "chosen_on": "every second validation image of each set",
         "tried": tried,
-        "reliability_before": reliability(held_out, truth),
-        "reliability_after": reliability(after, truth),
+        "reliability_before": reliability(held_out.scores, held_out.right),
+        "reliability_after": reliability(after, held_out.right),
         "train_segments": table(model.categories, options.photos),
     }
     if isinstance(model, YOSO):
@@ -218,7 +235,8 @@ def main() -> None:
             last: Any = model.yoso_head.mask_heads[-1].fc_cls
             last.bias[-1] -= best.pop("bias") * model.config.temperature
     model.config, best = configured(model, best)
-    merge = model.merge_settings.replaced({**best, "calibration": (slope, offset)})
+    each = [things if is_thing else stuff for is_thing in model.categories.is_thing]
+    merge = model.merge_settings.replaced({**best, "calibration_each": each})
     model.config = model.config.model_copy(update={"merge": merge})
     method = {"yoso": "YOSO", "panoptic_fcn": "Panoptic FCN"}[model.method]
     extra = {
@@ -237,7 +255,7 @@ def main() -> None:
     save_native(model, file, dtype="float16", vectors=True, extra=extra)
     record = RECORDS / f"choice-{options.name}.json"
     record.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    print(figures["settings"], f"mean PQ {extra['pq']}, calibration {slope:.2f} {offset:+.2f}")
+    print(figures["settings"], f"mean PQ {extra['pq']}, calibration of things {things}, of stuff {stuff}")
     for name in ("before", "after"):
         print(name, f"calibration error {figures[f'reliability_{name}']['expected_calibration_error']:.3f}")
     print(f"{file.name}: {file.stat().st_size / 1e6:.2f} MB")

@@ -11,7 +11,7 @@ from pansight.zoo import load_model
 
 @pytest.mark.parametrize(
     ("name", "size"),
-    [("yoso-tiny", (192, 256)), ("panoptic-fcn-photo", (288, 384)), ("epsnet-tiny", (192, 256))],
+    [("yoso-tiny", (192, 256)), ("panoptic-fcn-photo", (224, 299)), ("epsnet-tiny", (192, 256))],
 )
 @pytest.mark.parametrize("resize", [None, "none", "paper", "128"])
 def test_the_size_of_an_image_is_the_models_own_whatever_the_network_is_given(

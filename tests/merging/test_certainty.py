@@ -43,6 +43,18 @@ def test_the_bound_is_on_calibrated_scores() -> None:
     assert kept.categories.tolist() == [[3, 1], [0, -1]]
 
 
+def test_each_category_may_have_a_calibration_of_its_own() -> None:
+    """Offsets of ln 9 and -ln 9 for categories 1 and 3: 0.4 becomes 6 / 7, 0.9 becomes a half."""
+    each = ((1.0, 0.0), (1.0, 2.1972246), (1.0, 0.0), (1.0, -2.1972246))
+    settings = MergeSettings(calibration=(5.0, 5.0), calibration_each=each)
+    found = calibrate_and_void(batch(), settings)
+    torch.testing.assert_close(found.scores[:, 0], torch.tensor([0.5, 0.6]), atol=1e-5, rtol=0)
+    assert found.scores[0, 1].item() == pytest.approx(6 / 7, abs=1e-5)
+    kept = calibrate_and_void(batch(), settings.replaced({"void_below": 0.55}))
+    assert kept.categories.tolist() == [[-1, 1], [0, -1]]
+    assert kept.ids[0].tolist() == [[0, 0, 2], [2, 0, 0]]
+
+
 def test_scores_that_are_no_numbers_stay() -> None:
     given = batch()._replace(scores=torch.tensor([[float("nan"), 0.4], [0.6, 0.0]]))
     found = calibrate_and_void(given, MergeSettings(void_below=0.5, calibration=(0.5, 0.0)))

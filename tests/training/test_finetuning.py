@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from pansight.errors import PansightError
+from pansight.training.building import build_model
 from pansight.training.config import TrainConfig
 from pansight.training.finetuning import fine_tuning, rate, rule, scaled
 from pansight.training.recipes import make_config
+from pansight.zoo import load_model
 
 
 def ended(images: int, **changes: Any) -> TrainConfig:
@@ -52,6 +54,15 @@ def test_released_models_and_their_augmentation() -> None:
     assert config.model.preset == "yoso-r50-ade20k"
     assert config.data.augmentation.kind == "crop"
     assert config.optimizer.learning_rate == pytest.approx(5e-5 * (8 / 16) ** 0.5, rel=1e-2)
+
+
+def test_what_a_model_says_category_by_category_is_left_behind() -> None:
+    """Its categories are not those of the new data."""
+    assert load_model("panoptic-fcn-photo").merge_settings.calibration_each
+    config = make_config(scaled(fine_tuning("panoptic-fcn-photo", "labels.json"), 100))
+    merge = build_model(config.model, load_model("yoso-tiny").categories).merge_settings
+    assert merge.calibration_each == () == merge.void_below_each
+    assert merge.object_threshold == load_model("panoptic-fcn-photo").merge_settings.object_threshold
 
 
 def test_a_model_that_there_is_not_is_named(tmp_path: Path) -> None:

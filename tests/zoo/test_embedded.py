@@ -75,7 +75,13 @@ def test_the_models_of_photographs(name: str) -> None:
     assert spec.config.backbone == "efficientnet_lite0"  # type: ignore[attr-defined]
     assert len(model.categories) == 43 and "person" in model.categories.names
     choice = json.loads((BENCHMARKS / "photo" / f"choice-{name}.json").read_text())
-    assert list(model.merge_settings.calibration) == pytest.approx(choice["calibration"])
+    settings = model.merge_settings
+    if settings.calibration_each:
+        things, stuff = (choice[f"calibration_{group}"] for group in ("things", "stuff"))
+        each = [things if is_thing else stuff for is_thing in model.categories.is_thing]
+        assert [list(pair) for pair in settings.calibration_each] == each
+    else:
+        assert list(settings.calibration) == pytest.approx(choice["calibration"])
     before, after = (
         choice[f"reliability_{one}"]["expected_calibration_error"] for one in ("before", "after")
     )

@@ -1,5 +1,8 @@
 """Uncertain segments: calibrated scores, and void below a bound."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -12,8 +15,12 @@ _EDGE = 1e-6
 """scores are kept this far from 0 and 1, where their logit has no end"""
 
 
-def calibrated(scores: Float[Tensor, "b s"], slope: float, offset: float) -> Float[Tensor, "b s"]:
+def calibrated(
+    scores: Float[Tensor, "b s"], slope: float | Tensor, offset: float | Tensor
+) -> Float[Tensor, "b s"]:
     """sigmoid(slope * logit(score) + offset): Platt's scaling (1999), fitted on images not trained on.
+
+    Slope and offset are numbers, or one for each score.
 
     Example:
         >>> calibrated(torch.tensor([[0.5, 0.9]]), 1.0, 0.0)
@@ -31,7 +38,9 @@ def calibrate_and_void(batch: PanopticBatch, settings: MergeSettings, form: Form
     them. Ids are changed in place in the pruned form.
     """
     scores = batch.scores
-    if settings.calibration != (1.0, 0.0):
+    if settings.calibration_each:
+        scores = calibrated(scores, *_own(settings.calibration_each, batch).unbind(-1))
+    elif settings.calibration != (1.0, 0.0):
         scores = calibrated(scores, *settings.calibration)
     # in an exported graph it is an input, of which nothing is known yet
     below: object = settings.void_below
@@ -39,9 +48,7 @@ def calibrate_and_void(batch: PanopticBatch, settings: MergeSettings, form: Form
         return batch._replace(scores=scores)
     kept = ~(scores < settings.void_below) & (batch.categories >= 0)
     if settings.void_below_each:
-        bounds = scores.new_tensor(settings.void_below_each)
-        own = bounds[batch.categories.clamp(min=0, max=len(bounds) - 1).long()]
-        kept = kept & ~(scores < own)
+        kept = kept & ~(scores < _own(settings.void_below_each, batch))
     # row 0 stands for void
     rows = torch.cat((torch.zeros_like(kept[:, :1]), kept), dim=1).to(torch.int32)
     table = rows * torch.arange(rows.shape[1], dtype=torch.int32, device=rows.device)
@@ -51,3 +58,9 @@ def calibrate_and_void(batch: PanopticBatch, settings: MergeSettings, form: Form
         scores=scores,
         areas=torch.where(kept, batch.areas, torch.zeros_like(batch.areas)),
     )
+
+
+def _own(each: Sequence[Any], batch: PanopticBatch) -> Float[Tensor, "b s *k"]:
+    """Of values of each category those of every segment's; empty rows have the first's."""
+    values = batch.scores.new_tensor(each)
+    return values[batch.categories.clamp(min=0, max=len(values) - 1).long()]

@@ -82,6 +82,9 @@ class MergeSettings(BaseModel):
     calibration: tuple[NonNegativeFloat, float] = (1.0, 0.0)
     """slope and offset: scores become sigmoid(slope * logit(score) + offset); (1, 0): as the network gives
     them"""
+    calibration_each: tuple[tuple[NonNegativeFloat, float], ...] = ()
+    """the same for each category, in their order, in place of `calibration`; (): none. Things and stuff of
+    one network are seldom sure of themselves in the same way"""
 
     def replaced(self: _Settings, changes: "Mapping[str, Any] | MergeSettings | None") -> _Settings:
         """The same with some fields changed, or another record of the same kind.

@@ -138,11 +138,14 @@ def _start(model: str) -> tuple[dict[str, Any], dict[str, Any], Preprocess]:
 
 
 def _with_method(section: dict[str, Any], method: str, config: Any) -> dict[str, Any]:
-    """Thresholds by category are of the old categories, and do not go along."""
+    """What is said category by category is of the old categories, and does not go along."""
     section = {**section, "method": method}
-    if getattr(config.merge, "void_below_each", ()):
+    left: dict[str, list[Any]] = {
+        name: [] for name in ("void_below_each", "calibration_each") if getattr(config.merge, name, ())
+    }
+    if left:
         own = section.setdefault("config", {})
-        own["merge"] = {**own.get("merge", {}), "void_below_each": []}
+        own["merge"] = {**own.get("merge", {}), **left}
     return section
 
 

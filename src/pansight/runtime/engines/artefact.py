@@ -32,8 +32,8 @@ MERGE_PREFIX = "merge."
 """Outputs of a network cut that are constants: weights that the host's merge reads, once."""
 
 
-CONSTANT_SETTINGS = ("budget", "calibration", "void_below_each", "max_memory")
-"""Merge settings that a whole cut holds as constants: one shapes the graph, two belong to the weights, and
+CONSTANT_SETTINGS = ("budget", "calibration", "calibration_each", "void_below_each", "max_memory")
+"""Merge settings that a whole cut holds as constants: one shapes the graph, three belong to the weights, and
 one says how a host works."""
 
 
