@@ -126,7 +126,7 @@ class Judged(NamedTuple):
 
 
 def judged(panoptic: PanopticMap, truth: PanopticMap) -> list[tuple[float, bool, bool]]:
-    """Those of one image."""
+    """The judged segments of one image, a row each."""
     answers = []
     categories = {segment.id: segment.category for segment in truth.segments}
     areas = {segment.id: segment.area for segment in truth.segments}
@@ -145,7 +145,7 @@ def judged(panoptic: PanopticMap, truth: PanopticMap) -> list[tuple[float, bool,
 
 
 def all_judged(model: PanopticModel, photos: Path, part: int, settings: dict[str, Any]) -> Judged:
-    """Those of one half of the validation images."""
+    """The judged segments of one half of the validation images."""
     rows = [
         row
         for case in cases(model, photos, part)
@@ -212,6 +212,9 @@ def main() -> None:
     model = load_native(options.weights)
     if options.short:
         model.preprocess = model.preprocess.model_copy(update={"short": options.short})
+    # scores as the network gives them, also where the file is one that was made here
+    unchanged = model.merge_settings.replaced({"calibration": (1.0, 0.0), "void_below_each": ()})
+    model.config = model.config.model_copy(update={"merge": unchanged})
     best, tried = choose(model, options.photos, 0, GRIDS[options.name])
     chosen = all_judged(model, options.photos, 0, best)
     things, stuff = (
@@ -222,6 +225,7 @@ def main() -> None:
     after = 1 / (1 + np.exp(-(slope * log_odds(held_out.scores) + offset)))
     figures: dict[str, Any] = {
         "settings": dict(best),
+        "short": model.preprocess.short,
         "calibration_things": things,
         "calibration_stuff": stuff,
         "chosen_on": "every second validation image of each set",

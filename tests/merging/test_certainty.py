@@ -55,6 +55,12 @@ def test_each_category_may_have_a_calibration_of_its_own() -> None:
     assert kept.ids[0].tolist() == [[0, 0, 2], [2, 0, 0]]
 
 
+def test_one_calibration_takes_the_place_of_many() -> None:
+    settings = MergeSettings(calibration_each=((2.0, 1.0),) * 4)
+    assert settings.replaced({"void_below": 0.5}).calibration_each == ((2.0, 1.0),) * 4
+    assert settings.replaced({"calibration": (1.0, 0.0)}) == MergeSettings()
+
+
 def test_scores_that_are_no_numbers_stay() -> None:
     given = batch()._replace(scores=torch.tensor([[float("nan"), 0.4], [0.6, 0.0]]))
     found = calibrate_and_void(given, MergeSettings(void_below=0.5, calibration=(0.5, 0.0)))

@@ -7,7 +7,7 @@ import pytest
 
 from pansight.errors import PansightError
 from pansight.training.building import build_model
-from pansight.training.config import TrainConfig
+from pansight.training.config import ModelChoice, TrainConfig
 from pansight.training.finetuning import fine_tuning, rate, rule, scaled
 from pansight.training.recipes import make_config
 from pansight.zoo import load_model
@@ -63,6 +63,12 @@ def test_what_a_model_says_category_by_category_is_left_behind() -> None:
     merge = build_model(config.model, load_model("yoso-tiny").categories).merge_settings
     assert merge.calibration_each == () == merge.void_below_each
     assert merge.object_threshold == load_model("panoptic-fcn-photo").merge_settings.object_threshold
+
+
+def test_a_preset_of_other_categories_leaves_it_behind_too() -> None:
+    choice = ModelChoice(preset="panoptic-fcn-photo")
+    assert build_model(choice, load_model("panoptic-fcn-photo").categories).merge_settings.calibration_each
+    assert not build_model(choice, load_model("yoso-tiny").categories).merge_settings.calibration_each
 
 
 def test_a_model_that_there_is_not_is_named(tmp_path: Path) -> None:

@@ -89,6 +89,8 @@ class MergeSettings(BaseModel):
     def replaced(self: _Settings, changes: "Mapping[str, Any] | MergeSettings | None") -> _Settings:
         """The same with some fields changed, or another record of the same kind.
 
+        A `calibration` given takes the place of any `calibration_each`, too.
+
         Raises InputError, naming the field, for one that this method does not have or a value out of range.
         """
         if changes is None:
@@ -102,6 +104,8 @@ class MergeSettings(BaseModel):
             if name not in kind.model_fields:
                 known = ", ".join(f"merge.{field}" for field in kind.model_fields)
                 raise InputError(f"this model has no merge.{name}; it has {known}")
+        if "calibration" in changes and "calibration_each" not in changes:
+            changes = {**changes, "calibration_each": ()}  # else that would stay the one in force
         try:
             return kind.model_validate({**self.model_dump(), **changes})
         except ValidationError as error:

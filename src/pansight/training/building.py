@@ -33,7 +33,11 @@ def build_model(
     fields: dict[str, object] = {}
     if choice.preset is not None:
         spec = preset(choice.preset)
-        method, fields = spec.method, spec.config.model_dump()
+        method, own = spec.method, spec.config.model_dump()
+        if spec.categories != categories:
+            # what is said category by category is of the preset's
+            own["merge"].update(void_below_each=(), calibration_each=())
+        fields = own
         preprocess = preprocess or spec.preprocess
     config = _checked(find_method(method).config, _changed(fields, choice.config))
     try:
