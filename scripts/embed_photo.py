@@ -21,6 +21,7 @@ from scipy.optimize import minimize
 from pansight.categories import Categories
 from pansight.data.labelling import find_labelling
 from pansight.data.opening import open_dataset
+from pansight.merging.certainty import calibrated
 from pansight.metrics.panoptic_quality import PanopticQuality
 from pansight.models.base import PanopticModel
 from pansight.models.preprocess import Sizes
@@ -154,15 +155,10 @@ def all_judged(model: PanopticModel, photos: Path, part: int, settings: dict[str
     return Judged(*map(np.array, zip(*rows, strict=True)))
 
 
-def log_odds(scores: np.ndarray) -> np.ndarray:
-    """log(p / (1 - p)), finite at both ends."""
-    clipped = np.clip(scores, 1e-6, 1 - 1e-6)
-    return np.log(clipped / (1 - clipped))
-
-
 def fit(scores: np.ndarray, right: np.ndarray) -> tuple[float, float]:
     """Slope and offset of Platt's scaling, by least cross-entropy."""
-    logits = log_odds(scores)
+    clipped = np.clip(scores, 1e-6, 1 - 1e-6)
+    logits = np.log(clipped / (1 - clipped))
 
     def loss(x: np.ndarray) -> float:
         z = x[0] * logits + x[1]
@@ -221,8 +217,8 @@ def main() -> None:
         fit(chosen.scores[group], chosen.right[group]) for group in (chosen.things, ~chosen.things)
     )
     held_out = all_judged(model, options.photos, 1, best)
-    slope, offset = np.where(held_out.things, np.array(things)[:, None], np.array(stuff)[:, None])
-    after = 1 / (1 + np.exp(-(slope * log_odds(held_out.scores) + offset)))
+    pairs = torch.tensor([things if is_thing else stuff for is_thing in held_out.things], dtype=torch.float64)
+    after = calibrated(torch.from_numpy(held_out.scores), *pairs.unbind(-1)).numpy()
     figures: dict[str, Any] = {
         "settings": dict(best),
         "short": model.preprocess.short,

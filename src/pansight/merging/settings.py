@@ -67,6 +67,8 @@ class MergeSettings(BaseModel):
 
     former_names: ClassVar[Mapping[str, str]] = {}
     """fields of configurations written before there was such a record, and what they are called in it"""
+    by_category: ClassVar[tuple[str, ...]] = ("void_below_each", "calibration_each")
+    """fields with a value for each category, which mean nothing to a model of others"""
 
     object_threshold: float = Field(default=0.2, ge=0, le=1)
     """score that a segment must reach (YOSO and EPSNet: exceed)"""

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from pansight.categories import Categories
 from pansight.errors import CheckpointError, InputError
+from pansight.merging import MergeSettings
 from pansight.models.base import PanopticModel
 from pansight.models.preprocess import Preprocess
 from pansight.nn.features import Backbone
@@ -35,8 +36,7 @@ def build_model(
         spec = preset(choice.preset)
         method, own = spec.method, spec.config.model_dump()
         if spec.categories != categories:
-            # what is said category by category is of the preset's
-            own["merge"].update(void_below_each=(), calibration_each=())
+            own["merge"].update(dict.fromkeys(MergeSettings.by_category, ()))
         fields = own
         preprocess = preprocess or spec.preprocess
     config = _checked(find_method(method).config, _changed(fields, choice.config))

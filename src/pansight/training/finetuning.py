@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pansight.errors import InputError, PansightError
+from pansight.merging import MergeSettings
 from pansight.models.preprocess import Preprocess
 from pansight.training.config import ModelChoice
 from pansight.training.recipes import read_recipe, recipe_names
@@ -141,7 +142,7 @@ def _with_method(section: dict[str, Any], method: str, config: Any) -> dict[str,
     """What is said category by category is of the old categories, and does not go along."""
     section = {**section, "method": method}
     left: dict[str, list[Any]] = {
-        name: [] for name in ("void_below_each", "calibration_each") if getattr(config.merge, name, ())
+        name: [] for name in MergeSettings.by_category if getattr(config.merge, name, ())
     }
     if left:
         own = section.setdefault("config", {})
