@@ -4,13 +4,15 @@
 
 Both sides get the same images, steps, batches, augmentation and schedule, as `pansight train --model` chooses
 them; the one from scratch has random weights and the model's own full rate, which suits it. Panoptic quality
-is that of the last (averaged) weights on validation images that no training saw.
+is that of the last (averaged) weights on validation images that no training saw. A seed decides on the order
+of the images, their augmentation and the random weights; a row is one budget with one seed.
 """
 
 import argparse
 import json
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +30,13 @@ from pansight.training.sources import Sources, open_sources
 from pansight.training.validation import LiveEngine, measure, summary
 
 
-def configuration(model: str, data: str, steps: int, batch: int, threads: int, *, start: bool) -> TrainConfig:
+def configuration(
+    model: str, data: str, steps: int, batch: int, threads: int, seed: int, *, start: bool
+) -> TrainConfig:
     """One side of the comparison at one budget."""
     content = scaled(fine_tuning(model, data, batch_size=batch), 0, steps=steps)
     content |= {"workers": 0, "threads": threads, "device": "cpu", "log": ["csv"], "checkpoint_every": steps}
+    content["seed"] = seed
     content["validation"] = {"every": 0}
     if not start:
         content["model"] = {**content["model"], "start": None}
@@ -53,24 +58,25 @@ def score(config: TrainConfig, sources: Sources, images: int) -> dict[str, float
 
 
 def main() -> None:
-    """Every budget, both sides."""
+    """Every budget with every seed, both sides."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", required=True, help="a data set with a validation split")
     parser.add_argument("--model", default="yoso-tiny")
-    parser.add_argument("--budgets", type=int, nargs="+", default=[25, 50, 100], help="steps")
+    parser.add_argument("--budgets", type=int, nargs="+", default=[25, 50, 100, 200], help="steps")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--images", type=int, default=40, help="validation images")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     rows: list[dict[str, Any]] = []
-    for steps in arguments.budgets:
-        row: dict[str, Any] = {"steps": steps}
+    for steps, seed in product(arguments.budgets, arguments.seeds):
+        row: dict[str, Any] = {"steps": steps, "seed": seed}
         for side in ("fine-tuned", "scratch"):
             config = configuration(
-                arguments.model, arguments.data, steps, arguments.batch_size, arguments.threads,
+                arguments.model, arguments.data, steps, arguments.batch_size, arguments.threads, seed,
                 start=side == "fine-tuned",
             )  # fmt: skip
             begun = time.perf_counter()
@@ -81,7 +87,8 @@ def main() -> None:
             row[side]["seconds"] = round(time.perf_counter() - begun, 1)
         rows.append(row)
         print(
-            f"{steps} steps: fine-tuned {row['fine-tuned']['pq']}, from scratch {row['scratch']['pq']}",
+            f"{steps} steps, seed {seed}: fine-tuned {row['fine-tuned']['pq']}, "
+            f"from scratch {row['scratch']['pq']}",
             flush=True,
         )
         if arguments.json is not None:

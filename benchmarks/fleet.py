@@ -1,10 +1,11 @@
 """An archive labelled by two workers on this machine, while they and the driver are killed.
 
-    python benchmarks/fleet.py --images 2000 --output benchmarks/fleet.json
+    python benchmarks/fleet.py --images 2000 --output benchmarks/fleet-2000-large.json
+    python benchmarks/fleet.py --images 2000 --size 128 --output benchmarks/fleet-2000.json
     python benchmarks/fleet.py --images 200 --ray-address auto
 
-Renders scenes and labels them with `pansight predict --engine ray`: once undisturbed, for the rate
-beside that of two independent processes; once with three workers and the driver killed by SIGKILL, and
+Renders scenes and labels them with `pansight predict --engine ray`: undisturbed, for the rate beside that of
+two independent processes, in turns; once with three workers and the driver killed by SIGKILL, and
 called again. Says how many results there are, how many inputs have not exactly one, how many maps differ
 from those of one process (`pansight.load`), and how the driver's memory grew.
 """
@@ -18,9 +19,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -39,9 +41,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--images", type=int, default=2000)
-    parser.add_argument("--size", type=int, default=128, help="width in pixels")
+    parser.add_argument("--size", type=int, default=512, help="width in pixels")
     parser.add_argument("--model", default="yoso-tiny")
     parser.add_argument("--ray-address", default=None)
+    parser.add_argument("--rounds", type=int, default=2, help="turns of the fleet and of two processes")
     parser.add_argument("--skip-rate", action="store_true", help="the disturbed run alone")
     parser.add_argument("--output", type=Path, default=None, help="JSON file")
     options = parser.parse_args()
@@ -85,34 +88,40 @@ def start(arguments: Sequence[str]) -> "subprocess.Popen[bytes]":
 def rates(
     folder: Path, halves: Sequence[Path], fleet: Sequence[str], options: argparse.Namespace
 ) -> dict[str, Any]:
-    """Images a second of the fleet and of two processes, from the first result to the last: what a start
-    takes says nothing of an archive."""
-    output = folder / "undisturbed"
-    driver = start([*fleet, "--output", str(output)])
-    memory = []
-    while driver.poll() is None:
-        with suppress(OSError, IndexError):
-            pages = Path(f"/proc/{driver.pid}/statm").read_text().split()[1]
-            memory.append(int(pages) * os.sysconf("SC_PAGE_SIZE") >> 20)
-        time.sleep(1)
-    fleet_rate = rate(sorted((output / "predictions").rglob("*.png")))
-    alone = [
-        start(["predict", str(half), "--model", options.model, "--format", "coco", "--output", f"{half}-out"])
-        for half in halves
-    ]
-    for process in alone:
-        process.wait()
-    both = rate([path for half in halves for path in Path(f"{half}-out").rglob("*.png")])
-    half = len(memory) // 2
+    """Images a second of the fleet and of two processes, which take turns; means over the turns. They are
+    counted from the first result to the last: what a start takes says nothing of an archive."""
+    by_fleet, by_two = [], []
+    memory: list[int] = []
+    for turn in range(options.rounds):
+        output = folder / f"undisturbed-{turn}"
+        driver = start([*fleet, "--output", str(output)])
+        seen = []
+        while driver.poll() is None:
+            with suppress(OSError, IndexError):
+                pages = Path(f"/proc/{driver.pid}/statm").read_text().split()[1]
+                seen.append(int(pages) * os.sysconf("SC_PAGE_SIZE") >> 20)
+            time.sleep(1)
+        memory = memory or seen
+        by_fleet.append(rate((output / "predictions").rglob("*.png")))
+        outputs = [folder / f"{half.name}-out-{turn}" for half in halves]
+        settings = ["--model", options.model, "--format", "coco"]
+        alone = [
+            start(["predict", str(half), *settings, "--output", str(place)])
+            for half, place in zip(halves, outputs, strict=True)
+        ]
+        for process in alone:
+            process.wait()
+        by_two.append(rate(path for place in outputs for path in place.rglob("*.png")))
     return {
-        "fleet_images_a_second": round(fleet_rate, 2),
-        "two_processes_images_a_second": round(both, 2),
-        "ratio": round(fleet_rate / both, 3),
-        "driver_mb_middle_and_end": [memory[half], memory[-1]] if memory else [],
+        "turns": [[round(one, 2), round(two, 2)] for one, two in zip(by_fleet, by_two, strict=True)],
+        "fleet_images_a_second": round(fmean(by_fleet), 2),
+        "two_processes_images_a_second": round(fmean(by_two), 2),
+        "ratio": round(fmean(by_fleet) / fmean(by_two), 3),
+        "driver_mb_middle_and_end": [memory[len(memory) // 2], memory[-1]] if memory else [],
     }
 
 
-def rate(files: Sequence[Path]) -> float:
+def rate(files: Iterable[Path]) -> float:
     """Files a second, by the times when they were written."""
     times = sorted(path.stat().st_mtime for path in files)
     return (len(times) - 1) / (times[-1] - times[0])

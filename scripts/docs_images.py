@@ -9,7 +9,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
@@ -136,8 +136,17 @@ class Point(NamedTuple):
     left: bool = False
 
 
-def scatter(points: Iterable[Point], speeds: range, qualities: range, titles: tuple[str, str]) -> np.ndarray:
-    """Quality against images a second; `speeds` and `qualities` are where the grid's lines are."""
+def scatter(
+    points: Iterable[Point],
+    speeds: range,
+    qualities: range,
+    titles: tuple[str, str],
+    lines: Iterable[Sequence[Point]] = (),
+) -> np.ndarray:
+    """Quality against images a second; `speeds` and `qualities` are where the grid's lines are.
+
+    `lines` join points, in the colour of the first.
+    """
     width, height, left, bottom, scale = 760, 440, 70, 60, 2
     image = Image.new("RGB", (width * scale, height * scale), "white")
     draw = ImageDraw.Draw(image)
@@ -161,6 +170,9 @@ def scatter(points: Iterable[Point], speeds: range, qualities: range, titles: tu
     middle = place((origin + ends[0]) / 2, qualities[0])[0]
     draw.text((middle, (height - 22) * scale), titles[0], fill="#222", font=font, anchor="mm")
     draw.text((10 * scale, 4 * scale), titles[1], fill="#222", font=font)
+    for line in lines:
+        ends_at = [place(point.speed, point.quality) for point in line]
+        draw.line(ends_at, fill=line[0].color, width=2 * scale)
     for point in points:
         px, py = place(point.speed, point.quality)
         radius = 5 * scale
@@ -226,6 +238,28 @@ def four_methods() -> None:
     save("four-methods.png", scatter(points, speeds, range(0, 101, 20), titles))
 
 
+def fine_tuning() -> None:
+    """fine-tuning.png: PQ on a new category set against steps, of each seed; the lines join their means."""
+    told = json.loads((FOLDER.parents[1] / "benchmarks" / "fine-tuning.json").read_text(encoding="utf-8"))
+    budgets = sorted({row["steps"] for row in told["rows"]})
+    points, lines = [], []
+    for side, name, color in (
+        ("fine-tuned", "fine-tuned", "#0a5fb4"),
+        ("scratch", "from scratch", "#b4420a"),
+    ):
+        line = []
+        for steps in budgets:
+            found = [row[side]["pq"] for row in told["rows"] if row["steps"] == steps]
+            points += [Point(steps, quality, "", color) for quality in found]
+            line.append(Point(steps, mean(found), name if steps == budgets[-1] else "", color))
+        points.append(line[-1])
+        lines.append(line)
+    titles = ("training steps, batches of 4", "PQ on CamVid, per cent")
+    highest = max(point.quality for point in points)
+    marks = range(0, int(highest // 10 + 1) * 10 + 1, 10)
+    save("fine-tuning.png", scatter(points, range(0, budgets[-1] + 1, 50), marks, titles, lines))
+
+
 if __name__ == "__main__":
     FOLDER.mkdir(parents=True, exist_ok=True)
     demo()
@@ -233,4 +267,5 @@ if __name__ == "__main__":
     samples()
     speed_accuracy()
     four_methods()
+    fine_tuning()
     prediction()

@@ -120,8 +120,9 @@ def test_whole_cuts_give_torchs_ids(
     tmp_path: Path,
 ) -> None:
     model = trained(method)
-    budget = model.merge_settings.replaced({"budget": 32 if VALIDATE else 16})
-    model.config = model.config.model_copy(update={"merge": budget})
+    each = tuple((1.0, 0.5 - index % 2) for index in range(len(model.categories)))
+    own = model.merge_settings.replaced({"budget": 32 if VALIDATE else 16, "calibration_each": each})
+    model.config = model.config.model_copy(update={"merge": own})
     path = tmp_path / f"model{SUFFIXES[target]}"
     size = None if find_method(method).whole_any_size else WHOLE_SIZE
     traced_once(method)
@@ -150,6 +151,9 @@ def test_whole_cuts_give_torchs_ids(
     wanted = Segmenter(reference(model, strict, stricter))(images[0])
     assert_but_for_ties(Segmenter(strict)(images[0]), wanted)
     assert len(wanted.segments) < len(theirs(images[0]).segments)
+    # what is a constant of the graph is not
+    with pytest.raises(InputError, match=r"^merge.calibration_each is other in this file; export it again"):
+        open_engine(path, options=EngineOptions(merge={"calibration_each": ()}))
     words = "torch's ids but for ties on 10 images of 10 sizes"
     if size is not None:
         words += "; its input has one size (--size)"

@@ -54,7 +54,17 @@ def test_the_order_is_kept_and_small_archives_are_shared_out() -> None:
     store = new_store()
     Plan(store).extend(images(*range(2000)), workers=2)
     assert planned(store) == [f"/{number}.jpg" for number in range(2000)]
-    assert max(len(shard.members) for shard in Plan(store).shards()) == 2000 // 32
+    sizes = [len(shard.members) for shard in Plan(store).shards()]
+    assert sizes == [63] * 31 + [47]
+
+
+@settings(max_examples=20)
+@given(workers=st.integers(1, 5), images_each=st.integers(130, 600))
+def test_no_shard_of_a_small_archive_is_left_over(workers: int, images_each: int) -> None:
+    """One worker would do it while all others wait."""
+    store = new_store()
+    Plan(store).extend(images(*range(workers * images_each)), workers)
+    assert Plan(store).count() <= 16 * workers
 
 
 def test_containers_are_planned_by_their_images(

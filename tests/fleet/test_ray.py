@@ -20,6 +20,7 @@ from typing import Any
 
 import fsspec
 import numpy as np
+import psutil  # type: ignore[import-untyped]
 import pyarrow.dataset
 import pytest
 import torch
@@ -52,7 +53,7 @@ def bucket() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def address(bucket: str) -> Iterator[str]:
+def cluster(bucket: str) -> Iterator[Cluster]:
     """A cluster with room for two workers.
 
     Ray gives up when its agent does not say within 15 seconds which port it has, and on a machine that runs
@@ -87,14 +88,22 @@ def address(bucket: str) -> Iterator[str]:
                 "dashboard_agent_listen_port": listen,
                 "runtime_env_agent_port": environment,
                 "metrics_export_port": export,
+                # a machine that does not answer is given up after 5 seconds, not 24
+                "_system_config": {"health_check_period_ms": 1000},
             },
         )
     finally:
         started.set()
         thread.join()
-    yield str(cluster.address)
+    yield cluster
     cluster.shutdown()  # type: ignore[no-untyped-call]
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def address(cluster: Cluster) -> str:
+    """Of that cluster."""
+    return str(cluster.address)
 
 
 @pytest.fixture(scope="session")
@@ -206,6 +215,62 @@ def test_forty_images_are_labelled_once_whoever_is_killed(
     # nothing is left to do, and it says so again
     exit_code, out, err = pansight(*arguments)
     assert (exit_code, "shards to do" in err) == (1, False)
+
+
+@pytest.fixture
+def machine(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[psutil.Process]:
+    """A second machine of the cluster, with room for one worker: its raylet, the parent of its workers."""
+    monkeypatch.setenv("RAY_agent_register_timeout_ms", "300000")
+    for left in reversed(range(3)):
+        try:
+            node = cluster.add_node(num_cpus=1)
+            break
+        except Exception:  # Ray has no class of its own for a start that took too long
+            if not left:
+                raise
+    (raylet,) = node.all_processes["raylet"]
+    yield psutil.Process(raylet.process.pid)
+    with suppress(Exception):  # it is dead already
+        cluster.remove_node(node, allow_graceful=False)
+
+
+def test_a_machine_that_dies_takes_no_result_with_it(
+    machine: psutil.Process,
+    address: str,
+    scenes: Path,
+    tmp_path: Path,
+) -> None:
+    """All processes of one of two machines, by SIGKILL, while its worker is at a shard; the same call goes
+    on with the machine that is left."""
+    output = tmp_path / "labels"
+    command = [
+        "pansight", "predict", str(scenes), "--engine", "ray", "--output", str(output), "--model", MODEL,
+        "--workers", "3", "--shard-size", "1", "--ray-address", address,
+    ]  # fmt: skip
+    code = f"import sys; from pansight.cli.main import run; sys.argv = {command!r}; run()"
+    with (tmp_path / "errors").open("w") as errors:
+        driver = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=errors)
+    try:
+
+        def its_worker() -> set[int]:
+            return {child.pid for child in machine.children()} & {*at_work(output)}
+
+        eventually(its_worker, driver)
+        for process in [machine, *machine.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        done = parts(output)
+        assert done < 40, "everything was done before the machine died"
+        assert driver.wait(timeout=240) == 1  # one image is damaged
+    finally:
+        driver.kill()
+        driver.wait()
+    rows = index(output)
+    assert Counter(row["input"] for row in rows) == {str(scenes / f"{n:03d}.png"): 1 for n in range(40)}
+    assert [row["input"] for row in rows if row["status"] == "failed"] == [str(scenes / "000.png")]
+    said = (tmp_path / "errors").read_text()
+    assert "Traceback" not in said
+    assert "core_worker" not in said
 
 
 def test_from_a_store_into_a_store(

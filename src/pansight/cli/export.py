@@ -161,7 +161,7 @@ def export(
     if precision == "int8" and calibrate is None:
         raise InputError("int8 needs images to calibrate on: give --calibrate FOLDER_OR_JSON, or --data")
     if merge:
-        loaded.config = loaded.config.model_copy(update={"merge": loaded.merge_settings.replaced(merge)})
+        loaded.config = loaded.config.model_copy(update={"merge": loaded.settings_with(merge)})
     from pansight.export.conversion import describe, write_artefact
 
     if precision == "int8" and verify and data is None:

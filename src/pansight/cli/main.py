@@ -12,7 +12,6 @@ from pansight.cli.demo import demo
 from pansight.cli.downloads import showing_downloads
 from pansight.cli.evaluate import evaluate
 from pansight.cli.export import export
-from pansight.cli.memory import keep_freed_memory
 from pansight.cli.models import models
 from pansight.cli.predict import predict
 from pansight.cli.problems import in_short
@@ -21,6 +20,7 @@ from pansight.cli.streams import show_notes, tolerate_any_text
 from pansight.cli.train import train
 from pansight.cli.tune import tune
 from pansight.errors import DataProblemsError, PansightError
+from pansight.runtime.memory import keep_freed_memory
 from pansight.version import __version__
 
 app = typer.Typer(

@@ -19,6 +19,7 @@ from typing import Any
 from pansight.errors import DeviceError, InputError, InstallationError, PansightError
 from pansight.files import require_extra
 from pansight.runtime.cores import usable_cores
+from pansight.runtime.memory import keep_freed_memory
 
 _WAVE = 16_384
 """Items that Ray Data plans at a time, so that the driver's memory does not grow with their number."""
@@ -150,6 +151,8 @@ def connected(options: ClusterOptions) -> Generator[Cluster, None, None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # on a busy machine Ray's own processes need longer than it grants them
     os.environ.setdefault("RAY_agent_register_timeout_ms", "300000")
+    # it warns of what Ray Data itself does, in lines that users cannot act on
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     # Ray's own choice, 15, starves workers on a machine that does other work
     os.environ.setdefault("RAY_worker_niceness", "0")
     ray = require_extra("ray", "fleet")
@@ -219,6 +222,7 @@ class _Worker:
     """The actor. Errors that are ours travel as answers: Ray would wrap them, and try again."""
 
     def __init__(self, make: Callable[..., Callable[[Any], Any]], arguments: Sequence[Any]) -> None:
+        keep_freed_memory()
         self._failure: _Failure | None = None
         try:
             self._work = make(*arguments)

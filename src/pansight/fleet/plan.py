@@ -187,7 +187,9 @@ def _contents(
 
 
 def _shard_size(images: int, workers: int) -> int:
-    return min(max(images // (workers * _SHARDS_PER_WORKER), _SMALLEST_SHARD), LARGEST_SHARD)
+    # rounded up, so that their number is a multiple of the workers: one shard more, and it is done by one
+    # worker while all others have nothing left
+    return min(max(-(-images // (workers * _SHARDS_PER_WORKER)), _SMALLEST_SHARD), LARGEST_SHARD)
 
 
 def _schema() -> Any:

@@ -116,6 +116,20 @@ class MergeSettings(BaseModel):
             reason = problem["msg"].lower()
             raise InputError(f"merge.{name} {problem['input']} is out of range: {reason}") from error
 
+    def checked(self: _Settings, categories: int) -> _Settings:
+        """The same, for a model of so many categories.
+
+        Raises InputError, naming the field, where values by category are not one for each of them.
+        """
+        for name in self.by_category:
+            count = len(getattr(self, name))
+            if count not in (0, categories):
+                raise InputError(
+                    f"merge.{name} must have a value for each of the model's {categories} categories, "
+                    f"got {count}"
+                )
+        return self
+
 
 class PrioritySettings(MergeSettings):
     """The settings of all methods with a priority merge."""

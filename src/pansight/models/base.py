@@ -2,7 +2,7 @@
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import torch
@@ -130,6 +130,14 @@ class PanopticModel(nn.Module, ABC):
         """The default of `merge`, from the configuration."""
         settings: MergeSettings = self.config.merge  # type: ignore[attr-defined]
         return settings
+
+    def settings_with(self, changes: Mapping[str, Any] | MergeSettings | None) -> MergeSettings:
+        """`merge_settings` with some fields changed, or a whole record of the method's.
+
+        Raises InputError for fields unknown or out of range, and for values by category that are not one for
+        each of the model's.
+        """
+        return self.merge_settings.replaced(changes).checked(len(self.categories))
 
     def optimized(self: _Model) -> _Model:
         """A copy for inference with everything constant folded into the weights; no longer trainable.

@@ -1,5 +1,6 @@
 """PyTorch as an engine: modes, precisions, devices' errors, threads."""
 
+import copy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -42,6 +43,23 @@ def test_the_spec_says_what_is_in_force(small_model: YOSO) -> None:
     assert engine.spec.name == "mine" and engine.spec.preprocess.short == 48
     assert engine.spec.config.merge.keep_share == 0.25  # type: ignore[attr-defined]
     assert small_model.merge_settings.keep_share == 0  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("name", "value"), [("void_below_each", 0.5), ("calibration_each", (1.0, 0.0))])
+def test_values_by_category_are_one_each(small_model: YOSO, name: str, value: Any) -> None:
+    count = len(small_model.categories)
+    engine = TorchEngine(small_model, device="cpu", merge={name: [value] * count})
+    assert engine([noise(40, 60)]).ids.shape == (1, 40, 60)
+    said = rf"^merge\.{name} must have a value for each of the model's {count} categories, got 2$"
+    with pytest.raises(InputError, match=said):
+        TorchEngine(small_model, device="cpu", merge={name: [value] * 2})
+    with pytest.raises(InputError, match=said):
+        engine.merge_outputs(*engine.run([noise(40, 60)]), merge={name: [value] * 2})
+    wrong = copy.deepcopy(small_model)
+    own = small_model.merge_settings.replaced({name: [value] * 2})
+    wrong.config = wrong.config.model_copy(update={"merge": own})
+    with pytest.raises(InputError, match=said):
+        TorchEngine(wrong, device="cpu")
 
 
 @pytest.mark.parametrize("options", [{"mode": "fast"}, {"precision": "int8"}, {"form": "loose"}])

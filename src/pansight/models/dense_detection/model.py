@@ -112,7 +112,7 @@ class DenseDetection(PanopticModel):
         form: Form = "pruned",
     ) -> PanopticBatch:
         """Query boxes, their masks from the dense boxes, merged by falling score; stuff from semantics."""
-        settings = self.config.merge.replaced(settings)
+        settings = self.config.merge.replaced(settings).checked(len(self.categories))
         merged = merge_dense(outputs, sizes, self.config, settings, self.is_thing, form)
         return calibrate_and_void(merged, settings, form)
 

@@ -110,7 +110,8 @@ class EPSNet(PanopticModel):
         form: Form = "pruned",
     ) -> PanopticBatch:
         """Detections by score, their masks from prototypes, merged by falling score; then stuff."""
-        config, settings = self.config, self.config.merge.replaced(settings)
+        config = self.config
+        settings = config.merge.replaced(settings).checked(len(self.categories))
         detections = detect(outputs, config, settings.object_threshold, form, settings.budget)
         rule = PriorityRule(settings.mask_threshold, False, settings.max_occlusion, settings.stuff_area)
         merged = merge_epsnet(

@@ -133,7 +133,8 @@ class PanopticFCN(PanopticModel):
         form: Form = "pruned",
     ) -> PanopticBatch:
         """The second half of `merge`, from positions on, wherever these come from."""
-        config, settings = self.config, self.config.merge.replaced(settings)
+        config = self.config
+        settings = config.merge.replaced(settings).checked(len(self.categories))
         things = fuse_things(peaks, self.thing_generator, config, form)
         stuff = fuse_stuff(regions, self.stuff_generator)
         least: Any = settings.object_threshold

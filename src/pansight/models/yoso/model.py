@@ -98,7 +98,7 @@ class YOSO(PanopticModel):
         form: Form = "pruned",
     ) -> PanopticBatch:
         """Score first; only then compute, upsample and merge the masks that are kept (Sec. 3.5)."""
-        settings = self.config.merge.replaced(settings)
+        settings = self.config.merge.replaced(settings).checked(len(self.categories))
         proposals = outputs.kernels.shape[1]
         scores, categories = class_scores(outputs.class_logits.float())
         kept = (scores > settings.object_threshold) & (categories < len(self.categories))

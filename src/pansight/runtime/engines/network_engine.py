@@ -60,7 +60,7 @@ class NetworkEngine:
                 "for the fixed one"
             )
         self.model = merging_model(replace(described, preprocess=preprocess), session.constants())
-        self.merge = self.model.merge_settings.replaced(options.merge)
+        self.merge = self.model.settings_with(options.merge)
         config = described.config.model_copy(update={"merge": self.merge})
         self.spec = replace(described.spec, preprocess=preprocess, config=config)
 

@@ -102,7 +102,7 @@ class TorchEngine:
             raise CheckpointError(_DAMAGED)
         self._device = choose_device(device)
         self.form: Form = form or form_for(self._device)
-        self.merge = model.merge_settings.replaced(merge)
+        self.merge = model.settings_with(merge)
         self.mode: Mode = mode
         self.precision: Precision = precision
         preprocess = model.preprocess.resized(resize)

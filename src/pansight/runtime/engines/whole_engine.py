@@ -44,9 +44,8 @@ class WholeEngine:
         self.merge = own.replaced(options.merge)
         for name in CONSTANT_SETTINGS:
             if getattr(self.merge, name) != getattr(own, name):
-                raise InputError(
-                    f"merge.{name} is {getattr(own, name)} in this file; export it again with another value"
-                )
+                value = "other" if name in own.by_category else getattr(own, name)
+                raise InputError(f"merge.{name} is {value} in this file; export it again with another value")
         preprocess = preprocess_of(described, options)
         config = described.config.model_copy(update={"merge": self.merge})
         self.spec = replace(described.spec, preprocess=preprocess, config=config)

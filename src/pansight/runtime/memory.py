@@ -19,8 +19,8 @@ def keep_freed_memory() -> None:
     By default glibc gives large buffers back when they are freed, and every page must be mapped and cleared
     again for the next image: merging `dense-tiny`'s masks then takes 58 ms instead of 35 and the whole call
     112 instead of 82 (512 x 384, `benchmarks/before_after.py`). Peak memory grows by 2 per cent. A library
-    must not decide that for a process that others own, so only the command line does; the variables
-    MALLOC_TRIM_THRESHOLD_ and MALLOC_MMAP_THRESHOLD_ do the same elsewhere, and are respected here.
+    must not decide that for a process that others own, so only the command line and a fleet's workers do; the
+    variables MALLOC_TRIM_THRESHOLD_ and MALLOC_MMAP_THRESHOLD_ do the same elsewhere, and are respected here.
     """
     if {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"} & os.environ.keys():
         return
