@@ -11,7 +11,6 @@ of the images, their augmentation and the random weights; a row is one budget wi
 import argparse
 import json
 import tempfile
-import time
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -79,12 +78,10 @@ def main() -> None:
                 arguments.model, arguments.data, steps, arguments.batch_size, arguments.threads, seed,
                 start=side == "fine-tuned",
             )  # fmt: skip
-            begun = time.perf_counter()
             figures = score(config, open_sources(config), arguments.images)
             row[side] = {
                 name: round(figures[name], 2) for name in ("pq", "pq_things", "pq_stuff", "sq", "rq")
             }
-            row[side]["seconds"] = round(time.perf_counter() - begun, 1)
         rows.append(row)
         print(
             f"{steps} steps, seed {seed}: fine-tuned {row['fine-tuned']['pq']}, "

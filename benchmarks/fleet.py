@@ -92,26 +92,14 @@ def rates(
     counted from the first result to the last: what a start takes says nothing of an archive."""
     by_fleet, by_two = [], []
     memory: list[int] = []
-    for turn in range(options.rounds):
-        output = folder / f"undisturbed-{turn}"
-        driver = start([*fleet, "--output", str(output)])
-        seen = []
-        while driver.poll() is None:
-            with suppress(OSError, IndexError):
-                pages = Path(f"/proc/{driver.pid}/statm").read_text().split()[1]
-                seen.append(int(pages) * os.sysconf("SC_PAGE_SIZE") >> 20)
-            time.sleep(1)
-        memory = memory or seen
-        by_fleet.append(rate((output / "predictions").rglob("*.png")))
-        outputs = [folder / f"{half.name}-out-{turn}" for half in halves]
-        settings = ["--model", options.model, "--format", "coco"]
-        alone = [
-            start(["predict", str(half), *settings, "--output", str(place)])
-            for half, place in zip(halves, outputs, strict=True)
-        ]
-        for process in alone:
-            process.wait()
-        by_two.append(rate(path for place in outputs for path in place.rglob("*.png")))
+    for turn in range(max(options.rounds, 1)):
+        for kind in ("fleet", "two") if turn % 2 == 0 else ("two", "fleet"):
+            if kind == "fleet":
+                found, seen = undisturbed(folder / f"undisturbed-{turn}", fleet)
+                by_fleet.append(found)
+                memory = memory or seen
+            else:
+                by_two.append(two_processes(folder, halves, options.model, turn))
     return {
         "turns": [[round(one, 2), round(two, 2)] for one, two in zip(by_fleet, by_two, strict=True)],
         "fleet_images_a_second": round(fmean(by_fleet), 2),
@@ -119,6 +107,31 @@ def rates(
         "ratio": round(fmean(by_fleet) / fmean(by_two), 3),
         "driver_mb_middle_and_end": [memory[len(memory) // 2], memory[-1]] if memory else [],
     }
+
+
+def undisturbed(output: Path, fleet: Sequence[str]) -> tuple[float, list[int]]:
+    """The rate of the fleet, and the driver's memory by the second, in MB."""
+    driver = start([*fleet, "--output", str(output)])
+    memory = []
+    while driver.poll() is None:
+        with suppress(OSError, IndexError):
+            pages = Path(f"/proc/{driver.pid}/statm").read_text().split()[1]
+            memory.append(int(pages) * os.sysconf("SC_PAGE_SIZE") >> 20)
+        time.sleep(1)
+    return rate((output / "predictions").rglob("*.png")), memory
+
+
+def two_processes(folder: Path, halves: Sequence[Path], model: str, turn: int) -> float:
+    """The rate of two independent processes, each with half of the images."""
+    outputs = [folder / f"{half.name}-out-{turn}" for half in halves]
+    settings = ["--model", model, "--format", "coco"]
+    alone = [
+        start(["predict", str(half), *settings, "--output", str(place)])
+        for half, place in zip(halves, outputs, strict=True)
+    ]
+    for process in alone:
+        process.wait()
+    return rate(path for place in outputs for path in place.rglob("*.png"))
 
 
 def rate(files: Iterable[Path]) -> float:

@@ -143,7 +143,7 @@ def scatter(
     titles: tuple[str, str],
     lines: Iterable[Sequence[Point]] = (),
 ) -> np.ndarray:
-    """Quality against images a second; `speeds` and `qualities` are where the grid's lines are.
+    """Quality against images a second, or steps; `speeds` and `qualities` are where the grid's lines are.
 
     `lines` join points, in the colour of the first.
     """

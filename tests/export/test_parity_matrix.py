@@ -152,7 +152,7 @@ def test_whole_cuts_give_torchs_ids(
     assert_but_for_ties(Segmenter(strict)(images[0]), wanted)
     assert len(wanted.segments) < len(theirs(images[0]).segments)
     # what is a constant of the graph is not
-    with pytest.raises(InputError, match=r"^merge.calibration_each is other in this file; export it again"):
+    with pytest.raises(InputError, match=r"^merge.calibration_each differs in this file; export it again"):
         open_engine(path, options=EngineOptions(merge={"calibration_each": ()}))
     words = "torch's ids but for ties on 10 images of 10 sizes"
     if size is not None:

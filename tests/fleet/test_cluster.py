@@ -25,7 +25,7 @@ print(faults())
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library than glibc")
 def test_a_worker_keeps_the_memory_of_one_image_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the command line does: without it two workers were a tenth slower than two processes."""
+    """As the command line does: without it a worker had 400 page faults an image where `predict` had one."""
     for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"):
         monkeypatch.delenv(name, raising=False)
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)

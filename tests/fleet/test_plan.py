@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pansight.fleet import plan as planning
+from pansight.fleet.containers import Member
 from pansight.fleet.listing import Item
 from pansight.fleet.plan import Plan, PlanReader
 from pansight.fleet.storage import Store
@@ -55,16 +56,26 @@ def test_the_order_is_kept_and_small_archives_are_shared_out() -> None:
     Plan(store).extend(images(*range(2000)), workers=2)
     assert planned(store) == [f"/{number}.jpg" for number in range(2000)]
     sizes = [len(shard.members) for shard in Plan(store).shards()]
-    assert sizes == [63] * 31 + [47]
+    assert len(sizes) == 32 and {*sizes} == {62, 63}
 
 
-@settings(max_examples=20)
-@given(workers=st.integers(1, 5), images_each=st.integers(130, 600))
-def test_no_shard_of_a_small_archive_is_left_over(workers: int, images_each: int) -> None:
-    """One worker would do it while all others wait."""
+@settings(max_examples=60)
+@given(workers=st.integers(1, 5), count=st.integers(0, 700), largest=st.sampled_from([9, 20, 256]))
+def test_all_workers_find_as_many_shards_of_one_size(workers: int, count: int, largest: int) -> None:
+    """One shard more, and one worker does it while all others wait."""
     store = new_store()
-    Plan(store).extend(images(*range(workers * images_each)), workers)
-    assert Plan(store).count() <= 16 * workers
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planning, "LARGEST_SHARD", largest)
+        parts = list(planning._parts([Member(f"/{n}.jpg") for n in range(count)], workers, None))
+        Plan(store).extend(images(*range(count)), workers)
+    assert [member.name for part in parts for member in part] == [f"/{n}.jpg" for n in range(count)]
+    assert planned(store) == [f"/{n}.jpg" for n in range(count)]
+    sizes = [len(part) for part in parts]
+    assert not sizes or max(sizes) - min(sizes) <= 1
+    assert max(sizes, default=0) <= largest
+    assert len(sizes) % workers == 0 or len(sizes) == count
+    if count < workers * 16 * largest:
+        assert len(sizes) <= workers * 16
 
 
 def test_containers_are_planned_by_their_images(

@@ -151,7 +151,8 @@ def connected(options: ClusterOptions) -> Generator[Cluster, None, None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # on a busy machine Ray's own processes need longer than it grants them
     os.environ.setdefault("RAY_agent_register_timeout_ms", "300000")
-    # it warns of what Ray Data itself does, in lines that users cannot act on
+    # else every run begins with an "error" about what Ray Data itself does. There is no finer switch: the
+    # logs of a cluster started here hold fatal messages alone, unless the variable says otherwise
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     # Ray's own choice, 15, starves workers on a machine that does other work
     os.environ.setdefault("RAY_worker_niceness", "0")

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from pansight.errors import InputError
@@ -21,9 +22,10 @@ LARGEST_SHARD = 256
 """Images in a shard, at most, unless asked for more."""
 
 _SHARDS_PER_WORKER = 16
-"""Fewest shards per worker in a small archive, so that all workers end together."""
+"""Shards per worker in a small archive, at most; with several, all workers end together."""
 
 _SMALLEST_SHARD = 8
+"""Images in a shard, at least, while each worker has one."""
 
 _SHARDS_PER_FILE = 4096
 
@@ -178,18 +180,27 @@ def _contents(
             elif not members:
                 problems.append(f"{item.address}: no images in it")
             else:
-                inner = size or _shard_size(len(members), workers)
-                for start in range(0, len(members), inner):
-                    yield _Content(item.address, tuple(members[start : start + inner]))
-    rest = chunk or _shard_size(len(files), workers)
-    for start in range(0, len(files), rest):
-        yield _Content("", tuple(files[start : start + rest]))
+                for part in _parts(members, workers, size):
+                    yield _Content(item.address, part)
+    for part in _parts(files, workers, chunk):
+        yield _Content("", part)
 
 
-def _shard_size(images: int, workers: int) -> int:
-    # rounded up, so that their number is a multiple of the workers: one shard more, and it is done by one
-    # worker while all others have nothing left
-    return min(max(-(-images // (workers * _SHARDS_PER_WORKER)), _SMALLEST_SHARD), LARGEST_SHARD)
+def _parts(members: Sequence[Member], workers: int, size: int | None) -> Iterator[tuple[Member, ...]]:
+    """The members of each shard: `size`, or as many in all to within one, in equally many shards per worker.
+
+    One shard more, and one worker does it while all others have nothing left.
+    """
+    count = len(members)
+    if size is None:
+        each = min(max(count // (workers * _SMALLEST_SHARD), 1), _SHARDS_PER_WORKER)
+        each = max(each, -(-count // (workers * LARGEST_SHARD)))
+        shards = min(workers * each, count)
+        ends = [count * place // shards for place in range(shards + 1)] if shards else []
+    else:
+        ends = [*range(0, count, size), count]
+    for start, end in pairwise(ends):
+        yield tuple(members[start:end])
 
 
 def _schema() -> Any:

@@ -53,13 +53,21 @@ def test_values_by_category_are_one_each(small_model: YOSO, name: str, value: An
     said = rf"^merge\.{name} must have a value for each of the model's {count} categories, got 2$"
     with pytest.raises(InputError, match=said):
         TorchEngine(small_model, device="cpu", merge={name: [value] * 2})
-    with pytest.raises(InputError, match=said):
-        engine.merge_outputs(*engine.run([noise(40, 60)]), merge={name: [value] * 2})
     wrong = copy.deepcopy(small_model)
     own = small_model.merge_settings.replaced({name: [value] * 2})
     wrong.config = wrong.config.model_copy(update={"merge": own})
     with pytest.raises(InputError, match=said):
         TorchEngine(wrong, device="cpu")
+
+
+@pytest.mark.parametrize("model", ["yoso-tiny", "dense-tiny", "panoptic-fcn-tiny", "epsnet-tiny"])
+def test_merges_take_one_value_for_each_category(model: str) -> None:
+    engine = TorchEngine(load_model(model), device="cpu")
+    outputs = engine.run([noise(64, 64)])
+    count = len(engine.spec.categories)
+    engine.merge_outputs(*outputs, merge={"void_below_each": [0.5] * count})
+    with pytest.raises(InputError, match=rf"^merge\.void_below_each must have .* {count} categories, got 1$"):
+        engine.merge_outputs(*outputs, merge={"void_below_each": [0.5]})
 
 
 @pytest.mark.parametrize("options", [{"mode": "fast"}, {"precision": "int8"}, {"form": "loose"}])

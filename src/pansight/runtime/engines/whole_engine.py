@@ -44,8 +44,8 @@ class WholeEngine:
         self.merge = own.replaced(options.merge)
         for name in CONSTANT_SETTINGS:
             if getattr(self.merge, name) != getattr(own, name):
-                value = "other" if name in own.by_category else getattr(own, name)
-                raise InputError(f"merge.{name} is {value} in this file; export it again with another value")
+                told = "differs" if name in own.by_category else f"is {getattr(own, name)}"
+                raise InputError(f"merge.{name} {told} in this file; export it again with the value wanted")
         preprocess = preprocess_of(described, options)
         config = described.config.model_copy(update={"merge": self.merge})
         self.spec = replace(described.spec, preprocess=preprocess, config=config)
