@@ -35,8 +35,7 @@ def configuration(
     """One side of the comparison at one budget."""
     content = scaled(fine_tuning(model, data, batch_size=batch), 0, steps=steps)
     content |= {"workers": 0, "threads": threads, "device": "cpu", "log": ["csv"], "checkpoint_every": steps}
-    content["seed"] = seed
-    content["validation"] = {"every": 0}
+    content |= {"seed": seed, "validation": {"every": 0}}
     if not start:
         content["model"] = {**content["model"], "start": None}
         content["optimizer"] = {

@@ -1,4 +1,4 @@
-"""Freed memory stays with the process of the command line, unless its user decided otherwise."""
+"""Freed memory stays with the processes that are ours, unless their user decided otherwise."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ import pytest
 PROGRAM = """
 import resource
 import numpy as np
-from pansight.runtime.memory import keep_freed_memory
+{importing}
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -18,15 +18,25 @@ def faults():
         np.ones(60_000_000, np.uint8)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-keep_freed_memory()
+{call}
 faults()
 print(faults())
 """
 
 
-def faults(**environment: str) -> int:
+KEPT = {
+    "importing": "from pansight.runtime.memory import keep_freed_memory",
+    "call": "keep_freed_memory()",
+}
+WORKER = {
+    "importing": "from pansight.fleet.cluster import _Worker",
+    "call": "_Worker(lambda: None, ())",
+}
+
+
+def faults(started: dict[str, str], **environment: str) -> int:
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
+        [sys.executable, "-c", PROGRAM.format(**started)],
         capture_output=True,
         text=True,
         check=True,
@@ -37,7 +47,8 @@ def faults(**environment: str) -> int:
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library than glibc")
-def test_pages_are_mapped_once() -> None:
+@pytest.mark.parametrize("started", [KEPT, WORKER], ids=["command-line", "worker-of-a-fleet"])
+def test_pages_are_mapped_once(started: dict[str, str]) -> None:
     # ten buffers of 60 MB are 146,000 pages of 4 KiB, or 290 huge ones
-    assert faults() < 100
-    assert faults(MALLOC_TRIM_THRESHOLD_="131072") > 250
+    assert faults(started) < 100
+    assert faults(started, MALLOC_TRIM_THRESHOLD_="131072") > 250
