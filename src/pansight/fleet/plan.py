@@ -25,7 +25,7 @@ _SHARDS_PER_WORKER = 16
 """Shards per worker in a small archive, at most; with several, all workers end together."""
 
 _SMALLEST_SHARD = 8
-"""Images in a shard, at least, while each worker has one."""
+"""Images in a shard, about at least: where there are fewer for each worker, some workers have none."""
 
 _SHARDS_PER_FILE = 4096
 
@@ -187,15 +187,17 @@ def _contents(
 
 
 def _parts(members: Sequence[Member], workers: int, size: int | None) -> Iterator[tuple[Member, ...]]:
-    """The members of each shard: `size`, or as many in all to within one, in equally many shards per worker.
+    """The members of each shard: `size`, or as many in all to within one.
 
-    One shard more, and one worker does it while all others have nothing left.
+    There are equally many shards per worker where the members suffice: one shard more, and one worker does it
+    while all others have nothing left.
     """
     count = len(members)
     if size is None:
-        each = min(max(count // (workers * _SMALLEST_SHARD), 1), _SHARDS_PER_WORKER)
+        each = min(count // (workers * _SMALLEST_SHARD), _SHARDS_PER_WORKER)
         each = max(each, -(-count // (workers * LARGEST_SHARD)))
-        shards = min(workers * each, count)
+        # too few for all workers: small shards would cost more than they spread
+        shards = min(workers * each, -(-count // _SMALLEST_SHARD))
         ends = [count * place // shards for place in range(shards + 1)] if shards else []
     else:
         ends = [*range(0, count, size), count]
